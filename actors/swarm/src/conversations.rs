@@ -7,10 +7,10 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kirosu_protocol::TaskId;
 use kirosu_providers::{Conversation, Finished, RunFailure};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::resume::{LastAttempt, is_cut_short};
 
@@ -77,7 +77,7 @@ impl Conversations {
     }
 
     /// Stores the conversation of a run that was cut short; forgets it after any other end.
-    pub(crate) fn settle(&self, of: ConversationKey<'_>, outcome: &Result<Finished, RunFailure>) {
+    pub(crate) fn record(&self, of: ConversationKey<'_>, outcome: &Result<Finished, RunFailure>) {
         let failure = outcome.as_ref().err();
         let cut_short = failure.filter(|it| is_cut_short(it.kind.as_str()));
         match cut_short.and_then(|it| Some((it.kind.as_str(), it.conversation.clone()?))) {
@@ -92,7 +92,7 @@ impl Conversations {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<PoolConversation>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
         let kept = |class| {
             let mut failure = RunFailure::new(class, "x");
             failure.conversation = Some(named("s"));
-            all.settle(at(1, 1), &Err(failure));
+            all.record(at(1, 1), &Err(failure));
             all.get(at(1, 2)).is_some()
         };
         assert!(kept(FailureKind::Crashed) && kept(FailureKind::Network));

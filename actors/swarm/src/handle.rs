@@ -90,7 +90,7 @@ impl SwarmHandle {
                 let Some(account) = accounts.find(name) else {
                     let known = accounts.names().join(", ");
                     let message = format!(
-                        "no pool and no provider account is named '{name}'; there are the accounts: {known}"
+                        "no pool and no provider account is named '{name}'; the accounts are: {known}"
                     );
                     return Err(Error::new(ErrorCode::NotFound, message));
                 };

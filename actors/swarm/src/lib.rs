@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A *session* is the agent. It has a connection to the hub (in memory or over TCP, by the same code), under a
-//! session id that survives its restarts. When the account of its provider (`account/`) has room, it parks a `lease`
+//! session id that survives its restarts. When the account of its provider (`account/`) has capacity, it parks a `lease`
 //! request, runs the task as an *invocation*, sends heartbeats, and acks with the lease's fence. A pure machine
 //! (`session/machine/`) decides what the session does; the actor carries out the machine's actions and reports the
 //! results.

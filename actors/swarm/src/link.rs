@@ -3,12 +3,13 @@
 //! The first `hello` of an incarnation sets `resume: false`, so that leases of an older incarnation are lost at once.
 //! Every later one, of the same client or of its successor, resumes the session.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL};
 use kirosu_supervision::BackoffPolicy;
+use parking_lot::Mutex;
 
 /// Notices buffered for the session: cancels and lost leases of one lease at a time.
 const NOTICES: usize = 64;
@@ -66,10 +67,7 @@ impl HubLink {
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 
     /// Whether a connection is open now.
@@ -81,6 +79,6 @@ impl HubLink {
     }
 
     pub(crate) fn replace(&self, client: Client) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        *self.0.lock() = client;
     }
 }

@@ -1,15 +1,16 @@
 //! Admission of one run to its accounts, from the task's lease to the provider's end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use kirosu_providers::{AccountClosed, Finished, Gatekeeper, RunFailure};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::limiter::AccountVerdict;
-use super::queue::{AccountId, AllParked, Ticket, WaiterId};
-use super::{Accounts, Waker, verdict};
+use super::queue::Ticket;
+use super::{Accounts, Waiter, verdict};
 use crate::headline::headline;
 
 /// A run that uses an account. Dropping it ends the run without an effect on the account's health.
@@ -31,8 +32,8 @@ impl RunPass {
     }
 
     /// Sets the provider that the pass is for.
-    pub(super) fn named(mut self, providers: &[String], place: usize) -> Self {
-        self.provider = providers.get(place).cloned().unwrap_or_default();
+    pub(super) fn named(mut self, providers: &[String], index: usize) -> Self {
+        self.provider = providers.get(index).cloned().unwrap_or_default();
         self
     }
 
@@ -99,8 +100,7 @@ impl AccountGate {
 
     /// The provider admitted last.
     pub(crate) fn last(&self) -> Option<String> {
-        let last = self.0.last.lock();
-        last.unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.last.lock().clone()
     }
 
     /// Returns until when and why the accounts of all these providers are parked; `None` if one is not.
@@ -113,7 +113,7 @@ impl AccountGate {
         self.0.waits.subscribe()
     }
 
-    /// Waits until a run may begin on one of these providers, the first that has room.
+    /// Waits until a run may begin on one of these providers, the first that has capacity.
     ///
     /// # Errors
     /// All accounts are parked.
@@ -121,41 +121,33 @@ impl AccountGate {
         &self,
         providers: Vec<String>,
     ) -> Result<(usize, RunPass), AccountClosed> {
-        let brought = {
-            let mut brought = self
-                .0
-                .brought
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            brought.take()
-        };
-        // A pass for another provider is dropped here, which returns its room.
+        let brought = self.0.brought.lock().take();
+        // A pass for another provider is dropped here, which returns its capacity.
         let found = brought.and_then(|pass| {
-            let place = providers.iter().position(|name| name == pass.provider())?;
-            Some((place, pass))
+            let index = providers.iter().position(|name| name == pass.provider())?;
+            Some((index, pass))
         });
-        let (place, pass) = match found {
+        let (index, pass) = match found {
             Some(found) => found,
             None => self.wait(&providers).await?,
         };
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(pass.provider().to_owned());
-        drop(last);
-        Ok((place, pass))
+        *self.0.last.lock() = Some(pass.provider().to_owned());
+        Ok((index, pass))
     }
 
     async fn wait(&self, providers: &[String]) -> Result<(usize, RunPass), AccountClosed> {
         let accounts = &self.0.accounts;
         let (sender, slot) = oneshot::channel();
-        let (place, ids) = QueueTicket::take(accounts, providers, sender);
+        let ids = accounts.of(providers);
+        let waiter = accounts.queue_run(&ids, sender);
         let notified = tokio::select! {
             biased;
             notified = slot => notified,
-            () = self.publish_position(&place, providers) => return Err(given_up()),
+            () = self.publish_position(&waiter, providers) => return Err(given_up()),
         };
         self.0.waits.send_replace(None);
         match notified {
-            Ok(Ok((place, pass))) => Ok((place, pass.named(providers, place))),
+            Ok(Ok((index, pass))) => Ok((index, pass.named(providers, index))),
             Ok(Err(all_parked)) => {
                 Err(accounts.with(|inner, now| inner.closed(&ids, all_parked, now)))
             }
@@ -164,10 +156,10 @@ impl AccountGate {
     }
 
     /// Publishes the number of waiters ahead while the run waits. Never returns.
-    async fn publish_position(&self, place: &QueueTicket, providers: &[String]) {
+    async fn publish_position(&self, waiter: &Waiter, providers: &[String]) {
         loop {
-            let waiter = place.waiter;
-            let before = place.accounts.with(|inner, _| inner.queue.before(waiter));
+            let id = waiter.id;
+            let before = self.0.accounts.with(|inner, _| inner.queue.before(id));
             if let Some(before) = before {
                 let entry = Some(QueuePosition {
                     providers: providers.to_vec(),
@@ -191,10 +183,10 @@ impl Gatekeeper for AccountGate {
     ) -> BoxFuture<'static, Result<(usize, kirosu_providers::AccountPass), AccountClosed>> {
         let gate = self.clone();
         Box::pin(async move {
-            let (place, mut pass) = gate.enter(providers).await?;
+            let (index, mut pass) = gate.enter(providers).await?;
             pass.others = true;
             let pass = kirosu_providers::AccountPass::new(move |outcome| pass.ended(outcome));
-            Ok((place, pass))
+            Ok((index, pass))
         })
     }
 
@@ -206,40 +198,6 @@ impl Gatekeeper for AccountGate {
 fn given_up() -> AccountClosed {
     AccountClosed {
         until: None,
-        message: "the lanes are gone".to_owned(),
-    }
-}
-
-/// A run's place in the queue; left when dropped.
-struct QueueTicket {
-    waiter: WaiterId,
-    accounts: Arc<Accounts>,
-}
-
-impl QueueTicket {
-    fn take(
-        accounts: &Arc<Accounts>,
-        providers: &[String],
-        slot: oneshot::Sender<Result<(usize, RunPass), AllParked>>,
-    ) -> (Self, Arc<[AccountId]>) {
-        let ids = accounts.of(providers);
-        let asked = ids.clone();
-        let waiter = accounts.with(move |inner, now| {
-            let waiter = inner.listen(Waker::Run(slot));
-            inner.queue.ask_slot(waiter, &asked, now);
-            waiter
-        });
-        let accounts = accounts.clone();
-        (Self { waiter, accounts }, ids)
-    }
-}
-
-impl Drop for QueueTicket {
-    fn drop(&mut self) {
-        let waiter = self.waiter;
-        self.accounts.with(|inner, now| {
-            inner.wakers.remove(&waiter);
-            inner.queue.leave(waiter, now);
-        });
+        message: "the admission queue is gone".to_owned(),
     }
 }

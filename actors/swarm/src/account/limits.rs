@@ -67,7 +67,7 @@ pub(super) struct TokenMeter {
 
 impl TokenMeter {
     /// Subtracts the tokens that have drained until `now`.
-    fn settle(&mut self, limit: Option<u64>, now: QueueTime) {
+    fn drain(&mut self, limit: Option<u64>, now: QueueTime) {
         let Some(limit) = limit else {
             *self = Self {
                 spent: 0,
@@ -94,13 +94,13 @@ impl TokenMeter {
 
     /// Whether a run may start.
     pub(super) fn may(&mut self, limit: Option<u64>, now: QueueTime) -> bool {
-        self.settle(limit, now);
+        self.drain(limit, now);
         limit.is_none_or(|limit| self.spent < limit)
     }
 
     /// Adds the tokens that a run used.
     pub(super) fn spend(&mut self, limit: Option<u64>, tokens: u64, now: QueueTime) {
-        self.settle(limit, now);
+        self.drain(limit, now);
         if limit.is_some() {
             self.spent = self.spent.saturating_add(tokens);
         }

@@ -28,10 +28,11 @@ mod view;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use kirosu_providers::AccountClosed;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -58,10 +59,13 @@ pub struct AccountOptions {
     pub model: Option<String>,
 }
 
+/// Delivers the pass, and the index of its provider, to a waiting run.
+type SlotSender = oneshot::Sender<Result<(usize, RunPass), AllParked>>;
+
 /// Delivers a queue event to a waiting session or run.
 enum Waker {
     Session(mpsc::UnboundedSender<LeaseTurn>),
-    Run(oneshot::Sender<Result<(usize, RunPass), AllParked>>),
+    Run(SlotSender),
 }
 
 #[derive(Default)]
@@ -109,9 +113,20 @@ impl Accounts {
     /// Registers a session that will request turns. Returns its handle and the receiver of its turns.
     pub(crate) fn session(self: &Arc<Self>) -> (Waiter, mpsc::UnboundedReceiver<LeaseTurn>) {
         let (sender, turns) = mpsc::unbounded_channel();
-        let waiter = self.with(|inner, _| inner.listen(Waker::Session(sender)));
+        let id = self.with(|inner, _| inner.listen(Waker::Session(sender)));
         let accounts = self.clone();
-        (Waiter { waiter, accounts }, turns)
+        (Waiter { id, accounts }, turns)
+    }
+
+    /// Queues a run that waits for a slot on one of these accounts; `slot` receives the result.
+    fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, slot: SlotSender) -> Waiter {
+        let id = self.with(|inner, now| {
+            let id = inner.listen(Waker::Run(slot));
+            inner.queue.ask_slot(id, accounts, now);
+            id
+        });
+        let accounts = self.clone();
+        Waiter { id, accounts }
     }
 
     /// Lets one run probe each of these accounts that is parked.
@@ -179,7 +194,7 @@ impl Accounts {
         let mut notified = Vec::new();
         let mut lines = Vec::new();
         let answer = {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inner = self.inner.lock();
             let answer = act(&mut inner, now);
             for events in inner.queue.events() {
                 match events {
@@ -198,12 +213,12 @@ impl Accounts {
         };
         lines.into_iter().for_each(|line| line.write());
         for (waker, events) in notified {
-            // If the receiver is gone, the pass in the message is dropped here and returns its room.
+            // If the receiver is gone, the pass in the message is dropped here and returns its capacity.
             match (waker, events) {
                 (Waker::Session(turns), QueueEvent::Turn(_, turn)) => drop(turns.send(turn)),
                 (Waker::Run(slot), QueueEvent::Slot(_, admitted)) => {
                     drop(slot.send(Ok((
-                        admitted.place,
+                        admitted.index,
                         RunPass::new(self.clone(), admitted.ticket),
                     ))));
                 }
@@ -253,52 +268,51 @@ impl AccountsInner {
     }
 }
 
-/// A session in the queue; leaves it when dropped.
+/// A session or run in the queue; leaves it when dropped.
 pub(crate) struct Waiter {
-    waiter: WaiterId,
+    id: WaiterId,
     accounts: Arc<Accounts>,
 }
 
 impl Waiter {
     /// Requests a turn to lease for one of these accounts. `None` means that it arrives later.
     pub(crate) fn request_turn(&self, accounts: &Arc<[AccountId]>) -> Option<LeaseTurn> {
-        let waiter = self.waiter;
+        let id = self.id;
         self.accounts
-            .with(|inner, now| inner.queue.ask_turn(waiter, accounts, now))
+            .with(|inner, now| inner.queue.ask_turn(id, accounts, now))
     }
 
     /// Begins the run of a leased task.
     ///
     /// # Errors
-    /// No account has room; the text is the reason, for people.
+    /// No account has capacity; the text is the reason, for people.
     pub(crate) fn begin(&self, providers: &[String]) -> Result<RunPass, String> {
-        let waiter = self.waiter;
+        let id = self.id;
         let admitted = self.accounts.with(|inner, now| {
             let ids: Vec<AccountId> = providers.iter().map(|name| inner.account(name)).collect();
-            let admitted = inner.queue.take(waiter, &ids, now);
+            let admitted = inner.queue.take(id, &ids, now);
             admitted.map_err(|all_parked| match all_parked {
                 Some(all_parked) => inner.closed(&ids, all_parked, now).message,
                 None => format!("provider {} is busy up to its limits", providers.join(", ")),
             })
         })?;
         let pass = RunPass::new(self.accounts.clone(), admitted.ticket);
-        Ok(pass.named(providers, admitted.place))
+        Ok(pass.named(providers, admitted.index))
     }
 
     /// Gives up the turn or the place in the queue.
     pub(crate) fn leave(&self) {
-        let waiter = self.waiter;
-        self.accounts
-            .with(|inner, now| inner.queue.leave(waiter, now));
+        let id = self.id;
+        self.accounts.with(|inner, now| inner.queue.leave(id, now));
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let waiter = self.waiter;
+        let id = self.id;
         self.accounts.with(|inner, now| {
-            inner.wakers.remove(&waiter);
-            inner.queue.leave(waiter, now);
+            inner.wakers.remove(&id);
+            inner.queue.leave(id, now);
         });
     }
 }

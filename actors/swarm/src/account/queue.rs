@@ -1,8 +1,8 @@
 //! All accounts of a process, and the one queue of those that wait for them. Pure: the caller passes the time.
 //!
 //! The queue is first come, first served, across pools. A session requests a *turn*, the permission to lease a task.
-//! While an account has room for all, turns are free, and leases are parked for long. Once it is full, no session
-//! leases for it. When room appears, the first session in the queue gets a *quick* turn, and the room is reserved for
+//! While an account has capacity for all, turns are free, and leases are parked for long. Once it is full, no session
+//! leases for it. When capacity appears, the first session in the queue gets a *quick* turn, and the capacity is reserved for
 //! it. If it finds no task, it moves to the end of the queue as *dry*, and the next one tries. When all are dry, all
 //! may lease again. A run that already has a task requests a *slot* in the same queue.
 
@@ -24,14 +24,14 @@ pub(crate) type Ticket = u64;
 pub(crate) enum LeaseTurn {
     /// The lease request may be parked.
     Long,
-    /// The lease request must not wait, as others wait for the same room.
+    /// The lease request must not wait, as others wait for the same capacity.
     Quick,
 }
 
-/// An admitted run; `place` is the index among the requested accounts.
+/// An admitted run; `index` is the index among the requested accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    pub(crate) place: usize,
+    pub(crate) index: usize,
     pub(crate) ticket: Ticket,
 }
 
@@ -75,11 +75,11 @@ struct QueueEntry {
 pub(crate) struct AdmissionQueue {
     accounts: Vec<AccountLimiter>,
     line: VecDeque<QueueEntry>,
-    /// Rooms reserved for quick turns.
+    /// Capacity reserved for quick turns.
     turns: HashMap<WaiterId, AccountId>,
     held: HashMap<Ticket, (AccountId, RunHold)>,
     tickets: Ticket,
-    /// Increases with each run that begins: a dry session may find a task once that run's room is free again.
+    /// Increases with each run that begins: a dry session may find a task once that run's capacity is free again.
     round: u64,
     events: Vec<QueueEvent>,
 }
@@ -136,10 +136,10 @@ impl AdmissionQueue {
         None
     }
 
-    /// Begins a run on the first of these accounts that has room, using the room reserved for `waiter`.
+    /// Begins a run on the first of these accounts that has capacity, using the capacity reserved for `waiter`.
     ///
     /// # Errors
-    /// No account has room; `Some` when all are parked.
+    /// No account has capacity; `Some` when all are parked.
     pub(crate) fn take(
         &mut self,
         waiter: WaiterId,
@@ -154,7 +154,7 @@ impl AdmissionQueue {
         admitted.ok_or_else(|| self.all_parked(accounts))
     }
 
-    /// Queues a request for a slot; it is served at once if there is room.
+    /// Queues a request for a slot; it is served at once if there is capacity.
     pub(crate) fn ask_slot(
         &mut self,
         waiter: WaiterId,
@@ -169,7 +169,7 @@ impl AdmissionQueue {
         self.serve(now);
     }
 
-    /// Removes a waiter from the queue, and frees its reserved room.
+    /// Removes a waiter from the queue, and frees its reserved capacity.
     pub(crate) fn leave(&mut self, waiter: WaiterId, now: QueueTime) {
         self.line.retain(|entry| entry.waiter != waiter);
         if self.give_up(waiter) {
@@ -286,7 +286,7 @@ impl AdmissionQueue {
         Some(AllParked { until: first })
     }
 
-    /// Frees the room reserved for `waiter`. Returns whether there was any.
+    /// Frees the capacity reserved for `waiter`. Returns whether there was any.
     fn give_up(&mut self, waiter: WaiterId) -> bool {
         let kept = self.turns.remove(&waiter);
         if let Some(id) = kept {
@@ -296,15 +296,15 @@ impl AdmissionQueue {
     }
 
     fn begin(&mut self, accounts: &[AccountId], now: QueueTime) -> Option<Admitted> {
-        let place = accounts
+        let index = accounts
             .iter()
             .position(|id| self.accounts[*id].room(now) > 0)?;
-        let id = accounts[place];
+        let id = accounts[index];
         self.round += 1;
         self.tickets += 1;
         let ticket = self.tickets;
         self.held.insert(ticket, (id, self.accounts[id].begin(now)));
-        Some(Admitted { place, ticket })
+        Some(Admitted { index, ticket })
     }
 
     fn is_dry(&self, entry: &QueueEntry) -> bool {
@@ -314,7 +314,7 @@ impl AdmissionQueue {
             }
     }
 
-    /// Gives the free room to the queue, in order.
+    /// Gives the free capacity to the queue, in order.
     fn serve(&mut self, now: QueueTime) {
         if self.line.is_empty() {
             return;
@@ -335,7 +335,7 @@ impl AdmissionQueue {
                 self.line.push_back(entry);
             }
         }
-        // If only dry sessions wait for an account with room, all of them may lease.
+        // If only dry sessions wait for an account with capacity, all of them may lease.
         let line = std::mem::take(&mut self.line);
         for entry in line {
             if self.is_dry(&entry)

@@ -27,7 +27,7 @@ fn limited(wait: u64) -> AccountVerdict {
 enum Does {
     Nothing,
     Waits,
-    /// It leases; a quick turn has reserved room.
+    /// It leases; a quick turn has reserved capacity.
     Hunts(LeaseTurn),
     Runs(usize, Ticket),
 }
@@ -82,7 +82,7 @@ impl World {
 
     /// Checks that a run was allowed to begin.
     fn begins(&mut self, waiter: WaiterId, admitted: Admitted) {
-        let account = self.sessions[&waiter].0[admitted.place];
+        let account = self.sessions[&waiter].0[admitted.index];
         self.set(waiter, Does::Runs(account, admitted.ticket));
         self.admitted[account].push(self.now);
         let limits = self.limits[account];
@@ -104,7 +104,7 @@ impl World {
         );
     }
 
-    fn hear(&mut self) {
+    fn take_events(&mut self) {
         for events in self.queue.events() {
             match events {
                 QueueEvent::Turn(waiter, turn) => {
@@ -175,7 +175,7 @@ impl World {
                     .end(ticket, verdict, u64::from(with), "", self.now);
             }
         }
-        self.hear();
+        self.take_events();
     }
 
     fn pass(&mut self, time: Duration) {
@@ -185,7 +185,7 @@ impl World {
             let stuck = due <= self.now;
             self.now = self.now.max(due);
             self.queue.tick(self.now);
-            self.hear();
+            self.take_events();
             assert!(
                 !stuck || self.queue.next() != Some(due),
                 "the keeper would spin"
@@ -193,15 +193,15 @@ impl World {
         }
         self.now = end;
         self.queue.tick(self.now);
-        self.hear();
+        self.take_events();
     }
 
     /// All runs end well, all leases find nothing, and time passes: no session may still wait.
-    fn settle(&mut self) {
+    fn run_out(&mut self) {
         for account in 0..self.limits.len() {
             self.queue.probe(account, self.now);
         }
-        self.hear();
+        self.take_events();
         // All used tokens have drained by then, even at one token per minute.
         self.pass(MINUTE * u32::from(u8::MAX) * u32::try_from(STEPS).unwrap());
         for _ in 0..200 {
@@ -215,7 +215,7 @@ impl World {
                     Does::Hunts(LeaseTurn::Quick) => self.ask(waiter),
                     Does::Nothing | Does::Waits | Does::Hunts(LeaseTurn::Long) => {}
                 }
-                self.hear();
+                self.take_events();
             }
             self.pass(MINUTE);
         }
@@ -240,7 +240,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_account_is_asked_too_much_and_nobody_is_forgotten(
+    fn no_account_exceeds_its_limits_and_no_waiter_is_forgotten(
         limits in proptest::collection::vec(limits(), 1..4),
         wishes in proptest::collection::vec((any::<u8>(), any::<bool>()), 1..8),
         steps in proptest::collection::vec((any::<u8>(), any::<u8>(), 0..20_000_u64), 0..STEPS),
@@ -250,7 +250,7 @@ proptest! {
             world.step(WaiterId::from(waiter) % wishes.len() as WaiterId, with);
             world.pass(Duration::from_millis(ms));
         }
-        world.settle();
+        world.run_out();
     }
 }
 
@@ -378,7 +378,7 @@ fn pauses_of_unknown_length_grow_and_are_forgotten() {
 }
 
 #[test]
-fn who_finds_nothing_hands_its_turn_on() {
+fn a_session_that_finds_nothing_passes_its_turn_on() {
     let (mut queue, accounts) = queue(Some(1));
     let at = Duration::ZERO;
     let run = queue.take(0, &accounts, at).unwrap();
@@ -393,7 +393,7 @@ fn who_finds_nothing_hands_its_turn_on() {
         assert_eq!(queue.ask_turn(waiter, &accounts, at), None);
     }
     assert_eq!(queue.events(), [QueueEvent::Turn(3, LeaseTurn::Quick)]);
-    // It finds nothing either: all may park their leases, and the first one to take a task gets the room.
+    // It finds nothing either: all may park their leases, and the first one to take a task gets the capacity.
     assert_eq!(queue.ask_turn(3, &accounts, at), None);
     let long = |waiter| QueueEvent::Turn(waiter, LeaseTurn::Long);
     assert_eq!(queue.events(), [long(1), long(2), long(3)]);

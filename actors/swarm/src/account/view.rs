@@ -24,7 +24,7 @@ impl HealthLogLine {
         match self.health {
             AccountHealth::Open => tracing::info!(account, "the account works again"),
             AccountHealth::Probing { .. } => {
-                tracing::info!(account, "one run finds out whether the account works again");
+                tracing::info!(account, "one run probes the account");
             }
             AccountHealth::Parked { why, .. } => {
                 tracing::warn!(
@@ -57,7 +57,7 @@ impl AccountsInner {
                 let left = until.saturating_sub(now).as_secs_f64().ceil();
                 format!("tried again in {left} s")
             }
-            None => format!("then say so: kirosu pool probe {}", self.queue.name(id)),
+            None => format!("then run kirosu pool probe {}", self.queue.name(id)),
         };
         let what = match why {
             ParkReason::RateLimited => "rate limited",

@@ -1,4 +1,5 @@
-//! The activity of a run, as far as it decides whether a failure counts as an attempt: whether its program started, and whether it worked.
+//! The activity of a run, which decides whether a failure counts as an attempt: whether its program started, and
+//! whether it did anything.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Activity {
         }
     }
 
-    /// The sink for the run itself; the pool hears that its program started.
+    /// Returns the sink for the run; notifies the pool when its program starts.
     pub(super) fn watched(&self, sink: &EventSink, pool: &Arc<Pool>) -> EventSink {
         let (seen, pool) = (self.seen.clone(), pool.clone());
         sink.through(move |event| {
@@ -52,14 +53,13 @@ impl Activity {
         })
     }
 
-    /// Runs it, and tells the pool once it has not failed at once: a run that finds out whether the program works may take
-    /// hours.
+    /// Awaits a run, and notifies the pool once the run has not failed at once: it may take hours.
     pub(super) async fn outlasting<T>(&self, pool: &Pool, run: impl Future<Output = T>) -> T {
         let mut run = pin!(run);
         if let Ok(outcome) = tokio::time::timeout(AT_ONCE, run.as_mut()).await {
             return outcome;
         }
-        pool.went();
+        pool.run_worked();
         run.await
     }
 
@@ -73,7 +73,7 @@ impl Activity {
         self.seen.worked.load(Ordering::Relaxed) || paid || !failure.output.trim().is_empty()
     }
 
-    /// Whether the run was not started, or as good as not: it costs no attempt.
+    /// Whether the run was not started or did nothing, so that it costs no attempt.
     pub(super) fn costs_nothing(
         &self,
         pool: &Pool,
@@ -82,30 +82,30 @@ impl Activity {
     ) -> bool {
         let failure = match outcome {
             Ok(_) => {
-                pool.excuses.went();
+                pool.excuses.run_worked();
                 return false;
             }
             Err(failure) => failure,
         };
         match failure.kind {
             Class::Shortage | Class::Network if self.did_something(failure) => false,
-            // Its own program says so, and could say so for ever.
+            // Reported by its own program, which might do so for ever.
             Class::Shortage | Class::Network if self.has_started() => pool.excuses.take(task),
             Class::Shortage | Class::Network => true,
             _ => false,
         }
     }
 
-    /// Tells the pool what the end of a run on its own provider says of the provider's program. True where the pool
-    /// knew already that its runs fail at once: this one costs no attempt.
-    pub(super) fn tell(
+    /// Records the effect of a run on the health of the pool's own provider. Returns true if the breaker was open
+    /// already: then this run costs no attempt.
+    pub(super) fn apply_to_pool(
         &self,
         pool: &Pool,
         task: TaskId,
         outcome: &Result<Finished, RunFailure>,
     ) -> bool {
         let Err(failure) = outcome else {
-            pool.went();
+            pool.run_worked();
             return false;
         };
         let at_once = self.begun.elapsed() < AT_ONCE && !self.did_something(failure);
@@ -113,14 +113,14 @@ impl Activity {
             Class::ProviderError | Class::Crashed if at_once => {
                 return pool.failed_at_once(task, &failure.message);
             }
-            // These say nothing of the program: of the account, of the machine, of whoever wanted an end.
+            // These concern the account, the machine or a cancel, not the program.
             Class::RateLimited { .. }
             | Class::AuthRequired
             | Class::Network
             | Class::Missing
             | Class::Shortage
             | Class::Cancelled => {}
-            _ => pool.went(),
+            _ => pool.run_worked(),
         }
         false
     }

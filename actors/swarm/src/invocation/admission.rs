@@ -1,9 +1,9 @@
-//! Leave for a run: a place on the lane of its provider, held until the provider has ended.
+//! Admission of a run: capacity on its provider's account, held until the provider has ended.
 //!
-//! A session brings the place along for what it leased; only a task that names another provider than its pool's, and a
-//! router that moves on, have to wait here. They wait with their lease, are told as the task's progress where they
-//! stand, and stop waiting on a cancel, at the end of the task's time, and when the account is parked: then the lease
-//! goes back until it opens.
+//! A session takes the capacity along with the lease. Only a task that names another provider than its pool's, and a
+//! router that moves on, wait here, with their lease. Their position is published as the task's progress. The wait
+//! ends on a cancel, at the task's time limit, and when the account is parked: then the lease goes back until the
+//! account opens.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -20,15 +20,15 @@ use crate::link::HubLink;
 use crate::pool::Pool;
 use crate::run_end::{LeaseReport, RunEnd};
 
-/// How long nobody shall lease a task whose provider waits for a person.
+/// Delay before a task can be leased again whose provider waits for a person.
 const PERSONS_TURN: Duration = Duration::from_secs(60);
-/// The longest delay of a release that the hub takes.
+/// Maximum delay of a release that the hub accepts.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// Leave for one run.
+/// The admission of one run.
 pub(super) struct Admission {
     gate: AccountGate,
-    /// For a provider that stands for itself; a router enters lanes as it goes.
+    /// For a provider that is not a router; a router enters accounts as it goes.
     pass: Cell<Option<RunPass>>,
     lease: HeldLease,
     link: HubLink,
@@ -37,7 +37,7 @@ pub(super) struct Admission {
 /// Waits until the run may begin, and gives the job its gate.
 ///
 /// # Errors
-/// How the lease ends instead.
+/// The run does not begin; its end.
 pub(super) async fn enter(
     pool: &Pool,
     provider: &dyn Provider,
@@ -66,7 +66,7 @@ pub(super) async fn enter(
             let why = format!("the run was cancelled while it waited for provider {name}");
             return Err(cancelled(lease, why));
         }
-        entered = admission.telling(gate.enter(vec![name.clone()])) => entered,
+        entered = admission.reporting_position(gate.enter(vec![name.clone()])) => entered,
         () = over(limit) => {
             let why = format!("the time limit of the task was over before provider {name} had room for it");
             return Err(report::fail(lease, FailureClass::Timeout, &why));
@@ -93,7 +93,7 @@ fn cancelled(lease: HeldLease, why: String) -> RunEnd {
     RunEnd::Cancelled(Box::new(ack))
 }
 
-/// The account is parked: it costs no attempt, and nobody tries before it opens.
+/// Releases the lease of a run whose account is parked, until it opens. Costs no attempt.
 fn give_back(closed: AccountClosed) -> RunEnd {
     let left = closed
         .until
@@ -105,20 +105,20 @@ fn give_back(closed: AccountClosed) -> RunEnd {
 }
 
 impl Admission {
-    /// Runs the provider, and tells the lane how that ended.
+    /// Awaits the provider's run, and applies its outcome to the account.
     pub(super) async fn around(
         &self,
         run: impl Future<Output = Result<Finished, RunFailure>>,
     ) -> Result<Finished, RunFailure> {
         let pass = self.pass.take();
-        let outcome = self.telling(run).await;
+        let outcome = self.reporting_position(run).await;
         if let Some(pass) = pass {
             pass.ended(&outcome);
         }
         outcome
     }
 
-    /// The model that the run used: that of the job, else of the provider that a router has chosen.
+    /// The model that the run used: the job's, otherwise the one of the provider that the router chose.
     pub(super) fn model(
         &self,
         named: Option<String>,
@@ -131,8 +131,9 @@ impl Admission {
         })
     }
 
-    /// The end of the run with who ran it, and when a rate limit is over where only the lane knows.
-    pub(super) fn settle(&self, provider: &dyn Provider, end: RunEnd) -> RunEnd {
+    /// Completes the end of the run with the provider that ran it and, if only the account knows it, the end of a
+    /// rate limit.
+    pub(super) fn complete(&self, provider: &dyn Provider, end: RunEnd) -> RunEnd {
         let real = self.gate.last();
         let mut end = report::signed(end, real.as_deref().unwrap_or(provider.name()));
         if let RunEnd::Report(LeaseReport::Ack(ack)) = &mut end
@@ -145,24 +146,24 @@ impl Admission {
         end
     }
 
-    /// Tells the hub, while something goes on, whether it waits for a lane.
-    async fn telling<T>(&self, what: impl Future<Output = T>) -> T {
+    /// Awaits `what` and meanwhile reports its position in the admission queue to the hub.
+    async fn reporting_position<T>(&self, what: impl Future<Output = T>) -> T {
         let mut waits = self.gate.waits();
-        let tell = async {
+        let report_position = async {
             while waits.changed().await.is_ok() {
                 let entry = waits.borrow_and_update().clone();
-                self.tell(entry).await;
+                self.report_position(entry).await;
             }
             std::future::pending().await
         };
         tokio::select! {
             biased;
             done = what => done,
-            () = tell => std::future::pending().await,
+            () = report_position => std::future::pending().await,
         }
     }
 
-    async fn tell(&self, entry: Option<QueuePosition>) {
+    async fn report_position(&self, entry: Option<QueuePosition>) {
         let Some(QueuePosition { providers, before }) = entry else {
             return;
         };
@@ -178,7 +179,7 @@ impl Admission {
             data: json!({ "text": text }),
         };
         if let Err(error) = self.link.client().request(&params).await {
-            tracing::debug!(%error, "the hub was not told that the run waits");
+            tracing::debug!(%error, "could not report that the run waits");
         }
     }
 }

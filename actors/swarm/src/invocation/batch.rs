@@ -1,11 +1,11 @@
-//! The text between a run and the hub: bounded over the whole run, and handed on in pieces.
+//! The output of a run on its way to the hub: bounded over the whole run, and sent in pieces.
 
 use kirosu_providers::floor_boundary;
 
-/// A piece of this size leaves at once, and none is longer.
+/// Maximum size of a piece, in bytes; a full piece is sent at once.
 const BATCH_BYTES: usize = 16 << 10;
 
-/// The text between the run and the hub.
+/// Output that was not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct OutputBatch {
     text: String,
@@ -51,7 +51,7 @@ impl OutputBatch {
         self.text.len() >= BATCH_BYTES
     }
 
-    /// The next piece, at most [`BATCH_BYTES`] long, cut between characters.
+    /// Takes the next piece, at most [`BATCH_BYTES`] long, cut between characters.
     pub(super) fn take(&mut self) -> String {
         let end = floor_boundary(&self.text, BATCH_BYTES);
         let rest = self.text.split_off(end);

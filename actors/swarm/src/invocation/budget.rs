@@ -1,9 +1,10 @@
-//! Budgets: a run reserves before it begins, reserves more while it tells what it uses, and is ended when there is no more.
+//! Budgets: a run reserves before it begins, reserves more as it reports usage, and is ended when no more is granted.
 //!
-//! Nothing is asked of the hub where neither pool, provider, hub nor task has a budget. What runs under way hold is waited
-//! for here, with the task in hand: giving it back would hand it to the next session, which has to wait as well.
+//! The hub is not called if neither pool, provider, hub nor task has a budget. A run waits here, with its lease, for
+//! budget that other runs have reserved: releasing the task would only hand it to another session, which has to wait
+//! as well.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kirosu_protocol::budget::{Budget, usd_of};
@@ -14,6 +15,7 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{ErrorCode, Scope};
 use kirosu_providers::{Cancel, Finished, RunFailure, RunUsage};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -25,49 +27,53 @@ use crate::pool::health::RunSymptom;
 use crate::prices::Prices;
 use crate::run_end::{LeaseReport, RunEnd};
 
-/// Pause before the hub is asked again that could not be reached, or said that it is busy.
+/// Pause before a call is repeated after no answer, or after the hub reported that it is busy.
 const ASK_PAUSE: Duration = Duration::from_millis(250);
-/// Pause before it is asked again for what other runs hold.
+/// Pause before a call is repeated for budget that other runs have reserved.
 const RESERVED_PAUSE: Duration = Duration::from_secs(2);
-/// How long a run may go on that has used up all: most tell what they used with their end, and a result that was paid for
-/// is not thrown away.
+/// How long a run may go on after its budget is used up: most runs report usage with their end, and a paid result is
+/// not thrown away.
 const END_GRACE: Duration = Duration::from_secs(1);
-/// How long nobody shall lease a task that came back because a budget is used up; the pool takes none until it is filled.
+/// Delay before a task can be leased again that was released because a budget is used up; the pool takes none until
+/// the budget is filled.
 const BACK_DELAY: Duration = Duration::from_secs(3);
 
-/// What a run may use, and where to ask for more.
+/// The budget reserved for a run.
 pub(super) struct BudgetReservation {
     lease: HeldLease,
     link: HubLink,
     scopes: Vec<ScopeLimit>,
-    /// How much is reserved at a time.
+    /// Amount to reserve at a time.
     step: Budget,
-    /// What it may use by now.
+    /// Amount that the run may use so far.
     granted: Mutex<Budget>,
     prices: Arc<Prices>,
     model: Option<String>,
-    /// Why the run was ended.
-    refused: OnceLock<BudgetRefusal>,
+    /// The refusal that ended the run.
+    refused: OnceLock<Refusal>,
 }
 
-/// Why a run does not begin.
+/// Why a run does not begin, and its effect on the pool.
 #[derive(Debug)]
 pub(crate) struct BudgetRefused {
     pub(crate) end: RunEnd,
     pub(crate) symptom: RunSymptom,
 }
 
-/// What came of asking.
+/// The result of a call to `reserve`.
 enum ReserveResult {
     Granted(Budget),
-    Refused(BudgetRefusal),
-    /// The lease is over, or somebody wants the run ended.
+    Refused(Refusal),
+    /// The lease is over, or the run was cancelled.
     Over,
-    /// The hub does not understand the question.
+    /// The hub does not support the call.
     Unknown(String),
 }
 
-/// Reserves for a run by this provider, if any budget counts for it. Waits for what other runs hold.
+/// Reserves for a run by this provider, if any budget applies. Waits for budget that other runs have reserved.
+///
+/// # Errors
+/// The budget is used up, the run was cancelled, or the hub does not support budgets.
 pub(super) async fn open(
     pool: &Pool,
     task: &Task,
@@ -106,7 +112,9 @@ pub(super) async fn open(
             reservation.grant(granted);
             Ok(Some(reservation))
         }
-        ReserveResult::Refused(refusal) => Err(Box::new(unfunded(reservation.lease, own, refusal))),
+        ReserveResult::Refused(refusal) => {
+            Err(Box::new(budget_refused(reservation.lease, own, refusal)))
+        }
         ReserveResult::Over => {
             let why = "the run was ended before it began";
             let ack = report::failure_of(reservation.lease, FailureClass::Cancelled, why);
@@ -116,7 +124,7 @@ pub(super) async fn open(
             }))
         }
         ReserveResult::Unknown(why) => {
-            let why = format!("the hub does not take part in budgets ({why}); update it");
+            let why = format!("the hub does not support budgets ({why}); update it");
             Err(Box::new(BudgetRefused {
                 end: report::give_back(&why),
                 symptom: RunSymptom::Missing(why),
@@ -125,8 +133,8 @@ pub(super) async fn open(
     }
 }
 
-/// What a refusal before the run means: the pool waits where the budget is the pool's, the task where it is not.
-fn unfunded(lease: HeldLease, own: bool, refusal: BudgetRefusal) -> BudgetRefused {
+/// The effect of a refusal before the run: the pool waits if the budget is the pool's, otherwise the task waits.
+fn budget_refused(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefused {
     let wait = wait_of(&refusal);
     let Some(wait) = wait else {
         let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
@@ -148,18 +156,18 @@ fn unfunded(lease: HeldLease, own: bool, refusal: BudgetRefusal) -> BudgetRefuse
     }
 }
 
-/// How long until the budget is filled again; none: a person has to raise it.
-fn wait_of(refusal: &BudgetRefusal) -> Option<Duration> {
+/// Returns the time until the budget is filled again; `None` means that a person has to raise it.
+fn wait_of(refusal: &Refusal) -> Option<Duration> {
     let at = refusal.retry_at?;
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
     let wait = at - now.as_secs_f64();
-    // Never quite at once: the two clocks may differ a little.
+    // At least 50 ms, as the clocks of hub and agent may differ.
     Some(Duration::try_from_secs_f64(wait.max(0.05)).unwrap_or(Duration::from_secs(86_400)))
 }
 
-/// Runs `run` until it ends, within its budget if it has one.
+/// Awaits `run`, within its budget if it has one.
 pub(super) async fn within<R>(
     reservation: &Option<BudgetReservation>,
     used: watch::Receiver<Option<RunUsage>>,
@@ -175,7 +183,7 @@ where
     }
 }
 
-/// What the end of a run means for its budget, if it has one.
+/// Applies the budget, if there is one, to the end of a run.
 pub(super) fn verdict(
     reservation: &Option<BudgetReservation>,
     own: bool,
@@ -188,7 +196,8 @@ pub(super) fn verdict(
 }
 
 impl BudgetReservation {
-    /// Runs `run` until it ends. Where it tells more than may be used, it is cancelled; [`BudgetReservation::verdict`] says so then.
+    /// Awaits `run`. If it uses more than granted, it is cancelled, and [`BudgetReservation::verdict`] reports the
+    /// budget as the cause.
     async fn within<R>(
         &self,
         mut used: watch::Receiver<Option<RunUsage>>,
@@ -219,12 +228,8 @@ impl BudgetReservation {
         run.await
     }
 
-    /// Resolves when the run has used more than it may.
-    async fn spend(
-        &self,
-        used: &mut watch::Receiver<Option<RunUsage>>,
-        cancel: Cancel,
-    ) -> BudgetRefusal {
+    /// Resolves when the run has used more than the hub grants.
+    async fn spend(&self, used: &mut watch::Receiver<Option<RunUsage>>, cancel: Cancel) -> Refusal {
         loop {
             let spent = used
                 .borrow_and_update()
@@ -246,7 +251,8 @@ impl BudgetReservation {
         }
     }
 
-    /// Asks until there is an answer. At the begin of a run, what others hold is waited for.
+    /// Calls `reserve` until there is an answer. At the begin of a run, waits for budget that other runs have
+    /// reserved.
     async fn ask_until(&self, spent: Budget, mut cancel: Cancel) -> ReserveResult {
         let add = |spent: Option<u64>, step: Option<u64>| {
             step.map(|step| spent.unwrap_or(0).saturating_add(step))
@@ -285,7 +291,7 @@ impl BudgetReservation {
         }
     }
 
-    /// Asks once; none: no answer, ask again.
+    /// Calls `reserve` once. `None` means no usable answer: call again.
     async fn params(&self, params: &ReserveParams) -> Option<ReserveResult> {
         match self.link.client().request(params).await {
             Ok(ReserveAnswer {
@@ -308,14 +314,14 @@ impl BudgetReservation {
     }
 
     fn granted(&self) -> Budget {
-        *self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.granted.lock()
     }
 
     fn grant(&self, granted: Budget) {
-        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = granted;
+        *self.granted.lock() = granted;
     }
 
-    /// Tells of a run that used more than it had reserved: it told so too late to be ended.
+    /// Logs a run that used more than it had reserved, and reported so too late to be ended.
     fn log_overshoot(&self, ack: &Ack) {
         let Some(usage) = &ack.usage else { return };
         let mut usage = usage.clone();
@@ -327,20 +333,20 @@ impl BudgetReservation {
                 granted_tokens = granted.tokens,
                 usd = spent.micros.map(usd_of),
                 granted_usd = granted.micros.map(usd_of),
-                "the run used more than it had reserved of its budgets, and told so when it was over"
+                "the run used more than it had reserved, and reported its usage only at its end"
             );
         }
     }
 
-    /// What a run has used, as budgets count it. What the provider does not price, the table of prices may.
+    /// Usage as budgets count it. The table of prices applies where the provider states no cost.
     fn spent(&self, used: &RunUsage) -> Budget {
         let mut usage = Usage::from(used);
         self.prices.fill_in(self.model.as_deref(), &mut usage);
         Budget::of(&usage)
     }
 
-    /// What the end of the run means: where it was ended for its budget, and did not end well all the same, the budget
-    /// is why.
+    /// Applies the budget to the end of the run: a run that was ended for its budget, and did not end well, failed
+    /// for it.
     fn verdict(&self, own: bool, end: RunEnd) -> (RunEnd, RunSymptom) {
         let fine = |end| {
             if let RunEnd::Report(LeaseReport::Ack(ack)) = &end {
@@ -371,7 +377,7 @@ impl BudgetReservation {
     }
 }
 
-/// Whether more was used than may be.
+/// Whether more was spent than granted.
 fn exceeds(spent: Budget, granted: Budget) -> bool {
     let beyond = |spent: Option<u64>, granted: Option<u64>| {
         granted.is_some_and(|granted| spent.unwrap_or(0) > granted)
@@ -379,7 +385,7 @@ fn exceeds(spent: Budget, granted: Budget) -> bool {
     beyond(spent.tokens, granted.tokens) || beyond(spent.micros, granted.micros)
 }
 
-/// Says in whose pool it ran, and with which model, for the ledger.
+/// Sets the pool and the model of the run, for the ledger.
 pub(super) fn signed(mut end: RunEnd, pool: &Arc<Pool>, model: Option<String>) -> RunEnd {
     if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
         ack.pool = Some(pool.name.clone());

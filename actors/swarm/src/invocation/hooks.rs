@@ -1,5 +1,5 @@
-//! Programs of the operator around a run: before it in its folder (dependencies, fixtures), and after it, however it
-//! ended (formatters, clean up). They are the pool's, not the task's: no trust is needed.
+//! The operator's programs around a run: before it (dependencies, fixtures), and after it, however it ended
+//! (formatters, cleanup). They belong to the pool, not to the task, so they need no trust.
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,22 +16,22 @@ use crate::options::PoolOptions;
 use crate::pool::Pool;
 use crate::workspace::{self, RunFolder, not_accepted};
 
-/// How long the hook after a cancelled run may take: somebody waits for the end.
+/// Time limit of the hook after a cancelled run, as a person waits for the end.
 const HURRY: Duration = Duration::from_secs(10);
-/// Bytes of a hook's last words in a failure.
+/// Maximum number of bytes of a hook's output that a failure quotes.
 const LAST_WORDS: usize = 2000;
 
 type RunResult = Result<Finished, RunFailure>;
 
-/// What hooks are told of the run, as variables.
-fn variables(options: &PoolOptions, job: &Job, place: &RunFolder) -> Vec<(String, String)> {
+/// Variables that describe the run to hooks.
+fn variables(options: &PoolOptions, job: &Job, folder: &RunFolder) -> Vec<(String, String)> {
     let mut env = options.env.clone();
     let mut put = |name: &str, value: String| env.push((name.to_owned(), value));
     put("KIROSU_TASK_ID", job.task_id.to_string());
     put("KIROSU_FENCE", job.fence.to_string());
     put("KIROSU_TASK_TYPE", job.task_type.clone());
     put("KIROSU_POOL", options.name.clone());
-    if let Some(worktree) = &place.worktree {
+    if let Some(worktree) = &folder.worktree {
         put("KIROSU_BRANCH", worktree.branch.clone());
         put("KIROSU_BASE", worktree.base.clone());
     }
@@ -42,7 +42,7 @@ fn variables(options: &PoolOptions, job: &Job, place: &RunFolder) -> Vec<(String
 pub(super) struct HookRunner<'a> {
     pool: &'a Pool,
     options: &'a PoolOptions,
-    place: &'a RunFolder,
+    folder: &'a RunFolder,
     env: Vec<(String, String)>,
     sink: EventSink,
     cancel: Cancel,
@@ -53,40 +53,40 @@ impl<'a> HookRunner<'a> {
     pub(super) fn of(
         pool: &'a Pool,
         options: &'a PoolOptions,
-        place: &'a RunFolder,
+        folder: &'a RunFolder,
         job: &Job,
         sink: EventSink,
         cancel: Cancel,
     ) -> Self {
         Self {
             pool,
-            env: variables(options, job, place),
+            env: variables(options, job, folder),
             options,
-            place,
+            folder,
             sink,
             cancel,
             warnings: Vec::new(),
         }
     }
 
-    /// The same; these are told first, a line each.
-    pub(super) fn after_telling(self, warnings: Vec<String>) -> Self {
+    /// Adds warnings to be sent first, one per line.
+    pub(super) fn with_warnings(self, warnings: Vec<String>) -> Self {
         Self { warnings, ..self }
     }
 
-    /// Runs the hook before, the run itself where that went well, and the hook after in any case; then what the run has
-    /// changed in its worktree is committed.
+    /// Runs the hook before, the run itself if that succeeded, and the hook after in any case; then commits the run's
+    /// changes in its worktree.
     pub(super) async fn around(mut self, run: impl Future<Output = RunResult>) -> RunResult {
         for warning in std::mem::take(&mut self.warnings) {
-            self.tell(warning).await;
+            self.warn(warning).await;
         }
         let outcome = match self.before().await.and_then(|()| self.intact()) {
             Ok(()) => run.await,
             Err(failure) => Err(failure),
         };
         let outcome = self.after(outcome).await;
-        for line in workspace::settle(self.place, ended_as(&outcome)).await {
-            self.tell(line).await;
+        for line in workspace::finish(self.folder, ended_as(&outcome)).await {
+            self.warn(line).await;
         }
         outcome
     }
@@ -104,14 +104,15 @@ impl<'a> HookRunner<'a> {
         }
     }
 
-    /// Programs can be started in the run's folder. In another one they would change what is not the run's.
+    /// Whether programs can be started in the run's folder. If it was replaced, they would change files that are not
+    /// the run's.
     fn intact(&self) -> Result<(), RunFailure> {
-        let verified = self.place.verify();
+        let verified = self.folder.verify();
         verified.map_err(|why| RunFailure::new(FailureKind::NotAccepted, why))
     }
 
     async fn after(&self, outcome: RunResult) -> RunResult {
-        let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
+        let outcome_variable = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
         let must = self.options.hooks.after_must_succeed && outcome.is_ok();
         let start_retry = StartRetry {
             pool: self.pool,
@@ -127,12 +128,15 @@ impl<'a> HookRunner<'a> {
         if after.is_empty() {
             return outcome;
         }
-        if let Err(why) = self.place.verify() {
+        if let Err(why) = self.folder.verify() {
             let why = format!("the hook after the run was not run: {why}");
-            self.tell(why.clone()).await;
+            self.warn(why.clone()).await;
             return outcome.and_then(|finished| Err(not_accepted(finished, why)));
         }
-        let run = async || self.run(after, "after", &told, Cancel::never()).await;
+        let run = async || {
+            self.run(after, "after", &outcome_variable, Cancel::never())
+                .await
+        };
         let end = start_retry
             .until_started("the hook after the run", run)
             .await;
@@ -156,7 +160,7 @@ impl<'a> HookRunner<'a> {
         };
         let why = headline(&failure.message);
         tracing::warn!("{why}");
-        self.tell(why.into_owned()).await;
+        self.warn(why.into_owned()).await;
         outcome
     }
 
@@ -182,7 +186,7 @@ impl<'a> HookRunner<'a> {
             env,
             limit: self.options.hooks.timeout,
             keep: LAST_WORDS,
-            ..Program::new(argv.to_vec(), &self.place.dir)
+            ..Program::new(argv.to_vec(), &self.folder.dir)
         };
         if which != "after" {
             return program.run(containment, &self.sink, cancel).await;
@@ -192,7 +196,7 @@ impl<'a> HookRunner<'a> {
         self.hurried(run, &handle).await
     }
 
-    /// The end of a hook that goes on after a cancel, but not for long: its time is cut when the cancel comes meanwhile.
+    /// Awaits a hook that goes on after a cancel: when the cancel comes, its time limit becomes [`HURRY`].
     async fn hurried(
         &self,
         run: impl Future<Output = ProgramEnd>,
@@ -211,12 +215,12 @@ impl<'a> HookRunner<'a> {
         run.await
     }
 
-    async fn tell(&self, word: String) {
-        let message = format!("[kirosu: {word}]\n");
+    async fn warn(&self, text: String) {
+        let message = format!("[kirosu: {text}]\n");
         self.sink.send(RunEvent::Warning { message }).await;
     }
 
-    /// Not the task's fault: it is tried again, as after any trouble of a provider.
+    /// The failure of a hook. It is not the task's fault, so the task is retried.
     fn failure(&self, which: &str, end: &ProgramEnd) -> RunFailure {
         let argv = match which {
             "before" => &self.options.hooks.before,
@@ -234,17 +238,17 @@ impl<'a> HookRunner<'a> {
         let pool = &self.options.name;
         let (program, exit) = (argv.join(" "), &end.exit);
         let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
-        let said = [end.stderr.as_str(), end.stdout.as_str()];
-        if let Some(said) = said.into_iter().find(|said| !said.trim().is_empty()) {
-            let from = ceil_boundary(said, said.len().saturating_sub(LAST_WORDS));
+        let output = [end.stderr.as_str(), end.stdout.as_str()];
+        if let Some(output) = output.into_iter().find(|output| !output.trim().is_empty()) {
+            let from = ceil_boundary(output, output.len().saturating_sub(LAST_WORDS));
             message.push_str("; it ended with:\n");
-            message.push_str(said[from..].trim());
+            message.push_str(output[from..].trim());
         }
         RunFailure::new(class, message)
     }
 }
 
-/// The word for an outcome: `done`, or the failure's class.
+/// Returns `done`, or the name of the failure's class.
 fn ended_as(outcome: &RunResult) -> &'static str {
     match outcome {
         Ok(_) => "done",

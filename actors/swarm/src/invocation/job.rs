@@ -1,4 +1,4 @@
-//! From a task to a job: who runs it, where, with which instructions and limits.
+//! Turns a task into a job: provider, folder, instructions and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,40 +13,40 @@ use crate::options::PoolOptions;
 use crate::pool::Pool;
 use crate::workspace::{self, NoFolder, RunFolder};
 
-/// Who runs a task.
+/// The provider of a task.
 pub(crate) struct TaskRunner {
     pub(super) provider: Arc<dyn Provider>,
-    /// The model, where the task names none.
+    /// The model for tasks that name none.
     pub(super) model: Option<String>,
-    /// It is the pool's own provider.
+    /// Whether it is the pool's own provider.
     pub(super) own: bool,
 }
 
 /// A job that can start.
 pub(crate) struct Ready {
     pub(crate) provider: Arc<dyn Provider>,
-    /// It is the pool's own provider.
+    /// Whether it is the pool's own provider.
     pub(crate) own: bool,
     pub(crate) job: Job,
-    pub(crate) place: RunFolder,
-    /// What a person should know before it begins, a line each.
+    pub(crate) folder: RunFolder,
+    /// Warnings for the beginning of the run's output, one per line.
     pub(crate) warnings: Vec<String>,
-    /// What must hold before its answer counts.
+    /// The clauses that its answer has to meet.
     pub(crate) accept: Option<Box<Accept>>,
 }
 
 /// Why a task is not run.
 #[derive(Debug)]
 pub(crate) enum NotRun {
-    /// The task's own fault: it fails.
+    /// The task is at fault: it fails.
     Task(FailureClass, String),
-    /// The pool's fault: the lease goes back.
+    /// The pool is at fault: the lease goes back.
     Pool(String),
-    /// Something is in the way for the moment: the lease goes back.
+    /// The workspace is busy: the lease goes back.
     Later(String),
-    /// The machine is short of something for now: the lease goes back.
+    /// The machine lacks a resource: the lease goes back.
     Short(String),
-    /// There is no budget for it.
+    /// A budget does not allow it.
     BudgetRefused(Box<BudgetRefused>),
 }
 
@@ -54,10 +54,10 @@ fn refused(why: String) -> NotRun {
     NotRun::Task(FailureClass::RefusedByPolicy, why)
 }
 
-/// Who runs a task of this pool.
+/// Returns the provider of a task of this pool.
 ///
 /// # Errors
-/// A refusal that names the switch or the missing pool.
+/// A refusal that names the setting or the missing pool.
 pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<TaskRunner, NotRun> {
     let options = pool.options();
     match task.task_type.as_str() {
@@ -69,8 +69,8 @@ pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<TaskRunner, NotRun>
     }
 }
 
-/// The providers that a task of this pool may end up with, where they are the pool's own; else the run itself waits for
-/// the one that the task names.
+/// Returns the providers that may run a task of this pool, if they are the pool's own; `None` means that the run
+/// itself waits for the provider that the task names.
 pub(crate) fn routes_of(pool: &Pool, task: &Task) -> Option<Vec<String>> {
     let options = pool.options();
     if task.task_type == TYPE_PYTHON {
@@ -135,8 +135,11 @@ fn chat_for(
     })
 }
 
-/// Finds the folder.
-pub(crate) async fn place_for(
+/// Finds or makes the folder.
+///
+/// # Errors
+/// There is no usable folder; the variant is whose fault it is.
+pub(crate) async fn run_folder(
     options: &Arc<PoolOptions>,
     session: u32,
     task: &Task,
@@ -153,25 +156,33 @@ pub(crate) async fn place_for(
 }
 
 /// Makes the job. Blocks on the file system.
+///
+/// # Errors
+/// The pool may not check the task's `accept` clause.
 pub(crate) fn prepare(
     options: &PoolOptions,
     runner: TaskRunner,
     task: Task,
-    place: RunFolder,
+    folder: RunFolder,
 ) -> Result<Ready, NotRun> {
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
     }
-    let not_accepted = task.not_accepted.as_deref().or(place.not_accepted());
+    let not_accepted = task.not_accepted.as_deref().or(folder.not_accepted());
     let prompt = match not_accepted {
-        // Code is code: a note would break it.
+        // Python tasks are code, which a note would break.
         Some(before) if task.task_type != TYPE_PYTHON && !runner.provider.dangerous() => {
             accept::note::with_note(&task.prompt, before)
         }
         _ => task.prompt.clone(),
     };
-    let context = workspace::context(&place.dir, &place.root);
-    let mcp = workspace::mcp_servers(options, (task.task_id, task.fence), &place.dir, &place.root);
+    let context = workspace::context(&folder.dir, &folder.root);
+    let mcp = workspace::mcp_servers(
+        options,
+        (task.task_id, task.fence),
+        &folder.dir,
+        &folder.root,
+    );
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();
@@ -195,18 +206,18 @@ pub(crate) fn prepare(
         gate: ProviderGate::open(),
         mcp: mcp.servers,
         conversation: None,
-        workdir: place.dir.clone(),
+        workdir: folder.dir.clone(),
         env: options.env.clone(),
         timeouts,
         max_output_bytes: options.max_output_bytes,
     };
-    let mut warnings = place.notes().to_vec();
+    let mut warnings = folder.notes().to_vec();
     warnings.extend(mcp.warnings);
     Ok(Ready {
         provider: runner.provider,
         own: runner.own,
         job,
-        place,
+        folder,
         warnings,
         accept: task.accept,
     })

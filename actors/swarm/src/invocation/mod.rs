@@ -1,7 +1,8 @@
 //! The invocation: one run of one task, as a temporary child in the tree.
 //!
-//! It owns the provider's run and the stream of its output. It hangs on a leash held by its session: when the session
-//! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
+//! It owns the provider's run and the stream of its output. Its session holds the cancel handle: when the session
+//! drops it, for any reason, the run is cancelled. The invocation reports once, when every process of the run is
+//! dead.
 
 pub(crate) mod accept;
 pub(crate) mod activity;
@@ -47,35 +48,34 @@ use report::Costs;
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
 const EVENTS: usize = 32;
-/// How long the rest of the output may take after the run has ended and the hub is there; the result does not depend
-/// on it. While the hub is away the report has to wait as well.
+/// Time limit for sending the rest of the output after the run has ended, while the hub is connected; the result does
+/// not depend on it. While the hub is away the report has to wait as well.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// What an invocation is to do.
+/// The input of an invocation.
 pub(crate) struct RunRequest {
     pub(crate) pool: Arc<Pool>,
     /// Number of the session in its pool.
     pub(crate) session: u32,
     pub(crate) task: Task,
-    /// Its place on the lane of the pool's provider.
+    /// The capacity on the account of the pool's provider.
     pub(crate) pass: Option<RunPass>,
     pub(crate) link: HubLink,
-    /// Gets the cause, or is dropped, when the run is to end.
+    /// Cancels the run when it receives a cause or is dropped.
     pub(crate) cancel_requested: oneshot::Receiver<CancelCause>,
-    /// Told how it ended; dropped when the invocation crashed.
+    /// Receives the end of the run; dropped if the invocation crashes.
     pub(crate) ended: oneshot::Sender<FinishedRun>,
     /// Names task and session on every line that the run logs.
     pub(crate) span: Span,
 }
 
-/// How an invocation ended.
+/// The end of an invocation.
 pub(crate) struct FinishedRun {
     pub(crate) end: RunEnd,
-    /// Where it worked, if it came so far.
-    pub(crate) place: Option<RunFolder>,
+    /// The folder of the run; `None` if it ended before it had one.
+    pub(crate) folder: Option<RunFolder>,
 }
 
-/// The actor.
 pub(crate) struct Invocation {
     child: ChildContext,
     work: Option<RunRequest>,
@@ -123,22 +123,22 @@ impl Actor for Invocation {
             span,
         } = work;
         let withdrawn = Arc::new(AtomicBool::new(false));
-        let asked = withdrawn.clone();
+        let withdrawn_flag = withdrawn.clone();
         let slack = cancel_requested
             .into_actor(self)
             .map(move |cause, invocation, _| {
-                asked.store(cause == Ok(CancelCause::Asked), Ordering::Relaxed);
+                withdrawn_flag.store(cause == Ok(CancelCause::Asked), Ordering::Relaxed);
                 invocation.cancel();
             });
         ctx.spawn(slack);
         let run = run(pool, session, (task, pass), link, (cancel, withdrawn)).instrument(span);
-        let told = run.into_actor(self).map(|outcome, invocation, ctx| {
-            // Nobody waits for it when the session is gone.
+        let done = run.into_actor(self).map(|outcome, invocation, ctx| {
+            // The receiver is gone if the session has ended.
             let _ = ended.send(outcome);
             invocation.child.handled();
             invocation.child.finish(ctx);
         });
-        ctx.spawn(told);
+        ctx.spawn(done);
     }
 }
 
@@ -158,32 +158,32 @@ async fn run(
         Ok(prepared) => prepared,
         Err(NotRun::Task(class, why)) => {
             tracing::warn!("does not run: {why}");
-            return without_place(report::fail(lease, class, &why));
+            return without_folder(report::fail(lease, class, &why));
         }
         Err(NotRun::Short(why)) => {
             let end = report::not_started(&why);
             pool.report(RunSymptom::Short(why));
-            return without_place(end);
+            return without_folder(end);
         }
         Err(NotRun::Pool(why)) => {
             let end = report::give_back(&why);
             pool.report(RunSymptom::NoFolder(why));
-            return without_place(end);
+            return without_folder(end);
         }
         Err(NotRun::Later(why)) => {
             tracing::info!("its lease goes back: {why}");
-            return without_place(report::give_back(&why));
+            return without_folder(report::give_back(&why));
         }
-        Err(NotRun::BudgetRefused(unfunded)) => {
-            pool.report(unfunded.symptom);
-            return without_place(unfunded.end);
+        Err(NotRun::BudgetRefused(refused)) => {
+            pool.report(refused.symptom);
+            return without_folder(refused.end);
         }
     };
     let Ready {
         provider,
         own,
         mut job,
-        place,
+        folder,
         warnings,
         accept,
     } = ready;
@@ -192,27 +192,27 @@ async fn run(
     {
         Ok(admission) => admission,
         Err(end) => {
-            workspace::abandon(place).await;
-            return without_place(end);
+            workspace::abandon(folder).await;
+            return without_folder(end);
         }
     };
-    let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
+    let (task, provider_name, model) = (lease.task_id, provider.name(), job.model.clone());
     let trusts = job.trust == TrustLevel::All;
     job.permissions = permission_broker::permissions(&pool, &link, lease, trusts);
     let here = ConversationKey {
         task,
         number,
-        provider: who,
-        workdir: &place.dir,
+        provider: provider_name,
+        workdir: &folder.dir,
     };
-    if place.begins_anew() {
+    if folder.begins_anew() {
         pool.conversations.forget(task);
     }
     let kept = pool.conversations.get(here);
-    job.conversation = kept.or_else(|| place.conversation(who));
-    // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
+    job.conversation = kept.or_else(|| folder.conversation(provider_name));
+    // The usage so far, for the budget.
     let (usage, used) = watch::channel(None);
-    let flow = output::Flow {
+    let flow = output::OutputFlow {
         link: link.clone(),
         lease,
         limit: job.max_output_bytes,
@@ -221,13 +221,13 @@ async fn run(
     };
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
-    let hooks = HookRunner::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
-    let hooks = hooks.after_telling(warnings);
-    let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
+    let hooks = HookRunner::of(&pool, &options, &folder, &job, sink.clone(), cancel.clone());
+    let hooks = hooks.with_warnings(warnings);
+    let check = accept::Check::of(&pool, &options, &folder, &job, sink.clone(), cancel.clone());
     let activity = Activity::new();
-    let watched = place.listening(&activity.watched(&sink, &pool), who);
+    let watched = folder.listening(&activity.watched(&sink, &pool), provider_name);
     drop(sink);
-    // With a folder for each task the next one needs another process.
+    // With one folder per task the next task needs another process.
     let again = matches!(
         options.workspace,
         WorkspaceMode::Shared | WorkspaceMode::Isolated
@@ -242,12 +242,12 @@ async fn run(
         admission.around(run)
     };
     let run = budget::within(&reservation, used, cancel.clone(), run);
-    // Boxed, as the futures of a run grow with each that holds another.
-    let run = Box::pin(workspace::inspected(&place, run));
+    // Boxed, as each future of a run contains the next.
+    let run = Box::pin(workspace::inspected(&folder, run));
     let run = Box::pin(check.around(accept.as_deref(), run));
     let run = async {
         let outcome = run.await;
-        place.ended(who, &outcome, withdrawn.load(Ordering::Relaxed));
+        folder.ended(provider_name, &outcome, withdrawn.load(Ordering::Relaxed));
         outcome
     };
     let run = pin!(hooks.around(run));
@@ -261,8 +261,8 @@ async fn run(
         }
         Either::Right(((), run)) => run.await,
     };
-    pool.conversations.settle(here, &outcome);
-    let is_known = own && activity.tell(&pool, task, &outcome);
+    pool.conversations.record(here, &outcome);
+    let is_known = own && activity.apply_to_pool(&pool, task, &outcome);
     let costs = match is_known || activity.costs_nothing(&pool, task, &outcome) {
         true => Costs::Nothing,
         false => Costs::Attempt,
@@ -273,14 +273,14 @@ async fn run(
     pool.report(symptom);
     let model = admission.model(model, &options.accounts);
     let priced = report::priced(end, &options.prices, model.as_deref());
-    let end = admission.settle(&*provider, priced);
+    let end = admission.complete(&*provider, priced);
     FinishedRun {
         end: budget::signed(end, &pool, model),
-        place: Some(place.clone()),
+        folder: Some(folder.clone()),
     }
 }
 
-/// Waits for the rest of the output. False when it has to be left.
+/// Waits for the rest of the output. Returns false if it is given up.
 async fn flushed(
     mut pump: Pin<&mut impl Future<Output = ()>>,
     link: &HubLink,
@@ -311,10 +311,10 @@ async fn prepare(
         .await
         .map_err(NotRun::BudgetRefused)?;
     let options = pool.options();
-    let place = job::place_for(&options, session, &task).await?;
-    let given_up = place.clone();
-    let made = move || job::prepare(&options, runner, task, place);
-    // The folder may lie on a slow disk, and this thread has other sessions.
+    let folder = job::run_folder(&options, session, &task).await?;
+    let given_up = folder.clone();
+    let made = move || job::prepare(&options, runner, task, folder);
+    // The folder may be on a slow disk, and this thread serves other sessions.
     let ready = tokio::task::spawn_blocking(made)
         .await
         .unwrap_or_else(|error| {
@@ -330,6 +330,6 @@ async fn prepare(
     }
 }
 
-fn without_place(end: RunEnd) -> FinishedRun {
-    FinishedRun { end, place: None }
+fn without_folder(end: RunEnd) -> FinishedRun {
+    FinishedRun { end, folder: None }
 }

@@ -1,12 +1,12 @@
-//! What a run tells, on its way to the hub: in order, in batches, and never in the run's way.
+//! Sends a run's output to the hub: in order, in pieces, without delaying the run.
 //!
-//! What a person should read goes as pieces of output. One piece is under way at a time, under a number that stays the
-//! same when it is sent again. What comes meanwhile is kept, which is bounded by the pool's limit for the whole run; the
-//! run itself never waits for the hub. Beside it goes the run's progress (tools, model, figures), the newest alone, a
-//! document a second at most, and none for a run of less than a second.
+//! The text for people goes as numbered pieces of output. One piece is sent at a time; it keeps its number when it is
+//! sent again. Text that arrives meanwhile is buffered, up to the pool's limit for the whole run; the run never waits for
+//! the hub. The run's progress (tools, model, usage) goes separately: only the newest, at most one document per second,
+//! and none for a run shorter than a second.
 //!
-//! Figures are told inside this process, too, as they come: `Flow::usage` is the sending side of a
-//! `tokio::sync::watch::Receiver<Option<kirosu_providers::RunUsage>>`, totals of this run, `None` before the first.
+//! Usage is published inside this process, too: [`OutputFlow::usage`] holds the totals of the run, `None` before the
+//! first.
 
 use std::time::Duration;
 
@@ -25,29 +25,30 @@ use super::progress::RunProgress;
 use crate::link::HubLink;
 use crate::sleep_until::sleep_until_some;
 
-/// How long the first byte of a piece waits for others, and from one piece to the next: who watches sees a run within
-/// 100 ms of what it prints (docs/dashboard.md).
+/// How long the first byte of a piece waits for more, and the pause between pieces: a person who watches sees output
+/// within 100 ms (docs/dashboard.md).
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// Pause before a piece is sent again.
 const RESEND_PAUSE: Duration = Duration::from_millis(250);
-/// From the run's start to its first progress, and from one to the next.
+/// Time before the first progress document, and between two.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where a run's events go.
-pub(super) struct Flow {
+/// The destination of a run's events.
+pub(super) struct OutputFlow {
     pub(super) link: HubLink,
     pub(super) lease: HeldLease,
-    /// Bytes of output to keep over the whole run.
+    /// Maximum output of the whole run, in bytes.
     pub(super) limit: usize,
-    /// Whether people see the model's reasoning.
+    /// Whether the output contains the model's reasoning.
     pub(super) thoughts: bool,
-    /// Told what the run has used, whenever it tells.
+    /// Receives the run's usage whenever the provider reports it.
     pub(super) usage: watch::Sender<Option<RunUsage>>,
 }
 
-/// Pumps until the run has ended and all is told, or the hub says that the lease is another's.
-pub(super) async fn pump(mut events: EventStream, flow: Flow) {
-    let Flow { link, lease, .. } = &flow;
+/// Sends output and progress until the run has ended and all is sent, or the hub says that another session has the
+/// lease.
+pub(super) async fn pump(mut events: EventStream, flow: OutputFlow) {
+    let OutputFlow { link, lease, .. } = &flow;
     let mut batch = OutputBatch::new(flow.limit);
     let mut printed = Printed::new(flow.thoughts);
     let mut progress = RunProgress::default();
@@ -75,8 +76,8 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                 next_piece = Instant::now() + BATCH_TIME;
             }
         }
-        if !reports && progress.has_news() {
-            // What a short run has to tell comes with its end.
+        if !reports && progress.has_changes() {
+            // The progress of a short run is part of its end.
             let last = !open && progressed;
             if last || (open && progress_due <= Instant::now()) {
                 let params = so_far(*lease, &mut progress);
@@ -109,23 +110,24 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                 if goes_on == Some(false) {
                     break;
                 }
-                // Without anything to send there is nothing to wait for: a time that has passed would wake us for ever.
+                // With an empty batch no timer may run: one that is over would wake this loop for ever.
                 due = (!batch.is_empty()).then_some(next_piece);
             }
-            told = &mut reporting, if reports => {
+            result = &mut reporting, if reports => {
                 reports = false;
                 reporting.set(None.into());
-                match told {
-                    Some(ProgressResult::No) if open => progress.not_told(),
+                match result {
+                    Some(ProgressResult::No) if open => progress.mark_unsent(),
                     Some(ProgressResult::Unwanted) => break,
                     _ => {}
                 }
             }
             () = sleep_until_some(due), if !busy && due.is_some() && !batch.is_empty() => {}
-            () = sleep_until(progress_due), if open && !reports && progress.has_news() => {}
+            () = sleep_until(progress_due), if open && !reports && progress.has_changes() => {}
         }
     }
-    // Nobody wants it any more; the run must not wait for a reader. Its figures are wanted here.
+    // The hub wants no more output. The events are still received, as the run must not wait and the budget needs the
+    // usage.
     while let Some(event) = events.recv().await {
         if let RunEvent::Usage { usage } = event {
             flow.usage.send_replace(Some(usage));
@@ -148,16 +150,16 @@ fn so_far(lease: HeldLease, progress: &mut RunProgress) -> ProgressParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
-        data: progress.tell(),
+        data: progress.document(),
     }
 }
 
-/// What became of a document.
+/// The result of sending a progress document.
 enum ProgressResult {
     Yes,
-    /// The next one says it again.
+    /// Not sent; the next one contains the same.
     No,
-    /// The lease is another's.
+    /// Another session has the lease.
     Unwanted,
 }
 
@@ -171,7 +173,7 @@ async fn report(link: HubLink, params: ProgressParams) -> ProgressResult {
             }
             ErrorCode::Busy => ProgressResult::No,
             _ => {
-                tracing::debug!(%error, "the hub does not take how far the run is");
+                tracing::debug!(%error, "the hub refused a progress document");
                 ProgressResult::Yes
             }
         },
@@ -179,7 +181,7 @@ async fn report(link: HubLink, params: ProgressParams) -> ProgressResult {
     }
 }
 
-/// Sends a piece until it is answered. False when no further piece is wanted.
+/// Sends a piece until it is answered. Returns false if no more pieces are wanted.
 async fn send(link: HubLink, params: OutputParams) -> bool {
     loop {
         match link.client().request(&params).await {
@@ -190,7 +192,7 @@ async fn send(link: HubLink, params: OutputParams) -> bool {
                 }
                 ErrorCode::Busy => sleep(RESEND_PAUSE).await,
                 _ => {
-                    tracing::debug!(%error, "the hub does not take a piece of output");
+                    tracing::debug!(%error, "the hub refused a piece of output");
                     return true;
                 }
             },

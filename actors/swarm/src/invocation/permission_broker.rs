@@ -1,10 +1,12 @@
-//! The arbiter of an agent's question whether a tool may run: the pool's rules, else a person, by way of the hub. A question
-//! that offers several answers ("Which database?") is not allowed by a rule nor by a pool's trust: a person chooses. One that
-//! offers no answer that allows it is rejected at once, and recorded so: no record says more than the agent was told.
+//! Decides an agent's permission requests: by the pool's rules, otherwise by a person, through the hub.
 //!
-//! The hub keeps the question; this side asks it, and asks again by the same name until the answer is there: when the hub
-//! says that it is decided, after each reconnect (the hub may have been restarted), and now and then, as a notice can be
-//! lost. What a rule decides is told to the hub too, before the tool runs, so that the record has no gaps.
+//! A request that offers several answers ("Which database?") is never allowed by a rule or by a pool's trust: a
+//! person chooses. A request that offers no answer that allows it is rejected at once, and recorded as such: the
+//! record shows what the agent was answered.
+//!
+//! The hub stores the request. The broker sends it again under the same name until it is decided: on the hub's
+//! notice, after each reconnect (the hub may have been restarted), and at intervals, as a notice can be lost.
+//! Decisions of rules are sent to the hub as well, before the tool runs, so that the record is complete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,48 +30,48 @@ use crate::link::HubLink;
 use crate::permission::Ruling;
 use crate::pool::Pool;
 
-/// How often the hub is asked although it said nothing.
+/// Time after which the request is sent again without a notice.
 const FALLBACK: Duration = Duration::from_secs(60);
-/// The rule that the record names where the agent takes no answer that allows its question.
+/// The rule that the record names if the agent offers no answer that allows the request.
 const NO_ANSWER: &str = "the agent offers no answer that allows it";
-/// Pause after a question without an answer.
+/// Pause after a call without an answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Returns the arbiter of a run under this lease. `trusts`: whatever needs no choice is allowed.
+/// Returns the broker of a run under this lease. `trusts`: all requests without a choice are allowed.
 pub(super) fn permissions(
     pool: &Arc<Pool>,
     link: &HubLink,
     lease: HeldLease,
     trusts: bool,
 ) -> Permissions {
-    Permissions::new(PermissionBroker(Arc::new(Asking {
+    Permissions::new(PermissionBroker(Arc::new(BrokerState {
         trusts,
         pool: pool.clone(),
         link: link.clone(),
         lease,
-        asked: AtomicU64::new(0),
+        requests: AtomicU64::new(0),
     })))
 }
 
-struct PermissionBroker(Arc<Asking>);
+struct PermissionBroker(Arc<BrokerState>);
 
-struct Asking {
+struct BrokerState {
     pool: Arc<Pool>,
     link: HubLink,
     lease: HeldLease,
     trusts: bool,
-    /// Questions so far.
-    asked: AtomicU64,
+    /// Number of requests so far.
+    requests: AtomicU64,
 }
 
 impl Arbiter for PermissionBroker {
     fn decide(&self, request: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
-        let asking = self.0.clone();
-        Box::pin(async move { asking.decide(request).await })
+        let state = self.0.clone();
+        Box::pin(async move { state.decide(request).await })
     }
 }
 
-impl Asking {
+impl BrokerState {
     async fn decide(self: Arc<Self>, request: PermissionRequest) -> PermissionDecision {
         let is_choice = !request.options.is_empty();
         if self.trusts && !is_choice && !request.is_unallowable {
@@ -77,7 +79,7 @@ impl Asking {
         }
         let options = self.pool.options();
         let ruled = match options.approval.rule(&self.pool.name, &request) {
-            // A pool that trusts has no rules.
+            // A trusted pool ignores its rules.
             Ruling::Deny(rule) if !self.trusts => Some((Verdict::Rejected, rule)),
             _ if request.is_unallowable => Some((Verdict::Rejected, NO_ANSWER)),
             Ruling::Allow(_) if is_choice => None,
@@ -90,7 +92,7 @@ impl Asking {
             rule: rule.to_owned(),
         });
         let wait = options.approval.wait;
-        let question = AskParams {
+        let params = AskParams {
             task_id: self.lease.task_id,
             fence: Some(self.lease.fence),
             call: self.name(&request.call),
@@ -104,44 +106,44 @@ impl Asking {
             options: choices,
             withdrawn: false,
         };
-        let mut left = Left {
+        let mut withdraw = WithdrawOnDrop {
             link: self.link.clone(),
-            question: Some(question.clone()),
+            params: Some(params.clone()),
         };
-        let decision = self.settle(&question).await;
-        left.question = None;
+        let decision = self.resolve(&params).await;
+        withdraw.params = None;
         decision
     }
 
-    /// A name for a question. Agents use the ids of their calls again, so they alone would not do.
+    /// A unique name for a request: agents reuse the ids of their calls.
     fn name(&self, call: &str) -> String {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let call = &call[..floor_boundary(call, CALL_BYTES / 2)];
         format!("{number}:{call}")
     }
 
-    /// Asks until it is decided.
-    async fn settle(&self, question: &AskParams) -> PermissionDecision {
-        let mut told = false;
+    /// Sends the request until it is decided.
+    async fn resolve(&self, params: &AskParams) -> PermissionDecision {
+        let mut logged = false;
         loop {
             let client = self.link.client();
-            // Listens first: what is decided between answer and wait is heard.
+            // Subscribe before the call, so that a decision between answer and wait is not missed.
             let mut notices = client.notifications();
-            match client.request(question).await {
+            match client.request(params).await {
                 Ok(answer) if answer.state == PermissionState::Open => {
-                    if !std::mem::replace(&mut told, true) {
-                        let (id, tool) = (answer.approval_id, &question.tool);
+                    if !std::mem::replace(&mut logged, true) {
+                        let (id, tool) = (answer.approval_id, &params.tool);
                         tracing::info!(
                             "waits for a person: may {tool} run? (kirosu approve a{id})"
                         );
                     }
-                    news(&client, &mut notices, answer.approval_id).await;
+                    wait_for_change(&client, &mut notices, answer.approval_id).await;
                 }
                 Ok(answer) => return decision(answer),
                 Err(CallError::Refused(error)) if is_passing(&error) => sleep(PAUSE).await,
                 Err(CallError::Refused(error)) => return refused(&error),
                 Err(error @ CallError::BadAnswer { .. }) => {
-                    return deny(format!("the hub's answer is not understood: {error}"));
+                    return deny(format!("the hub's answer cannot be read: {error}"));
                 }
                 Err(error) => {
                     if let CallError::Timeout { .. } = error {
@@ -154,13 +156,13 @@ impl Asking {
     }
 }
 
-/// Waits until it may be worth asking again.
-async fn news(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i64) {
+/// Waits until the request should be sent again.
+async fn wait_for_change(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i64) {
     let mut state = client.state();
     state.mark_unchanged();
     let reconnected = async {
         loop {
-            // The line may have been replaced.
+            // The client may have been replaced.
             if state.changed().await.is_err() {
                 return;
             }
@@ -173,12 +175,12 @@ async fn news(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i6
     let decided = async {
         loop {
             match notices.recv().await {
-                Ok(heard) => match heard.notice() {
+                Ok(notification) => match notification.notice() {
                     Some(Notice::Decided { approval_id, .. }) if approval_id == id => return,
                     _ => {}
                 },
                 Err(RecvError::Lagged(_)) => return,
-                // The reconnect tells.
+                // Wait for the reconnect.
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }
@@ -190,7 +192,7 @@ async fn news(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i6
     }
 }
 
-/// Whether the hub may well answer the same question later.
+/// Whether the hub may accept the same request later.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error.code,
@@ -210,13 +212,13 @@ fn decision(answer: AskAnswer) -> PermissionDecision {
         (PermissionState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
         (PermissionState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
         (_, Some(reason), _) => deny(reason),
-        (state, None, _) => deny(format!("the question is {state}")),
+        (state, None, _) => deny(format!("the permission request is {state}")),
     }
 }
 
 fn refused(error: &Error) -> PermissionDecision {
-    tracing::warn!(%error, "the hub does not take a tool question; it is denied");
-    deny(format!("the hub does not take the question: {error}"))
+    tracing::warn!(%error, "the hub refused a permission request; it is denied");
+    deny(format!("the hub refused the request: {error}"))
 }
 
 fn deny(reason: String) -> PermissionDecision {
@@ -225,7 +227,7 @@ fn deny(reason: String) -> PermissionDecision {
     }
 }
 
-/// The title with the options, so that everything that shows titles shows them.
+/// The title with the options, so that every list of titles shows them.
 fn title(title: &str, options: &[PermissionOption]) -> String {
     match options.is_empty() {
         true => one_line(title),
@@ -233,7 +235,7 @@ fn title(title: &str, options: &[PermissionOption]) -> String {
     }
 }
 
-/// A title as the hub takes it; a title is for people, what runs is in the arguments.
+/// Shortens a title to the hub's limit. Titles are for people; the arguments are complete.
 fn one_line(title: &str) -> String {
     let mut link = title.split_whitespace().collect::<Vec<_>>().join(" ");
     if link.len() > TITLE_BYTES {
@@ -243,16 +245,16 @@ fn one_line(title: &str) -> String {
     link
 }
 
-/// A question whose asker goes away without the answer: the hub is told, so that a restarted agent program that asks the
-/// same gets it.
-struct Left {
+/// Withdraws a request whose agent goes away before the decision, so that a restarted agent that sends the same
+/// request gets the decision.
+struct WithdrawOnDrop {
     link: HubLink,
-    question: Option<AskParams>,
+    params: Option<AskParams>,
 }
 
-impl Drop for Left {
+impl Drop for WithdrawOnDrop {
     fn drop(&mut self) {
-        let Some(question) = self.question.take() else {
+        let Some(params) = self.params.take() else {
             return;
         };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -262,9 +264,9 @@ impl Drop for Left {
         runtime.spawn(async move {
             let withdrawn = AskParams {
                 withdrawn: true,
-                ..question
+                ..params
             };
-            // Without an answer the hub finds out by the end of the lease.
+            // Without an answer the hub withdraws it at the end of the lease.
             let _ = client.request(&withdrawn).await;
         });
     }

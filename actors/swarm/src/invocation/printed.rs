@@ -1,4 +1,4 @@
-//! What a person who watches a run should read of it, as text.
+//! The text of a run for a person who watches it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,23 +6,23 @@ use std::collections::HashMap;
 use kirosu_providers::{RunEvent, ToolStatus};
 use serde_json::Value;
 
-/// Characters of a tool's arguments, or of its error, that are shown.
+/// Maximum number of characters shown of a tool's arguments or error.
 const SHOWN: usize = 200;
-/// Lines of a tool's output that are shown, from its beginning and from its end.
+/// Lines shown of a tool's output, from its beginning and from its end.
 const OUTPUT_HEAD: usize = 5;
 const OUTPUT_TAIL: usize = 5;
-/// Tool calls under way whose names are remembered.
+/// Maximum number of running tool calls whose names are remembered.
 const CALLS: usize = 256;
 
-/// Turns events into text. Answers, stderr and warnings are shown as they are; a tool call has a line of its own when it
-/// begins, the beginning and the end of its output below it, and another line when it fails.
+/// Turns events into text. Answers, stderr and warnings are shown as they are. A tool call has a line when it begins,
+/// then the beginning and end of its output, and another line when it fails.
 #[derive(Debug)]
 pub(super) struct Printed {
     thoughts: bool,
-    /// What was shown last did not end its line.
+    /// Whether the last text did not end its line.
     mid_line: bool,
     thinking: bool,
-    /// Names of the calls under way, by their ids.
+    /// Names of running calls, by id.
     calls: HashMap<String, String>,
 }
 
@@ -37,7 +37,7 @@ impl Printed {
         }
     }
 
-    /// The text to show; empty where there is nothing to read.
+    /// Returns the text to show; empty if there is none.
     pub(super) fn text<'e>(&mut self, event: &'e RunEvent) -> Cow<'e, str> {
         let was_thinking = std::mem::take(&mut self.thinking);
         let text = match event {
@@ -77,7 +77,7 @@ impl Printed {
         text
     }
 
-    /// On a line of its own.
+    /// Puts text on a line of its own.
     fn line<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self.mid_line && !text.is_empty() {
             true => Cow::Owned(format!("\n{text}")),
@@ -102,7 +102,7 @@ impl Printed {
         };
         let what = match status {
             ToolStatus::Started => detail.map(detail_text).unwrap_or_default(),
-            // A word or two stand in the line itself.
+            // A short output is shown in the line itself.
             ToolStatus::Failed if output.trim().lines().count() < 2 => short(&output),
             _ => String::new(),
         };
@@ -125,7 +125,7 @@ impl Printed {
     }
 }
 
-/// One short line of a tool's arguments or output: a lone command or text as it is, else its JSON.
+/// Returns a tool's arguments or output in one short line: a lone command or text as it is, otherwise as JSON.
 pub(super) fn detail_text(detail: &Value) -> String {
     let lone = match detail {
         Value::String(text) => Some(text.as_str()),
@@ -141,8 +141,8 @@ pub(super) fn detail_text(detail: &Value) -> String {
     }
 }
 
-/// A tool's output as text, from the forms in which programs hand it over: a text, blocks of content, a field of a
-/// result; else its JSON.
+/// Returns a tool's output as text, from the forms that programs use: a text, blocks of content, a field of a result;
+/// otherwise as JSON.
 fn output_text(detail: &Value) -> String {
     match detail {
         Value::Null => String::new(),
@@ -160,7 +160,7 @@ fn output_text(detail: &Value) -> String {
     }
 }
 
-/// The first and the last lines, indented, with a mark for what lies between.
+/// Returns the first and the last lines, indented, with a mark for those left out.
 fn block(output: &str) -> String {
     let lines: Vec<&str> = output.trim_matches('\n').lines().collect();
     if lines.iter().all(|line| line.trim().is_empty()) {
@@ -181,7 +181,7 @@ fn block(output: &str) -> String {
     block
 }
 
-/// The text on one line, cut with a mark.
+/// Returns the text on one line, cut with a mark.
 fn short(text: &str) -> String {
     cut_line(text.trim())
 }

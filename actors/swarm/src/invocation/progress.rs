@@ -1,23 +1,23 @@
-//! How far a run is, for those who watch it: the newest of what it told, as one small document.
+//! The progress of a run for those who watch it: its newest events in one small document.
 
 use kirosu_providers::{RunEvent, RunUsage, ToolStatus, floor_boundary};
 use serde_json::{Map, Value, json};
 
 use super::printed::detail_text;
 
-/// Bytes of a name that are kept.
+/// Maximum length of a name in bytes.
 const NAME: usize = 200;
 
-/// What is known of the run. Each document tells all of it, so that one that is lost does not matter.
+/// The state of the run. Each document contains all of it, so that a lost one does not matter.
 #[derive(Debug, Default)]
 pub(super) struct RunProgress {
     known: Map<String, Value>,
     tools: u64,
-    news: bool,
+    changed: bool,
 }
 
 impl RunProgress {
-    /// Takes note of an event.
+    /// Applies an event.
     pub(super) fn take(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Started { session, model, .. } => {
@@ -36,20 +36,20 @@ impl RunProgress {
         }
     }
 
-    /// Whether there is something that was not told.
-    pub(super) fn has_news(&self) -> bool {
-        self.news
+    /// Whether the state changed since the last document.
+    pub(super) fn has_changes(&self) -> bool {
+        self.changed
     }
 
-    /// All that is known; it counts as told.
-    pub(super) fn tell(&mut self) -> Value {
-        self.news = false;
+    /// Returns the document, and marks the state as sent.
+    pub(super) fn document(&mut self) -> Value {
+        self.changed = false;
         Value::Object(self.known.clone())
     }
 
-    /// The last document did not get through.
-    pub(super) fn not_told(&mut self) {
-        self.news = true;
+    /// Marks the state as not sent.
+    pub(super) fn mark_unsent(&mut self) {
+        self.changed = true;
     }
 
     fn name(&mut self, key: &str, name: Option<&str>) {
@@ -69,9 +69,9 @@ impl RunProgress {
             }
             ToolStatus::Done | ToolStatus::Failed => {
                 if self.known.remove("tool").is_some() {
-                    self.news = true;
+                    self.changed = true;
                 } else {
-                    // Told only when it is over.
+                    // This call is reported only when it is over.
                     self.tools += 1;
                     self.set("tools", self.tools.into());
                 }
@@ -82,12 +82,12 @@ impl RunProgress {
     fn set(&mut self, key: &str, value: Value) {
         if self.known.get(key) != Some(&value) {
             self.known.insert(key.to_owned(), value);
-            self.news = true;
+            self.changed = true;
         }
     }
 }
 
-/// Figures under the names that they have in the answer of a run.
+/// Usage under the names of a task's result.
 fn figures(usage: &RunUsage) -> Value {
     json!({
         "input_tokens": usage.input,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn each_document_tells_all_and_only_news_is_told() {
+    fn each_document_is_complete_and_only_changes_are_sent() {
         let mut progress = RunProgress::default();
         progress.take(&RunEvent::Started {
             pid: Some(1),
@@ -120,13 +120,13 @@ mod tests {
             model: Some("m".to_owned()),
         });
         progress.take(&tool(ToolStatus::Started));
-        assert!(progress.has_news());
+        assert!(progress.has_changes());
         let tool_runs = json!({"model": "m", "tools": 1, "tool": {"name": "shell", "what": "ls"}});
-        assert_eq!(progress.tell(), tool_runs);
+        assert_eq!(progress.document(), tool_runs);
         progress.take(&RunEvent::Text {
             text: "x".to_owned(),
         });
-        assert!(!progress.has_news());
+        assert!(!progress.has_changes());
         progress.take(&tool(ToolStatus::Done));
         let usage = RunUsage {
             input: 1000,
@@ -137,10 +137,10 @@ mod tests {
         progress.take(&RunEvent::Usage {
             usage: usage.clone(),
         });
-        let told = progress.tell();
-        assert_eq!(told["usage"]["output_tokens"], 34);
-        assert!(told.get("tool").is_none() && told["tools"] == 1);
+        let document = progress.document();
+        assert_eq!(document["usage"]["output_tokens"], 34);
+        assert!(document.get("tool").is_none() && document["tools"] == 1);
         progress.take(&RunEvent::Usage { usage });
-        assert!(!progress.has_news(), "the same figures are no news");
+        assert!(!progress.has_changes(), "the same figures are no news");
     }
 }

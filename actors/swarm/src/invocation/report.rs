@@ -1,4 +1,4 @@
-//! From the end of a run to what the hub is told, and what the pool learns about its provider.
+//! Turns the end of a run into a report for the hub, and a symptom for the pool.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,20 +12,20 @@ use crate::pool::slot::NOT_STARTED_DELAY;
 use crate::prices::Prices;
 use crate::run_end::{LeaseReport, RunEnd};
 
-/// How long nobody shall lease a task that came back because the provider is missing.
+/// Delay before a task can be leased again that was released because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
 
 /// Whether a failed run counts as an attempt of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Costs {
-    /// It was not started, or did nothing: the lease goes back.
+    /// It was not started or did nothing: the lease goes back.
     Nothing,
-    /// An attempt, as any other failure.
+    /// It counts.
     Attempt,
 }
 
-/// What the run's end means for the lease, and for the pool. `own`: it ran on the pool's own provider. `checked`: a run
-/// that went well meets the task's `accept` clause.
+/// Returns the end of the lease, and the symptom for the pool. `own`: the run was on the pool's own provider.
+/// `checked`: a run that went well meets the task's `accept` clause.
 pub(crate) fn read(
     lease: HeldLease,
     own: bool,
@@ -43,12 +43,12 @@ pub(crate) fn read(
                 RunSymptom::Fine,
             )
         }
-        // The machine's trouble, whichever provider it was.
+        // A fault of the machine, with any provider.
         Err(failure) if failure.kind == Class::Shortage && costs == Costs::Nothing => {
             let end = not_started(&failure.message);
             (end, RunSymptom::Short(failure.message))
         }
-        // The account is parked until its service can be reached; others may run the task meanwhile.
+        // The account is parked until its service can be reached; other accounts may run the task meanwhile.
         Err(failure) if failure.kind == Class::Network && costs == Costs::Nothing => {
             (release(&failure.message, Duration::ZERO), RunSymptom::Fine)
         }
@@ -58,7 +58,7 @@ pub(crate) fn read(
         {
             (not_started(&failure.message), RunSymptom::Fine)
         }
-        // Another provider's trouble is the task's alone.
+        // A fault of another provider concerns only the task.
         Err(failure) if !own && failure.kind == Class::Missing => {
             let end = fail(lease, FailureClass::Missing, &failure.message);
             (end, RunSymptom::Fine)
@@ -90,7 +90,7 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
             ack.retry_at_ms = until.and_then(unix_ms);
             (RunEnd::Report(LeaseReport::Ack(ack)), RunSymptom::Fine)
         }
-        // A person decides over the answer, which stays with the attempt: to run it again would be to pay again.
+        // The answer stays with the attempt for a person to judge: a retry would be paid again.
         Class::Unchecked | Class::NotAccepted => {
             let mut ack = ack(failure.kind.class());
             ack.result = Some(failure.output);
@@ -100,7 +100,7 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
     }
 }
 
-/// Says what ran it, for the hub's figures.
+/// Sets the provider that ran it, for the hub's statistics.
 pub(crate) fn signed(mut end: RunEnd, provider: &str) -> RunEnd {
     if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
         ack.provider = Some(provider.to_owned());
@@ -108,7 +108,7 @@ pub(crate) fn signed(mut end: RunEnd, provider: &str) -> RunEnd {
     end
 }
 
-/// Says what it cost, where the provider did not and the model has a price.
+/// Sets the cost if the provider did not state it and the model has a price.
 pub(crate) fn priced(mut end: RunEnd, prices: &Prices, model: Option<&str>) -> RunEnd {
     if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end
         && let Some(usage) = &mut ack.usage
@@ -118,19 +118,19 @@ pub(crate) fn priced(mut end: RunEnd, prices: &Prices, model: Option<&str>) -> R
     end
 }
 
-/// A failure that is the task's own.
+/// A failure of the task.
 pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> RunEnd {
     RunEnd::Report(LeaseReport::Ack(Box::new(failure_of(
         lease, class, message,
     ))))
 }
 
-/// The lease goes back because the pool cannot run anything.
+/// Releases the lease because the pool cannot run anything.
 pub(crate) fn give_back(reason: &str) -> RunEnd {
     release(reason, MISSING_DELAY)
 }
 
-/// The lease goes back because the run could not be started.
+/// Releases the lease because the run could not be started.
 pub(crate) fn not_started(reason: &str) -> RunEnd {
     release(reason, NOT_STARTED_DELAY)
 }
@@ -146,7 +146,7 @@ pub(super) fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -
     Ack::failed(lease.task_id, Some(lease.fence), class, message)
 }
 
-/// Unix milliseconds; none before 1970.
+/// Unix milliseconds; `None` before 1970.
 pub(super) fn unix_ms(at: SystemTime) -> Option<i64> {
     let since = at.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()

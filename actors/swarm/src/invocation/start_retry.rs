@@ -1,4 +1,4 @@
-//! Programs after a run (checks, hooks): an answer that was paid for waits until they can be started.
+//! Retries the start of programs after a run (checks, hooks), as the run's answer was paid for.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::pool::Pool;
 
-/// How long the check of an answer waits until it can be started, with the task's lease held.
+/// Time limit for starting the check of an answer; the task's lease is held meanwhile.
 pub(super) const CHECK: Duration = Duration::from_secs(30 * 60);
-/// How long a hook that need not succeed waits.
+/// Time limit for starting a hook that need not succeed.
 pub(super) const HOOK: Duration = Duration::from_secs(60);
 
-/// Tries of a program that did start, and said that the system refused it something it needs.
+/// Maximum number of runs of a program that started, and then reported that the system refused it a resource.
 const TRIES: u32 = 5;
 
 const PAUSES: BackoffPolicy = BackoffPolicy {
@@ -24,7 +24,7 @@ const PAUSES: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// The context of a wait, and its limit.
+/// A retry with its limit.
 pub(super) struct StartRetry<'a> {
     pub(super) pool: &'a Pool,
     pub(super) sink: &'a EventSink,
@@ -33,8 +33,8 @@ pub(super) struct StartRetry<'a> {
 }
 
 impl StartRetry<'_> {
-    /// Runs a program until it could be started, within the limit; its end. `what` names it in the run's output, which
-    /// says once that it waits.
+    /// Runs a program until it could be started, within the limit, and returns its end. `what` names it in the
+    /// message that the run's output gets once when it waits.
     pub(super) async fn until_started(
         self,
         what: &str,

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use kirosu_providers::PermissionRequest;
 
+pub(crate) use pattern::Glob;
 pub use rule::{ArgsText, PermissionRule, RuleAction, RuleText};
 
 /// Decides permission requests of pools that are not trusted. Cheap to clone.

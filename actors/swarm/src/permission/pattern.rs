@@ -12,10 +12,12 @@ const STEERS: [char; 12] = [
 
 /// A name with `*` (any text) and `?` (one character); it must match the whole name.
 #[derive(Debug, Clone)]
-pub(super) struct Glob(Regex);
+pub(crate) struct Glob(Regex);
 
 impl Glob {
-    pub(super) fn new(text: &str) -> Result<Self, String> {
+    /// # Errors
+    /// The name is too long for a pattern.
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let mut source = String::from(r"(?s)\A");
         for c in text.chars() {
             match c {
@@ -28,7 +30,7 @@ impl Glob {
         compile(&source, false).map(Self)
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
 }

@@ -91,7 +91,7 @@ fn the_first_rule_that_fits_decides_and_a_person_where_none_does() {
 }
 
 #[test]
-fn what_cannot_be_judged_goes_to_a_person() {
+fn a_call_that_no_rule_can_judge_goes_to_a_person() {
     let allow_all = || text(RuleAction::Allow);
     let denies = policy([command(RuleAction::Deny, "rm.*"), allow_all()]);
     assert_eq!(denies.rule("p", &call("shell", None, None)), Ruling::Ask);
@@ -146,7 +146,7 @@ fn a_pattern_may_spell_what_steers_a_shell() {
 }
 
 #[test]
-fn bad_patterns_are_told_with_their_key() {
+fn bad_patterns_are_reported_with_their_key() {
     let why = |rule| PermissionRule::new(rule).unwrap_err();
     let message = why(command(RuleAction::Allow, "git ("));
     assert!(
@@ -241,5 +241,25 @@ proptest! {
             prop_assert_eq!(first.action(), RuleAction::Allow);
             prop_assert_eq!(first.judge("p", &request), rule::RuleMatch::Yes);
         }
+    }
+}
+
+#[test]
+fn a_glob_matches_the_whole_name() {
+    for (name, text, expected) in [
+        ("a", "a", true),
+        ("a", "ab", false),
+        ("a*", "ab", true),
+        ("*b", "ab", true),
+        ("a*b*c", "a-b-c", true),
+        ("a*b*c", "a-c", false),
+        ("ab*ba", "aba", false),
+        ("*", "", true),
+    ] {
+        assert_eq!(
+            Glob::new(name).unwrap().matches(text),
+            expected,
+            "{name} {text}"
+        );
     }
 }

@@ -1,15 +1,15 @@
-//! How many sessions of a pool may work while runs cannot be started, or fail one right after the other. Pure: time is
-//! given, nothing is asked.
+//! How many sessions of a pool may work while runs cannot be started, or fail at once one after the other. Pure: the
+//! caller passes the time.
 //!
 //! ```text
-//! free ──a run is not started / N runs in a row fail at once──▶ paused (those under way go on, no others start)
+//! free ──a run is not started / N runs in a row fail at once──▶ paused (running tasks go on, no others start)
 //!   ▲                                                             │ the pause is over: one more may start
 //!   │                                                             ▼
-//!   └─── as many started as there are sessions / one run went ── trying ──the same again──▶ paused, for longer
+//!   └─── as many started as there are sessions / one run works ── trying ──the same again──▶ paused, for longer
 //! ```
 //!
-//! In a shortage the limit settles at what the machine can take: each run that starts allows one more, each that does
-//! not lowers the limit to those that are under way.
+//! In a shortage the limit settles at the number of runs that the machine can take: each run that starts raises it by
+//! one, each that does not lowers it to the number of running ones.
 
 use std::time::Duration;
 
@@ -35,20 +35,20 @@ const FAILING: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// A shortage that was not met for so long is over, also where too few tasks came to prove it.
+/// A shortage that did not occur for this time is over, even if too few tasks came to prove it.
 const QUIET: Duration = Duration::from_secs(300);
 
 /// Why a pool takes fewer tasks than it has sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartProblem {
-    /// The machine is short of something that runs need to start.
+    /// The machine lacks a resource that runs need to start.
     Short,
     /// The provider's program fails each run at once.
     Failing,
 }
 
 impl StartProblem {
-    /// The word on the wire, among the pool's states.
+    /// Returns the name of the pool state on the wire.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Short => "short",
@@ -64,12 +64,12 @@ impl StartProblem {
     }
 }
 
-/// A change that people should hear of.
+/// A change to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AllowanceChange {
-    /// An episode has begun.
+    /// An episode began.
     Began,
-    /// It is over.
+    /// The episode is over.
     Over,
 }
 
@@ -77,31 +77,31 @@ pub(crate) enum AllowanceChange {
 #[derive(Debug, Default)]
 pub(crate) struct Allowance {
     episode: Option<Episode>,
-    /// Sessions that ask for a task or run one.
+    /// Sessions that request or run a task.
     holding: u32,
-    /// Those of them that run one.
+    /// Sessions that run a task.
     running: u32,
-    /// The tasks whose runs failed at once for the same reason since the last run that went; each once.
+    /// The different tasks whose runs failed at once for the same reason since the last run that worked.
     failed: Vec<TaskId>,
-    /// That reason, as far as it does not speak of one run alone.
+    /// That reason, without the parts that differ from run to run.
     reason: String,
 }
 
 #[derive(Debug)]
 struct Episode {
-    trouble: StartProblem,
+    problem: StartProblem,
     note: String,
-    /// How many sessions may hold a leave.
+    /// Maximum number of sessions that may hold a slot.
     limit: u32,
-    /// When one more may try; `None` while one tries.
+    /// When one more run may start; `None` while one tries.
     until: Option<Instant>,
-    pauses: RestartDelays,
-    /// When the trouble was met last.
+    pauses: Delays,
+    /// When the problem occurred last.
     met: Instant,
 }
 
 impl Allowance {
-    /// Gives one session leave to ask for a task, if there is room.
+    /// Lets one session request a task, if there is capacity.
     pub(crate) fn enter(&mut self) -> bool {
         let has_room = self
             .episode
@@ -111,7 +111,7 @@ impl Allowance {
         has_room
     }
 
-    /// A session with leave got a task. False where the room is gone since: the task is to be given back.
+    /// A session with a slot got a task. Returns false if the capacity is gone since: the task has to be released.
     pub(crate) fn run(&mut self) -> bool {
         let has_room = self
             .episode
@@ -121,38 +121,39 @@ impl Allowance {
         has_room
     }
 
-    /// A session gives its leave back. `ran`: its run has ended.
+    /// A session returns its slot. `ran`: its run has ended.
     pub(crate) fn release(&mut self, ran: bool) {
         self.holding = self.holding.saturating_sub(1);
         self.running = self.running.saturating_sub(u32::from(ran));
     }
 
-    /// A run, which still counts as one under way, was not started.
+    /// A run was not started; it still counts as running.
     pub(crate) fn not_started(&mut self, note: &str, now: Instant) -> Option<AllowanceChange> {
         self.meet(StartProblem::Short, note, now)
     }
 
-    /// A run has begun to work, in a pool of so many sessions.
+    /// A run has started, in a pool of `size` sessions.
     pub(crate) fn started(&mut self, size: u32) -> Option<AllowanceChange> {
         let episode = self.episode.as_mut()?;
-        // Below the limit a start says nothing about what is beyond it.
+        // Below the limit a start says nothing about the capacity above it.
         let is_at_limit = self.running >= episode.limit;
-        if episode.trouble != StartProblem::Short || episode.until.is_some() || !is_at_limit {
+        if episode.problem != StartProblem::Short || episode.until.is_some() || !is_at_limit {
             return None;
         }
-        // There is more than there was: the next shortage is another one.
+        // The machine has more capacity than before: the next shortage is a new one.
         episode.pauses.reset();
         episode.limit += 1;
         (episode.limit > size).then(|| self.end())
     }
 
-    /// Whether runs that fail at once are known already, and no others are tried: one that fails so now began before.
+    /// Whether the breaker is open: runs that fail at once now began before it opened.
     pub(crate) fn is_open(&self) -> bool {
         let episode = self.episode.as_ref();
-        episode.is_some_and(|it| it.trouble == StartProblem::Failing && it.until.is_some())
+        episode.is_some_and(|it| it.problem == StartProblem::Failing && it.until.is_some())
     }
 
-    /// The run of this task failed at once. `breaker`: how many tasks in a row begin an episode; 0: none do.
+    /// The run of this task failed at once. `breaker`: the number of tasks in a row that open the breaker; 0 means
+    /// never.
     pub(crate) fn failed_at_once(
         &mut self,
         task: TaskId,
@@ -160,11 +161,11 @@ impl Allowance {
         note: &str,
         now: Instant,
     ) -> Option<AllowanceChange> {
-        let failing = |it: &Episode| it.trouble == StartProblem::Failing;
+        let failing = |it: &Episode| it.problem == StartProblem::Failing;
         if breaker == 0 {
             return None;
         }
-        // A program that gives each task a reason of its own works: it speaks of the tasks.
+        // A program that gives each task a different reason works: the reasons concern the tasks.
         let reason = common_part(note);
         if reason != self.reason {
             self.failed.clear();
@@ -179,10 +180,10 @@ impl Allowance {
             .flatten()
     }
 
-    /// A run went: it ended well, or after it had worked.
-    pub(crate) fn went(&mut self) -> Option<AllowanceChange> {
+    /// A run worked: it ended well, or failed after it had done something.
+    pub(crate) fn run_worked(&mut self) -> Option<AllowanceChange> {
         self.failed.clear();
-        let failing = |it: &Episode| it.trouble == StartProblem::Failing;
+        let failing = |it: &Episode| it.problem == StartProblem::Failing;
         self.episode
             .as_ref()
             .is_some_and(failing)
@@ -194,7 +195,7 @@ impl Allowance {
         self.episode.is_some()
     }
 
-    /// A person wants to know whether it works again, or has changed the settings.
+    /// Ends the pause, because a person asked for it or changed the settings.
     pub(crate) fn retry(&mut self, now: Instant) {
         if let Some(episode) = &mut self.episode
             && episode.until.is_some()
@@ -203,26 +204,26 @@ impl Allowance {
         }
     }
 
-    /// Does what is due.
+    /// Ends pauses and episodes whose time is over.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<AllowanceChange> {
         let episode = self.episode.as_mut()?;
         if episode.until.is_some_and(|until| until <= now) {
             episode.until = None;
             episode.limit += 1;
         }
-        let is_quiet = episode.trouble == StartProblem::Short && episode.met + QUIET <= now;
+        let is_quiet = episode.problem == StartProblem::Short && episode.met + QUIET <= now;
         is_quiet.then(|| self.end())
     }
 
-    /// When [`tick`](Self::tick) is to be called.
+    /// Returns when [`tick`](Self::tick) has to be called.
     pub(crate) fn next(&self) -> Option<Instant> {
         let episode = self.episode.as_ref()?;
-        let quiet = (episode.trouble == StartProblem::Short).then_some(episode.met + QUIET);
+        let quiet = (episode.problem == StartProblem::Short).then_some(episode.met + QUIET);
         [episode.until, quiet].into_iter().flatten().min()
     }
 
-    /// Why the pool takes fewer tasks, as people see it.
-    pub(crate) fn standing(&self, now: Instant) -> Option<(StartProblem, String)> {
+    /// Why the pool takes fewer tasks, for people.
+    pub(crate) fn problem(&self, now: Instant) -> Option<(StartProblem, String)> {
         let episode = self.episode.as_ref()?;
         let under_way = self.running;
         let next = match episode.until {
@@ -233,31 +234,31 @@ impl Allowance {
             None => format!("{} are tried side by side", episode.limit),
         };
         let note = format!("{}; {under_way} under way, {next}", episode.note);
-        Some((episode.trouble, note))
+        Some((episode.problem, note))
     }
 
-    fn meet(&mut self, trouble: StartProblem, note: &str, now: Instant) -> Option<AllowanceChange> {
+    fn meet(&mut self, problem: StartProblem, note: &str, now: Instant) -> Option<AllowanceChange> {
         let others = self.running.saturating_sub(1);
         let is_new = match &self.episode {
-            Some(episode) => episode.trouble != trouble,
+            Some(episode) => episode.problem != problem,
             None => true,
         };
         if is_new {
             self.episode = Some(Episode {
-                trouble,
+                problem,
                 note: String::new(),
                 limit: others,
                 until: None,
-                pauses: trouble.pauses().delays(),
+                pauses: problem.pauses().delays(),
                 met: now,
             });
         }
         let episode = self.episode.as_mut()?;
         note.clone_into(&mut episode.note);
         episode.met = now;
-        // Runs side by side meet the same; that is no reason to wait longer and longer.
+        // Concurrent runs meet the same problem; that must not prolong the pause each time.
         if episode.until.is_none() {
-            let pause = episode.pauses.next().unwrap_or(trouble.pauses().max);
+            let pause = episode.pauses.next().unwrap_or(problem.pauses().max);
             episode.until = Some(now + pause);
             episode.limit = others;
         } else {
@@ -273,15 +274,15 @@ impl Allowance {
     }
 }
 
-/// The words of a reason without those that differ from run to run: numbers, ids, names with figures, and the end of stderr,
-/// which is not the program's statement about a task.
+/// Returns the words of a reason without those that differ from run to run: numbers, ids, names with digits, and the
+/// end of stderr, which is not the program's statement about a task.
 fn common_part(reason: &str) -> String {
     let (stated, _) = reason
         .split_once("stderr ended with:")
         .unwrap_or((reason, ""));
     let words = stated.split_whitespace();
-    let swarm = words.filter(|it| !it.contains(|c: char| c.is_ascii_digit()));
-    swarm.collect::<Vec<_>>().join(" ")
+    let constant = words.filter(|it| !it.contains(|c: char| c.is_ascii_digit()));
+    constant.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -312,7 +313,7 @@ mod tests {
         for _ in 0..10_000 {
             now += Duration::from_millis(100);
             assert_eq!(it.tick(now), None);
-            // One of them ends, and whoever may begins in its place.
+            // One of them ends, and another begins in its place.
             it.release(true);
             while it.enter() {
                 assert!(it.run());
@@ -327,7 +328,7 @@ mod tests {
             assert_eq!(it.running, capacity);
         }
         assert!(given_back < 60, "{given_back}");
-        // It goes.
+        // It works.
         for _ in 0..1000 {
             now += Duration::from_secs(1);
             if it.tick(now) == Some(AllowanceChange::Over) {
@@ -387,7 +388,7 @@ mod tests {
         for (task, reason) in (1..).zip(reasons.iter().cycle().take(12)) {
             assert_eq!(it.failed_at_once(task, 3, reason, now), None);
         }
-        // Ids and numbers do not make another reason.
+        // Different ids and numbers are the same reason.
         let mut it = Allowance::default();
         assert_eq!(it.failed_at_once(1, 3, "boom in run 17", now), None);
         assert_eq!(it.failed_at_once(2, 3, "boom in run 18", now), None);
@@ -402,7 +403,7 @@ mod tests {
         for task in [1, 1, 1, 2, 2] {
             assert_eq!(it.failed_at_once(task, 3, "exited with code 1", now), None);
         }
-        assert_eq!(it.went(), None);
+        assert_eq!(it.run_worked(), None);
         for task in [1, 2] {
             assert_eq!(it.failed_at_once(task, 3, "exited with code 1", now), None);
         }
@@ -418,13 +419,13 @@ mod tests {
         assert_eq!(it.failed_at_once(3, 3, "exited with code 1", next), None);
         it.release(true);
         assert!(!it.enter());
-        let (word, note) = it.standing(next).unwrap();
+        let (word, note) = it.problem(next).unwrap();
         assert_eq!(word.as_str(), "failing");
         assert!(note.starts_with("exited with code 1; 0 under way"));
         it.retry(next);
         assert_eq!(it.tick(next), None);
         assert_eq!(begin(&mut it, 5), 1);
-        assert_eq!(it.went(), Some(AllowanceChange::Over));
+        assert_eq!(it.run_worked(), Some(AllowanceChange::Over));
         assert!(it.enter());
         assert_eq!(it.failed_at_once(9, 0, "x", next), None);
     }

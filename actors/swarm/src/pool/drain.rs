@@ -1,8 +1,8 @@
-//! The foreman: the last child of a pool, so the first that is stopped.
+//! The drain coordinator: the last child of a pool, and so the first one stopped.
 //!
-//! A supervisor stops its children one after the other; sessions that drain must do so side by side. So the foreman
-//! stops them all before the supervisor comes to them. When the whole swarm is being stopped (and not only this pool
-//! taken out of it), the other pools begin to drain at the same moment.
+//! A supervisor stops its children one after the other, but sessions have to drain at the same time. So this actor
+//! stops them all before the supervisor reaches them. When the whole swarm is being stopped, not only this pool, the
+//! other pools begin to drain at the same moment.
 
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use kirosu_supervision::{ChildContext, supervised};
 
 use crate::pool::Pool;
 
-/// The actor.
 pub(crate) struct DrainCoordinator {
     child: ChildContext,
     pool: Arc<Pool>,

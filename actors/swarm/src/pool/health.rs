@@ -1,23 +1,24 @@
-//! Whether a pool's provider can run anything now, and what to say when it cannot.
+//! Whether a pool's provider can run tasks now, and the message if it cannot.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pool's standing with its provider.
+/// The health of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PoolHealth {
-    /// Nobody has looked yet; no task is taken.
+    /// The probe has not finished its first check; no task is taken.
     Unknown,
     /// Tasks are taken.
     Ready,
     /// No task is taken.
     Blocked {
-        /// Why, in one word of the protocol's pool states.
+        /// The reason.
         reason: BlockReason,
-        /// What a person should know or do.
+        /// Explanation or advice, for people.
         note: String,
-        /// When to go on without having looked; none: only a look or a change of options ends it.
+        /// When to take tasks again without a check; `None` means after a successful check or a change of the
+        /// options.
         until: Option<Instant>,
     },
 }
@@ -25,18 +26,18 @@ pub(crate) enum PoolHealth {
 /// Why a pool takes no tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlockReason {
-    /// The provider's program is not there.
+    /// The provider's program is missing.
     Missing,
-    /// The folder that its runs work in cannot be used.
+    /// The folder for runs cannot be used.
     NoFolder,
-    /// A budget is used up until a time.
+    /// A budget is used up.
     BudgetExhausted,
-    /// It would run code of tasks, and the pool has not opted in.
+    /// The provider runs code of tasks, and the pool is not trusted.
     NotTrusted,
 }
 
 impl BlockReason {
-    /// The word on the wire.
+    /// Returns the name of the pool state on the wire.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Missing | Self::NoFolder => "missing",
@@ -46,18 +47,18 @@ impl BlockReason {
     }
 }
 
-/// What a run told about the pool, beyond its own end. What it told about the provider's account is the lane's business.
+/// The effect of a run on its pool's health. Its effect on the account is separate (`account/verdict.rs`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunSymptom {
-    /// It works.
+    /// No effect.
     Fine,
-    /// Its program is not there.
+    /// The provider's program is missing.
     Missing(String),
-    /// The folder that it is to work in cannot be used.
+    /// The folder for the run cannot be used.
     NoFolder(String),
-    /// The machine was short of something, so that a run was not started: which thing.
+    /// The run was not started for lack of the named resource.
     Short(String),
-    /// A budget that counts for its runs is used up for so long.
+    /// A budget is used up for this time.
     BudgetExhausted(Duration, String),
 }
 
@@ -67,7 +68,7 @@ impl PoolHealth {
         *self == Self::Ready
     }
 
-    /// The standing after a run told this.
+    /// The health after this symptom.
     pub(crate) fn after(symptom: RunSymptom, now: Instant) -> Self {
         let blocked = |reason, note, until| Self::Blocked {
             reason,
@@ -75,7 +76,7 @@ impl PoolHealth {
             until,
         };
         match symptom {
-            // A shortage limits the sessions (`allowance`), and takes no pool out of service.
+            // A shortage limits the number of sessions (`allowance.rs`); the pool stays in service.
             RunSymptom::Fine | RunSymptom::Short(_) => Self::Ready,
             RunSymptom::Missing(note) => blocked(BlockReason::Missing, note, None),
             RunSymptom::NoFolder(note) => blocked(BlockReason::NoFolder, note, None),

@@ -1,36 +1,37 @@
-//! What a session keeps of its pool's provider between two tasks: a live provider session (an agent process that speaks
-//! a protocol), lent to each run and taken back.
+//! Live provider sessions (agent processes that speak a protocol), kept by a pool session between tasks and lent to
+//! each run.
 //!
-//! A session that ends, however it does, ends what it keeps; a run that outlasts its session drops what it was lent. A
-//! provider that is another than before (the settings changed) gets a live session of its own, and the old one is closed.
+//! A pool session that ends, for any reason, ends its live session; a run that outlasts its pool session drops the
+//! one it was lent. When the settings change the provider, the old live session is closed and a new one is opened.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_providers::{
     Cancel, EventSink, Finished, Job, Provider, ProviderSession, RunFailure, SessionOptions,
 };
+use parking_lot::{Mutex, MutexGuard};
 
-/// How long something is kept that no task uses: an agent program may hold hundreds of megabytes.
+/// How long an unused live session is kept: an agent process may use hundreds of megabytes.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// What the sessions of one pool keep.
+/// The live sessions of one pool.
 #[derive(Default)]
 pub(crate) struct LiveSessions(Arc<Mutex<LiveSlots>>);
 
 #[derive(Default)]
 struct LiveSlots {
-    /// By the session's number.
+    /// By session number.
     slots: HashMap<u32, LiveSlot>,
     last: u64,
 }
 
-/// The place of one session, as long as it lives.
+/// The slot of one pool session, for its lifetime.
 struct LiveSlot {
-    /// Which life of the session this is.
+    /// The incarnation of the pool session.
     incarnation: u64,
-    /// Runs so far.
+    /// Number of runs so far.
     runs: u64,
     kept: Option<KeptSession>,
 }
@@ -41,7 +42,7 @@ struct KeptSession {
 }
 
 impl LiveSessions {
-    /// A session begins; gives back which life of it this is.
+    /// Adds a slot for a pool session that begins. Returns its incarnation.
     pub(crate) fn begin(&self, session: u32) -> u64 {
         let mut all = self.lock();
         all.last += 1;
@@ -57,7 +58,7 @@ impl LiveSessions {
         incarnation
     }
 
-    /// That life is over. What it kept ends in the background, unless [`LiveSessions::close`] came first.
+    /// Removes the slot. Its live session ends in the background, unless [`LiveSessions::close`] was called before.
     pub(crate) fn end(&self, session: u32, incarnation: u64) {
         let mut all = self.lock();
         if all
@@ -69,7 +70,7 @@ impl LiveSessions {
         }
     }
 
-    /// Ends what a session keeps, in good order. Resolves when it is dead.
+    /// Closes a session's live session. Resolves when its processes are dead.
     pub(crate) fn close(&self, session: u32) -> impl Future<Output = ()> + use<> {
         let kept = self
             .lock()
@@ -83,8 +84,8 @@ impl LiveSessions {
         }
     }
 
-    /// Runs a job on the session's own live session, which is opened where the provider has such. `again`: another job
-    /// may use it; else it is closed when this one is over.
+    /// Runs a job on the session's live session, which is opened if the provider supports it. `again`: another job
+    /// may use it; otherwise it is closed after this one.
     pub(crate) async fn run(
         &self,
         session: u32,
@@ -121,13 +122,13 @@ impl LiveSessions {
         let outcome = kept.session.run(job, events, cancel).await;
         match again {
             true => self.give_back(session, incarnation, kept),
-            // Before anybody looks at the folder: nothing may work in it any more.
+            // Closed before the folder is inspected: no process may change it any more.
             false => kept.session.close().await,
         }
         outcome
     }
 
-    /// Keeps it, if the life that it was lent in goes on; else it is dropped, which ends it.
+    /// Keeps the live session if the incarnation that it was lent to still exists; otherwise drops it, which ends it.
     fn give_back(&self, session: u32, incarnation: Option<u64>, kept: KeptSession) {
         let mut all = self.lock();
         if let Some(slot) = all.slots.get_mut(&session)
@@ -140,13 +141,13 @@ impl LiveSessions {
         }
     }
 
-    /// Closes what is kept if no run has used it for a while.
+    /// Closes the live session if no run uses it within [`IDLE`].
     fn close_when_idle(&self, session: u32, incarnation: u64, runs: u64) {
         let slots = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             tokio::time::sleep(IDLE).await;
             let kept = slots.upgrade().and_then(|slots| {
-                let mut all = slots.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = slots.lock();
                 let slot = all.slots.get_mut(&session)?;
                 let is_idle = (slot.incarnation, slot.runs) == (incarnation, runs);
                 slot.kept.take_if(|_| is_idle)
@@ -162,6 +163,6 @@ impl LiveSessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, LiveSlots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

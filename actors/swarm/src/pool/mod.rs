@@ -1,4 +1,4 @@
-//! One pool: its options, its sessions, its standing, and how it is seen from outside.
+//! One pool: its options, sessions and health, and its state as people see it.
 
 mod allowance;
 pub(crate) mod drain;
@@ -10,14 +10,15 @@ pub(crate) mod slot;
 mod swarm_context;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::{Message, Recipient};
 use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
 use kirosu_supervision::{
     ChildSpec, ChildStatus, DynamicHandle, ExitReason, SupervisorError, SupervisorHandle,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ use crate::pool::live_sessions::LiveSessions;
 
 pub(crate) use swarm_context::{KILL_TIME, SwarmContext};
 
-/// Name of the supervisor of a pool's sessions, among the pool's children.
+/// Name of the supervisor of a pool's sessions.
 pub(crate) const SESSIONS: &str = "sessions";
 
 /// Crashes the session that gets it on purpose: its actor panics.
@@ -53,38 +54,38 @@ pub(crate) struct PoolSupervisors {
     pub(crate) invocations: DynamicHandle,
 }
 
-/// A pool as all its actors share it. Outlives each of them.
+/// State shared by all actors of a pool. Outlives each of them.
 pub(crate) struct Pool {
     pub(crate) name: String,
     pub(crate) swarm: Arc<SwarmContext>,
     options: watch::Sender<Arc<PoolOptions>>,
     health: watch::Sender<PoolHealth>,
-    /// How many of its sessions may work, where runs cannot be started or fail at once.
+    /// Limits the sessions that may work while runs cannot be started or fail at once.
     allowance: Mutex<Allowance>,
-    /// Told when sessions without leave may get it.
+    /// Signals that sessions without a slot may get one.
     room: watch::Sender<()>,
-    /// Those of its provider, in the order in which they are tried.
+    /// The accounts of the provider, in the order in which they are tried.
     accounts: Mutex<Arc<[AccountId]>>,
-    /// Sessions wanted.
+    /// Wanted number of sessions.
     size: AtomicU32,
-    /// It is being taken out of the swarm.
+    /// Whether the pool is being removed from the swarm.
     leaving: AtomicBool,
-    /// Addresses survive restarts, so they are wired once a session.
+    /// Addresses of the sessions. They survive restarts.
     sessions: Mutex<BTreeMap<u32, Recipient<CrashSession>>>,
     session_factory: SessionFactory,
     /// Serialises changes of the number of sessions.
     fitting: tokio::sync::Mutex<()>,
     pub(crate) supervisors: PoolSupervisors,
-    /// With what tasks that come back can go on.
+    /// Conversations that returning tasks can resume.
     pub(crate) conversations: Conversations,
-    /// How often tasks were given back for what only their own program says.
+    /// Counts tasks given back for a reason that only their own program named.
     pub(crate) excuses: Excuses,
-    /// What its sessions keep of the provider from task to task.
+    /// Live provider sessions, kept from task to task.
     pub(crate) live_sessions: LiveSessions,
 }
 
 impl Pool {
-    /// A pool with these options, whose sessions are not started yet.
+    /// Creates a pool whose sessions are not started yet.
     pub(crate) fn new(
         options: PoolOptions,
         swarm: &Arc<SwarmContext>,
@@ -119,37 +120,36 @@ impl Pool {
         spec
     }
 
-    /// The options in force now.
+    /// The options in force.
     pub(crate) fn options(&self) -> Arc<PoolOptions> {
         self.options.borrow().clone()
     }
 
-    /// Tells of changes of the options.
+    /// Notifies of changes of the options.
     pub(crate) fn watch_options(&self) -> watch::Receiver<Arc<PoolOptions>> {
         self.options.subscribe()
     }
 
-    /// Puts other options in force, from the next task on. The provider is looked at again.
+    /// Applies options to the next tasks, and probes the provider again.
     pub(crate) fn set_options(&self, options: PoolOptions) {
         self.swarm.accounts.configure(&options.accounts);
         let accounts = self.swarm.accounts.of(&options.provider.routes());
-        *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
+        *self.accounts.lock() = accounts;
         self.options.send_replace(Arc::new(options));
         self.retry();
     }
 
-    /// The lanes of its provider, in the order in which they are tried.
+    /// The accounts of the provider, in the order in which they are tried.
     pub(crate) fn accounts(&self) -> Arc<[AccountId]> {
-        let accounts = self.accounts.lock();
-        accounts.unwrap_or_else(PoisonError::into_inner).clone()
+        self.accounts.lock().clone()
     }
 
-    /// Tells of changes of the pool's standing.
+    /// Notifies of changes of the pool's health.
     pub(crate) fn watch_health(&self) -> watch::Receiver<PoolHealth> {
         self.health.subscribe()
     }
 
-    /// Notes what a look at the provider found; tells people when it is news.
+    /// Sets the health, and logs it if it changed.
     pub(crate) fn set_health(&self, health: PoolHealth) {
         let pool = self.name.as_str();
         self.health.send_if_modified(|old| {
@@ -172,41 +172,41 @@ impl Pool {
         });
     }
 
-    /// Notes what a run told about the provider.
+    /// Applies a run's symptom to the pool.
     pub(crate) fn report(&self, symptom: RunSymptom) {
         match symptom {
-            // A run that was fine says nothing about a block that came after it began.
+            // A run without a symptom says nothing about a block that began after it did.
             RunSymptom::Fine => {}
             RunSymptom::Short(why) => self.not_started(&why),
             symptom => self.set_health(PoolHealth::after(symptom, Instant::now())),
         }
     }
 
-    /// Sessions wanted.
+    /// The wanted number of sessions.
     pub(crate) fn size(&self) -> u32 {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Wants another number of sessions; [`fit`](Self::fit) makes it so.
+    /// Sets the wanted number of sessions; call [`fit`](Self::fit) to apply it.
     pub(crate) fn set_size(&self, size: u32) {
         self.size.store(size, Ordering::Relaxed);
     }
 
-    /// Marks that it is being taken out of the swarm.
+    /// Marks the pool as being removed from the swarm.
     pub(crate) fn set_leaving(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is being taken out of the swarm.
+    /// Whether the pool is being removed from the swarm.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<u32, Recipient<CrashSession>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
-    /// Crashes a session on purpose; false if there is none of this number.
+    /// Crashes a session on purpose. Returns false if there is no session of this number.
     pub(crate) fn crash(&self, index: u32) -> bool {
         match self.sessions().get(&index) {
             Some(session) => {
@@ -217,8 +217,8 @@ impl Pool {
         }
     }
 
-    /// Starts the sessions that are wanted and missing, then stops those beyond the wanted number, highest first and
-    /// side by side; a running task has its drain.
+    /// Starts missing sessions, then stops those beyond the wanted number, highest first and at the same time; their
+    /// running tasks are drained.
     pub(crate) async fn fit(self: &Arc<Self>) {
         let _alone = self.fitting.lock().await;
         for index in 1..=self.size() {
@@ -245,7 +245,7 @@ impl Pool {
         futures_util::future::join_all(ends).await;
     }
 
-    /// Stops all sessions side by side and keeps their places; running tasks have their drain. Resolves when all have
+    /// Stops all sessions at the same time and keeps their specs; running tasks are drained. Resolves when all have
     /// ended.
     pub(crate) async fn stop_sessions(&self) {
         if self.supervised_state() != Some(ChildStatus::Running) {
@@ -269,7 +269,7 @@ impl Pool {
     /// The pool as people see it.
     pub(crate) fn info(&self) -> PoolInfo {
         let options = self.options();
-        let (state, note) = self.standing();
+        let (state, note) = self.state_and_note();
         PoolInfo {
             lanes: self.swarm.accounts.view(&options.provider.routes()),
             name: self.name.clone(),
@@ -286,7 +286,7 @@ impl Pool {
         }
     }
 
-    fn standing(&self) -> (String, Option<String>) {
+    fn state_and_note(&self) -> (String, Option<String>) {
         if self.is_leaving() || self.swarm.is_draining() {
             return ("draining".to_owned(), None);
         }
@@ -297,15 +297,15 @@ impl Pool {
             PoolHealth::Blocked { reason, note, .. } => {
                 (reason.as_str().to_owned(), Some(note.clone()))
             }
-            PoolHealth::Ready | PoolHealth::Unknown => match self.trouble() {
-                Some((trouble, note)) => (trouble.as_str().to_owned(), Some(note)),
-                None => self.of_lanes(),
+            PoolHealth::Ready | PoolHealth::Unknown => match self.problem() {
+                Some((problem, note)) => (problem.as_str().to_owned(), Some(note)),
+                None => self.account_state(),
             },
         }
     }
 
-    /// As the accounts of its provider stand: parked where all are.
-    fn of_lanes(&self) -> (String, Option<String>) {
+    /// The state of the provider's accounts: parked if all of them are.
+    fn account_state(&self) -> (String, Option<String>) {
         let accounts = self.swarm.accounts.view(&self.options().provider.routes());
         let parked = |account: &&LaneInfo| !matches!(account.state.as_str(), "open" | "probing");
         let notes: Vec<String> = accounts
@@ -313,8 +313,8 @@ impl Pool {
             .filter_map(|account| {
                 let waits =
                     (account.waiting > 0).then(|| format!("{} wait for it", account.waiting));
-                let told = account.note.clone().or(waits)?;
-                Some(format!("account {}: {told}", account.account))
+                let text = account.note.clone().or(waits)?;
+                Some(format!("account {}: {text}", account.account))
             })
             .collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -330,7 +330,7 @@ impl Pool {
         }
     }
 
-    /// Why all its sessions are stopped for a while, if they are.
+    /// Why all sessions are stopped for a while; `None` if they are not.
     fn gave_up(&self) -> Option<String> {
         let children = self.supervisors.pool.children();
         let sessions = children

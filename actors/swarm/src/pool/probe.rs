@@ -1,4 +1,4 @@
-//! The probe: looks whether the pool's provider can run, so that no task is burnt to find out.
+//! The probe checks whether the pool's provider can run, so that no task is used up to find out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::pool::Pool;
 use crate::pool::health::{BlockReason, PoolHealth};
 use crate::workspace;
 
-/// A look that takes longer counts as failed.
+/// Time limit of a check; a longer one counts as failed.
 const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
-/// Delays between looks for a provider that is missing: somebody may be installing it.
+/// Delays between checks for a missing provider, which a person may be installing.
 const CHECKS: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_secs(2),
     max: Duration::from_secs(10),
@@ -24,11 +24,11 @@ const CHECKS: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(120),
 };
 
-/// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
-/// folder is there.
+/// Delay between checks for an unusable folder. Such a check is cheap: no program of the provider is started before
+/// the folder exists.
 const FOLDER_CHECK: Duration = Duration::from_secs(3);
 
-/// Delays between looks for a repository that can have no worktrees: each can take as long as a checkout.
+/// Delays between checks for a repository without usable worktrees: each check can take as long as a checkout.
 const WORKTREE_CHECKS: BackoffPolicy = BackoffPolicy {
     initial: FOLDER_CHECK,
     max: Duration::from_secs(30),
@@ -36,7 +36,6 @@ const WORKTREE_CHECKS: BackoffPolicy = BackoffPolicy {
     ..CHECKS
 };
 
-/// The actor.
 pub(crate) struct ProviderProbe {
     pool: Arc<Pool>,
 }
@@ -59,7 +58,7 @@ impl Actor for ProviderProbe {
     }
 }
 
-/// Looks at the start, when the options change, and while something is missing; ends blocks whose time is over.
+/// Checks at the start, when the options change, and while something is missing; ends blocks whose time is over.
 async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
     let mut changes = pool.watch_health();
@@ -71,7 +70,8 @@ async fn watch_over(pool: Arc<Pool>) {
         match health {
             PoolHealth::Ready => ready_since = ready_since.or_else(|| Some(Instant::now())),
             _ => {
-                // What is found by a look and missed by a run is not looked for in ever the same pace.
+                // A check may succeed where runs fail. Without this, such a pool would alternate at the shortest
+                // delay for ever.
                 let was_ready = ready_since.take();
                 if was_ready.is_some_and(|since| since.elapsed() >= CHECKS.healthy_after) {
                     delays.iter_mut().for_each(RestartDelays::reset);
@@ -99,12 +99,8 @@ async fn watch_over(pool: Arc<Pool>) {
     }
 }
 
-/// Resolves when something is to be done about this standing.
-async fn due(
-    health: &PoolHealth,
-    [delays, worktree]: &mut [RestartDelays; 2],
-    workspace: WorkspaceMode,
-) {
+/// Resolves when the health has to be checked again or its time is over.
+async fn due(health: &PoolHealth, [delays, worktree]: &mut [Delays; 2], workspace: WorkspaceMode) {
     match health {
         PoolHealth::Blocked {
             until: Some(until), ..
@@ -173,7 +169,7 @@ async fn check_health(options: Arc<PoolOptions>, folder_was_bad: bool) -> PoolHe
         }
         Err(_) => {
             let note = format!(
-                "provider '{name}' did not answer a look at its version within {CHECK_LIMIT:?}; run its program by hand to see why"
+                "provider '{name}' did not answer a version check within {CHECK_LIMIT:?}; run its program by hand to see why"
             );
             blocked(BlockReason::Missing, note)
         }

@@ -1,9 +1,11 @@
-//! Leave of a session to take a task, as the pool's [`Allowance`] gives it; and what runs report to it.
+//! A session's slot to take a task, within the pool's [`Allowance`]; and the events of runs that change the
+//! allowance.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::TaskId;
+use parking_lot::MutexGuard;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -15,25 +17,25 @@ use crate::sleep_until::sleep_until_some;
 /// Delay before a task that its pool could not start can be leased again.
 pub(crate) const NOT_STARTED_DELAY: Duration = Duration::from_secs(1);
 
-/// Held by a session from its question for a task to the end of the run.
+/// Held by a session from its lease request to the end of the run.
 pub(crate) struct TaskSlot {
     pool: Arc<Pool>,
     is_running: bool,
 }
 
 impl TaskSlot {
-    /// The session got a task.
+    /// Marks that the session got a task.
     ///
     /// # Errors
-    /// Where nothing more may be started since: why.
+    /// The pool may start no more runs since; the text is the reason.
     pub(crate) fn run(&mut self) -> Result<(), String> {
         let mut allowance = self.pool.allowance();
         self.is_running = self.is_running || allowance.run();
         match self.is_running {
             true => Ok(()),
             false => {
-                let standing = allowance.standing(Instant::now());
-                Err(standing.map(|(_, note)| note).unwrap_or_default())
+                let problem = allowance.problem(Instant::now());
+                Err(problem.map(|(_, note)| note).unwrap_or_default())
             }
         }
     }
@@ -42,17 +44,17 @@ impl TaskSlot {
 impl Drop for TaskSlot {
     fn drop(&mut self) {
         self.pool.allowance().release(self.is_running);
-        self.pool.tell_room();
+        self.pool.signal_room();
     }
 }
 
 impl Pool {
     fn allowance(&self) -> MutexGuard<'_, Allowance> {
-        let allowance = self.allowance.lock();
-        allowance.unwrap_or_else(PoisonError::into_inner)
+        self.allowance.lock()
     }
 
-    /// Leave for one more session; `None`: it is tried again when [`Pool::watch_room`] says so.
+    /// Takes a slot for one more session. `None` means that there is no capacity; try again when [`Pool::watch_room`]
+    /// fires.
     pub(crate) fn slot(self: &Arc<Self>) -> Option<TaskSlot> {
         self.allowance().enter().then(|| TaskSlot {
             pool: self.clone(),
@@ -60,26 +62,26 @@ impl Pool {
         })
     }
 
-    /// Tells when there may be room for sessions that got no leave.
+    /// Notifies when there may be capacity for sessions without a slot.
     pub(crate) fn watch_room(&self) -> watch::Receiver<()> {
         self.room.subscribe()
     }
 
-    /// A run was not started, for want of something on this machine.
+    /// Records that a run was not started for lack of a resource.
     pub(crate) fn not_started(&self, why: &str) {
         let note = headline(why);
         let change = self.allowance().not_started(&note, Instant::now());
         self.allowance_changed(change, StartProblem::Short);
     }
 
-    /// The program of a run works.
+    /// Records that the program of a run works.
     pub(crate) fn started(&self) {
         let change = self.allowance().started(self.size());
         self.allowance_changed(change, StartProblem::Short);
     }
 
-    /// The run of this task failed at once, with nothing done. True where the breaker is open already: the run began
-    /// before that, and the task is to be given back.
+    /// Records that the run of this task failed at once, with nothing done. Returns true if the breaker was open
+    /// already: the run began before that, and the task is to be released.
     pub(crate) fn failed_at_once(&self, task: TaskId, why: &str) -> bool {
         let breaker = self.options().breaker;
         let note = format!(
@@ -93,9 +95,9 @@ impl Pool {
         was_open
     }
 
-    /// A run went.
-    pub(crate) fn went(&self) {
-        let change = self.allowance().went();
+    /// Records that a run worked.
+    pub(crate) fn run_worked(&self) {
+        let change = self.allowance().run_worked();
         self.allowance_changed(change, StartProblem::Failing);
     }
 
@@ -105,12 +107,12 @@ impl Pool {
         self.room.send_replace(());
     }
 
-    /// Why it takes fewer tasks than it has sessions, if so.
-    pub(super) fn trouble(&self) -> Option<(StartProblem, String)> {
-        self.allowance().standing(Instant::now())
+    /// Why the pool takes fewer tasks than it has sessions; `None` if it does not.
+    pub(super) fn problem(&self) -> Option<(StartProblem, String)> {
+        self.allowance().problem(Instant::now())
     }
 
-    /// Keeps the time of pauses, for ever.
+    /// Ends pauses when they are over. Never returns.
     pub(super) async fn keep_allowance(self: Arc<Self>) {
         let mut room = self.watch_room();
         loop {
@@ -129,14 +131,14 @@ impl Pool {
         }
     }
 
-    fn allowance_changed(&self, change: Option<AllowanceChange>, trouble: StartProblem) {
+    fn allowance_changed(&self, change: Option<AllowanceChange>, problem: StartProblem) {
         let pool = self.name.as_str();
         match change {
             Some(AllowanceChange::Began) => {
-                let note = self.trouble().map(|(_, note)| note).unwrap_or_default();
+                let note = self.problem().map(|(_, note)| note).unwrap_or_default();
                 tracing::warn!(
                     pool,
-                    state = trouble.as_str(),
+                    state = problem.as_str(),
                     "takes fewer tasks, or none: {note}"
                 );
             }
@@ -145,17 +147,17 @@ impl Pool {
             }
             None => {}
         }
-        // Also without a change: the pause or the limit may be another.
+        // The pause or the limit may have changed without a change to log.
         match change {
             Some(AllowanceChange::Over) => {
                 self.room.send_replace(());
             }
-            _ => self.tell_room(),
+            _ => self.signal_room(),
         }
     }
 
-    /// Where there is a limit, sessions may wait for room below it.
-    fn tell_room(&self) {
+    /// With a limit, sessions may wait for capacity below it.
+    fn signal_room(&self) {
         if self.allowance().is_limited() {
             self.room.send_replace(());
         }

@@ -1,39 +1,40 @@
 //! State shared by all pools of a swarm.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kirosu_protocol::client::Endpoint;
 use kirosu_providers::Provider;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::Pool;
 use crate::account::Accounts;
 use crate::options::SwarmOptions;
 
-/// Longest time from the cancel of a run to the proof that its processes are dead and the hub's answer to the release.
+/// Maximum time from the cancel of a run until its processes are proven dead and the hub has answered the release.
 pub(crate) const KILL_TIME: Duration = Duration::from_secs(25);
 
-/// What all pools of a swarm share.
+/// State shared by all pools of a swarm.
 pub(crate) struct SwarmContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) key: Option<String>,
     pub(crate) instance: String,
     pub(crate) host: String,
     pub(crate) drain: Duration,
-    /// Whoever waits for running tasks waits no longer.
+    /// Set when the drain is to be skipped.
     hurry: watch::Sender<bool>,
     draining: AtomicBool,
-    /// The provider accounts, of all pools.
+    /// The provider accounts of all pools.
     pub(crate) accounts: Arc<Accounts>,
-    /// Somebody has told the log that the hub cannot be reached.
+    /// Whether the log says that the hub cannot be reached.
     lost_hub: AtomicBool,
     pools: Mutex<Vec<Arc<Pool>>>,
 }
 
 impl SwarmContext {
-    /// An empty swarm with these options; `pools` of the options are ignored.
+    /// Creates a swarm without pools; `pools` of the options are ignored.
     pub(crate) fn new(options: &SwarmOptions) -> Self {
         Self {
             endpoint: options.endpoint.clone(),
@@ -55,15 +56,15 @@ impl SwarmContext {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<Arc<Pool>>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pools.lock()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Pool>> {
         self.lock().iter().find(|pool| pool.name == name).cloned()
     }
 
-    /// A provider of any pool, by its name, and that pool's model: a task may ask for another one than that of the pool
-    /// that took it.
+    /// A provider of any pool by its name, and that pool's model: a task may name another provider than that of its
+    /// pool.
     pub(crate) fn provider(&self, name: &str) -> Option<(Arc<dyn Provider>, Option<String>)> {
         let pools = self.pools();
         let options = pools.iter().map(|pool| pool.options());
@@ -78,7 +79,7 @@ impl SwarmContext {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Begins to stop all sessions of all pools side by side; does not wait. Done once.
+    /// Begins to stop all sessions of all pools at the same time, once. Does not wait.
     pub(crate) fn drain_all(&self) {
         if self.draining.swap(true, Ordering::Relaxed) {
             return;
@@ -88,24 +89,24 @@ impl SwarmContext {
         }
     }
 
-    /// Skips the drain: running tasks are ended and given back now.
+    /// Skips the drain: running tasks are ended and released now.
     pub(crate) fn hurry(&self) {
         self.hurry.send_replace(true);
     }
 
-    /// Tells when the drain is to be skipped.
+    /// Notifies when the drain is to be skipped.
     pub(crate) fn watch_hurry(&self) -> watch::Receiver<bool> {
         self.hurry.subscribe()
     }
 
-    /// Tells the log, once, that the hub cannot be reached.
+    /// Logs once that the hub cannot be reached.
     pub(crate) fn hub_lost(&self, why: &dyn std::fmt::Display) {
         if !self.lost_hub.swap(true, Ordering::Relaxed) {
             tracing::warn!(hub = %self.endpoint, "{why}; the sessions keep trying");
         }
     }
 
-    /// Tells the log that it can be reached again, if it could not.
+    /// Logs that the hub can be reached again, if it could not before.
     pub(crate) fn hub_found(&self) {
         if self.lost_hub.swap(false, Ordering::Relaxed) {
             tracing::info!(hub = %self.endpoint, "connected to the hub");

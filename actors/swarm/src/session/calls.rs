@@ -1,4 +1,4 @@
-//! What a session asks of the hub, each call turned into the event that its answer means.
+//! The session's calls to the hub, with each answer mapped to an event.
 
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use kirosu_protocol::{ErrorCode, Status};
 
 use crate::options::PoolOptions;
 use crate::run_end::LeaseReport;
-use crate::session::machine::{HeartbeatResult, ReportResult};
+use crate::session::machine::{HeartbeatResult, ReportResult, StrayCause};
 
-/// How long a lease is parked before it is asked for anew.
+/// How long a lease is parked before it is sent again.
 const PARKED: Duration = Duration::from_secs(45);
 
-/// The lease that a pool with these options asks for.
+/// Delay before a task can be leased again whose lease could not be read: without it the task would go round at once.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
+
+/// Parameters of the lease request of a pool with these options.
 pub(crate) fn lease_params(options: &PoolOptions, worker_id: &str) -> LeaseParams {
     let mut exclude_types = vec![TYPE_HUMAN.to_owned()];
     if !options.runs_python() {
@@ -48,14 +51,14 @@ pub(crate) async fn heartbeat(
     };
     match client.request(&params).await {
         Ok(_) => HeartbeatResult::Alive,
-        // Its notification may have been missed.
-        Err(CallError::Refused(error)) if says_cancelled(&error) => HeartbeatResult::Cancel,
+        // The notice of the cancel may have been missed.
+        Err(CallError::Refused(error)) if is_cancelled(&error) => HeartbeatResult::Cancel,
         Err(CallError::Refused(error)) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
                 HeartbeatResult::Stale
             }
             _ => {
-                tracing::warn!(task_id = lease.task_id, fence = lease.fence, %error, "the hub does not take a heartbeat");
+                tracing::warn!(task_id = lease.task_id, fence = lease.fence, %error, "the hub refused a heartbeat");
                 HeartbeatResult::Unknown
             }
         },
@@ -69,15 +72,15 @@ pub(crate) async fn heartbeat(
     }
 }
 
-/// Whether a refusal tells that the task was cancelled.
-fn says_cancelled(refusal: &kirosu_protocol::Error) -> bool {
+/// Whether a refusal says that the task was cancelled.
+fn is_cancelled(refusal: &kirosu_protocol::Error) -> bool {
     let status = refusal.data.as_ref().and_then(|data| data.get("status"));
     refusal.code == ErrorCode::StaleLease
         && status.and_then(|status| status.as_str()) == Some(Status::Cancelled.as_str())
 }
 
-/// Tells the hub how a lease ends. The second value: whether the hub has taken an ack `done`.
-pub(crate) async fn tell(
+/// Sends the hub the end of a lease. The second value is true when the hub has taken an ack `done`.
+pub(crate) async fn send_report(
     client: Client,
     lease: HeldLease,
     report: LeaseReport,
@@ -103,21 +106,21 @@ fn result_of(client: &Client, lease: HeldLease, error: CallError) -> ReportResul
     match error {
         CallError::Refused(error) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
-                tracing::info!(task_id, fence, %error, "the hub no longer wants to know how the run ended");
+                tracing::info!(task_id, fence, %error, "the hub no longer needs the run's report");
                 ReportResult::Answered
             }
             ErrorCode::TooLarge | ErrorCode::InvalidParams | ErrorCode::Unsupported => {
-                tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run");
+                tracing::warn!(task_id, fence, %error, "the hub refused the report of a run");
                 ReportResult::Unfit(error.message)
             }
             _ => {
-                tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run now; it is sent again");
+                tracing::warn!(task_id, fence, %error, "the hub refused the report of a run for now; it is sent again");
                 ReportResult::Unknown
             }
         },
         CallError::BadAnswer { .. } => {
-            // It has taken effect, only its answer is of another version.
-            tracing::warn!(task_id, fence, %error, "the answer to a report is not understood");
+            // The report took effect; only its answer is of another version.
+            tracing::warn!(task_id, fence, %error, "the answer to a report cannot be read");
             ReportResult::Answered
         }
         error => {
@@ -130,18 +133,18 @@ fn result_of(client: &Client, lease: HeldLease, error: CallError) -> ReportResul
     }
 }
 
-/// Gives a lease back that the session does not know; if that fails, its end finds it.
-pub(crate) async fn release_stray(client: Client, lease: HeldLease) {
+/// Releases a lease that the session does not know. If that fails, the lease expires.
+pub(crate) async fn release_stray(client: Client, lease: HeldLease, cause: StrayCause) {
     let HeldLease { task_id, fence } = lease;
-    let params = release_params(
-        lease,
-        "the session does not know this lease".to_owned(),
-        Duration::ZERO,
-    );
+    let (reason, delay) = match cause {
+        StrayCause::Lost => ("the session does not know this lease", Duration::ZERO),
+        StrayCause::Unreadable => ("the session cannot read this lease", UNREADABLE_DELAY),
+    };
+    let params = release_params(lease, reason.to_owned(), delay);
     match client.request(&params).await {
-        Ok(_) => tracing::info!(task_id, fence, "gave back a lease whose answer was lost"),
+        Ok(_) => tracing::info!(task_id, fence, "released a lease: {reason}"),
         Err(error) => {
-            tracing::warn!(task_id, fence, %error, "could not give back a lease whose answer was lost")
+            tracing::warn!(task_id, fence, %error, "cannot release a lease: {reason}");
         }
     }
 }

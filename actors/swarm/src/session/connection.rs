@@ -1,4 +1,4 @@
-//! The session's lines to the hub: opened, replaced, ended.
+//! The session's connection to the hub: opened, replaced, closed.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use actix::prelude::*;
 use kirosu_protocol::client::{CallError, ConnectionState};
 
 use crate::link::HubLink;
-use crate::session::machine::SessionEvent;
+use crate::session::machine::Event;
 use crate::session::{Session, signals};
 
-/// How long a leaving session waits to hear what it was granted last.
+/// How long a leaving session waits to learn which leases it was granted last.
 const CHECK_TIME: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Opens a line: the first of this incarnation, or its successor.
+    /// Opens a client: the first of this incarnation, or a successor.
     pub(super) fn open_link(&mut self, ctx: &mut Context<Self>) {
         let client = self.identity.client(self.link.is_some());
         self.links += 1;
@@ -29,33 +29,33 @@ impl Session {
         match state {
             ConnectionState::Connected(hello) => {
                 self.pool.swarm.hub_found();
-                self.on(SessionEvent::Connected(hello.leases.clone()), ctx);
+                self.on(Event::Connected(hello.leases.clone()), ctx);
             }
-            ConnectionState::Connecting(None) => {}
-            ConnectionState::Connecting(Some(error)) => self.link_broken(&error, ctx),
-            ConnectionState::Closed => self.on(SessionEvent::Disconnected, ctx),
+            State::Connecting(None) => {}
+            State::Connecting(Some(error)) => self.link_broken(&error, ctx),
+            State::Closed => self.on(Event::Disconnected, ctx),
         }
     }
 
     fn link_broken(&mut self, error: &CallError, ctx: &mut Context<Self>) {
-        // Told by the client of a connection that stood: the next attempt may well succeed.
+        // The error of an open connection that broke: the next attempt may well succeed.
         let broke = matches!(error, CallError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::Other || source.kind() == std::io::ErrorKind::UnexpectedEof);
         if broke {
-            self.on(SessionEvent::Disconnected, ctx);
+            self.on(Event::Disconnected, ctx);
             return;
         }
         self.pool.swarm.hub_lost(error);
-        self.on(SessionEvent::Unreachable, ctx);
+        self.on(Event::Unreachable, ctx);
     }
 
-    /// Withdraws the parked lease and hears from the next line's `hello` what was granted meanwhile.
+    /// Withdraws the parked lease request by a new connection, whose `hello` reports the leases granted meanwhile.
     pub(super) fn check(&mut self, ctx: &mut Context<Self>) {
         self.hang_up();
         self.open_link(ctx);
-        self.send_after(CHECK_TIME, SessionEvent::CheckOverdue, ctx);
+        self.send_after(CHECK_TIME, Event::CheckOverdue, ctx);
     }
 
-    /// Ends the line, also for an invocation that still has it: it would come back under this session's name and take
+    /// Closes the client, even if an invocation still uses it: it would reconnect under this session's id and take
     /// the connection away from the next incarnation.
     pub(super) fn hang_up(&self) {
         if let Some(link) = &self.link {

@@ -1,4 +1,4 @@
-//! What a session asks of the hub, and what it tells it, while its machine waits.
+//! The session's turns, leases and reports.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::account::LeaseTurn;
 use crate::invocation::job;
 use crate::pool::slot::{NOT_STARTED_DELAY, TaskSlot};
 use crate::run_end::LeaseReport;
-use crate::session::machine::{ReportResult, SessionEvent};
+use crate::session::machine::{Event, ReportResult};
 use crate::session::{REFUSED, Session, calls};
 use crate::workspace;
 
-/// Pause after a lease without an answer; the client itself waits for the connection.
+/// Pause after a lease request without an answer; the client itself waits for the connection.
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Session {
-    /// Asks for a turn: no lease is held for an account that is full or parked, and none where the pool can start no
-    /// more runs; then the pool says when it is tried again.
+    /// Requests a turn. No lease is held for an account that is full or parked, nor while the pool can start no more
+    /// runs; then the pool signals when to try again.
     pub(super) fn queue(&mut self, ctx: &mut Context<Self>) {
         if self.slot.is_none() {
             self.slot = self.pool.slot();
@@ -33,7 +33,7 @@ impl Session {
         self.queued = true;
         let accounts = self.pool.accounts();
         if let Some(turn) = self.waiter.request_turn(&accounts) {
-            self.on(SessionEvent::Turn(turn), ctx);
+            self.on(Event::Turn(turn), ctx);
         }
     }
 
@@ -44,14 +44,15 @@ impl Session {
             params.wait_ms = 0;
         }
         let client = link.client();
-        let asked = async move {
+        let request = async move {
             let outcome = client.request::<LeaseParams>(&params).await;
-            if let Err(CallError::Timeout { .. }) = outcome {
+            // After an answer that cannot be read, `hello` names the leases that it granted.
+            if let Err(CallError::Timeout { .. } | CallError::BadAnswer { .. }) = outcome {
                 client.reconnect();
             }
             outcome
         };
-        ctx.spawn(asked.into_actor(self).map(|outcome, session, ctx| {
+        ctx.spawn(request.into_actor(self).map(|outcome, session, ctx| {
             let event = match outcome {
                 Ok(answer) => {
                     session.refused.reset();
@@ -61,52 +62,56 @@ impl Session {
                 Err(error) => session.lease_failed(&error),
             };
             session.on(event, ctx);
-            // What did not become a run gives its place on the lane back.
+            // A pass that did not become a run returns its capacity.
             session.pass = None;
         }));
     }
 
-    /// Takes the place on the lane for what was leased.
-    fn granted(&mut self, tasks: Vec<Task>) -> SessionEvent {
+    /// Takes capacity on the account for the leased task.
+    fn granted(&mut self, tasks: Vec<Task>) -> Event {
         let Some(task) = tasks.first() else {
-            return SessionEvent::Leased(tasks);
+            return Event::Leased(tasks);
         };
         if let Some(Err(why)) = self.slot.as_mut().map(TaskSlot::run) {
-            return SessionEvent::NoRoom(tasks, why, NOT_STARTED_DELAY);
+            return Event::NoRoom(tasks, why, NOT_STARTED_DELAY);
         }
-        // Another provider than the pool's, or none at all: the run sees to it.
+        // For another provider than the pool's, the run itself waits for capacity.
         let Some(providers) = job::routes_of(&self.pool, task) else {
-            return SessionEvent::Leased(tasks);
+            return Event::Leased(tasks);
         };
         match self.waiter.begin(&providers) {
             Ok(pass) => {
                 self.queued = false;
                 self.pass = Some(pass);
-                SessionEvent::Leased(tasks)
+                Event::Leased(tasks)
             }
-            Err(why) => SessionEvent::NoRoom(tasks, why, Duration::ZERO),
+            Err(why) => Event::NoRoom(tasks, why, Duration::ZERO),
         }
     }
 
-    fn lease_failed(&mut self, error: &CallError) -> SessionEvent {
+    fn lease_failed(&mut self, error: &CallError) -> Event {
         let span = self.span.clone();
         let _named = span.enter();
-        let refusal = error.refusal().map(|refusal| refusal.message.clone());
+        let refusal = match error {
+            CallError::BadAnswer { .. } => Some(error.to_string()),
+            error => error.refusal().map(|refusal| refusal.message.clone()),
+        };
         self.pause = match &refusal {
             Some(_) => self.refused.next().unwrap_or(REFUSED.max),
             None => SHORT_PAUSE,
         };
         match refusal {
             Some(why) if self.refusal.as_ref() != Some(&why) => {
-                tracing::warn!("the hub gives no lease: {why}; asking again");
+                tracing::warn!("the session cannot lease a task, and tries again: {why}");
                 self.refusal = Some(why);
             }
             Some(_) => {}
-            None => {
-                tracing::debug!(%error, "a lease has no answer");
-            }
+            None => tracing::debug!(%error, "a lease has no answer"),
         }
-        SessionEvent::LeaseFailed
+        match error {
+            CallError::BadAnswer { .. } => Event::LeaseUnreadable,
+            _ => Event::LeaseFailed,
+        }
     }
 
     pub(super) fn report(
@@ -116,25 +121,26 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let Some(link) = &self.link else { return };
-        let told = calls::tell(link.client(), lease, report).instrument(self.span.clone());
+        let result = calls::send_report(link.client(), lease, report).instrument(self.span.clone());
         ctx.spawn(
-            told.into_actor(self)
-                .map(move |(told, done), session, ctx| {
-                    if told != ReportResult::Unknown {
+            result
+                .into_actor(self)
+                .map(move |(result, done), session, ctx| {
+                    if result != ReportResult::Unknown {
                         session.report_delays.reset();
                     }
-                    if done && told == ReportResult::Answered {
+                    if done && result == ReportResult::Answered {
                         session.discard();
                     }
-                    session.on(SessionEvent::Reported(lease, told), ctx);
+                    session.on(Event::Reported(lease, result), ctx);
                 }),
         );
     }
 
-    /// The hub has the result: the folder that was made for the task is of no more use.
+    /// Removes the folder that was made for the task, as the hub has its result.
     fn discard(&mut self) {
-        if let Some(place) = self.place.take().filter(|place| place.made) {
-            tokio::task::spawn_blocking(move || workspace::discard(&place));
+        if let Some(folder) = self.folder.take().filter(|folder| folder.made) {
+            tokio::task::spawn_blocking(move || workspace::discard(&folder));
         }
     }
 }

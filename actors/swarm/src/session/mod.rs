@@ -1,4 +1,4 @@
-//! The session: the agent as an actor. It carries out what its machine decides.
+//! The session: the agent as an actor. It carries out the actions of its machine.
 
 pub(crate) mod calls;
 mod connection;
@@ -23,7 +23,7 @@ use crate::pool::slot::TaskSlot;
 use crate::pool::{CrashSession, Pool};
 use crate::run_end::CancelCause;
 use crate::workspace::RunFolder;
-use machine::{SessionAction, SessionEvent, SessionMachine};
+use machine::{Action, Event, SessionMachine};
 use signals::SessionSignal;
 
 /// Pauses before a report is sent again.
@@ -35,7 +35,7 @@ const REPORT_DELAYS: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// Pauses after the hub refused a lease (it drains, it is full, its key is another).
+/// Pauses after the hub refused a lease, for example because it drains or is full.
 const REFUSED: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_millis(500),
     max: Duration::from_secs(30),
@@ -44,18 +44,17 @@ const REFUSED: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// The run under way, as its session holds it.
+/// The running invocation, as its session holds it.
 struct Run {
     lease: HeldLease,
-    /// Dropped or told, it ends the invocation.
+    /// Cancels the invocation when sent or dropped.
     cancel: Option<oneshot::Sender<CancelCause>>,
-    /// How often the lease is extended.
+    /// The timer of heartbeats.
     heartbeats: SpawnHandle,
-    /// Somebody cancelled it: whoever retries the task wants another conversation.
+    /// A person cancelled the run: a retry of the task needs a new conversation.
     unwanted: bool,
 }
 
-/// The actor.
 pub(crate) struct Session {
     child: ChildContext,
     pool: Arc<Pool>,
@@ -64,28 +63,28 @@ pub(crate) struct Session {
     identity: SessionIdentity,
     worker_id: String,
     link: Option<HubLink>,
-    /// Lines opened so far; those after the first resume the session and reconnect by themselves.
+    /// Number of clients opened so far; those after the first resume the session.
     links: u32,
     run: Option<Run>,
-    /// Which life of this session it is, to what it keeps of the provider.
+    /// Incarnation of this session, as its live provider session is counted.
     incarnation: u64,
-    /// Its place before the lanes of the provider.
+    /// The session's handle on the admission queue.
     waiter: Waiter,
-    /// Where it hears of turns; taken when it starts.
+    /// The receiver of turns; taken when the actor starts.
     turns: Option<mpsc::UnboundedReceiver<LeaseTurn>>,
-    /// It stands in the line, or has a turn.
+    /// Whether it waits in the admission queue or has a turn.
     queued: bool,
-    /// Leave for the run of what was leased just now.
+    /// The capacity on the account for the task that was leased just now.
     pass: Option<RunPass>,
-    /// Leave of its pool, from the question for a task to the end of its run.
+    /// Held from the lease request to the end of the run.
     slot: Option<TaskSlot>,
-    /// Where the run worked whose end the hub is being told.
-    place: Option<RunFolder>,
-    refused: RestartDelays,
-    report_delays: RestartDelays,
-    /// Why the last lease was refused, so that the log has it once.
+    /// The folder of the run whose report is being sent.
+    folder: Option<RunFolder>,
+    refused: Delays,
+    report_delays: Delays,
+    /// Reason of the last refused lease, so that it is logged once.
     refusal: Option<String>,
-    /// Pause before the next lease, after one that failed.
+    /// Pause before the next lease request, after one that failed.
     pause: Duration,
     /// Names the session on every line that it logs.
     span: Span,
@@ -94,7 +93,7 @@ pub(crate) struct Session {
 supervised!(Session);
 
 impl Session {
-    /// The session of this number in the pool.
+    /// Creates the session of this number.
     pub(crate) fn new(child: &ChildContext, pool: &Arc<Pool>, index: u32) -> Self {
         let swarm = &pool.swarm;
         let session = format!("{}/{}/{index}", swarm.instance, pool.name);
@@ -105,7 +104,7 @@ impl Session {
             session_id: session.clone(),
             name: worker_id.clone(),
         };
-        // Of the highest level, so that it is there whatever level is logged.
+        // Of the highest level, so that it is present at every log level.
         let span = tracing::error_span!("session", session, pool = %pool.name, worker = worker_id);
         let (waiter, turns) = swarm.accounts.session();
         Self {
@@ -124,7 +123,7 @@ impl Session {
             queued: false,
             pass: None,
             slot: None,
-            place: None,
+            folder: None,
             refused: REFUSED.delays(),
             report_delays: REPORT_DELAYS.delays(),
             refusal: None,
@@ -133,7 +132,7 @@ impl Session {
         }
     }
 
-    fn on(&mut self, event: SessionEvent, ctx: &mut Context<Self>) {
+    fn on(&mut self, event: Event, ctx: &mut Context<Self>) {
         let span = self.span.clone();
         let _named = span.enter();
         for action in self.machine.on(event) {
@@ -146,40 +145,40 @@ impl Session {
         if left {
             self.drop_run(ctx);
         }
-        if self.queued && !self.machine.is_hunting() {
+        if self.queued && !self.machine.is_leasing() {
             self.queued = false;
             self.waiter.leave();
         }
-        if !self.machine.is_hunting() && self.machine.running().is_none() {
+        if !self.machine.is_leasing() && self.machine.running().is_none() {
             self.slot = None;
         }
     }
 
-    fn act(&mut self, action: SessionAction, ctx: &mut Context<Self>) {
+    fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
         match action {
-            SessionAction::Queue => self.queue(ctx),
-            SessionAction::Lease(turn) => self.lease(turn, ctx),
-            SessionAction::Pause => self.send_after(self.pause, SessionEvent::PauseOver, ctx),
-            SessionAction::Run(task) => self.start(*task, ctx),
-            SessionAction::Heartbeat(lease) => self.heartbeat(lease, ctx),
-            SessionAction::Cancel(cause) => self.cancel(cause),
-            SessionAction::SendReport(lease, report) => self.report(lease, report, ctx),
-            SessionAction::PauseReport(lease) => {
+            Action::Queue => self.queue(ctx),
+            Action::Lease(turn) => self.lease(turn, ctx),
+            Action::Pause => self.send_after(self.pause, Event::PauseOver, ctx),
+            Action::Run(task) => self.start(*task, ctx),
+            Action::Heartbeat(lease) => self.heartbeat(lease, ctx),
+            Action::Cancel(cause) => self.cancel(cause),
+            Action::SendReport(lease, report) => self.report(lease, report, ctx),
+            Action::PauseReport(lease) => {
                 let pause = self.report_delays.next().unwrap_or(REPORT_DELAYS.max);
-                self.send_after(pause, SessionEvent::ReportDue(lease), ctx);
+                self.send_after(pause, Event::ReportDue(lease), ctx);
             }
-            SessionAction::ReleaseStray(lease) => {
+            Action::ReleaseStray(lease, cause) => {
                 if let Some(link) = &self.link {
-                    let release = calls::release_stray(link.client(), lease);
+                    let release = calls::release_stray(link.client(), lease, cause);
                     tokio::spawn(release.instrument(self.span.clone()));
                 }
             }
-            SessionAction::StartDrain => {
+            Action::StartDrain => {
                 tracing::info!(state = self.machine.as_str(), drain = ?self.pool.swarm.drain, "stopping; the task under way may end");
-                self.send_after(self.pool.swarm.drain, SessionEvent::Overdue, ctx);
+                self.send_after(self.pool.swarm.drain, Event::Overdue, ctx);
             }
-            SessionAction::Check => self.check(ctx),
-            SessionAction::Finish => {
+            Action::Check => self.check(ctx),
+            Action::Finish => {
                 self.hang_up();
                 let closed = self.pool.live_sessions.close(self.index).into_actor(self);
                 ctx.spawn(closed.map(|(), session, ctx| session.child.finish(ctx)));
@@ -187,7 +186,7 @@ impl Session {
         }
     }
 
-    fn send_after(&self, after: Duration, event: SessionEvent, ctx: &mut Context<Self>) {
+    fn send_after(&self, after: Duration, event: Event, ctx: &mut Context<Self>) {
         ctx.run_later(after, move |session, ctx| session.on(event, ctx));
     }
 }
@@ -204,7 +203,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.child
-            .on_stop(ctx, |session, ctx| session.on(SessionEvent::Stop, ctx));
+            .on_stop(ctx, |session, ctx| session.on(Event::Stop, ctx));
         if let Some(turns) = self.turns.take() {
             ctx.add_stream(signals::turns(turns));
         }
@@ -219,11 +218,11 @@ impl Actor for Session {
 impl StreamHandler<SessionSignal> for Session {
     fn handle(&mut self, signal: SessionSignal, ctx: &mut Context<Self>) {
         match signal {
-            // News of a line that has been replaced.
+            // A signal of a client that has been replaced.
             SessionSignal::Link { number, .. } if number != self.links => {}
             SessionSignal::Link { state, .. } => self.link_changed(state, ctx),
-            SessionSignal::PoolHealth(ready) => self.on(SessionEvent::Ready(ready), ctx),
-            // It may wait for a provider that is no longer the pool's.
+            SessionSignal::Health(ready) => self.on(Event::Ready(ready), ctx),
+            // It may wait for an account that is no longer the pool's.
             SessionSignal::Options if self.machine.is_waiting() => {
                 self.waiter.leave();
                 self.queue(ctx);
@@ -233,17 +232,17 @@ impl StreamHandler<SessionSignal> for Session {
                 self.queue(ctx)
             }
             SessionSignal::Room => {}
-            SessionSignal::Turn(turn) => self.on(SessionEvent::Turn(turn), ctx),
-            SessionSignal::Hurry => self.on(SessionEvent::Overdue, ctx),
+            SessionSignal::Turn(turn) => self.on(Event::Turn(turn), ctx),
+            SessionSignal::Hurry => self.on(Event::Overdue, ctx),
             SessionSignal::Notice(Notice::Cancel { task_id, fence, .. }) => {
                 self.on(
-                    SessionEvent::Revoked(HeldLease { task_id, fence }, CancelCause::Asked),
+                    Event::Revoked(HeldLease { task_id, fence }, CancelCause::Asked),
                     ctx,
                 );
             }
             SessionSignal::Notice(Notice::LeaseLost { task_id, fence, .. }) => {
                 self.on(
-                    SessionEvent::Revoked(HeldLease { task_id, fence }, CancelCause::Lost),
+                    Event::Revoked(HeldLease { task_id, fence }, CancelCause::Lost),
                     ctx,
                 );
             }

@@ -1,4 +1,4 @@
-//! The session's side of a run: started as an invocation, kept alive at the hub, ended before its time.
+//! The session's side of a run: starts its invocation, sends heartbeats, cancels it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use crate::invocation::{FinishedRun, Invocation, RunRequest, report};
 use crate::run_end::{CancelCause, LeaseReport, RunEnd};
-use crate::session::machine::SessionEvent;
+use crate::session::machine::Event;
 use crate::session::{Run, Session, calls};
 
 impl Session {
@@ -45,10 +45,9 @@ impl Session {
             .invocations
             .spawn(name, move |child| Invocation::new(child, work.take()));
         let every = (self.pool.options().lease / 3).max(Duration::from_millis(100));
-        let heartbeats = ctx.run_interval(every, |session, ctx| {
-            session.on(SessionEvent::HeartbeatDue, ctx)
-        });
-        self.place = None;
+        let heartbeats =
+            ctx.run_interval(every, |session, ctx| session.on(Event::HeartbeatDue, ctx));
+        self.folder = None;
         self.run = Some(Run {
             lease,
             cancel: Some(cancel),
@@ -61,8 +60,8 @@ impl Session {
         let not_started = spawned.is_err();
         ctx.spawn(end.into_actor(self).map(move |ended, session, ctx| {
             let end = match ended {
-                Ok(FinishedRun { end, place }) => {
-                    session.place = place;
+                Ok(FinishedRun { end, folder }) => {
+                    session.folder = folder;
                     end
                 }
                 Err(_) if not_started => report::give_back("the pool starts no runs now"),
@@ -76,7 +75,7 @@ impl Session {
         }));
     }
 
-    /// For the log: never the result or the error's text, which may hold what the prompt said.
+    /// Logs the end without the result or the error's text, which may contain parts of the prompt.
     fn log_end(&self, lease: HeldLease, end: &RunEnd) {
         let _named = self.span.enter();
         let HeldLease { task_id, fence } = lease;
@@ -100,15 +99,15 @@ impl Session {
             self.pool.conversations.forget(lease.task_id);
         }
         self.child.handled();
-        self.on(SessionEvent::Ended(lease, end), ctx);
+        self.on(Event::Ended(lease, end), ctx);
     }
 
     pub(super) fn cancel(&mut self, cause: CancelCause) {
         let Some(run) = &mut self.run else { return };
         let HeldLease { task_id, fence } = run.lease;
         let why = match cause {
-            CancelCause::Asked => "somebody asked for it",
-            CancelCause::Lost => "its lease is another's",
+            CancelCause::Asked => "a person asked for it",
+            CancelCause::Lost => "another session has its lease",
             CancelCause::Drain => "the session stops and the drain is over",
         };
         tracing::info!(task_id, fence, "the run is ended: {why}");
@@ -128,8 +127,10 @@ impl Session {
         let Some(link) = &self.link else { return };
         let heartbeat = calls::heartbeat(link.client(), lease, self.pool.options().lease)
             .instrument(self.span.clone());
-        ctx.spawn(heartbeat.into_actor(self).map(move |pulse, session, ctx| {
-            session.on(SessionEvent::Heartbeat(lease, pulse), ctx)
-        }));
+        ctx.spawn(
+            heartbeat
+                .into_actor(self)
+                .map(move |pulse, session, ctx| session.on(Event::Heartbeat(lease, pulse), ctx)),
+        );
     }
 }

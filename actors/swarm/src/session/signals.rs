@@ -1,4 +1,4 @@
-//! What reaches a session from outside, as streams of one type.
+//! The inputs of a session, as streams of one type.
 
 use std::sync::Arc;
 
@@ -12,25 +12,25 @@ use crate::account::LeaseTurn;
 use crate::options::PoolOptions;
 use crate::pool::health::PoolHealth;
 
-/// One piece of news.
+/// One input.
 pub(super) enum SessionSignal {
-    /// The state of the line of this number.
-    Link { number: u32, state: ConnectionState },
-    /// The hub says something unasked.
+    /// The state of the client of this number changed.
+    Link { number: u32, state: State },
+    /// A notice of the hub.
     Notice(Notice),
     /// Whether the pool takes tasks.
-    PoolHealth(bool),
-    /// The pool may have leave for a session that got none.
+    Health(bool),
+    /// The pool may have a slot for this session.
     Room,
-    /// The lanes have a turn for the session.
+    /// The admission queue gave the session a turn.
     Turn(LeaseTurn),
-    /// The pool has other options.
+    /// The options of the pool changed.
     Options,
     /// The drain is to be skipped.
     Hurry,
 }
 
-/// The states of a line, the present one first. Ends with the client.
+/// The states of a client, the present one first. Ends with the client.
 pub(super) fn link(client: &Client, number: u32) -> impl Stream<Item = SessionSignal> + use<> {
     values(client.state()).map(move |state| SessionSignal::Link { number, state })
 }
@@ -45,7 +45,7 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = SessionSignal> + us
                         return Some((SessionSignal::Notice(notice), notices));
                     }
                 }
-                // What was missed, the next heartbeat tells.
+                // The next heartbeat reports a cancel that was missed.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }
@@ -53,17 +53,17 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = SessionSignal> + us
     })
 }
 
-/// Whether the pool takes tasks, the present word first.
+/// Whether the pool takes tasks, the present state first.
 pub(super) fn health(health: watch::Receiver<PoolHealth>) -> impl Stream<Item = SessionSignal> {
-    values(health).map(|health| SessionSignal::PoolHealth(health.is_ready()))
+    values(health).map(|health| SessionSignal::Health(health.is_ready()))
 }
 
-/// Told when the pool may have leave for more sessions.
+/// Signals that the pool may have slots.
 pub(super) fn room(room: watch::Receiver<()>) -> impl Stream<Item = SessionSignal> {
     values(room).map(|()| SessionSignal::Room)
 }
 
-/// Told when the pool has other options than at the start.
+/// Signals changes of the pool's options.
 pub(super) fn options(
     options: watch::Receiver<Arc<PoolOptions>>,
 ) -> impl Stream<Item = SessionSignal> {
@@ -74,7 +74,7 @@ pub(super) fn options(
     })
 }
 
-/// The turns that the lanes give. Ends with the session's seat.
+/// The session's turns. Ends with its handle on the queue.
 pub(super) fn turns(
     turns: mpsc::UnboundedReceiver<LeaseTurn>,
 ) -> impl Stream<Item = SessionSignal> {
@@ -84,7 +84,7 @@ pub(super) fn turns(
     })
 }
 
-/// Told when the drain is to be skipped.
+/// Signals that the drain is to be skipped.
 pub(super) fn hurry(hurry: watch::Receiver<bool>) -> impl Stream<Item = SessionSignal> {
     values(hurry).filter_map(|hurry| std::future::ready(hurry.then_some(SessionSignal::Hurry)))
 }

@@ -1,4 +1,4 @@
-//! Sessions before a parked account.
+//! Sessions that wait for a parked account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use kirosu_providers::FailureKind;
 use super::kit::{Does, Stub, Swarm, echo, grant, pool_of, run, task};
 
 #[test]
-fn who_waits_for_a_provider_that_the_pool_no_longer_has_goes_on_with_the_new_one() {
+fn a_session_that_waits_for_a_removed_provider_uses_the_new_one() {
     run(async {
         let stub = Stub::new(Does::Fails(FailureKind::AuthRequired));
         let mut pool = pool_of("p", Arc::new(stub));
@@ -18,9 +18,9 @@ fn who_waits_for_a_provider_that_the_pool_no_longer_has_goes_on_with_the_new_one
         let second = swarm.hub.park().await;
         first.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(ack.says("class"), "auth_required");
+        assert_eq!(ack.param("class"), "auth_required");
         ack.ok();
-        // Parked before it was known: goes back, and nobody asks again.
+        // The lease request was parked before the account was: it goes back, and no session leases again.
         second.answer(grant(task(5, 1, "y")));
         swarm.hub.expect("release").await.ok();
         tokio::time::sleep(Duration::from_secs(3600)).await;

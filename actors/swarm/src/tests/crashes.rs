@@ -1,4 +1,4 @@
-//! What breaks, and what goes on.
+//! Crashes, and the recovery from them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,7 +53,7 @@ fn a_provider_that_panics_fails_the_task_and_not_the_session() {
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
         assert_eq!(
-            (ack.says("status"), ack.says("class")),
+            (ack.param("status"), ack.param("class")),
             ("failed", "crashed")
         );
         ack.ok();

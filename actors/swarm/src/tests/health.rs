@@ -20,7 +20,7 @@ fn a_missing_provider_takes_no_tasks_until_it_is_found() {
     run(async {
         let stub = Stub {
             missing: AtomicU32::new(2),
-            ..Stub::new(Does::Tells)
+            ..Stub::new(Does::ReturnsJob)
         };
         let mut swarm = Swarm::start(vec![pool_of("p", Arc::new(stub))]);
         swarm.hub.welcome(&[]).await;
@@ -49,7 +49,7 @@ fn a_provider_that_goes_missing_burns_no_task() {
         assert_eq!(release.params["delay_seconds"], json!(3.0));
         release.ok();
         assert_eq!(info(&swarm).await.state, "missing");
-        // Parked before it was known: goes back at once, and does not run.
+        // The lease request was parked before: the task is released at once and does not run.
         second.answer(grant(task(5, 1, "y")));
         let release = swarm.hub.expect("release").await;
         assert_eq!(release.params["delay_seconds"], json!(null));
@@ -61,14 +61,14 @@ fn a_provider_that_goes_missing_burns_no_task() {
 }
 
 #[test]
-fn a_rate_limit_parks_the_pool_and_is_told_with_its_end() {
+fn a_rate_limit_parks_the_pool_and_reports_its_end() {
     run(async {
         let until = Some(SystemTime::now() + Duration::from_secs(600));
         let stub = Stub::new(Does::Fails(FailureKind::RateLimited { until }));
         let mut swarm = Swarm::start(vec![pool_of("p", Arc::new(stub))]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(ack.says("class"), "rate_limited");
+        assert_eq!(ack.param("class"), "rate_limited");
         assert!(ack.params["retry_at"].as_f64().unwrap() > 1e9);
         ack.ok();
         tokio::time::sleep(Duration::from_secs(500)).await;
@@ -85,7 +85,7 @@ fn code_of_tasks_runs_only_where_the_pool_has_opted_in() {
         let python = |name| Stub {
             name,
             dangerous: true,
-            ..Stub::new(Does::Tells)
+            ..Stub::new(Does::ReturnsJob)
         };
         let mut untrusted = echo(Duration::ZERO);
         untrusted.python = Some(Arc::new(python("python")));
@@ -94,8 +94,8 @@ fn code_of_tasks_runs_only_where_the_pool_has_opted_in() {
         let mut swarm = Swarm::start(vec![untrusted.clone()]);
         swarm.hub.park().await.answer(grant(code.clone()));
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(ack.says("class"), "refused_by_policy");
-        assert!(ack.says("error").contains("trust_all_tools = true"));
+        assert_eq!(ack.param("class"), "refused_by_policy");
+        assert!(ack.param("error").contains("trust_all_tools = true"));
         swarm.kill().await;
 
         let trusted = crate::PoolOptions {
@@ -106,7 +106,7 @@ fn code_of_tasks_runs_only_where_the_pool_has_opted_in() {
         let lease = swarm.hub.park().await;
         assert_eq!(lease.params["exclude_types"], json!(["human"]));
         lease.answer(grant(code));
-        assert_eq!(swarm.hub.expect("ack").await.says("status"), "done");
+        assert_eq!(swarm.hub.expect("ack").await.param("status"), "done");
         swarm.kill().await;
 
         let swarm = Swarm::start(vec![pool_of("p", Arc::new(python("bare")))]);

@@ -1,4 +1,4 @@
-//! A hub that says what the test tells it to, and providers that misbehave on demand.
+//! A scripted hub, and providers that misbehave on demand.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -38,7 +38,7 @@ pub(super) fn run<F: Future<Output = ()>>(test: F) {
     });
 }
 
-/// Waits, a paused minute at most.
+/// Waits until `holds` returns true; panics after a minute of paused time.
 pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if holds() {
@@ -49,10 +49,10 @@ pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("waited in vain until {what}");
 }
 
-/// A request, waiting for the test's answer.
+/// A request that waits for the test's answer.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// Which connection it came by, counted from 0.
+    /// Number of its connection, from 0.
     pub(super) connection: usize,
     pub(super) method: String,
     pub(super) params: Value,
@@ -62,7 +62,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn answer(self, result: Value) {
-        self.say(json!({"id": self.id, "result": result, "error": null}));
+        self.send(json!({"id": self.id, "result": result, "error": null}));
     }
 
     pub(super) fn ok(self) {
@@ -71,12 +71,12 @@ impl Call {
 
     pub(super) fn refuse(self, code: ErrorCode) {
         let error = json!({"code": code.number(), "message": code.name()});
-        self.say(json!({"id": self.id, "result": null, "error": error}));
+        self.send(json!({"id": self.id, "result": null, "error": error}));
     }
 
-    /// Says something unasked on the same connection.
+    /// Sends a notice on the same connection.
     pub(super) fn notify(&self, method: &str, params: Value) {
-        self.say(json!({"jsonrpc": "2.0", "method": method, "params": params}));
+        self.send(json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
     /// Breaks the connection without an answer.
@@ -84,11 +84,11 @@ impl Call {
         let _ = self.out.send(None);
     }
 
-    pub(super) fn says(&self, key: &str) -> &str {
+    pub(super) fn param(&self, key: &str) -> &str {
         self.params[key].as_str().unwrap_or_default()
     }
 
-    fn say(&self, line: Value) {
+    fn send(&self, line: Value) {
         let _ = self.out.send(Some(format!("{line}\n")));
     }
 }
@@ -96,9 +96,9 @@ impl Call {
 /// The scripted hub.
 pub(super) struct Hub {
     calls: mpsc::UnboundedReceiver<Call>,
-    /// Calls that came while the test waited for others.
+    /// Calls that arrived while the test waited for others.
     passed: VecDeque<Call>,
-    /// Connections that have ended.
+    /// Number of connections that have ended.
     pub(super) ended: Arc<AtomicU32>,
     endpoint: Endpoint,
 }
@@ -106,13 +106,13 @@ pub(super) struct Hub {
 impl Hub {
     pub(super) fn start() -> Self {
         let (door, mut visitors) = mpsc::channel::<DuplexStream>(8);
-        let (told, calls) = mpsc::unbounded_channel();
+        let (sender, calls) = mpsc::unbounded_channel();
         let ended = Arc::new(AtomicU32::new(0));
         let count = ended.clone();
         tokio::spawn(async move {
             let mut connection = 0;
             while let Some(stream) = visitors.recv().await {
-                tokio::spawn(attend(connection, stream, told.clone(), count.clone()));
+                tokio::spawn(attend(connection, stream, sender.clone(), count.clone()));
                 connection += 1;
             }
         });
@@ -124,7 +124,7 @@ impl Hub {
         }
     }
 
-    /// The next call of this method; others wait, but output and heartbeats are answered by the way.
+    /// Returns the next call of this method; keeps others, and answers output and heartbeats.
     pub(super) async fn expect(&mut self, method: &str) -> Call {
         if let Some(at) = self.passed.iter().position(|call| call.method == method) {
             return self.passed.remove(at).unwrap();
@@ -144,12 +144,12 @@ impl Hub {
         }
     }
 
-    /// Takes a `hello` and answers it; `leases` are what the hub believes to be held.
+    /// Takes a `hello` and answers it; `leases` are those that the hub believes to be held.
     pub(super) async fn welcome(&mut self, leases: &[(i64, i64)]) -> Greeting {
         let call = self.expect("hello").await;
         let seen = Greeting {
             connection: call.connection,
-            session: call.says("session_id").to_owned(),
+            session: call.param("session_id").to_owned(),
             resume: call.params["resume"] == json!(true),
         };
         let held = |(task_id, fence): &(i64, i64)| json!({"task_id": task_id, "fence": fence});
@@ -165,13 +165,13 @@ impl Hub {
         seen
     }
 
-    /// Takes a session's `hello` and its parked lease, which it returns.
+    /// Takes a session's `hello` and its parked lease request, which it returns.
     pub(super) async fn park(&mut self) -> Call {
         self.welcome(&[]).await;
         self.expect("lease").await
     }
 
-    /// Whether a call of this method has come and was not asked for.
+    /// Whether a call of this method has arrived and was not taken.
     pub(super) fn has(&mut self, method: &str) -> bool {
         while let Ok(call) = self.calls.try_recv() {
             self.passed.push_back(call);
@@ -180,7 +180,7 @@ impl Hub {
     }
 }
 
-/// What a `hello` said.
+/// The contents of a `hello`.
 #[derive(Debug)]
 pub(super) struct Greeting {
     pub(super) connection: usize,
@@ -191,12 +191,12 @@ pub(super) struct Greeting {
 async fn attend(
     connection: usize,
     stream: DuplexStream,
-    told: mpsc::UnboundedSender<Call>,
+    sender: mpsc::UnboundedSender<Call>,
     ended: Arc<AtomicU32>,
 ) {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
-    let (out, mut says) = mpsc::unbounded_channel::<Option<String>>();
+    let (out, mut param) = mpsc::unbounded_channel::<Option<String>>();
     loop {
         tokio::select! {
             line = lines.next_line() => {
@@ -204,9 +204,9 @@ async fn attend(
                 let mut line: Value = serde_json::from_str(&line).unwrap();
                 let method = line["method"].as_str().unwrap().to_owned();
                 let (params, id) = (line["params"].take(), line["id"].take());
-                let _ = told.send(Call { connection, method, params, id, out: out.clone() });
+                let _ = sender.send(Call { connection, method, params, id, out: out.clone() });
             }
-            line = says.recv() => match line.flatten() {
+            line = param.recv() => match line.flatten() {
                 Some(line) => {
                     if writer.write_all(line.as_bytes()).await.is_err() {
                         break;
@@ -219,7 +219,7 @@ async fn attend(
     ended.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A task as `lease` answers it.
+/// A task as `lease` returns it.
 pub(super) fn task(task_id: i64, fence: i64, prompt: &str) -> Value {
     json!({
         "task_id": task_id, "prompt": prompt, "system_prompt": null, "type": "chat", "status": "leased",
@@ -228,7 +228,7 @@ pub(super) fn task(task_id: i64, fence: i64, prompt: &str) -> Value {
     })
 }
 
-/// The answer to a lease.
+/// The answer to a lease request.
 pub(super) fn grant(task: Value) -> Value {
     json!({"tasks": [task]})
 }
@@ -241,7 +241,7 @@ pub(super) struct Swarm {
 }
 
 impl Swarm {
-    /// These pools, with a drain of ten seconds.
+    /// Starts these pools, with a drain of ten seconds.
     pub(super) fn start(pools: Vec<PoolOptions>) -> Self {
         let hub = Hub::start();
         let options = SwarmOptions {
@@ -261,19 +261,19 @@ impl Swarm {
         self.root.tree().snapshot_at(path)
     }
 
-    /// Whether the tree has nothing at this path, not even a place.
+    /// Whether the tree has nothing at this path.
     pub(super) fn lacks(&self, path: &str) -> bool {
         self.node(path).is_none()
     }
 
-    /// Ends it without any grace.
+    /// Ends it without grace.
     pub(super) async fn kill(self) {
         self.root.kill();
         self.root.ended().await;
     }
 }
 
-/// A pool named `p` that answers with the prompt after `delay`, with sessions that come back after 50 ms.
+/// A pool named `p` that answers with the prompt after `delay`; its sessions restart after 50 ms.
 pub(super) fn echo(delay: Duration) -> PoolOptions {
     let options = ProviderOptions {
         name: "echo".into(),
@@ -301,20 +301,20 @@ pub(super) fn pool_of(name: &str, provider: Arc<dyn Provider>) -> PoolOptions {
     }
 }
 
-/// What a [`Stub`] does with a run.
+/// The behaviour of a [`Stub`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Does {
     Panics,
     Fails(FailureKind),
-    /// Answers with what it was told, as JSON.
-    Tells,
+    /// Answers with its job, as JSON.
+    ReturnsJob,
 }
 
-/// A provider for trouble.
+/// A provider that misbehaves.
 pub(super) struct Stub {
     pub(super) name: &'static str,
     pub(super) does: Does,
-    /// Looks that find nothing before one finds it.
+    /// Number of probes that fail before one succeeds.
     pub(super) missing: AtomicU32,
     pub(super) dangerous: bool,
 }
@@ -364,7 +364,7 @@ impl Provider for Stub {
             match does {
                 Does::Panics => panic!("provider bug"),
                 Does::Fails(class) => Err(RunFailure::new(class, "no")),
-                Does::Tells => Ok(Finished {
+                Does::ReturnsJob => Ok(Finished {
                     text: json!({
                         "system_prompt": job.system_prompt, "model": job.model, "workdir": job.workdir,
                         "total": job.timeouts.total.map(|t| t.as_millis() as u64), "env": job.env,

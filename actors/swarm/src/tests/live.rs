@@ -1,4 +1,4 @@
-//! What a session keeps of its provider from task to task.
+//! Live provider sessions that are kept from task to task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use kirosu_providers::{
 
 use super::kit::{Call, Swarm, eventually, grant, pool_of, run, task};
 
-/// How many live sessions were opened, closed in good order, and are gone.
+/// Numbers of live sessions opened, closed, and dropped.
 #[derive(Default)]
 struct Counts {
     opened: AtomicU32,
@@ -94,11 +94,11 @@ impl ProviderSession for Life {
     }
 }
 
-/// Gives a task to a parked lease; answers with its result and the next lease.
+/// Gives a task to a parked lease request; returns its result and the next lease request.
 async fn work(swarm: &mut Swarm, lease: Call, id: i64) -> (String, Call) {
     lease.answer(grant(task(id, 1, "x")));
     let ack = swarm.hub.expect("ack").await;
-    let result = ack.says("result").to_owned();
+    let result = ack.param("result").to_owned();
     ack.ok();
     (result, swarm.hub.expect("lease").await)
 }
@@ -139,7 +139,7 @@ fn a_live_session_serves_task_after_task_until_its_session_or_its_provider_chang
         assert_eq!(result, "life 4 job 1");
         assert_eq!((count(&counts.closed), count(&counts.gone)), (1, 3));
 
-        // One that no task uses is closed, and nothing is left for the end.
+        // An unused one is closed, and nothing is left for the end.
         tokio::time::sleep(std::time::Duration::from_secs(290)).await;
         assert_eq!(count(&counts.closed), 1);
         eventually("it is closed", || count(&counts.closed) == 2).await;

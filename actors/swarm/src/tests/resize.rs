@@ -1,4 +1,4 @@
-//! Pools that grow, shrink, come and go.
+//! Pools that grow, shrink, are added and removed.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn grows_at_once_and_shrinks_when_the_running_tasks_have_ended() {
         for _ in 0..2 {
             let ack = swarm.hub.expect("ack").await;
             assert_eq!(
-                ack.says("status"),
+                ack.param("status"),
                 "done",
                 "the drain is longer than the run"
             );
@@ -49,7 +49,7 @@ fn grows_at_once_and_shrinks_when_the_running_tasks_have_ended() {
             swarm.lacks("root/pools/p/sessions/2") && swarm.lacks("root/pools/p/sessions/3")
         })
         .await;
-        // Grown again, the same numbers are used again.
+        // The same numbers are used again.
         swarm.handle.pools(to(2)).await.unwrap();
         let hello = swarm.hub.welcome(&[]).await;
         assert_eq!(
@@ -76,7 +76,7 @@ fn a_reload_adds_changes_and_removes() {
         let mut swarm = Swarm::start(vec![named("a"), named("b")]);
         let first = swarm.hub.park().await;
         let second = swarm.hub.park().await;
-        let (a, b) = match first.says("worker_id") {
+        let (a, b) = match first.param("worker_id") {
             "a-1@here" => (first, second),
             _ => (second, first),
         };

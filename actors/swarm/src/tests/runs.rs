@@ -1,4 +1,4 @@
-//! From lease to ack, with a hub that comes and goes.
+//! From lease to ack, with a hub whose connection breaks.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn leases_runs_streams_and_acks() {
             ("here:1-b/p/1", false)
         );
         let lease = swarm.hub.expect("lease").await;
-        assert_eq!(lease.says("worker_id"), "p-1@here");
+        assert_eq!(lease.param("worker_id"), "p-1@here");
         assert_eq!(lease.params["queues"], json!(["fast"]));
         assert_eq!(lease.params["exclude_types"], json!(["human", "python"]));
         assert_eq!(lease.params["lease_seconds"], json!(30.0));
@@ -76,7 +76,7 @@ fn a_run_outlives_a_break_and_output_keeps_its_numbers() {
         let beat = swarm.hub.expect("heartbeat").await;
         assert_eq!(beat.params["lease_seconds"], json!(30.0));
         beat.answer(json!({"ok": true, "leased_until": 0.0}));
-        // Breaks again with the output under way.
+        // Breaks again while output is being sent.
         swarm.hub.expect("output").await.cut();
         swarm.hub.welcome(&[(4, 2)]).await;
         let output = swarm.hub.expect("output").await;
@@ -87,7 +87,7 @@ fn a_run_outlives_a_break_and_output_keeps_its_numbers() {
         );
         output.ok();
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(ack.says("status"), "done");
+        assert_eq!(ack.param("status"), "done");
         swarm.kill().await;
     });
 }
@@ -98,17 +98,17 @@ fn the_output_of_a_run_that_ended_without_the_hub_is_not_lost() {
         let mut swarm = Swarm::start(vec![echo(Duration::from_secs(40))]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         swarm.hub.expect("heartbeat").await.cut();
-        // Nobody is let in until long after the run has ended.
+        // No connection is accepted until long after the run has ended.
         let shut = tokio::time::Instant::now() + Duration::from_secs(60);
         while tokio::time::Instant::now() < shut {
             swarm.hub.expect("hello").await.cut();
         }
         swarm.hub.welcome(&[(4, 2)]).await;
         let output = swarm.hub.expect("output").await;
-        assert_eq!(output.says("text"), "x");
+        assert_eq!(output.param("text"), "x");
         assert!(!swarm.hub.has("ack"));
         output.ok();
-        assert_eq!(swarm.hub.expect("ack").await.says("status"), "done");
+        assert_eq!(swarm.hub.expect("ack").await.param("status"), "done");
         swarm.kill().await;
     });
 }
@@ -131,7 +131,7 @@ fn a_cancel_ends_the_run_and_is_acked() {
         );
         let ack = swarm.hub.expect("ack").await;
         assert_eq!(
-            (ack.says("status"), ack.says("class")),
+            (ack.param("status"), ack.param("class")),
             ("failed", "cancelled")
         );
         ack.refuse(ErrorCode::StaleLease);
@@ -176,6 +176,35 @@ fn a_lease_whose_answer_was_lost_goes_back() {
         );
         release.ok();
         swarm.hub.expect("lease").await;
+        swarm.kill().await;
+    });
+}
+
+#[test]
+fn a_lease_that_cannot_be_read_goes_back_at_once() {
+    run(async {
+        let mut swarm = Swarm::start(vec![echo(Duration::ZERO)]);
+        let lease = swarm.hub.park().await;
+        lease.answer(json!({"tasks": [{"task_id": 5, "fence": 3}]}));
+        // The hub still believes that the session holds the lease.
+        assert!(swarm.hub.welcome(&[(5, 3)]).await.resume);
+        let release = swarm.hub.expect("release").await;
+        assert_eq!(
+            (&release.params["task_id"], &release.params["fence"]),
+            (&json!(5), &json!(3))
+        );
+        assert_eq!(
+            release.param("reason"),
+            "the session cannot read this lease"
+        );
+        assert_eq!(release.params["delay_seconds"], json!(60.0));
+        release.ok();
+        swarm
+            .hub
+            .expect("lease")
+            .await
+            .answer(grant(task(6, 1, "x")));
+        swarm.hub.expect("ack").await.ok();
         swarm.kill().await;
     });
 }

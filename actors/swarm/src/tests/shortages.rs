@@ -15,7 +15,7 @@ async fn info(swarm: &Swarm) -> PoolInfo {
     answer.unwrap().pools.remove(0)
 }
 
-/// A pool whose programs beside the provider cannot be started: their runner is not there.
+/// A pool whose programs other than the provider cannot be started: their runner is missing.
 fn unable(stub: Stub) -> PoolOptions {
     let runner = RunnerCommand {
         program: "/nonexistent/runner".into(),
@@ -28,7 +28,7 @@ fn unable(stub: Stub) -> PoolOptions {
 }
 
 #[test]
-fn what_was_not_started_goes_back_and_one_session_tries_again() {
+fn a_run_that_was_not_started_goes_back_and_one_session_tries_again() {
     run(async {
         let mut pool = pool_of("p", Arc::new(Stub::new(Does::Fails(FailureKind::Shortage))));
         pool.size = 3;
@@ -47,7 +47,7 @@ fn what_was_not_started_goes_back_and_one_session_tries_again() {
         let seen = info(&swarm).await;
         assert_eq!(seen.state, "short");
         assert!(seen.note.unwrap().starts_with("no; 0 under way"));
-        // One asks again, the others wait for what it finds.
+        // One leases again, the others wait for its result.
         let lease = swarm.hub.expect("lease").await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!swarm.hub.has("lease") && !swarm.hub.has("ack"));
@@ -78,7 +78,7 @@ fn an_answer_that_cannot_be_checked_waits_and_is_kept() {
     run(async {
         let pool = PoolOptions {
             accept_commands: true,
-            ..unable(Stub::new(Does::Tells))
+            ..unable(Stub::new(Does::ReturnsJob))
         };
         let mut swarm = Swarm::start(vec![pool]);
         let mut wants = task(4, 2, "x");
@@ -88,9 +88,9 @@ fn an_answer_that_cannot_be_checked_waits_and_is_kept() {
         lease.answer(grant(wants));
         let ack = swarm.hub.expect("ack").await;
         assert!(begun.elapsed() > Duration::from_secs(29 * 60));
-        assert_eq!(ack.says("class"), "missing");
-        assert!(ack.says("result").contains("system_prompt"));
-        assert!(ack.says("error").starts_with("the answer was not checked"));
+        assert_eq!(ack.param("class"), "missing");
+        assert!(ack.param("result").contains("system_prompt"));
+        assert!(ack.param("error").starts_with("the answer was not checked"));
         assert_eq!(info(&swarm).await.state, "short");
         ack.ok();
         swarm.kill().await;
@@ -105,7 +105,7 @@ fn hooks_that_cannot_be_started_cost_nothing_before_and_no_answer_after() {
                 before: vec!["true".into()],
                 ..Hooks::default()
             },
-            ..unable(Stub::new(Does::Tells))
+            ..unable(Stub::new(Does::ReturnsJob))
         };
         let mut swarm = Swarm::start(vec![before.clone()]);
         swarm.hub.park().await.answer(grant(task(4, 1, "x")));
@@ -125,8 +125,8 @@ fn hooks_that_cannot_be_started_cost_nothing_before_and_no_answer_after() {
             let mut swarm = Swarm::start(vec![after]);
             swarm.hub.park().await.answer(grant(task(4, 1, "x")));
             let ack = swarm.hub.expect("ack").await;
-            assert_eq!(ack.says("status"), if must { "failed" } else { "done" });
-            assert!(ack.says("result").contains("system_prompt"));
+            assert_eq!(ack.param("status"), if must { "failed" } else { "done" });
+            assert!(ack.param("result").contains("system_prompt"));
             ack.ok();
             swarm.kill().await;
         }

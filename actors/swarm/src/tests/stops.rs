@@ -1,4 +1,4 @@
-//! Stopping in good order.
+//! Orderly stops.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn all_sessions_of_all_pools_drain_side_by_side_and_release() {
         for _ in 0..4 {
             let release = swarm.hub.expect("release").await;
             released.push(release.params["task_id"].as_i64().unwrap());
-            assert_eq!(release.says("reason"), "the session is stopping");
+            assert_eq!(release.param("reason"), "the session is stopping");
             release.ok();
         }
         released.sort_unstable();
@@ -74,13 +74,13 @@ fn a_second_signal_skips_the_drain() {
 }
 
 #[test]
-fn what_was_granted_to_a_leaving_session_goes_back() {
+fn a_lease_granted_to_a_leaving_session_goes_back() {
     run(async {
         let mut swarm = Swarm::start(vec![echo(HOUR)]);
         let parked = swarm.hub.park().await;
         let root = swarm.root.clone();
         let stopped = tokio::spawn(async move { root.shutdown().await });
-        // The hub granted task 6 in the moment in which the connection was closed.
+        // The hub granted task 6 at the moment when the connection was closed.
         assert!(swarm.hub.welcome(&[(6, 1)]).await.resume);
         drop(parked);
         let release = swarm.hub.expect("release").await;

@@ -1,4 +1,4 @@
-//! Folders, contexts, and what a job is told.
+//! Folders, contexts, and the contents of a job.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +14,13 @@ fn pool(dir: &Path, workspace: WorkspaceMode) -> PoolOptions {
     PoolOptions {
         workspace,
         workspaces_dir: dir.to_owned(),
-        ..pool_of("p", Arc::new(Stub::new(Does::Tells)))
+        ..pool_of("p", Arc::new(Stub::new(Does::ReturnsJob)))
     }
 }
 
-/// What the provider was told, from the ack's result.
-fn told(ack: &Call) -> Value {
-    serde_json::from_str(ack.says("result")).unwrap()
+/// The job as the provider got it, from the ack's result.
+fn job_of(ack: &Call) -> Value {
+    serde_json::from_str(ack.param("result")).unwrap()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_job_has_the_folders_context_its_own_limits_and_the_pools_rest() {
         wants["timeout_ms"] = json!(5000);
         swarm.hub.park().await.answer(grant(wants.clone()));
         let ack = swarm.hub.expect("ack").await;
-        let job = told(&ack);
+        let job = job_of(&ack);
         ack.ok();
         assert_eq!(job["system_prompt"], "House rules.\n\nBe brief.");
         assert_eq!(
@@ -58,7 +58,7 @@ fn a_job_has_the_folders_context_its_own_limits_and_the_pools_rest() {
             wants["workdir"] = json!(workdir);
             swarm.hub.expect("lease").await.answer(grant(wants.clone()));
             let ack = swarm.hub.expect("ack").await;
-            assert_eq!(ack.says("class"), class, "{workdir}");
+            assert_eq!(ack.param("class"), class, "{workdir}");
             ack.ok();
         }
         swarm.kill().await;
@@ -74,14 +74,14 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
         let made = base.join("p/task-4-1");
-        assert_eq!(told(&ack)["workdir"], json!(made));
+        assert_eq!(job_of(&ack)["workdir"], json!(made));
         ack.cut();
         swarm.hub.welcome(&[(4, 2)]).await;
         let ack = swarm.hub.expect("ack").await;
         assert!(made.is_dir(), "nobody has confirmed it");
         ack.ok();
         eventually("the folder is gone", || !made.exists()).await;
-        // One that was there before is not ours to remove, nor to work in.
+        // An existing folder is neither removed nor used.
         let found = base.join("p/task-5-1");
         fs::create_dir_all(&found).unwrap();
         swarm
@@ -90,7 +90,7 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
             .await
             .answer(grant(task(5, 1, "x")));
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(told(&ack)["workdir"], json!(base.join("p/task-5-1.2")));
+        assert_eq!(job_of(&ack)["workdir"], json!(base.join("p/task-5-1.2")));
         ack.ok();
         swarm.hub.expect("lease").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -109,7 +109,7 @@ fn a_folder_made_for_a_task_that_is_refused_goes_at_once() {
         wants["accept"] = json!({"command": ["true"]});
         swarm.hub.park().await.answer(grant(wants));
         let ack = swarm.hub.expect("ack").await;
-        assert_eq!(ack.says("class"), "refused_by_policy");
+        assert_eq!(ack.param("class"), "refused_by_policy");
         assert!(base.join("p").is_dir() && !base.join("p/task-4-1").exists());
         ack.ok();
         swarm.kill().await;
@@ -125,7 +125,7 @@ fn each_session_has_its_folder_and_keeps_it() {
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
         let own = base.join("p/session-1");
-        assert_eq!(told(&ack)["workdir"], json!(own));
+        assert_eq!(job_of(&ack)["workdir"], json!(own));
         ack.ok();
         swarm.hub.expect("lease").await;
         assert!(own.is_dir());

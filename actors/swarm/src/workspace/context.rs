@@ -1,13 +1,13 @@
-//! `.kiro/context.md`: what a folder tells every agent that works in it.
+//! `.kiro/context.md`: instructions of a folder for every agent that works in it.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Most bytes of it that are put before a system prompt.
+/// Maximum size in bytes.
 const CONTEXT_BYTES: u64 = 256 << 10;
 
-/// What the nearest `.kiro/context.md` says, from the folder up to the root of the workspace; cut at 256 KiB. Blocks on
+/// Returns the nearest `.kiro/context.md`, from the folder up to the root of the workspace; cut at 256 KiB. Blocks on
 /// the file system.
 pub(crate) fn context(dir: &Path, root: &Path) -> Option<String> {
     let within = dir.ancestors().take_while(|it| it.starts_with(root));

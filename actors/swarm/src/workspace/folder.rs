@@ -1,4 +1,4 @@
-//! Plain folders: `shared`, `isolated`, `ephemeral`; and the border that a task's own `workdir` may not cross.
+//! Plain folders: `shared`, `isolated`, `ephemeral`; and the check that a task's `workdir` is inside.
 
 use std::fs;
 use std::io;
@@ -10,17 +10,17 @@ use kirosu_providers::is_shortage;
 use super::identity::{FolderChange, FolderHandle, real_folder};
 use super::{NoFolder, RunFolder, known};
 
-/// Bytes that are written to see whether a disk takes any.
+/// Bytes written to find out whether a disk has space.
 const PROBE: usize = 4096;
-/// Names that are tried for a folder before it is given up.
+/// Maximum number of names tried for a folder.
 const NAMES: u32 = 100;
 
-/// The pool's folder, which must be there.
+/// The pool's folder, which must exist.
 pub(super) fn shared(workdir: Option<&Path>) -> Result<RunFolder, NoFolder> {
     let dir = match workdir {
         Some(dir) => dir.to_owned(),
         None => std::env::current_dir()
-            .map_err(|e| NoFolder::Pool(format!("cannot tell the working directory: {e}")))?,
+            .map_err(|e| NoFolder::Pool(format!("cannot read the working directory: {e}")))?,
     };
     match dir.canonicalize() {
         Ok(dir) if dir.is_dir() => Ok(RunFolder::of(dir)),
@@ -36,8 +36,8 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<RunFolder, NoFolder> {
     }
 }
 
-/// The folder that holds a pool's own folders, `PARENT/POOL`, made where it is not there. A parent may be a link that a
-/// person has made; a link in place of the pool's folder can be a run's work.
+/// Returns the folder that contains a pool's own folders, `PARENT/POOL`; makes it if it is missing. The parent may be
+/// a person's link; a link in place of the pool's folder may be a run's work and is refused.
 pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoFolder> {
     let made = fs::create_dir_all(parent).and_then(|()| parent.canonicalize());
     let dir = made.map_err(|e| cannot_make(parent, &e))?.join(pool);
@@ -54,13 +54,14 @@ pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoFolder
     }
 }
 
-/// A session's folder, made when it is not there. One that was replaced by another since the last run is left alone.
+/// Returns a session's folder; makes it if it is missing. A folder that was replaced since the last run is left
+/// alone.
 pub(super) fn isolated(pool: &Path, name: &str) -> Result<RunFolder, NoFolder> {
     own(pool, name, known::check)
 }
 
-/// An attempt's folder, which was not there. Numbers of attempts come again after a backup of the store was restored: a
-/// folder that is there was left by an earlier attempt, and its files are kept.
+/// Makes the folder of an attempt. Attempt numbers repeat after a restore of the store: an existing folder belongs to
+/// an earlier attempt and is kept.
 pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<RunFolder, NoFolder> {
     let is_new = |_: &Path, made: bool| match made {
         true => Ok(()),
@@ -74,8 +75,8 @@ pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<RunFolder, NoFolder> 
     })
 }
 
-/// A folder of a pool. Where anything but a real folder has the name, or `check` refuses the folder (it gets whether it was
-/// made now), that is left alone and the next name is taken.
+/// Returns a folder of a pool. If the name is not a real folder, or `check` refuses it (`true`: it was made now), it
+/// is left alone and the next name is used.
 fn own(
     pool: &Path,
     name: &str,
@@ -115,11 +116,11 @@ fn own(
     )))
 }
 
-/// Whether files can be made and written in a folder, which is made where it is not there: rights, space, a read-only file
-/// system.
+/// Checks that files can be written in a folder; makes it if it is missing. Fails on missing rights, no space, a
+/// read-only file system.
 ///
 /// # Errors
-/// Sentence for a person.
+/// A sentence for a person.
 pub(super) fn writable(dir: &Path) -> Result<(), NoFolder> {
     static CHECKS: AtomicU64 = AtomicU64::new(0);
     let number = CHECKS.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +135,7 @@ pub(super) fn writable(dir: &Path) -> Result<(), NoFolder> {
     })
 }
 
-/// A folder that cannot be made.
+/// The error of a folder that cannot be made.
 pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoFolder {
     if is_shortage(error) {
         let dir = dir.display();
@@ -146,9 +147,9 @@ pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoFolder {
     ))
 }
 
-/// The folder a task names, if it lies inside `base` after all links are followed.
+/// Returns the folder that a task names, if it is inside `base` after all links are followed.
 pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoFolder> {
-    // An absolute path takes the place of the base in `join`.
+    // `join` with an absolute path returns that path.
     let joined = base.join(wanted);
     let outside = || {
         NoFolder::Refused(format!(
@@ -164,7 +165,7 @@ pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoFolder> {
             "the task asks for the workdir {}, which is not a folder",
             wanted.display()
         ))),
-        // Not to tell what is there outside, and what is not.
+        // Do not reveal whether it exists.
         Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
         Err(error) if is_shortage(&error) => Err(cannot_make(&joined, &error)),
         Err(error) => Err(NoFolder::NotThere(format!(

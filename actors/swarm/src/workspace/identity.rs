@@ -1,5 +1,5 @@
-//! Whether a folder still is the one that Kirosu made or found: programs of a run can put a link, a file or another folder
-//! in its place, or in that of a folder above it.
+//! Checks that a folder is still the one that Kirosu made or found: programs of a run can replace it, or a folder
+//! above it, by a link, a file or another folder.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -11,12 +11,12 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// Identifies a folder for as long as it exists. Inode numbers are used again, so the time of birth is part of it.
+/// Identifies a folder for as long as it exists. Inode numbers are reused, so the time of birth is part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderId {
     device: u64,
     inode: u64,
-    /// Nanoseconds since 1970; `None` where the file system does not record it.
+    /// Nanoseconds since 1970; `None` if the file system does not record it.
     born_ns: Option<u64>,
 }
 
@@ -96,7 +96,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// A folder that is known by its path without links and by its identity.
+/// A folder identified by its path without links and by its [`FolderId`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FolderHandle {
     path: PathBuf,
@@ -118,7 +118,7 @@ impl FolderHandle {
     /// Whether the same folder is at the path, without a link on the way.
     ///
     /// # Errors
-    /// A description of the thing in its place.
+    /// The thing in its place.
     pub(super) fn verify(&self) -> Result<(), FolderChange> {
         match real_folder(&self.path)? == self.id {
             true => Ok(()),
@@ -137,7 +137,7 @@ impl FolderHandle {
         let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Err(io::Error::other("the root is not removed"));
         };
-        // The open parent stays the same folder, whatever is put in the place of its name from here on.
+        // The open parent stays the same folder even if its name is given to another from here on.
         let parent = File::open(parent)?;
         self.verify().map_err(changed)?;
         let path = Path::new("/proc/self/fd")
@@ -175,8 +175,8 @@ mod tests {
         // The folder above is another one.
         fs::remove_file(&pool).unwrap();
         fs::rename(&person, &pool).unwrap();
-        let said = held.remove().unwrap_err().to_string();
-        assert!(said.contains("another folder"), "{said}");
+        let error = held.remove().unwrap_err().to_string();
+        assert!(error.contains("another folder"), "{error}");
         assert!(pool.join("task/mine").is_file());
         // The folder itself is a link.
         fs::rename(&pool, &person).unwrap();

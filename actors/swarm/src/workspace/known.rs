@@ -1,5 +1,5 @@
-//! The identity of a session's folder from one run to the next, in a small file beside it: between two runs, a program that
-//! was left running, or another session's, can put another folder in its place.
+//! The identity of a session's folder, stored in a small file next to it between runs: meanwhile a program that was
+//! left running, or another session's, can replace the folder.
 
 use std::fs;
 use std::io;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{FolderChange, FolderId};
 
-/// Identifies a folder, and the folder that it lies in. Where both differ, the pool's folder was moved or restored as a
-/// whole, and the session's folder with it.
+/// Identifies a folder and its parent. If both differ, the whole pool folder was moved or restored, including the
+/// session's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct KnownFolder {
     folder: FolderId,
     parent: FolderId,
 }
 
-/// Whether a folder is the one that an earlier run had; a folder of which nothing is known is, and is known from now on, as
-/// is one that was `made` now. Reads and writes a small file; blocks for as long.
+/// Checks that a folder is the one of earlier runs. A folder that is unknown, or was `made` now, is recorded. Reads
+/// and writes a small file; blocks.
 ///
 /// # Errors
 /// Another folder is in its place.
@@ -37,7 +37,7 @@ pub(super) fn check(folder: &Path, made: bool) -> Result<(), FolderChange> {
         Some(before) if before == now => return Ok(()),
         Some(before) if !made && before.parent == now.parent && before.folder != now.folder => {
             return Err(FolderChange::Replaced(format!(
-                "another folder is in the place of the one that earlier runs had (remove {} to have it used)",
+                "another folder is in the place of the one that earlier runs had (remove {} to use it)",
                 file.display()
             )));
         }
@@ -49,7 +49,7 @@ pub(super) fn check(folder: &Path, made: bool) -> Result<(), FolderChange> {
     Ok(())
 }
 
-/// `session-1.json` beside `session-1`.
+/// `session-1.json` next to `session-1`.
 fn file(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_default().to_owned();
     name.push(".json");

@@ -1,7 +1,7 @@
-//! `.kiro/settings/mcp.json`: the MCP servers that agents may use, of the folder and, below it, of the user.
+//! `.kiro/settings/mcp.json`: the MCP servers for agents, from the folder and from the user.
 //!
-//! A server is a program that is started, or an address that is given what the agent knows: the file of a folder, which
-//! whoever writes to the repository writes, counts only where the pool says so.
+//! A server is a program to start, or an address that receives the agent's data. Anyone who can write to the
+//! repository can write the folder's file, so it applies only if the pool allows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,21 +14,22 @@ use serde_json::{Map, Value};
 
 use crate::options::PoolOptions;
 
-/// Most bytes of a file that are read.
+/// Maximum size of a file in bytes.
 const FILE_BYTES: u64 = 1 << 20;
 const FILE: &str = ".kiro/settings/mcp.json";
 
-/// What was found.
+/// The servers for a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct McpServers {
-    /// Each under a name of its own.
+    /// The servers, with unique names.
     pub(crate) servers: Vec<McpServer>,
-    /// What a person should know, a line each.
+    /// Warnings for people, one per line.
     pub(crate) warnings: Vec<String>,
 }
 
-/// The servers for the run `(task, fence)` in `dir`: the nearest file from there up to `root`, then the user's own. Each
-/// program among them is told of the run, which agents do not always hand on. Blocks on the file system.
+/// Returns the servers for the run `(task, fence)` in `dir`: the nearest file from there up to `root`, then the
+/// user's own. Programs get the run's ids as variables, which agents do not always pass on. Blocks on the file
+/// system.
 pub(crate) fn servers(
     options: &PoolOptions,
     run: (TaskId, i64),
@@ -76,7 +77,7 @@ pub(crate) fn servers(
     found
 }
 
-/// The variables that tell a program for which run it works.
+/// Variables with the ids of the run.
 fn run_variables((task, fence): (TaskId, i64)) -> [(&'static str, String); 2] {
     [
         ("KIROSU_TASK_ID", task.to_string()),
@@ -94,7 +95,7 @@ fn take(
     match read(path) {
         Ok(table) => {
             for (name, entry) in table {
-                // One that is switched off here is off, whatever the user's file says.
+                // A server disabled here is disabled even if the user's file has it.
                 if !taken.insert(name.clone()) {
                     continue;
                 }
@@ -118,15 +119,15 @@ fn read(path: &Path) -> Result<Map<String, Value>, String> {
     let read = file.take(FILE_BYTES).read_to_string(&mut text);
     read.map_err(|error| format!("cannot be read: {error}"))?;
     let document: Value =
-        serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}"))?;
+        serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;
     match document.get("mcpServers") {
         None if document.is_object() => Ok(Map::new()),
         Some(Value::Object(servers)) => Ok(servers.clone()),
-        _ => Err("holds no table mcpServers".to_owned()),
+        _ => Err("has no table mcpServers".to_owned()),
     }
 }
 
-/// `None`: it is switched off.
+/// Returns `None` if the server is disabled.
 fn server(
     name: &str,
     entry: &Value,
@@ -138,7 +139,7 @@ fn server(
     }
     let filled = |value: &Value, key: &str| match value {
         Value::String(text) => fill(text, variable).map_err(|fault| format!("{key}: {fault}")),
-        _ => Err(format!("{key}: a text is allowed")),
+        _ => Err(format!("{key}: must be a string")),
     };
     let texts = |key: &str| -> Result<BTreeMap<String, String>, String> {
         match table.get(key) {
@@ -150,7 +151,7 @@ fn server(
                 };
                 pairs.map(one).collect()
             }
-            Some(_) => Err(format!("{key}: a table of texts is allowed")),
+            Some(_) => Err(format!("{key}: must be a table of strings")),
         }
     };
     let transport = match (table.get("command"), table.get("url")) {
@@ -167,7 +168,7 @@ fn server(
             env: texts("env")?,
         },
         (None, Some(_)) if table.get("type").and_then(Value::as_str) == Some("sse") => {
-            return Err("type: sse is not handed on; use the server's streamable HTTP".to_owned());
+            return Err("type: sse is not supported; use the server's streamable HTTP".to_owned());
         }
         (None, Some(url)) => McpTransport::Http {
             url: filled(url, "url")?,
@@ -181,7 +182,7 @@ fn server(
     }))
 }
 
-/// `${NAME}` is the variable, `${NAME:-text}` the text where there is none.
+/// Replaces `${NAME}` by the variable, and `${NAME:-text}` by the text if the variable is unset.
 fn fill(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -240,7 +241,7 @@ mod tests {
             McpTransport::Stdio { command, args, .. } => format!("{command} {}", args.join(" ")),
             McpTransport::Http { url, headers } => format!("{url} {}", headers["X"]),
         };
-        // What a variable holds is not looked into again.
+        // The value of a variable is not expanded again.
         assert_eq!(stdio(&found.servers[0].transport), "near --k=t0${TOKEN}");
         assert_eq!(
             stdio(&found.servers[1].transport),

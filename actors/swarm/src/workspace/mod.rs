@@ -1,10 +1,10 @@
-//! The folder a run works in. Nothing is removed here that was not made here.
+//! The folder of a run. Only folders made here are removed here.
 //!
 //! # Theory of operation
 //!
-//! `shared` is a folder that is there; `isolated` and `ephemeral` are private ones, made on demand (`folder.rs`); a
-//! `worktree` is a checkout of the pool's repository on a branch of the task's own (`worktree/`). Whatever it is, a run
-//! gets a [`RunFolder`]: the folder itself, its root, which a task's own `workdir` cannot leave, and what is to become of it.
+//! `shared` is an existing folder; `isolated` and `ephemeral` are private folders, made on demand (`folder.rs`); a
+//! `worktree` is a checkout of the pool's repository on a branch of the task's own (`worktree/`). In every mode a run
+//! gets a [`RunFolder`]: the folder, its root, which a task's own `workdir` cannot leave, and its fate after the run.
 
 mod context;
 mod folder;
@@ -29,20 +29,20 @@ use identity::{FolderChange, FolderHandle, real_folder};
 pub(crate) use mcp::servers as mcp_servers;
 use worktree::{KeptConversation, OpenWorktree};
 
-/// Where a run works.
+/// The folder of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder {
     /// An existing folder.
     pub(crate) dir: PathBuf,
-    /// The workspace that it lies in; the same, unless the task named a folder inside.
+    /// The workspace that contains `dir`; equal to it unless the task named a folder inside.
     pub(crate) root: PathBuf,
-    /// The identity of `root`, where that is a folder of the pool's own.
+    /// The identity of `root`, if it is a folder of the pool's own.
     held: Option<FolderHandle>,
     /// `root` was made for this task alone: it is removed once the task's result is confirmed.
     pub(crate) made: bool,
     /// Lines for the beginning of the run's output.
     notes: Vec<String>,
-    /// The task's worktree: its changes are to be committed when the run has ended.
+    /// The task's worktree: its changes are committed when the run has ended.
     pub(crate) worktree: Option<Arc<OpenWorktree>>,
 }
 
@@ -58,18 +58,18 @@ impl RunFolder {
         }
     }
 
-    /// Its files are the base's, whatever an earlier attempt of the task left.
+    /// Whether its files are the base's, without work of an earlier attempt.
     pub(crate) fn begins_anew(&self) -> bool {
         self.worktree.as_ref().is_some_and(|it| it.from_base)
     }
 
-    /// Whether programs can be started in it: the folders of the pool's own are the ones that were made, and no link leads
-    /// out of them. Blocks on the file system for a few looks.
+    /// Checks that programs can be started in it: the pool's own folders are the ones that were made, and no link
+    /// leads outside. Blocks briefly on the file system.
     ///
     /// # Errors
-    /// What is in the place of a folder: sentence for a person.
+    /// A sentence about the thing in place of a folder.
     pub(crate) fn verify(&self) -> Result<(), String> {
-        self.look().map_err(|(dir, changed)| {
+        self.find_change().map_err(|(dir, changed)| {
             format!(
                 "nothing more was started in {}, which the run removed or replaced: {changed}",
                 dir.display()
@@ -77,9 +77,11 @@ impl RunFolder {
         })
     }
 
-    fn look(&self) -> Result<(), (&Path, FolderChange)> {
+    fn find_change(&self) -> Result<(), (&Path, FolderChange)> {
         if let Some(worktree) = &self.worktree {
-            worktree.look().map_err(|changed| (&*self.root, changed))?;
+            worktree
+                .verify_folder()
+                .map_err(|changed| (&*self.root, changed))?;
         }
         if let Some(held) = &self.held {
             held.verify().map_err(|changed| (&*self.root, changed))?;
@@ -89,13 +91,13 @@ impl RunFolder {
             .map_err(|changed| (&*self.dir, changed))
     }
 
-    /// The conversation that this attempt goes on with, where its files' record has it.
+    /// The conversation that this attempt resumes, if the worktree's record has one.
     pub(crate) fn conversation(&self, provider: &str) -> Option<Conversation> {
         let worktree = self.worktree.as_ref()?;
         worktree.conversation(provider, &self.dir)
     }
 
-    /// The sink for a run of a provider, which notes the conversation beside the files that belong to it.
+    /// Returns the sink for a provider's run, which stores the conversation next to the files that belong to it.
     pub(crate) fn listening(&self, sink: &EventSink, provider: &str) -> EventSink {
         let Some(worktree) = self.worktree.clone() else {
             return sink.clone();
@@ -119,7 +121,7 @@ impl RunFolder {
         })
     }
 
-    /// Takes note of how a run ended: whether a person cancelled it, and with which conversation a further attempt goes on.
+    /// Records how a run ended: whether a person cancelled it, and the conversation that a further attempt resumes.
     pub(crate) fn ended(
         &self,
         provider: &str,
@@ -148,26 +150,26 @@ impl RunFolder {
         &self.notes
     }
 
-    /// A note for the agent about work that the attempt before left unfinished in these files.
+    /// A note for the agent about unfinished work of the previous attempt in these files.
     pub(crate) fn not_accepted(&self) -> Option<&NotAccepted> {
         self.worktree.as_ref()?.not_accepted.as_ref()
     }
 }
 
-/// Why a run has no place to work in.
+/// Why a run has no folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoFolder {
-    /// The task asks for a folder that it may not have.
+    /// The task names a folder that it may not use.
     Refused(String),
-    /// The task asks for a folder that is not there.
+    /// The task names a folder that does not exist.
     NotThere(String),
     /// The task's own worktree cannot be made or opened: the attempt fails.
     Task(String),
-    /// The task's own worktree is in use for the moment: the task comes back.
+    /// The task's own worktree is in use: the task is released.
     Busy(String),
-    /// The pool's own folder cannot be used: a person must act.
+    /// The pool's own folder cannot be used: a person has to act.
     Pool(String),
-    /// The machine is short of something that the folder takes (disk space, descriptors, processes): it works later.
+    /// The machine lacks a resource that the folder needs (disk space, descriptors, processes).
     Short(String),
 }
 
@@ -180,7 +182,7 @@ pub(crate) async fn prepare(
     let wanted = task.workdir.clone().filter(|it| !it.is_empty());
     let place = match options.workspace {
         WorkspaceMode::Worktree => {
-            // Its future is large, and part of that of the whole run.
+            // Boxed: the future is large, and part of the whole run's.
             let opened = Box::pin(worktree::open(options, task)).await?;
             let dir = opened.dir();
             RunFolder {
@@ -207,7 +209,7 @@ pub(crate) async fn prepare(
     }
 }
 
-/// Gives up a place that no run will begin in.
+/// Gives up a folder that no run will use.
 pub(crate) async fn abandon(place: RunFolder) {
     if let Some(opened) = &place.worktree {
         Box::pin(worktree::abandon(opened)).await;
@@ -218,8 +220,8 @@ pub(crate) async fn abandon(place: RunFolder) {
     }
 }
 
-/// Awaits a run, and looks at what it left in its worktree: one that is done is not accepted where it left conflicts or
-/// another folder in the place of its own.
+/// Awaits a run and inspects its folder: a run that left conflicts in its worktree, or replaced its folder, is not
+/// accepted.
 pub(crate) async fn inspected(
     place: &RunFolder,
     run: impl Future<Output = Result<Finished, RunFailure>>,
@@ -229,8 +231,8 @@ pub(crate) async fn inspected(
         Some(worktree) => Box::pin(worktree.inspect()).await.map_err(|it| it.0),
         None => Ok(()),
     };
-    // A run may remove the folder that it began in, but not put another in its place.
-    let replaced = match place.look() {
+    // A run may remove its folder, but not replace it.
+    let replaced = match place.find_change() {
         Err((dir, changed @ FolderChange::Replaced(_))) => Err(format!(
             "not accepted: the run replaced its folder {}: {changed}",
             dir.display()
@@ -243,7 +245,7 @@ pub(crate) async fn inspected(
     }
 }
 
-/// A run that said that it is done and is not believed.
+/// Turns a finished run into a `not_accepted` failure.
 pub(crate) fn not_accepted(finished: Finished, why: String) -> RunFailure {
     RunFailure {
         output: finished.text,
@@ -253,15 +255,15 @@ pub(crate) fn not_accepted(finished: Finished, why: String) -> RunFailure {
     }
 }
 
-/// Commits what the run changed, where it worked in a worktree. Returns lines for its output.
-pub(crate) async fn settle(place: &RunFolder, ended: &str) -> Vec<String> {
+/// Commits the run's changes if it worked in a worktree. Returns lines for its output.
+pub(crate) async fn finish(place: &RunFolder, ended: &str) -> Vec<String> {
     match &place.worktree {
-        Some(opened) => Box::pin(worktree::settle(opened, ended)).await,
+        Some(opened) => Box::pin(worktree::finish(opened, ended)).await,
         None => Vec::new(),
     }
 }
 
-/// The folder may lie on a slow disk, and this thread has other sessions.
+/// Runs on another thread: the folder may be on a slow disk, and this thread serves other sessions.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NoFolder> + Send + 'static,
 ) -> Result<T, NoFolder> {
@@ -289,17 +291,17 @@ fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<Run
     }
 }
 
-/// The folder that the folders of an isolated or ephemeral pool lie in.
+/// The folder that contains the folders of an isolated or ephemeral pool.
 fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoFolder> {
     let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
     folder::pool_folder(parent, &options.name)
 }
 
-/// Whether the pool's own folder can be used, where it has one. `thorough`: as a task uses it, whatever that takes; for a
+/// Checks whether the pool's own folder can be used. `thorough`: checks as much as a task needs, at any cost; for a
 /// pool that takes no tasks because of its folder.
 ///
 /// # Errors
-/// An action for a person.
+/// Advice for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<(), String> {
     let found = match options.workspace {
         WorkspaceMode::Isolated | WorkspaceMode::Ephemeral => {
@@ -326,7 +328,7 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<
     }
 }
 
-/// Removes the folder that was made for a task, if one was. Blocks on the file system.
+/// Removes the folder that was made for a task, if any. Blocks on the file system.
 pub(crate) fn discard(place: &RunFolder) {
     let made = place.held.as_ref().filter(|_| place.made);
     if let Some(Err(error)) = made.map(FolderHandle::remove) {

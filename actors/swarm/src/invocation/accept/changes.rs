@@ -1,10 +1,9 @@
-//! `diff`: whether a run has changed anything in its git work tree.
+//! `diff`: whether a run changed anything in its git work tree.
 //!
-//! What is in the folder before the run is written down as a git tree, and again after it: two trees with the same name
-//! are the same. A checkout that was not clean at the start does so not count as the run's work, files that are new
-//! count, files that git ignores do not, and what the run has committed counts as well, in submodules, too. Index and objects of this are
-//! kept apart in a folder of ours: the repository is only read. Hooks, watchers and filters of the repository are code
-//! that an agent could have put there; they do not run.
+//! The folder is written as a git tree before the run and after it; equal names mean equal content. So changes made
+//! before the run do not count, new files count, ignored files do not, and commits of the run count, in submodules
+//! too. The index and objects for this are in a separate folder: the repository is only read. Hooks, watchers and
+//! filters of the repository are code that an agent may have put there; they do not run.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,24 +17,25 @@ use kirosu_providers::{
 use super::Check;
 use crate::workspace::worktree;
 
-/// The longest that one call of git may take.
+/// Time limit of one call of git.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The longest answer of git in bytes: names of files.
+/// Maximum size of git's output in bytes; it consists of file names.
 const KEEP: usize = 256 << 20;
 
-/// A work tree as it was.
+/// A work tree before the run.
 pub(super) struct Snapshot {
     git_dir: String,
     top: String,
     objects: String,
     scratch: Scratch,
     tree: String,
-    /// Submodules in which something is only there, with the state of each: a tree has only their last commit.
+    /// Submodules with content that exists only there, with the state of each: a tree contains only their last
+    /// commit.
     submodules: Vec<(String, String)>,
 }
 
-/// A folder of ours for index and objects; goes when it is dropped.
+/// A temporary folder for index and objects; removed when dropped.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -49,12 +49,12 @@ fn refuse(why: String) -> RunFailure {
 }
 
 impl Snapshot {
-    /// Of the run's folder.
+    /// Takes a snapshot of the run's folder.
     ///
     /// # Errors
-    /// It is in no repository, or git is missing: the clause cannot be checked here, however often it is tried.
+    /// The folder is in no repository, or git is missing: a retry would fail as well.
     pub(super) async fn take(check: &Check<'_>) -> Result<Self, RunFailure> {
-        let dir = check.place.dir.display();
+        let dir = check.folder.dir.display();
         let asked = [
             "rev-parse",
             "--path-format=absolute",
@@ -104,7 +104,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// A sentence where nothing has changed since.
+    /// Returns a sentence if nothing changed since; `None` if something did.
     pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, RunFailure> {
         let fault = match self.write_tree(check).await? {
             Ok(tree) if tree != self.tree => None,
@@ -117,7 +117,7 @@ impl Snapshot {
         Ok(fault)
     }
 
-    /// Submodules in which something is only there.
+    /// Submodules with content that exists only there.
     async fn submodules_now(&self, check: &Check<'_>) -> Result<Vec<(String, String)>, RunFailure> {
         let at = [
             "-C".to_owned(),
@@ -134,11 +134,11 @@ impl Snapshot {
         Ok(worktree::submodules(&git, top, &self.scratch.0, &listed.stdout).await)
     }
 
-    /// The name of the tree that the folder is now; or git's last words.
+    /// Returns the name of the folder's tree, or git's last output.
     async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, RunFailure> {
         let at = [
             "-C".to_owned(),
-            check.place.root.display().to_string(),
+            check.folder.root.display().to_string(),
             format!("--git-dir={}", self.git_dir),
             format!("--work-tree={}", self.top),
         ];
@@ -164,14 +164,14 @@ impl Snapshot {
         Ok(match end.is_good() {
             true => Ok(end.stdout.trim().to_owned()),
             false => {
-                let said = [added.stderr.trim(), end.stderr.trim()].join(" ");
-                Err(format!("git {}: {said}", end.exit))
+                let output = [added.stderr.trim(), end.stderr.trim()].join(" ");
+                Err(format!("git {}: {output}", end.exit))
             }
         })
     }
 }
 
-/// Not on this thread, which has other sessions.
+/// Runs on another thread, as this one serves other sessions.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
@@ -179,7 +179,7 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|why| Err(why.into()))
 }
 
-/// Makes the folder, empty but for a copy of the index, which spares git from reading all files again.
+/// Makes the folder, with a copy of the index so that git need not read all files again.
 fn scratch(parent: &Path, task: (i64, i64), index: &Path) -> std::io::Result<Scratch> {
     let dir = parent.join(format!("{}-{}", task.0, task.1));
     match fs::remove_dir_all(&dir) {

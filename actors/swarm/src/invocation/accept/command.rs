@@ -1,4 +1,4 @@
-//! `command`: a program that must exit with 0 in the workspace. What it prints is part of the run's output.
+//! `command`: a program that must exit with 0 in the workspace. Its output is part of the run's output.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use kirosu_providers::{
 
 use super::Check;
 
-/// Bytes of its last words that the next attempt hears.
+/// Maximum number of bytes of its last output that the next attempt gets.
 const LAST_WORDS: usize = 2000;
-/// Events between the program and the run's output.
+/// Events buffered between the program and the run's output.
 const EVENTS: usize = 8;
 
 impl Check<'_> {
-    /// The fault, if there is one, and the last words. The answer is on the program's standard input.
+    /// Returns the fault, if any, and the last output. The answer is on the program's standard input.
     pub(super) async fn command(
         &self,
         accept: &Accept,
@@ -31,7 +31,7 @@ impl Check<'_> {
             );
             return Ok((Some(fault), String::new()));
         };
-        if let Err(why) = self.place.verify() {
+        if let Err(why) = self.folder.verify() {
             let fault = format!("the command {shown:?} was not run: {why}");
             return Ok((Some(fault), String::new()));
         }
@@ -41,18 +41,18 @@ impl Check<'_> {
             stdin: answer.as_bytes().to_vec(),
             limit,
             keep: 0,
-            ..Program::new(accept.command.clone(), &self.place.dir)
+            ..Program::new(accept.command.clone(), &self.folder.dir)
         };
         let message = format!("[kirosu: accept runs {shown:?}]\n");
         self.sink.send(RunEvent::Warning { message }).await;
-        let words = RefCell::default();
+        let last = RefCell::default();
         let run = async || {
-            let (end, said) = self.heard(&program, containment).await;
-            words.replace(said);
+            let (end, output) = self.run_captured(&program, containment).await;
+            last.replace(output);
             end
         };
         let end = self.run(&format!("the command {shown:?}"), run).await?;
-        let mut words = words.into_inner();
+        let mut output = last.into_inner();
         let fault = match &end.exit {
             ProgramExit::Code(0) => return Ok((None, String::new())),
             ProgramExit::TimedOut => {
@@ -63,41 +63,45 @@ impl Check<'_> {
             }
             exit => format!("the command {shown:?} {exit}"),
         };
-        trim_front(&mut words);
-        Ok((Some(fault), words.trim().to_owned()))
+        trim_front(&mut output);
+        Ok((Some(fault), output.trim().to_owned()))
     }
 
-    /// Runs it with its output in that of the run; its end and its last words.
-    async fn heard(&self, program: &Program, containment: &Containment) -> (ProgramEnd, String) {
-        let (tap, mut said) = EventSink::channel(EVENTS);
+    /// Runs the program with its output in that of the run. Returns its end and its last output.
+    async fn run_captured(
+        &self,
+        program: &Program,
+        containment: &Containment,
+    ) -> (ProgramEnd, String) {
+        let (tap, mut events) = EventSink::channel(EVENTS);
         let run = async {
             let end = program.run(containment, &tap, self.cancel.clone()).await;
             drop(tap);
             end
         };
-        let mut words = String::new();
+        let mut output = String::new();
         let listen = async {
-            while let Some(event) = said.recv().await {
+            while let Some(event) = events.recv().await {
                 if let RunEvent::Stderr { text } = &event {
-                    words.push_str(text);
-                    keep_end(&mut words);
+                    output.push_str(text);
+                    keep_end(&mut output);
                 }
                 self.sink.send(event).await;
             }
         };
         let (end, ()) = join(run, listen).await;
-        (end, words)
+        (end, output)
     }
 }
 
-/// Cuts at the front, now and then, between characters.
-fn keep_end(words: &mut String) {
-    if words.len() > 2 * LAST_WORDS {
-        trim_front(words);
+/// Cuts the front once the text is too long, between characters.
+fn keep_end(output: &mut String) {
+    if output.len() > 2 * LAST_WORDS {
+        trim_front(output);
     }
 }
 
-fn trim_front(words: &mut String) {
-    let from = ceil_boundary(words, words.len().saturating_sub(LAST_WORDS));
-    words.drain(..from);
+fn trim_front(output: &mut String) {
+    let from = ceil_boundary(output, output.len().saturating_sub(LAST_WORDS));
+    output.drain(..from);
 }

@@ -1,12 +1,12 @@
-//! `file`: which of the files that must exist do not.
+//! `file`: the files that must exist.
 
 use std::path::{Path, PathBuf};
 
-/// A sentence about those that are not there; links may lead anywhere inside the workspace, and nowhere else.
+/// Returns a sentence about those that are missing. Links may lead anywhere inside the workspace, but not outside.
 pub(super) async fn missing(dir: &Path, root: &Path, files: &[String]) -> Option<String> {
     let (dir, root, files) = (dir.to_owned(), root.to_owned(), files.to_vec());
     let looking = move || sentence(&dir, &root, &files);
-    // The folder may lie on a slow disk.
+    // The folder may be on a slow disk.
     tokio::task::spawn_blocking(looking)
         .await
         .unwrap_or_else(|why| Some(format!("the files could not be looked for: {why}")))

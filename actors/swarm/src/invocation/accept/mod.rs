@@ -1,10 +1,9 @@
-//! `accept`: what decides whether a run that says it is done is believed. Checked here, by the session, after the
-//! provider has ended and before the hooks after a run.
+//! `accept`: the conditions that a finished run has to meet. The session checks them after the provider has ended and
+//! before the hook after the run.
 //!
-//! All clauses are checked in their order, whatever the others said, so that the next attempt hears all at once. Nothing
-//! here is decided by what the agent says of itself: files and changes are looked at, the command is run, regex and
-//! schema are held against the answer. What is not accepted fails with its class, and the hub's retry policy goes on
-//! from there.
+//! All clauses are checked in order, whatever the results, so that the next attempt learns of all faults. No
+//! statement of the agent decides: files and changes are inspected, the command is run, regex and schema are applied
+//! to the answer. A run that does not meet them fails as `not_accepted`, and the hub's retry policy applies.
 
 mod changes;
 mod command;
@@ -31,10 +30,10 @@ use reason::Reason;
 
 type RunResult = Result<Finished, RunFailure>;
 
-/// Whether this pool may check the clause at all.
+/// Whether this pool may check the clause.
 ///
 /// # Errors
-/// A refusal that names the switch.
+/// A refusal that names the setting.
 pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), String> {
     let runs_code = !accept.command.is_empty();
     if runs_code && !options.accept_commands && !options.trust_all_tools {
@@ -50,13 +49,14 @@ pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), Stri
 pub(super) struct Check<'a> {
     pub(super) pool: &'a Pool,
     pub(super) options: &'a PoolOptions,
-    pub(super) place: &'a RunFolder,
-    /// Variables that programs of this run see.
+    pub(super) folder: &'a RunFolder,
+    /// Variables for the programs of the check.
     pub(super) env: Vec<(String, String)>,
     pub(super) task: (i64, i64),
     pub(super) sink: EventSink,
     pub(super) cancel: Cancel,
-    /// The run has ended: its answer is there, and is not thrown away because a program cannot be started now.
+    /// Whether the run has ended. From then on a program that cannot be started is retried, so that the answer is not
+    /// lost.
     pub(super) has_answer: Cell<bool>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Check<'a> {
     pub(super) fn of(
         pool: &'a Pool,
         options: &'a PoolOptions,
-        place: &'a RunFolder,
+        folder: &'a RunFolder,
         job: &Job,
         sink: EventSink,
         cancel: Cancel,
@@ -75,7 +75,7 @@ impl<'a> Check<'a> {
         Self {
             pool,
             options,
-            place,
+            folder,
             env,
             task: (job.task_id, job.fence),
             sink,
@@ -84,7 +84,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Runs a program of the check, which waits until it can be started once there is an answer to check.
+    /// Runs a program of the check; once there is an answer, retries until the program can be started.
     ///
     /// # Errors
     /// The check was cancelled, or the program could not be started.
@@ -121,7 +121,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Runs, and believes it only when all clauses hold. Without clauses a run that its provider doubts is not believed.
+    /// Awaits a run, and fails it unless all clauses hold. Without clauses a run that its provider doubts fails.
     pub(super) async fn around(
         self,
         accept: Option<&Accept>,
@@ -158,7 +158,7 @@ impl<'a> Check<'a> {
     ) -> Result<Reason, RunFailure> {
         let mut reason = Reason::default();
         if !accept.file.is_empty() {
-            let missing = files::missing(&self.place.dir, &self.place.root, &accept.file);
+            let missing = files::missing(&self.folder.dir, &self.folder.root, &accept.file);
             reason.note(missing.await, "");
         }
         if let Some(before) = before {
@@ -171,14 +171,14 @@ impl<'a> Check<'a> {
             reason.note(self.schema(schema, answer).await?, "");
         }
         if !accept.command.is_empty() {
-            let (fault, said) = self.command(accept, answer).await?;
-            reason.note(fault, &said);
+            let (fault, output) = self.command(accept, answer).await?;
+            reason.note(fault, &output);
         }
         Ok(reason)
     }
 }
 
-/// A run that did nothing, or that was denied what it wanted, is a failure where no clause says otherwise.
+/// Fails a run that did nothing or was denied its tools.
 fn undoubted(finished: Finished) -> RunResult {
     match finished.doubt {
         None => Ok(finished),
@@ -191,7 +191,8 @@ fn undoubted(finished: Finished) -> RunResult {
     }
 }
 
-/// Why the answer does not match the regex. Linear in the answer, which may be long: not on this thread.
+/// Returns why the answer does not match the regex. Takes linear time in the answer, which may be long, so it runs on
+/// another thread.
 async fn unmatched(regex: &str, answer: &str) -> Option<String> {
     let (pattern, answer) = (regex.to_owned(), answer.to_owned());
     let matching = move || kirosu_protocol::accept::answer_matches(&pattern, &answer);
@@ -203,7 +204,6 @@ async fn unmatched(regex: &str, answer: &str) -> Option<String> {
     }
 }
 
-/// Somebody does not want the run any more.
 fn cancelled() -> RunFailure {
     let why = "cancelled while its accept clause was checked";
     RunFailure::new(FailureKind::Cancelled, why)

@@ -1,15 +1,16 @@
-//! What an attempt is told of the one before it that was not accepted: the end of its prompt.
+//! The note at the end of a prompt about the previous attempt, which was not accepted.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kirosu_protocol::NotAccepted;
 use kirosu_providers::{ceil_boundary, floor_boundary};
 
-/// Most bytes of the reason, and of the answer's end.
+/// Maximum number of bytes quoted of the reason, and of the answer's end.
 const QUOTED: usize = 4 << 10;
 
-/// The prompt with a note at its end. The note stands between two lines with a mark that occurs nowhere in the prompt,
-/// and all that it quotes is behind a bar: no text, the task's or the answer's, can pass for the note or end it.
+/// Returns the prompt with a note at its end. The note is between two lines with a mark that the prompt does not
+/// contain, and every quoted line begins with a bar, so that no text of the task or the answer can imitate or end the
+/// note.
 pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> String {
     let mark = mark_for(prompt);
     let mut text = format!(
@@ -30,7 +31,7 @@ pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> St
 }
 
 fn quote(text: &mut String, quoted: &str) {
-    // A carriage return alone ends a line for many a reader, too.
+    // A lone carriage return ends a line for many programs.
     for line in quoted.split(['\n', '\r']) {
         text.push_str("| ");
         text.push_str(line);
@@ -38,7 +39,7 @@ fn quote(text: &mut String, quoted: &str) {
     }
 }
 
-/// Eight digits that the prompt does not contain.
+/// Eight hex digits that the prompt does not contain.
 fn mark_for(prompt: &str) -> String {
     let mut hasher = DefaultHasher::new();
     prompt.hash(&mut hasher);
@@ -55,7 +56,7 @@ fn head(text: &str) -> &str {
     &text[..floor_boundary(text, QUOTED)]
 }
 
-/// The end of a text, and whether that is not all of it.
+/// The end of a text, and whether it was cut.
 fn end(text: &str) -> (&str, bool) {
     let from = ceil_boundary(text, text.len().saturating_sub(QUOTED));
     (text[from..].trim_end(), from > 0)
@@ -93,7 +94,7 @@ mod tests {
             "{text}"
         );
         assert!(text.starts_with("Write out.md\n\n[kirosu ") && !text.contains('\r'));
-        // A prompt that knows the mark gets another one.
+        // A prompt that contains the mark gets another one.
         assert_ne!(mark_for(&format!("{prompt} {mark}")), mark);
     }
 

@@ -1,9 +1,9 @@
-//! Why an answer was not accepted: one line that fits a table, then the details.
+//! The reason why an answer was not accepted: one line for tables, then the details.
 
-/// Longest sentence of one clause, in characters.
+/// Maximum length of one clause's sentence, in characters.
 const SENTENCE: usize = 1500;
 
-/// What the clauses said, in their order.
+/// The results of the clauses, in order.
 #[derive(Debug, Default)]
 pub(super) struct Reason {
     checked: usize,
@@ -12,7 +12,8 @@ pub(super) struct Reason {
 }
 
 impl Reason {
-    /// Takes what one clause said: nothing where it holds. `details` are the last words of whoever found the fault.
+    /// Adds the result of one clause; `None` means that it holds. `details` is the last output of a program that
+    /// found the fault.
     pub(super) fn note(&mut self, fault: Option<String>, details: &str) {
         self.checked += 1;
         let Some(fault) = fault else { return };
@@ -25,7 +26,7 @@ impl Reason {
         self.details.push_str(details);
     }
 
-    /// None where all clauses hold.
+    /// Returns `None` if all clauses hold.
     pub(super) fn text(self) -> Option<String> {
         if self.faults.is_empty() {
             return None;
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_does_not_hold_is_told_in_order() {
+    fn all_failed_clauses_are_reported_in_order() {
         let mut reason = Reason::default();
         reason.note(Some("a\nb".to_owned()), "");
         reason.note(None, "ignored");

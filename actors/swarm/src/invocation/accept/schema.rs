@@ -1,5 +1,5 @@
-//! `schema`: held against the answer in a process of its own, as a schema can be written so that this takes for ever,
-//! and a thread cannot be ended.
+//! `schema`: checked against the answer in a process of its own. A schema can be written so that the check never
+//! ends, and a thread cannot be ended.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::Check;
 
-/// The hidden verb of the executable that [`main`] is behind.
+/// The hidden verb of the executable that runs [`main`].
 pub const VERB: &str = "__match-schema";
-/// Longer than any honest schema needs.
+/// Time limit of the check.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What the process reads.
+/// The input of the process.
 #[derive(Serialize, Deserialize)]
 struct SchemaCheck {
     schema: Value,
@@ -31,7 +31,7 @@ impl Check<'_> {
     ) -> Result<Option<String>, RunFailure> {
         let Some(containment) = &self.options.containment else {
             return Ok(Some(
-                "the schema was not checked: this process runs no programs beside its providers"
+                "the schema was not checked: this process runs no programs other than its providers"
                     .to_owned(),
             ));
         };
@@ -56,7 +56,7 @@ impl Check<'_> {
         if !end.is_good() {
             let exit = &end.exit;
             return Ok(Some(format!(
-                "whether the answer matches the schema could not be told: the check {exit}"
+                "the answer could not be checked against the schema: the check {exit}"
             )));
         }
         let faults: Vec<String> = serde_json::from_str(&end.stdout)
@@ -68,7 +68,7 @@ impl Check<'_> {
     }
 }
 
-/// The process: a question on standard input, the faults as a JSON list on standard output.
+/// The process: reads a [`SchemaCheck`] from standard input, prints the faults as a JSON list.
 pub fn main() -> ExitCode {
     let mut text = String::new();
     if std::io::stdin().read_to_string(&mut text).is_err() {

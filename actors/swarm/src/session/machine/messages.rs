@@ -32,6 +32,15 @@ pub(crate) enum ReportResult {
     Unfit(String),
 }
 
+/// Why the session does not know a lease that the hub granted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StrayCause {
+    /// The answer was lost.
+    Lost,
+    /// The answer cannot be read.
+    Unreadable,
+}
+
 /// An event, to be passed to the machine in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum SessionEvent {
@@ -52,6 +61,8 @@ pub(crate) enum SessionEvent {
     NoRoom(Vec<Task>, String, Duration),
     /// A lease request was refused or had no answer.
     LeaseFailed,
+    /// The answer to a lease request cannot be read. The actor has broken the connection.
+    LeaseUnreadable,
     /// The pause after a failed lease request is over.
     PauseOver,
     /// The next heartbeat is due.
@@ -94,7 +105,7 @@ pub(crate) enum SessionAction {
     /// Wait, then pass [`SessionEvent::ReportDue`].
     PauseReport(HeldLease),
     /// Release a lease that the session does not know. The answer is not waited for.
-    ReleaseStray(HeldLease),
+    ReleaseStray(HeldLease, StrayCause),
     /// Start the timer that passes [`SessionEvent::Overdue`].
     StartDrain,
     /// Connect again, so that the hub withdraws a parked lease request and `hello` reports the leases it granted; pass

@@ -1,14 +1,14 @@
-//! What a session does next: a pure machine, without clock and without I/O.
+//! The decisions of a session: a pure machine, without clock and without I/O.
 //!
 //! ```text
 //! connecting ──connected──▶ idle (a turn, a lease) ──task──▶ running ──ended──▶ acking ──answered──▶ idle
 //!                             │ stop                        │ stop: drain, then cancel and release
 //!                             ▼                             ▼
-//!                          leaving (was anything granted meanwhile?) ──▶ over
+//!                          leaving (was a lease granted meanwhile?) ──▶ over
 //! ```
 //!
-//! The actor tells it [`SessionEvent`]s and carries out the [`SessionAction`]s it answers, in order. News about a lease that is not
-//! the present one change nothing: every answer may come late.
+//! The actor passes [`SessionEvent`](Event)s and carries out the returned [`SessionAction`](Action)s in order. Events about a lease
+//! other than the present one change nothing: every answer may come late.
 
 mod messages;
 mod reports;
@@ -20,32 +20,34 @@ use kirosu_protocol::verbs::hello::HeldLease;
 
 use crate::account::LeaseTurn;
 use crate::run_end::{CancelCause, LeaseReport, RunEnd};
-pub(crate) use messages::{HeartbeatResult, ReportResult, SessionAction, SessionEvent};
+pub(crate) use messages::{
+    HeartbeatResult, ReportResult, SessionAction as Action, SessionEvent as Event, StrayCause,
+};
 use reports::{LEAVING, NOT_READY, give_back, held, release, substitute};
 
-/// Where the session stands.
+/// The state of a session.
 #[derive(Debug, Clone, PartialEq)]
 enum SessionState {
-    /// It holds nothing and has asked for nothing.
+    /// It holds no lease and has requested none.
     Resting,
     /// It waits for a turn to lease.
     Waiting,
-    /// A lease is parked.
+    /// A lease request is parked.
     Parked,
-    /// A run is under way.
+    /// A run is in progress.
     Running {
         lease: HeldLease,
         heartbeat_sent: bool,
         cancelled: Option<CancelCause>,
     },
-    /// The hub is being told how a lease ends.
+    /// The report that ends a lease is being sent.
     Reporting {
         lease: HeldLease,
         report: LeaseReport,
     },
-    /// The stop came while a lease was parked.
+    /// The stop came while a lease request was parked.
     Leaving,
-    /// It has ended.
+    /// The session has ended.
     Over,
 }
 
@@ -58,12 +60,14 @@ pub(crate) struct SessionMachine {
     pausing: bool,
     stopping: bool,
     overdue: bool,
-    /// Leases given back as strays since the last lease was asked for: its answer may still name them.
+    /// Leases released as strays since the last lease request: its answer may still contain them.
     strays: Vec<HeldLease>,
+    /// The last lease's answer could not be read: the next `hello` names the leases that it granted.
+    unreadable: bool,
 }
 
 impl SessionMachine {
-    /// Not connected, in a pool nobody has looked at.
+    /// A machine that is not connected, in a pool that was not probed yet.
     pub(crate) fn new() -> Self {
         Self {
             state: SessionState::Resting,
@@ -73,6 +77,7 @@ impl SessionMachine {
             stopping: false,
             overdue: false,
             strays: Vec::new(),
+            unreadable: false,
         }
     }
 
@@ -92,12 +97,12 @@ impl SessionMachine {
         self.state == SessionState::Waiting
     }
 
-    /// Whether it may use a turn that it has, or is to get one.
-    pub(crate) fn is_hunting(&self) -> bool {
+    /// Whether it waits for a turn or uses one.
+    pub(crate) fn is_leasing(&self) -> bool {
         matches!(self.state, SessionState::Waiting | SessionState::Parked)
     }
 
-    /// The lease of the run under way, if one is.
+    /// The lease of the present run.
     pub(crate) fn running(&self) -> Option<HeldLease> {
         match &self.state {
             SessionState::Running { lease, .. } => Some(*lease),
@@ -105,43 +110,45 @@ impl SessionMachine {
         }
     }
 
-    /// Takes note of what happened, and says what to do.
-    pub(crate) fn on(&mut self, event: SessionEvent) -> Vec<SessionAction> {
+    /// Takes an event, and returns the actions that follow.
+    pub(crate) fn on(&mut self, event: Event) -> Vec<Action> {
         match event {
-            SessionEvent::Connected(leases) => self.connected(leases),
-            SessionEvent::Disconnected => self.disconnected(),
-            SessionEvent::Unreachable => self.unreachable(),
-            SessionEvent::Ready(ready) => {
+            Event::Connected(leases) => self.connected(leases),
+            Event::Disconnected => self.disconnected(),
+            Event::Unreachable => self.unreachable(),
+            Event::Ready(ready) => {
                 self.ready = ready;
-                self.wait_no_more();
-                self.go_on()
+                self.leave_queue();
+                self.advance()
             }
-            SessionEvent::Turn(turn) => self.turn(turn),
-            SessionEvent::Leased(tasks) => self.leased(tasks, None),
-            SessionEvent::NoRoom(tasks, why, delay) => self.leased(tasks, Some((why, delay))),
-            SessionEvent::LeaseFailed => self.lease_failed(),
-            SessionEvent::PauseOver => {
+            Event::Turn(turn) => self.turn(turn),
+            Event::Leased(tasks) => self.leased(tasks, None),
+            Event::NoRoom(tasks, why, delay) => self.leased(tasks, Some((why, delay))),
+            Event::LeaseFailed => self.lease_failed(),
+            Event::LeaseUnreadable => {
+                self.unreadable = self.state == SessionState::Parked;
+                self.lease_failed()
+            }
+            Event::PauseOver => {
                 self.pausing = false;
-                self.go_on()
+                self.advance()
             }
-            SessionEvent::HeartbeatDue => self.heartbeat(),
-            SessionEvent::Heartbeat(lease, pulse) => self.heartbeat_answered(lease, pulse),
-            SessionEvent::Revoked(lease, cause) => self.revoke(lease, cause),
-            SessionEvent::Ended(lease, end) => self.ended(lease, end),
-            SessionEvent::Reported(lease, reported) => self.reported(lease, reported),
-            SessionEvent::ReportDue(lease) => self.resend_report(lease),
-            SessionEvent::Stop => self.stop(),
-            SessionEvent::Overdue => self.run_over(),
-            SessionEvent::CheckOverdue => match self.state {
+            Event::HeartbeatDue => self.heartbeat(),
+            Event::Heartbeat(lease, pulse) => self.heartbeat_answered(lease, pulse),
+            Event::Revoked(lease, cause) => self.revoke(lease, cause),
+            Event::Ended(lease, end) => self.ended(lease, end),
+            Event::Reported(lease, reported) => self.reported(lease, reported),
+            Event::ReportDue(lease) => self.resend_report(lease),
+            Event::Stop => self.stop(),
+            Event::Overdue => self.drain_over(),
+            Event::CheckOverdue => match self.state {
                 SessionState::Leaving => self.finish(),
                 _ => Vec::new(),
             },
         }
     }
 
-    // --- the connection ---
-
-    fn connected(&mut self, leases: Vec<HeldLease>) -> Vec<SessionAction> {
+    fn connected(&mut self, leases: Vec<HeldLease>) -> Vec<Action> {
         self.connected = true;
         let own = match &self.state {
             SessionState::Running { lease, .. } | SessionState::Reporting { lease, .. } => {
@@ -152,40 +159,44 @@ impl SessionMachine {
         let mut strays = leases;
         strays.retain(|lease| Some(*lease) != own);
         self.strays.extend(&strays);
+        let cause = match std::mem::take(&mut self.unreadable) {
+            true => StrayCause::Unreadable,
+            false => StrayCause::Lost,
+        };
         if self.state == SessionState::Leaving {
-            // The last one is waited for, as the connection ends with the session.
+            // The last release is waited for, as the connection ends with the session.
             let Some(last) = strays.pop() else {
                 return self.finish();
             };
-            let mut actions = release(strays);
-            actions.extend(self.tell(last, give_back(LEAVING)));
+            let mut actions = release(strays, cause);
+            actions.extend(self.send_report(last, give_back(LEAVING)));
             return actions;
         }
-        let mut actions = release(strays);
+        let mut actions = release(strays, cause);
         match self.state {
             SessionState::Running { .. } => actions.extend(self.heartbeat()),
-            _ => actions.extend(self.go_on()),
+            _ => actions.extend(self.advance()),
         }
         actions
     }
 
-    fn disconnected(&mut self) -> Vec<SessionAction> {
+    fn disconnected(&mut self) -> Vec<Action> {
         self.connected = false;
-        self.wait_no_more();
-        self.end_if_hopeless()
+        self.leave_queue();
+        self.finish_if_unreachable()
     }
 
-    fn unreachable(&mut self) -> Vec<SessionAction> {
+    fn unreachable(&mut self) -> Vec<Action> {
         self.connected = false;
-        self.wait_no_more();
+        self.leave_queue();
         match self.state {
             SessionState::Leaving => self.finish(),
-            _ => self.end_if_hopeless(),
+            _ => self.finish_if_unreachable(),
         }
     }
 
-    /// What cannot be told before the time is over stays untold: the hub finds out by the lease's end.
-    fn end_if_hopeless(&mut self) -> Vec<SessionAction> {
+    /// A report that cannot be sent before the drain is over is dropped: the hub learns of it when the lease expires.
+    fn finish_if_unreachable(&mut self) -> Vec<Action> {
         let telling = matches!(self.state, SessionState::Reporting { .. });
         if self.stopping && self.overdue && telling && !self.connected {
             return self.finish();
@@ -193,10 +204,8 @@ impl SessionMachine {
         Vec::new()
     }
 
-    // --- leases ---
-
-    /// What a session does that holds nothing.
-    fn go_on(&mut self) -> Vec<SessionAction> {
+    /// The next step of a session without a lease.
+    fn advance(&mut self) -> Vec<Action> {
         if self.state != SessionState::Resting {
             return Vec::new();
         }
@@ -205,41 +214,37 @@ impl SessionMachine {
         }
         if self.connected && self.ready && !self.pausing {
             self.state = SessionState::Waiting;
-            return vec![SessionAction::Queue];
+            return vec![Action::Queue];
         }
         Vec::new()
     }
 
-    /// Who cannot lease now leaves the line to others.
-    fn wait_no_more(&mut self) {
+    /// A session that cannot lease now leaves the queue.
+    fn leave_queue(&mut self) {
         if self.state == SessionState::Waiting && !(self.connected && self.ready) {
             self.state = SessionState::Resting;
         }
     }
 
-    fn turn(&mut self, turn: LeaseTurn) -> Vec<SessionAction> {
+    fn turn(&mut self, turn: LeaseTurn) -> Vec<Action> {
         if self.state != SessionState::Waiting {
             return Vec::new();
         }
         self.state = SessionState::Parked;
         self.strays.clear();
-        vec![SessionAction::Lease(turn)]
+        vec![Action::Lease(turn)]
     }
 
-    fn rest(&mut self) -> Vec<SessionAction> {
+    fn rest(&mut self) -> Vec<Action> {
         self.state = SessionState::Resting;
-        self.go_on()
+        self.advance()
     }
 
-    fn leased(
-        &mut self,
-        tasks: Vec<Task>,
-        no_room: Option<(String, Duration)>,
-    ) -> Vec<SessionAction> {
+    fn leased(&mut self, tasks: Vec<Task>, no_room: Option<(String, Duration)>) -> Vec<Action> {
         let known = |task: &Task| self.strays.contains(&held(task));
         let mut tasks: Vec<Task> = tasks.into_iter().filter(|task| !known(task)).collect();
         if !matches!(self.state, SessionState::Parked | SessionState::Leaving) {
-            return release(tasks.iter().map(held).collect());
+            return release(tasks.iter().map(held).collect(), StrayCause::Lost);
         }
         if tasks.is_empty() {
             return match self.state {
@@ -249,36 +254,34 @@ impl SessionMachine {
         }
         let first = tasks.remove(0);
         let lease = held(&first);
-        let mut actions = release(tasks.iter().map(held).collect());
+        let mut actions = release(tasks.iter().map(held).collect(), StrayCause::Lost);
         if self.stopping {
-            actions.extend(self.tell(lease, give_back(LEAVING)));
+            actions.extend(self.send_report(lease, give_back(LEAVING)));
         } else if !self.ready {
-            actions.extend(self.tell(lease, give_back(NOT_READY)));
+            actions.extend(self.send_report(lease, give_back(NOT_READY)));
         } else if let Some((reason, delay)) = no_room {
-            actions.extend(self.tell(lease, LeaseReport::Release { reason, delay }));
+            actions.extend(self.send_report(lease, LeaseReport::Release { reason, delay }));
         } else {
             self.state = SessionState::Running {
                 lease,
                 heartbeat_sent: false,
                 cancelled: None,
             };
-            actions.push(SessionAction::Run(Box::new(first)));
+            actions.push(Action::Run(Box::new(first)));
         }
         actions
     }
 
-    fn lease_failed(&mut self) -> Vec<SessionAction> {
+    fn lease_failed(&mut self) -> Vec<Action> {
         if self.state != SessionState::Parked {
             return Vec::new();
         }
         self.pausing = true;
         self.state = SessionState::Resting;
-        vec![SessionAction::Pause]
+        vec![Action::Pause]
     }
 
-    // --- the run ---
-
-    fn heartbeat(&mut self) -> Vec<SessionAction> {
+    fn heartbeat(&mut self) -> Vec<Action> {
         match &mut self.state {
             SessionState::Running {
                 lease,
@@ -286,13 +289,13 @@ impl SessionMachine {
                 ..
             } if !*heartbeat_sent => {
                 *heartbeat_sent = true;
-                vec![SessionAction::Heartbeat(*lease)]
+                vec![Action::Heartbeat(*lease)]
             }
             _ => Vec::new(),
         }
     }
 
-    fn heartbeat_answered(&mut self, of: HeldLease, pulse: HeartbeatResult) -> Vec<SessionAction> {
+    fn heartbeat_answered(&mut self, of: HeldLease, pulse: HeartbeatResult) -> Vec<Action> {
         match &mut self.state {
             SessionState::Running {
                 lease,
@@ -308,19 +311,19 @@ impl SessionMachine {
         }
     }
 
-    fn revoke(&mut self, of: HeldLease, cause: CancelCause) -> Vec<SessionAction> {
+    fn revoke(&mut self, of: HeldLease, cause: CancelCause) -> Vec<Action> {
         match &mut self.state {
             SessionState::Running {
                 lease, cancelled, ..
             } if *lease == of && cancelled.is_none() => {
                 *cancelled = Some(cause);
-                vec![SessionAction::Cancel(cause)]
+                vec![Action::Cancel(cause)]
             }
             _ => Vec::new(),
         }
     }
 
-    fn ended(&mut self, of: HeldLease, end: RunEnd) -> Vec<SessionAction> {
+    fn ended(&mut self, of: HeldLease, end: RunEnd) -> Vec<Action> {
         let SessionState::Running {
             lease, cancelled, ..
         } = self.state
@@ -332,28 +335,28 @@ impl SessionMachine {
         }
         match (end, cancelled) {
             // A result that came in spite of the cancel may count: the hub decides.
-            (RunEnd::Report(report), _) => self.tell(of, report),
+            (RunEnd::Report(report), _) => self.send_report(of, report),
             (RunEnd::Cancelled(_), Some(CancelCause::Lost)) => self.rest(),
-            (RunEnd::Cancelled(_), Some(CancelCause::Drain)) => self.tell(of, give_back(LEAVING)),
+            (RunEnd::Cancelled(_), Some(CancelCause::Drain)) => {
+                self.send_report(of, give_back(LEAVING))
+            }
             (RunEnd::Cancelled(ack), Some(CancelCause::Asked) | None) => {
-                self.tell(of, LeaseReport::Ack(ack))
+                self.send_report(of, LeaseReport::Ack(ack))
             }
         }
     }
 
-    // --- the report ---
-
-    fn tell(&mut self, lease: HeldLease, report: LeaseReport) -> Vec<SessionAction> {
+    fn send_report(&mut self, lease: HeldLease, report: LeaseReport) -> Vec<Action> {
         let reported = report.clone();
         self.state = SessionState::Reporting { lease, report };
-        let hopeless = self.end_if_hopeless();
-        if !hopeless.is_empty() {
-            return hopeless;
+        let finished = self.finish_if_unreachable();
+        if !finished.is_empty() {
+            return finished;
         }
-        vec![SessionAction::SendReport(lease, reported)]
+        vec![Action::SendReport(lease, reported)]
     }
 
-    fn reported(&mut self, of: HeldLease, reported: ReportResult) -> Vec<SessionAction> {
+    fn reported(&mut self, of: HeldLease, reported: ReportResult) -> Vec<Action> {
         let SessionState::Reporting { lease, report } = &self.state else {
             return Vec::new();
         };
@@ -362,26 +365,24 @@ impl SessionMachine {
         }
         match reported {
             ReportResult::Answered => self.rest(),
-            ReportResult::Unknown => vec![SessionAction::PauseReport(of)],
+            ReportResult::Unknown => vec![Action::PauseReport(of)],
             ReportResult::Unfit(why) => match substitute(report, of, &why) {
-                Some(report) => self.tell(of, report),
+                Some(report) => self.send_report(of, report),
                 None => self.rest(),
             },
         }
     }
 
-    fn resend_report(&mut self, of: HeldLease) -> Vec<SessionAction> {
+    fn resend_report(&mut self, of: HeldLease) -> Vec<Action> {
         match &self.state {
             SessionState::Reporting { lease, report } if *lease == of => {
-                vec![SessionAction::SendReport(of, report.clone())]
+                vec![Action::SendReport(of, report.clone())]
             }
             _ => Vec::new(),
         }
     }
 
-    // --- the end ---
-
-    fn stop(&mut self) -> Vec<SessionAction> {
+    fn stop(&mut self) -> Vec<Action> {
         if self.stopping {
             return Vec::new();
         }
@@ -391,32 +392,32 @@ impl SessionMachine {
             SessionState::Parked if !self.connected => self.finish(),
             SessionState::Parked => {
                 self.state = SessionState::Leaving;
-                vec![SessionAction::Check]
+                vec![Action::Check]
             }
             SessionState::Running { .. } | SessionState::Reporting { .. } if self.overdue => {
-                self.run_over()
+                self.drain_over()
             }
             SessionState::Running { .. } | SessionState::Reporting { .. } => {
-                vec![SessionAction::StartDrain]
+                vec![Action::StartDrain]
             }
             SessionState::Leaving | SessionState::Over => Vec::new(),
         }
     }
 
-    fn run_over(&mut self) -> Vec<SessionAction> {
+    fn drain_over(&mut self) -> Vec<Action> {
         self.overdue = true;
         if !self.stopping {
             return Vec::new();
         }
         match self.state {
             SessionState::Running { lease, .. } => self.revoke(lease, CancelCause::Drain),
-            _ => self.end_if_hopeless(),
+            _ => self.finish_if_unreachable(),
         }
     }
 
-    fn finish(&mut self) -> Vec<SessionAction> {
+    fn finish(&mut self) -> Vec<Action> {
         self.state = SessionState::Over;
-        vec![SessionAction::Finish]
+        vec![Action::Finish]
     }
 }
 

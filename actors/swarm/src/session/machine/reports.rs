@@ -1,4 +1,4 @@
-//! Reports that the machine makes itself.
+//! Reports that the machine creates.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 
-use super::SessionAction;
+use super::{Action, StrayCause};
 use crate::run_end::LeaseReport;
 
 pub(super) const LEAVING: &str = "the session is stopping";
@@ -26,15 +26,15 @@ pub(super) fn held(task: &Task) -> HeldLease {
     }
 }
 
-pub(super) fn release(leases: Vec<HeldLease>) -> Vec<SessionAction> {
+pub(super) fn release(leases: Vec<HeldLease>, cause: StrayCause) -> Vec<Action> {
     leases
         .into_iter()
-        .map(SessionAction::ReleaseStray)
+        .map(|lease| Action::ReleaseStray(lease, cause))
         .collect()
 }
 
-/// A report that the hub can take in place of one that it cannot: the run's failure, with the reason. None for what is
-/// a failure already, so that this happens once.
+/// Returns a report that the hub accepts in place of one that it refused: a failure with the reason. `None` if the
+/// report is a failure already, so that this happens once.
 pub(super) fn substitute(report: &LeaseReport, lease: HeldLease, why: &str) -> Option<LeaseReport> {
     match report {
         LeaseReport::Ack(ack) if ack.result.is_some() => {

@@ -1,4 +1,4 @@
-//! Brings a task's branch into the checkout that its pool's repository has: whole, or not at all.
+//! Merges a task's branch into the checkout of its pool's repository: completely, or not at all.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -17,14 +17,14 @@ use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
 use super::references;
 use super::verify::{fault, verify};
 
-/// What came of it.
+/// The result of [`apply`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyOutcome {
-    /// There was nothing to bring in.
+    /// The branch has no changes.
     Nothing,
-    /// The branch was in already.
+    /// The branch was merged before.
     Already,
-    /// It can be brought in; with `check` only this was asked.
+    /// The merge is possible; the result of a check.
     Possible {
         /// The branch of the checkout.
         into: String,
@@ -33,13 +33,13 @@ pub enum ApplyOutcome {
         /// A sentence that a person should read.
         note: Option<String>,
     },
-    /// It is in.
+    /// The branch was merged.
     Merged {
         /// The branch of the checkout.
         into: String,
         /// The files that were changed there.
         files: Vec<String>,
-        /// The merge.
+        /// The merge commit.
         commit: String,
         /// A sentence that a person should read.
         note: Option<String>,
@@ -49,18 +49,18 @@ pub enum ApplyOutcome {
 /// How to apply.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ApplyMode {
-    /// Only say whether it is possible.
+    /// Only check whether it is possible.
     pub check: bool,
-    /// Also where something of the worktree is not on its branch.
+    /// Merge even if content of the worktree is not on its branch.
     pub partial: bool,
 }
 
-/// Merges the branch of a task into the branch that is checked out in its repository. The whole answer is found before
-/// anything is changed there; `check` ends at this point.
+/// Merges the branch of a task into the branch that is checked out in its repository. Every condition is checked
+/// before anything is changed; `check` ends at this point.
 ///
 /// # Errors
-/// A task that still runs; something of the worktree that its branch does not have; conflicts; a checkout that is not
-/// ready, or has something in the way that git does not hold. Nothing has changed then.
+/// The task still runs; content of the worktree is not on its branch; there are conflicts; the checkout is not ready,
+/// or has content in the way that git does not hold. Nothing has changed then.
 pub async fn apply(
     git: &Git,
     record: &WorktreeRecord,
@@ -77,7 +77,7 @@ pub async fn apply(
     })?;
     all_on_the_branch(git, &record, left, &tip, how).await?;
     if tip == record.base {
-        // Whether the run changed something can be told only where its folder is.
+        // Without the folder it is unknown whether the run changed something.
         return match verify(&record) {
             Ok(()) => Ok(ApplyOutcome::Nothing),
             Err(why) => Err(GitFault(format!(
@@ -96,7 +96,7 @@ pub async fn apply(
             record.path.display()
         )));
     }
-    // Applying side by side would plan on a commit that another one moves; also not while a worktree is added.
+    // A concurrent `apply` would plan on a commit that this one moves. The lock also excludes adding worktrees.
     let common = record.common_dir.clone();
     let queue = tokio::task::spawn_blocking(move || WorktreeLock::of_repository(&common)).await;
     let _queue = queue
@@ -109,7 +109,7 @@ pub async fn apply(
         Planned::Merge(plan) => plan,
         Planned::Already => {
             if !how.check {
-                record.state = WorktreeState::ApplyOutcome;
+                record.state = WorktreeState::Applied;
                 write(&mut record).await?;
             }
             return Ok(ApplyOutcome::Already);
@@ -136,7 +136,7 @@ pub async fn apply(
     }
     let commit = commit_merge(&git, &record, &plan, &tip).await?;
     forward(&plan, &commit)?;
-    record.state = WorktreeState::ApplyOutcome;
+    record.state = WorktreeState::Applied;
     write(&mut record).await?;
     Ok(ApplyOutcome::Merged {
         into,
@@ -146,7 +146,8 @@ pub async fn apply(
     })
 }
 
-/// Commits what a person has changed in the worktree, where it is there; what the branch does not have then, and why.
+/// Commits a person's changes in the worktree, if it exists; returns content that the branch still does not have, and
+/// git's reason.
 async fn take_rest(
     git: &Git,
     record: &WorktreeRecord,
@@ -170,12 +171,12 @@ async fn take_rest(
     }
     clear_locks(record);
     let complaint = commit_rest(git, record, "").await?.complaint;
-    let left = inventory::look(git, record).await?.without_ignored();
+    let left = inventory::inspect(git, record).await?.without_ignored();
     Ok((left, complaint))
 }
 
-/// Refuses where something of the worktree would not be applied, and where the branch names commits of submodules that
-/// only the worktree has.
+/// Fails if content of the worktree would not be merged, or if the branch names commits of submodules that only the
+/// worktree has.
 async fn all_on_the_branch(
     git: &Git,
     record: &WorktreeRecord,
@@ -186,7 +187,7 @@ async fn all_on_the_branch(
     let path = record.path.display();
     let mut rest = Vec::new();
     for leftover in left.iter() {
-        // The git folder of a submodule that is not populated any more is at no path of the branch.
+        // The git folder of a submodule that is no longer populated is at no path of the branch.
         let is_at_a_path = !Path::new(&leftover.path).is_absolute();
         if leftover.why != LeftoverReason::SubmoduleCommits || !is_at_a_path {
             rest.push(leftover.clone());
@@ -196,7 +197,7 @@ async fn all_on_the_branch(
             rest.push(leftover.clone());
             continue;
         };
-        // Where the branch names no other commit than its base, others in it are only left behind.
+        // If the branch names the same commit as its base, other commits in the submodule stay in the worktree.
         let named_before = link_of(git, record, &record.base, &leftover.path).await?;
         if named_before.as_ref() == Some(&commit) {
             rest.push(leftover.clone());
@@ -231,7 +232,7 @@ async fn link_of(
 ) -> Result<Option<String>, GitFault> {
     let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
     let at = At::Bare(&record.common_dir);
-    // Arguments are text. A link whose name is not cannot be asked for, and counts as one that the commit does not have.
+    // Arguments are text. A link whose name is not text counts as one that the commit does not have.
     if names::path(path).to_str().is_none() {
         return Ok(None);
     }
@@ -255,7 +256,7 @@ async fn has_commit(git: &Git, record: &WorktreeRecord, path: &str, commit: &str
     inventory::is_pushed(git, &record.path, record.folder(), path, commit).await
 }
 
-/// By the person whose repository it is; signing is off as for all that Kirosu does.
+/// Commits as the person whose repository it is; signing is off, as in every commit of Kirosu.
 async fn commit_merge(
     git: &Git,
     record: &WorktreeRecord,
@@ -276,11 +277,11 @@ async fn commit_merge(
     git.stdout(plan.checkout.at(), &args).await
 }
 
-/// Moves the checkout on to the merge. Refuses where a file was changed this very moment; blocks, out of reach of Ctrl-C, so
-/// that it is not left half way. Where git itself stops half way (no space, an error of the disk), all files are put back.
+/// Moves the checkout to the merge. Fails if a file was changed at this moment. Blocks, and Ctrl-C does not reach it,
+/// so that it is not left half done. If git itself stops half way (no space, a disk error), all files are put back.
 fn forward(plan: &ApplyPlan, commit: &str) -> Result<(), GitFault> {
     let before = plan::present(plan);
-    // Options that the person has set for merges by hand do not count.
+    // Ignore the person's options for manual merges.
     let options = format!("branch.{}.mergeOptions=", plan.into);
     let args = [
         "-c",
@@ -303,7 +304,7 @@ fn forward(plan: &ApplyPlan, commit: &str) -> Result<(), GitFault> {
     }
     let why = String::from_utf8_lossy(&output.stderr);
     let undone = match plan::undo(plan, &before) {
-        Undone::FullPattern => "nothing was applied, all files are as before".to_owned(),
+        Undone::Whole => "nothing was applied, all files are as before".to_owned(),
         Undone::Half(text) => text,
     };
     Err(GitFault(format!(

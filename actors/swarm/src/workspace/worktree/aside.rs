@@ -1,7 +1,8 @@
-//! Keeps the folder of a failed attempt, where it holds what its branch does not, before the next attempt gets a new one.
+//! Keeps the folder of a failed attempt whose content its branch does not have, before the next attempt gets a new
+//! one.
 //!
-//! The whole folder is renamed to `task-7.attempt-3` beside the worktree, with the branch `kirosu/task-7.attempt-3` and a
-//! record of its own, so that `workspaces` lists it and `discard` and `prune` know it. Nothing is copied.
+//! The whole folder is renamed to `task-7.attempt-3` next to the worktree, with the branch `kirosu/task-7.attempt-3`
+//! and a record of its own, so that `workspaces` lists it and `discard` and `prune` find it. Nothing is copied.
 
 use std::fs;
 use std::io;
@@ -17,18 +18,18 @@ use super::record::{WorktreeRecord, WorktreeState};
 use super::references::{self, RefList};
 use super::verify::{FolderId, verify, verify_git_dir};
 
-/// Names that are tried for the folder of one attempt.
+/// Maximum number of names tried for the folder of one attempt.
 const NAMES: u32 = 100;
 
-/// Moves the folder of a worktree aside where it holds what its branch does not. Returns whether it did; the worktree's own
-/// folder is gone then. What git takes must be committed before.
+/// Moves the folder of a worktree aside if it holds content that its branch does not. Returns whether it did; the
+/// worktree's own folder is gone then. Commit what git takes before.
 ///
 /// # Errors
-/// The folder cannot be moved or recorded. Nothing may be removed then.
+/// The folder cannot be moved or recorded. The caller must remove nothing then.
 pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
     references::keep_unreferenced(git, record, &[]).await?;
     let is_worktree = match verify(record) {
-        Ok(()) => match inventory::look(git, record).await {
+        Ok(()) => match inventory::inspect(git, record).await {
             Ok(found) if found.is_empty() => return Ok(false),
             Ok(_) => true,
             Err(fault) => {
@@ -36,9 +37,9 @@ pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, Git
                 true
             }
         },
-        // Git cannot say what is in it: everything counts.
+        // Git cannot list its content: all of it counts.
         Err(_) if has_files(&record.path) => false,
-        // The folder is gone, but the commits of its submodules are in git's folder for it.
+        // The folder is gone, but its git folder holds the commits of its submodules.
         Err(_) if has_modules(record) => false,
         Err(_) => return Ok(false),
     };
@@ -64,7 +65,7 @@ pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, Git
             kept.path.display()
         ))
     })?;
-    // The folder is known by it, also where it is a new one.
+    // The identity of the folder, even if it is a new one.
     kept.folder_id = FolderId::of(&kept.path).ok();
     write(&mut kept).await?;
     for (settings, worktree) in modules {
@@ -81,8 +82,8 @@ pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, Git
     Ok(true)
 }
 
-/// Where the work of earlier attempts is: lines for the output of the next one.
-/// `listed`: the references, where they are known.
+/// Returns lines for the next attempt's output about the work of earlier attempts. `listed`: the references, if they
+/// are known.
 pub(super) async fn notes(
     git: &Git,
     record: &WorktreeRecord,
@@ -125,8 +126,8 @@ pub(super) fn of(record: &WorktreeRecord) -> Vec<WorktreeRecord> {
     found
 }
 
-/// Makes the branch for it, by the first name that no folder and no branch has. A branch that is there is never moved, except
-/// that one of an earlier try, which was interrupted and has the same commit, is used again.
+/// Makes the branch for it, with the first name that no folder and no branch has. Existing branches are never moved;
+/// one that an interrupted earlier call made for the same commit is reused.
 async fn claim_name(
     git: &Git,
     record: &WorktreeRecord,
@@ -165,7 +166,7 @@ async fn claim_name(
     )))
 }
 
-/// The record of a folder that is kept, by the name with this number.
+/// The record of a folder that is kept, under the name with this number.
 fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
     let prefix = record.branch.strip_suffix(&record.name);
     let prefix = prefix.unwrap_or(PREFIXES[0]);
@@ -186,9 +187,9 @@ fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
     }
 }
 
-/// Renames the folder, after git's folder for it points to its new place: a call that is interrupted in between leaves a
-/// worktree that the next call moves again. Returns the settings of its submodules that name the old place, each with the
-/// new one.
+/// Renames the folder after its git folder points to the new place: an interruption in between leaves a worktree that
+/// the next call moves again. Returns the settings of its submodules that name the old place, each with the new
+/// value.
 fn move_folder(from: &WorktreeRecord, to: &WorktreeRecord) -> io::Result<Vec<(PathBuf, String)>> {
     if !to.git_dir.as_os_str().is_empty() {
         let dot_git = to.path.join(".git");
@@ -212,7 +213,7 @@ fn move_folder(from: &WorktreeRecord, to: &WorktreeRecord) -> io::Result<Vec<(Pa
         if let Some(old) = worktree_setting(&text)
             && let Ok(rest) = plain(&folder.join(old)).strip_prefix(&from.path)
         {
-            // Relative as git writes it, so that it also holds after both are moved elsewhere.
+            // Relative, as git writes it, so that it stays valid after both are moved elsewhere.
             let tail = Path::new(&from.name).join(rest);
             let head = old.strip_suffix(&*tail.to_string_lossy());
             let new = match head {
@@ -254,13 +255,13 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn has_modules(record: &WorktreeRecord) -> bool {
-    // Not where the folder was moved aside, and git's folder belongs to it.
+    // False if the folder was moved aside and the git folder belongs to it.
     let is_ours = verify_git_dir(record).is_ok();
     let modules = fs::read_dir(record.git_dir.join("modules"));
     is_ours && modules.is_ok_and(|mut it| it.next().is_some())
 }
 
-/// Anything but git's own file.
+/// Whether the folder contains anything but git's own file.
 fn has_files(folder: &Path) -> bool {
     let is_folder = folder.symlink_metadata().is_ok_and(|it| it.is_dir());
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,9 +1,11 @@
-//! Whether the repository of a pool can have worktrees: what every task of the pool needs.
+//! Checks whether a pool's repository can have worktrees, which every task of the pool needs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::git::{At, Git, GitFault};
 use super::locks::clear_shared_locks;
@@ -16,15 +18,15 @@ use crate::options::PoolOptions;
 use crate::workspace::NoFolder;
 use crate::workspace::folder::{shared, writable};
 
-/// The beginning of the names of worktrees that are made for a try.
+/// Prefix of the names of worktrees made by checks.
 const CHECK: &str = "check-";
 
-/// Whether a pool's repository can be worked on: it is there and has the base, what all worktrees need can be written, and
-/// a worktree can be made. Makes one for a try, and removes it; with `files`, with all files of the base, which takes as
-/// much time and room as that of a task.
+/// Checks a pool's repository: it exists and has the base, the files that all worktrees share can be written, and a
+/// worktree can be made. Makes one and removes it; with `files`, with all files of the base, which takes as much time
+/// and space as a task's worktree.
 ///
 /// # Errors
-/// An action for a person.
+/// Advice for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoFolder> {
     let Ground {
         git,
@@ -33,7 +35,7 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(),
     } = ground(options).await?;
     let folder = options.workspaces_dir.join(&options.name);
     let mut folders = vec![folder.clone(), repository.common.clone()];
-    // A repository may keep its references in another form than files.
+    // A repository may store references in another form than files.
     let in_common = ["objects", "refs/heads", "refs/heads/kirosu"];
     let in_common = in_common.map(|name| repository.common.join(name));
     folders.extend(in_common.into_iter().filter(|it| it.is_dir()));
@@ -48,11 +50,11 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(),
     })
 }
 
-/// Whether a folder lies in a repository that has the base (`HEAD` where none is named) and, in it, the folder. Changes
-/// nothing, so that it finds less than a pool does when it starts.
+/// Checks that a folder is in a repository that has the base (`None` means `HEAD`) and, in it, the folder. Changes
+/// nothing, so that it finds less than a pool's own check.
 ///
 /// # Errors
-/// An action for a person.
+/// Advice for a person.
 pub async fn base(git: &Git, folder: &Path, base: Option<&str>) -> Result<(), GitFault> {
     let folder = folder
         .canonicalize()
@@ -62,7 +64,7 @@ pub async fn base(git: &Git, folder: &Path, base: Option<&str>) -> Result<(), Gi
     repository.has_prefix(git, &base).await
 }
 
-/// Makes a worktree with a branch, as for a task, without files unless they are asked for, and removes both.
+/// Makes a worktree with a branch, as for a task, with files only if requested, and removes both.
 async fn try_one(
     git: &Git,
     repository: &Repository,
@@ -87,7 +89,7 @@ async fn try_one(
     }
     made?;
     let filled = match files {
-        // No run has been here.
+        // No run has worked here.
         true => git.stdout(At::Folder(&path), &RESET).await.map(drop),
         false => Ok(()),
     };
@@ -107,8 +109,8 @@ async fn remove_branch(git: &Git, common: &Path, branch: &str) -> Result<(), Git
     removed
 }
 
-/// Removes branches that a check of a dead process, or an earlier one of this process, could not remove. Where that fails
-/// again, no other is made.
+/// Removes branches that a check of a dead process, or an earlier one of this process, could not remove. No other is
+/// made if that fails again.
 async fn sweep(
     git: &Git,
     repository: &Repository,
@@ -132,7 +134,7 @@ async fn sweep(
 /// Branches of this process's checks that could not be removed, with their repositories.
 fn left() -> MutexGuard<'static, BTreeSet<(PathBuf, String)>> {
     static LEFT: Mutex<BTreeSet<(PathBuf, String)>> = Mutex::new(BTreeSet::new());
-    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+    LEFT.lock()
 }
 
 pub(super) fn pool(fault: GitFault) -> NoFolder {
@@ -142,10 +144,10 @@ pub(super) fn pool(fault: GitFault) -> NoFolder {
     }
 }
 
-/// The things that every task of a pool begins with.
+/// The starting point of every task of a pool.
 pub(super) struct Ground {
     pub(super) git: Git,
-    /// The repository that the pool's folder lies in.
+    /// The repository that contains the pool's folder.
     pub(super) repository: Repository,
     /// The commit that tasks start from.
     pub(super) base: String,

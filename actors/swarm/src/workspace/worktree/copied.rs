@@ -1,5 +1,5 @@
-//! Recognises a worktree that was copied together with its data folder: the copy and the original name the same folder in
-//! the repository's `.git/worktrees`, and the same branch, so that only one of them can be worked with.
+//! Recognises a worktree that was copied together with its data folder. The copy and the original name the same
+//! folder in the repository's `.git/worktrees` and the same branch, so only one of them can be used.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use super::git::GitFault;
 use super::record::WorktreeRecord;
 use super::verify::{FolderId, dot_git, is_same};
 
-/// The worktree that this one is a copy of: it is where the record was when it was written, and still is the one that the
-/// record describes. `None` where the folder was moved, and where both paths are one folder.
+/// Returns the worktree that this one is a copy of: it is still at the path where the record was written, and matches
+/// the record. `None` if the folder was moved, or both paths are one folder.
 pub(super) fn original(record: &WorktreeRecord) -> Option<PathBuf> {
     let original = record.moved_from.as_ref()?;
     let there = FolderId::of(original).ok()?;
@@ -19,7 +19,7 @@ pub(super) fn original(record: &WorktreeRecord) -> Option<PathBuf> {
     (record.folder_id == Some(there) || names_it()).then(|| original.clone())
 }
 
-/// The refusal to work with a copy.
+/// The error for a copy.
 pub(super) fn refusal(record: &WorktreeRecord, original: &Path) -> GitFault {
     let (path, id) = (record.path.display(), record.task_id);
     GitFault(format!(
@@ -28,7 +28,7 @@ pub(super) fn refusal(record: &WorktreeRecord, original: &Path) -> GitFault {
     ))
 }
 
-/// The refusal to work with a copy whose repository was copied with it, until it is connected to that.
+/// The error for a copy whose repository was copied too, until the copy is connected to it.
 pub(super) fn unrepaired(record: &WorktreeRecord, original: &Path) -> GitFault {
     GitFault(format!(
         "{} is a copy of {}, and its repository was copied with it: run kirosu workspaces --repair first, which connects the two copies",

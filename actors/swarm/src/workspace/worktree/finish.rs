@@ -1,4 +1,4 @@
-//! After a run: what it changed becomes a commit on the task's branch.
+//! The end of a run in a worktree: its changes become a commit on the task's branch.
 
 use std::fs;
 
@@ -16,9 +16,10 @@ use super::stage::{StageResult, leave_out, stage_all};
 use super::verify::tree;
 use super::{references, shared};
 
-/// Commits what a run has left, records how it ended (`done`, or the failure's class) and lets others work there. Returns
-/// lines for the run's output: what is on the branch, what is only in the worktree, and what changed beside it.
-pub(crate) async fn settle(opened: &OpenWorktree, ended: &str) -> Vec<String> {
+/// Commits the changes of a run, records how it ended (`done`, or the failure's class) and releases the worktree.
+/// Returns lines for the run's output: the content of the branch, content that is only in the worktree, and changes
+/// of shared state.
+pub(crate) async fn finish(opened: &OpenWorktree, ended: &str) -> Vec<String> {
     let mut record = opened.record();
     clear_locks(&record);
     let note = match ended {
@@ -73,7 +74,7 @@ fn on_the_branch(record: &WorktreeRecord, files: usize) -> Option<String> {
     })
 }
 
-/// Names everything of the worktree that its branch does not have, and keeps commits that no branch has.
+/// Names all content of the worktree that its branch does not have, and keeps commits that no branch has.
 async fn beside_the_branch(
     git: &Git,
     record: &WorktreeRecord,
@@ -126,54 +127,54 @@ async fn changed_files(git: &Git, record: &WorktreeRecord, tip: &str) -> Result<
     Ok(names.lines().count())
 }
 
-/// The branch's newest commit; `None` where there is no such branch.
+/// The branch's newest commit; `None` if the branch does not exist.
 pub(super) async fn tip_of(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     commit(git, At::Bare(&record.common_dir), &branch).await
 }
 
-/// The commit that a name stands for; `None` where it stands for none.
+/// The commit that a name refers to; `None` if there is none.
 ///
 /// # Errors
-/// Git could not be asked.
+/// Git failed.
 pub(super) async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, GitFault> {
     let name = format!("{name}^{{commit}}");
     let args = ["rev-parse", "--verify", "--quiet", &name];
     let end = git.run(at, &args).await;
-    // That it could not be asked does not mean that there is none.
+    // A failure of git does not mean that there is none.
     match end.exit {
         ProgramExit::Short(_) => Err(fault(&args, &end)),
         _ => Ok(end.is_good().then_some(end.stdout)),
     }
 }
 
-/// What is on the branch after all was put there.
+/// The content of the branch after the commit.
 pub(super) struct Committed {
-    /// Git's complaint about a file that it did not take.
+    /// Git's error about a file that it did not take.
     pub(super) complaint: Option<String>,
     /// The branch's last commit.
     pub(super) tip: String,
     /// Commits that the branch has: the last one and those before it.
     commits: Vec<String>,
-    /// Git's answers that still hold.
+    /// Output of git that is still valid.
     seen: Option<Seen>,
 }
 
 impl Committed {
-    /// Content that is only in the worktree. Git is asked where its answers from before the commit do not hold.
+    /// Content that is only in the worktree. Calls git if its earlier output is no longer valid.
     ///
     /// # Errors
-    /// Git cannot tell.
+    /// Git failed.
     async fn left(&mut self, git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
         match self.seen.take() {
-            Some(seen) => inventory::look_at(git, record, seen).await,
-            None => inventory::look(git, record).await,
+            Some(seen) => inventory::inspect_with(git, record, seen).await,
+            None => inventory::inspect(git, record).await,
         }
     }
 }
 
-/// Puts all that is not committed on the branch, whatever the agent did with HEAD. Where another git has just removed objects
-/// that no reference had yet (`git gc --prune=now`), all files are read again.
+/// Commits everything uncommitted on the branch, whatever the agent did with HEAD. If another git has just removed
+/// objects that had no reference yet (`git gc --prune=now`), all files are read again.
 ///
 /// # Errors
 /// The folder is not the worktree that was made; the index or the branch cannot be written.
@@ -206,7 +207,7 @@ async fn commit_once(
     note: &str,
 ) -> Result<Committed, GitFault> {
     let at = tree(record)?;
-    // Where git cannot tell, taking the files says why, or works all the same.
+    // If git fails here, staging the files reports the reason, or works nevertheless.
     let before = inventory::statuses(git, record).await.ok();
     let any =
         |is: fn(&FileStatus) -> bool| before.as_ref().is_none_or(|(all, _)| all.iter().any(is));
@@ -224,7 +225,7 @@ async fn commit_once(
     let names = ["HEAD^{commit}", "HEAD^{tree}", &branch_commit];
     let [head, head_tree, old] = git.objects(at, names).await?;
     let files = match head_tree.clone() {
-        // Index and files are as the commit has them.
+        // Index and files equal the commit.
         Some(tree) if !is_changed && taken.is_all => tree,
         _ => git.stdout(at, &["write-tree"]).await?,
     };
@@ -265,7 +266,7 @@ async fn commit_once(
     })
 }
 
-/// The part of git's answers that holds after the commit: ignored files, where git has taken all others.
+/// The part of git's output that is valid after the commit: ignored files, if git has taken all others.
 fn still_holds(before: Option<(Vec<FileStatus>, Vec<String>)>, taken: StageResult) -> Option<Seen> {
     let (mut statuses, unreadable) = before?;
     statuses.retain(|it| matches!(it, FileStatus::Ignored(_)));
@@ -276,7 +277,7 @@ fn still_holds(before: Option<(Vec<FileStatus>, Vec<String>)>, taken: StageResul
     })
 }
 
-/// Whether `HEAD` of the worktree is the branch, as far as its file says.
+/// Whether `HEAD` of the worktree is the branch, according to its file.
 pub(super) fn is_on(record: &WorktreeRecord, branch: &str) -> bool {
     let head = fs::read_to_string(record.git_dir.join("HEAD"));
     head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))

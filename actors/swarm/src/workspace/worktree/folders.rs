@@ -1,4 +1,4 @@
-//! Removes the folder of a worktree, and the one that git keeps for it.
+//! Removes the folder of a worktree, and its git folder.
 
 use std::fs;
 use std::io;
@@ -9,16 +9,18 @@ use super::git::GitFault;
 use super::record::WorktreeRecord;
 use super::verify::{Unverified, verify_folder, verify_git_dir};
 
-/// The worktree's folder, and the folder that git keeps for it: the one that points back to ours.
+/// Removes the worktree's folder, and its git folder: the one that points back to it.
 pub(super) async fn remove_folders(record: &WorktreeRecord) -> Result<(), GitFault> {
     let record = record.clone();
-    // They may be large, and this thread has other sessions.
+    // They may be large, and this thread serves other sessions.
     let removed = tokio::task::spawn_blocking(move || remove_now(&record)).await;
     removed.unwrap_or_else(|error| Err(GitFault(format!("cannot remove folders: {error}"))))
 }
 
+/// Checks that the folder was not replaced.
+///
 /// # Errors
-/// Something else is in the place of the folder: a removal would remove that.
+/// Something else is in its place, and a removal would remove that.
 pub(super) fn not_replaced(record: &WorktreeRecord) -> Result<(), GitFault> {
     match verify_folder(record) {
         Err(why @ Unverified::Replaced(_)) => {
@@ -49,7 +51,7 @@ fn remove_now(record: &WorktreeRecord) -> Result<(), GitFault> {
     Ok(())
 }
 
-/// Also folders that their owner may not write to, as some package caches are.
+/// Also removes folders that their owner may not write to, as some package caches are.
 fn remove_tree(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

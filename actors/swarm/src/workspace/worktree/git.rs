@@ -1,5 +1,5 @@
-//! How git is called: by arguments, never through a shell; contained and timed like any program; told by flags where it
-//! works, so that neither the environment nor a file that an agent can write sends it elsewhere.
+//! Calls git: with arguments, never through a shell; contained and with a time limit like any program; with the
+//! location as flags, so that neither the environment nor a file that an agent can write redirects it.
 
 use std::fmt;
 use std::path::Path;
@@ -14,27 +14,27 @@ use tokio::time::{Instant, sleep};
 use super::inventory::is_object;
 use super::shortage;
 
-/// The longest that one call may take: a checkout of a large repository, with filters that fetch.
+/// Time limit of one call: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The longest answer in bytes: about two million names of files.
+/// Maximum size of the output in bytes: about two million file names.
 const KEEP: usize = 256 << 20;
-/// How long what has to be done after a run is tried again where git cannot be started.
+/// How long a call that must not be left out after a run is retried if git cannot be started.
 const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// Bytes of a complaint that are told on.
+/// Maximum number of bytes of git's error that are passed on.
 const COMPLAINT: usize = 1000;
 
-/// Set in every call. Hooks and watchers of the repository are code that nobody has asked for here; submodules are left
-/// alone.
+/// Settings of every call. Hooks and watchers of the repository are code that must not run here; submodules are not
+/// touched.
 const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
-    // A living git holds these for moments.
+    // A running git holds these locks only briefly.
     "core.filesRefLockTimeout=3000",
     "core.packedRefsTimeout=5000",
-    // Answers are text: names that are not are in quotation marks.
+    // The output is text: names that are not UTF-8 are in quotation marks.
     "core.quotePath=true",
-    // Answers, and patches for `git apply`, are in one form whatever a person or an agent has set.
+    // Output, and patches for `git apply`, have one form whatever a person or an agent has configured.
     "color.ui=false",
     "color.diff=false",
     "diff.noprefix=false",
@@ -50,32 +50,32 @@ const SETTINGS: &[&str] = &[
     "advice.addEmbeddedRepo=false",
 ];
 
-/// Who commits what agents did.
+/// Author of commits of agents' work.
 const AUTHOR: (&str, &str) = ("Kirosu", "kirosu@localhost");
 
-/// Where a call works.
+/// The location of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At<'a> {
-    /// In a folder, as a person's call would.
+    /// In a folder, like a person's call.
     Folder(&'a Path),
     /// On a repository's references and objects alone.
     Bare(&'a Path),
-    /// In a working tree whose git folder is known; what its `.git` says does not count.
+    /// In a working tree with a known git folder; its `.git` is ignored.
     Tree {
         git_dir: &'a Path,
         work_tree: &'a Path,
     },
 }
 
-/// Why git did not do what it was asked to: one sentence.
+/// Why git failed: one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitFault(pub(super) String);
 
-/// The beginning of the sentence where git was not started for want of something on the machine, or says so itself.
-const SHORT: &str = "the machine is short of something that git needs: ";
+/// Prefix of the sentence if git was not started for lack of a resource, or reports such a lack itself.
+const SHORT: &str = "the machine lacks a resource that git needs: ";
 
 impl GitFault {
-    /// Whether the machine is short of something for now, so that the same call can work later.
+    /// Whether the machine lacks a resource for now, so that the same call can succeed later.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         // A file that could not be written is named with the system's error.
@@ -84,7 +84,7 @@ impl GitFault {
 }
 
 impl GitFault {
-    /// Whether an object is missing that was there a moment ago: another git has removed what no reference had yet.
+    /// Whether an object is missing that existed a moment ago: another git has removed objects without references.
     pub(super) fn is_of_missing_object(&self) -> bool {
         let words = [
             "nonexistent object",
@@ -95,12 +95,12 @@ impl GitFault {
         words.iter().any(|it| self.0.contains(it))
     }
 
-    /// Whether a branch is there that was to be made.
+    /// Whether the branch to be made exists.
     pub(super) fn is_taken(&self) -> bool {
         self.0.contains("a branch named '") && self.0.contains("already exists")
     }
 
-    /// Whether the files of a worktree could not be written, by `git reset`.
+    /// Whether `git reset` could not write the files of a worktree.
     pub(super) fn is_of_files(&self) -> bool {
         self.0.starts_with("git reset ")
     }
@@ -125,12 +125,12 @@ impl From<String> for GitFault {
 pub struct Git {
     containment: Containment,
     env: Vec<(String, String)>,
-    /// How long a call that cannot be started is tried again.
+    /// How long a call that cannot be started is retried.
     patience: Duration,
 }
 
 impl Git {
-    /// Held as `containment` says.
+    /// Runs git within this containment.
     #[must_use]
     pub fn new(containment: Containment) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Git {
         }
     }
 
-    /// The same, for what must not be left undone because the machine is short of something for a moment.
+    /// Retries calls that cannot be started, for work that must not be left out for a short lack of a resource.
     pub(super) fn patient(self) -> Self {
         Self {
             patience: PATIENCE,
@@ -148,7 +148,7 @@ impl Git {
         }
     }
 
-    /// The same, with one more variable.
+    /// Adds a variable.
     pub(super) fn with(&self, name: &str, value: &Path) -> Self {
         let mut git = self.clone();
         let value = value.to_string_lossy().into_owned();
@@ -156,7 +156,7 @@ impl Git {
         git
     }
 
-    /// The same, with more settings, each a key and its value.
+    /// Adds settings, each a key and its value.
     pub(super) fn with_settings(&self, settings: &[(String, String)]) -> Self {
         let mut git = self.clone();
         let mut put = |name: String, value: String| git.env.push((name, value));
@@ -168,7 +168,7 @@ impl Git {
         git
     }
 
-    /// The same, with every filter of the settings that count at this place switched off.
+    /// Disables every filter in the settings that apply at this location.
     ///
     /// # Errors
     /// The settings cannot be read.
@@ -187,7 +187,7 @@ impl Git {
         Ok(self.with_settings(&settings))
     }
 
-    /// The objects that these names stand for, in their order, each `None` where there is none. Names hold no newline.
+    /// The objects that these names refer to, in order, `None` for a name without one. Names contain no newline.
     ///
     /// # Errors
     /// The repository cannot be read.
@@ -206,15 +206,15 @@ impl Git {
         }))
     }
 
-    /// What it prints, without the last newline.
+    /// Returns standard output without the last newline.
     ///
     /// # Errors
-    /// Where it does not exit with 0: what was asked, and its last words. An answer that is too long.
+    /// Git did not exit with 0 (with the call and its last output), or the output is too long.
     pub(super) async fn stdout(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
         self.stdout_with(at, args, b"").await
     }
 
-    /// As [`args`](Self::ask), with bytes for its standard input.
+    /// Like [`stdout`](Self::stdout), with bytes for standard input.
     pub(super) async fn stdout_with(
         &self,
         at: At<'_>,
@@ -233,17 +233,20 @@ impl Git {
         }
     }
 
-    /// Sets or removes one reference, as the arguments of `git update-ref` say, and never another one through it: an agent
-    /// may have made the branch of its task a symbolic reference to a branch of the person's.
+    /// Sets or removes one reference, with the arguments of `git update-ref`, and never another one through it: an
+    /// agent may have made the branch of its task a symbolic reference to a branch of the person's.
     ///
     /// # Errors
-    /// As [`args`](Self::ask).
+    /// As [`stdout`](Self::stdout).
     pub(super) async fn update_ref(&self, at: At<'_>, args: &[&str]) -> Result<(), GitFault> {
         let args = [&["update-ref", "--no-deref"], args].concat();
         self.stdout(at, &args).await.map(drop)
     }
 
-    /// As [`args`](Self::ask), for questions that git answers with exit code 1.
+    /// Runs a call that answers with exit code 0 (true) or 1 (false).
+    ///
+    /// # Errors
+    /// Any other end.
     pub(super) async fn holds(&self, at: At<'_>, args: &[&str]) -> Result<bool, GitFault> {
         let end = self.run(at, args).await;
         match end.exit {
@@ -253,12 +256,12 @@ impl Git {
         }
     }
 
-    /// How it ended.
+    /// Returns the end of the call.
     pub(super) async fn run(&self, at: At<'_>, args: &[&str]) -> ProgramEnd {
         self.run_with(at, args, b"").await
     }
 
-    /// How it ended, with bytes for its standard input.
+    /// Returns the end of the call, with bytes for standard input.
     pub(super) async fn run_with(&self, at: At<'_>, args: &[&str], input: &[u8]) -> ProgramEnd {
         let program = Program {
             stdin: input.to_vec(),
@@ -281,7 +284,8 @@ impl Git {
     }
 }
 
-/// The same call as a child of this very process, for what must not be ended with it, or prints to a person's terminal.
+/// The same call as a child of this process, for calls that must not end with it, or that print to a person's
+/// terminal.
 pub(super) fn plain_command(at: At<'_>, args: &[&str]) -> Command {
     let line = command_line(at, args);
     let mut command = Command::new(&line[0]);
@@ -293,7 +297,7 @@ pub(super) fn plain_command(at: At<'_>, args: &[&str]) -> Command {
     command
 }
 
-/// What makes a call independent of who started this process.
+/// Variables that make a call independent of the environment of this process.
 fn environment() -> Vec<(String, String)> {
     let (name, mail) = AUTHOR;
     [
@@ -336,13 +340,13 @@ fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
     line
 }
 
-/// Whether names that differ only in case are different files, whatever the settings say: those of a repository that came
-/// from another system would hide one of two files. As git finds it out.
+/// Whether names that differ only in case are different files, whatever the settings say: those of a repository from
+/// another system would hide one of two files. Tested as git does.
 fn is_case_sensitive(git_dir: &Path) -> bool {
     git_dir.join("HEAD").exists() && git_dir.join("hEAD").symlink_metadata().is_err()
 }
 
-/// As [`fault`], for a call that may have written files at this place.
+/// Like [`fault`], for a call that may have written files at this location.
 fn fault_at(at: At<'_>, args: &[&str], end: &ProgramEnd) -> GitFault {
     let fault = fault(args, end);
     let place = match at {
@@ -379,7 +383,7 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     }
 }
 
-/// The way out where git says that a reference keeps another one from being made, which a file system cannot have both.
+/// Advice if git reports that a reference prevents another one, as a file system cannot have both.
 fn obstacles(output: &str) -> Option<String> {
     let (before, _) = output.split_once("' exists; cannot create '")?;
     let (_, name) = before.rsplit_once('\'')?;

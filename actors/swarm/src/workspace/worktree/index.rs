@@ -1,5 +1,5 @@
-//! The index and the HEAD of a worktree after a run: made readable again where the run broke them, and asked for conflicts
-//! that were not resolved.
+//! The index and the HEAD of a worktree after a run: repaired if the run broke them, and searched for unresolved
+//! conflicts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,29 +14,29 @@ use super::names;
 use super::record::WorktreeRecord;
 use super::verify::tree;
 
-/// Longest file that is searched for conflict markers, in bytes.
+/// Maximum size in bytes of a file that is searched for conflict markers.
 const SEARCHED: u64 = 16 << 20;
-/// A file with a zero byte in so many of its first bytes is binary, as git has it.
+/// A file with a zero byte in this number of first bytes is binary, as in git.
 const HEAD_BYTES: usize = 8000;
 
-/// A file whose merge was not finished.
+/// A file with an unfinished merge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
-    /// Its name, from the root of the repository.
+    /// Name, from the root of the repository.
     pub path: String,
-    /// For a file without conflict markers (binary, or deleted on one side): the blob that the run left, empty where it
-    /// left none. While the file stays like that, the conflict is not resolved.
+    /// For a file without conflict markers (binary, or deleted on one side): the blob that the run left, empty if it
+    /// left none. The conflict is unresolved while the file stays the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<String>,
 }
 
-/// Makes HEAD and index readable again where a run broke them. What was there is kept beside it as `HEAD.broken` and
-/// `index.broken`; all files are in the working tree, so that a fresh index loses none.
+/// Repairs HEAD and index if a run broke them. The broken files are kept as `HEAD.broken` and `index.broken`; all
+/// files are in the working tree, so that a new index loses none.
 ///
 /// Returns the files of the index that had conflicts, for [`conflicts`].
 ///
 /// # Errors
-/// The folder is not the worktree, or git can read it neither way.
+/// The folder is not the worktree, or git cannot read it after the repair either.
 pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged, GitFault> {
     let head = record.git_dir.join("HEAD");
     if !is_head(&fs::read_to_string(&head).unwrap_or_default()) {
@@ -51,7 +51,7 @@ pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged,
         return Ok(Unmerged::default());
     }
     if end.is_good() {
-        // Both kinds look the same in the list of both.
+        // The combined list would not distinguish the two kinds.
         let open = git.stdout(at, &["ls-files", "--unmerged"]).await?;
         let open = stages(&open);
         let mut added = stages(&end.stdout);
@@ -61,7 +61,7 @@ pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged,
             added: added.into_keys().collect(),
         });
     }
-    // Where git cannot read without an index either, settings or the repository are at fault.
+    // If git fails without an index as well, settings or the repository are at fault.
     let none = git.with("GIT_INDEX_FILE", &record.git_dir.join("kirosu-no-index"));
     none.stdout(at, &["ls-files", "--unmerged"]).await?;
     let index = record.git_dir.join("index");
@@ -72,7 +72,7 @@ pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged,
     Ok(Unmerged::default())
 }
 
-/// Makes the index anew from a commit; the old one is kept beside it as `index.broken`.
+/// Makes the index anew from a commit; the old one is kept as `index.broken`.
 ///
 /// # Errors
 /// It cannot be moved or written.
@@ -90,9 +90,9 @@ pub(super) async fn renew(
 /// The files of an index that had conflicts.
 #[derive(Default)]
 pub(super) struct Unmerged {
-    /// Those that are unmerged: by path, a bit per stage.
+    /// Unmerged files: a bit per stage, by path.
     open: BTreeMap<String, u8>,
-    /// Those that were added since: git remembers them, over commits too, until it checks out something else.
+    /// Files added since: git remembers them, over commits too, until it checks out another commit.
     added: Vec<String>,
 }
 
@@ -114,11 +114,11 @@ fn cannot(what: &str, file: &Path, error: &std::io::Error) -> GitFault {
     GitFault(format!("cannot {what} {}: {error}", file.display()))
 }
 
-/// Files whose merge was not finished: those that the index has as unmerged, and those that were added or left by an earlier
-/// run and still have conflict markers. A text file without markers counts as resolved, whether or not it was added.
+/// Files with an unfinished merge: unmerged in the index, or added or left by an earlier run with conflict markers. A
+/// text file without markers counts as resolved, whether or not it was added.
 ///
 /// # Errors
-/// Git's own.
+/// Git failed.
 pub(super) async fn conflicts(
     git: &Git,
     record: &WorktreeRecord,
@@ -151,10 +151,10 @@ pub(super) async fn conflicts(
     Ok(found)
 }
 
-/// Those of the recorded conflicts that a commit still has.
+/// Returns the recorded conflicts that a commit still has.
 ///
 /// # Errors
-/// Git's own.
+/// Git failed.
 pub(super) async fn conflicts_in(
     git: &Git,
     record: &WorktreeRecord,
@@ -187,7 +187,7 @@ pub(super) async fn conflicts_in(
     Ok(found)
 }
 
-/// By path, a bit per stage that the index has of it.
+/// For each path a bit per stage in the index.
 fn stages(listed: &str) -> BTreeMap<String, u8> {
     let mut found = BTreeMap::new();
     for line in listed.split('\n') {
@@ -216,7 +216,7 @@ fn is_binary(bytes: &[u8]) -> bool {
     bytes[..bytes.len().min(HEAD_BYTES)].contains(&0)
 }
 
-/// As git writes them: a line that opens with `<<<<<<< `, and after it one that opens with `>>>>>>> `.
+/// Markers as git writes them: a line that begins with `<<<<<<< `, and later one that begins with `>>>>>>> `.
 fn has_markers(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|it| *it == b'\n');
     lines.any(|line| line.starts_with(b"<<<<<<< "))

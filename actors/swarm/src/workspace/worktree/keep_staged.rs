@@ -1,15 +1,15 @@
-//! Content that was staged with `git add` and then written over or removed in the files: taking the files into the index
-//! would drop the only reference to it.
+//! Keeps content that was staged with `git add` and then overwritten or removed in the files: staging the files would
+//! drop the only reference to it.
 
 use super::finish::commit_tree;
 use super::git::{Git, GitFault};
 use super::record::WorktreeRecord;
 use super::verify::tree;
 
-/// A reference of the worktree's own, so that the content is kept with its other commits that no branch has.
+/// A reference of the worktree's own, so that the content is kept with its other unreferenced commits.
 const REFERENCE: &str = "refs/worktree/kirosu-staged";
 
-/// The index as a tree; `None` where it cannot be one, as in an unresolved merge.
+/// The index as a tree; `None` if that is impossible, as in an unresolved merge.
 pub(super) async fn staged_tree(
     git: &Git,
     record: &WorktreeRecord,
@@ -18,8 +18,8 @@ pub(super) async fn staged_tree(
     Ok(end.is_good().then_some(end.stdout))
 }
 
-/// Makes a commit of what was `staged`, the tree of the index before the files were taken into it; `head` is its parent. For
-/// an index with content that neither the files nor `head` have.
+/// Commits `staged`, the tree of the index before the files were staged; `head` is its parent. For an index with
+/// content that neither the files nor `head` have.
 ///
 /// # Errors
 /// Git cannot write the commit.

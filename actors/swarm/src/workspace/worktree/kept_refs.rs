@@ -1,5 +1,5 @@
-//! References that keep the work of a task's earlier attempts: `refs/kirosu/NAME/NUMBER`, by the number of the attempt. Numbers
-//! come again after a backup of the store was restored, so a reference that is there is never moved.
+//! References that keep the work of a task's earlier attempts: `refs/kirosu/NAME/NUMBER`, by attempt number. Numbers
+//! repeat after a restore of the store, so an existing reference is never moved.
 
 use std::path::Path;
 
@@ -7,10 +7,14 @@ use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
 use super::record::WorktreeRecord;
 
-/// Names that are tried for one commit.
+/// Maximum number of names tried for one commit.
 const NAMES: u32 = 1000;
 
-/// Keeps the work of a failed attempt under `refs/kirosu/NAME/NUMBER`, and returns that name.
+/// Keeps the work of a failed attempt under `refs/kirosu/NAME/NUMBER`, and returns that name; `None` if there is no
+/// work.
+///
+/// # Errors
+/// As [`keep`].
 pub(super) async fn keep_tip(
     git: &Git,
     record: &WorktreeRecord,
@@ -24,11 +28,11 @@ pub(super) async fn keep_tip(
     keep(git, record, "", &tip).await.map(Some)
 }
 
-/// Keeps a commit as `refs/kirosu/NAME/NUMBER` with `suffix` at its end, and returns that name. Where it names another
+/// Keeps a commit as `refs/kirosu/NAME/NUMBER` with `suffix` at its end, and returns that name. If it names another
 /// commit already, `NUMBER.2` is tried, and so on.
 ///
 /// # Errors
-/// Git's own; all names are taken.
+/// Git failed, or all names are taken.
 pub(super) async fn keep(
     git: &Git,
     record: &WorktreeRecord,
@@ -52,21 +56,21 @@ pub(super) async fn keep(
     )))
 }
 
-/// The result of an attempt to make a reference.
+/// The result of making a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claimed {
     /// It was made.
     New,
-    /// It was there, with the same commit.
+    /// It existed, with the same commit.
     Same,
     /// It names another commit, or there are references below it.
     Taken,
 }
 
-/// Makes a reference where it is not there. One that is there is never moved.
+/// Makes a reference unless it exists. An existing one is never moved.
 ///
 /// # Errors
-/// Git's own: it is not there and cannot be made.
+/// It does not exist and cannot be made.
 pub(super) async fn claim(
     git: &Git,
     common: &Path,
@@ -74,7 +78,7 @@ pub(super) async fn claim(
     commit: &str,
 ) -> Result<Claimed, GitFault> {
     let at = At::Bare(common);
-    // All zeros: it must not be there.
+    // All zeros: the reference must not exist.
     let none = "0".repeat(commit.len());
     let Err(fault) = git.update_ref(at, &[name, commit, &none]).await else {
         return Ok(Claimed::New);

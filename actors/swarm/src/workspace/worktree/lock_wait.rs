@@ -1,4 +1,4 @@
-//! The lock of one worktree, for the commands of people: taken at once, or waited for.
+//! Takes the lock of one worktree for commands of people, at once or after a wait.
 
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
 const TURN: Duration = Duration::from_secs(60);
 const TURN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Nothing else works in it while the lock is held.
+/// Takes the lock. While it is held, nothing else works in the worktree.
+///
+/// # Errors
+/// A run or another command holds it, or has removed the worktree.
 pub(super) fn lock(record: &WorktreeRecord) -> Result<WorktreeLock, GitFault> {
     let (id, path) = (record.task_id, record.path.display());
     match try_lock(record)? {
@@ -31,7 +34,10 @@ pub(super) fn lock(record: &WorktreeRecord) -> Result<WorktreeLock, GitFault> {
     }
 }
 
-/// The lock of a worktree once another command has ended its work there; `None` where that has removed it.
+/// Takes the lock once another command has ended its work there; `None` if that has removed the worktree.
+///
+/// # Errors
+/// A run holds the lock, or the wait exceeds [`TURN`].
 pub(super) async fn turn(record: &WorktreeRecord) -> Result<Option<WorktreeLock>, GitFault> {
     let begin = Instant::now();
     loop {
@@ -56,7 +62,7 @@ fn try_lock(record: &WorktreeRecord) -> Result<Option<WorktreeLock>, GitFault> {
     })
 }
 
-/// False where its record was removed; one that cannot be read is there.
+/// False if its record was removed; an unreadable one exists.
 fn is_recorded(record: &WorktreeRecord) -> bool {
     !matches!(
         WorktreeRecord::read(record.folder(), &record.name),

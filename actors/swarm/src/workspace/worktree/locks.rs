@@ -1,7 +1,7 @@
-//! Lock files of git that a dead git left behind.
+//! Removes lock files of git that a dead git left behind.
 //!
-//! Git takes a lock by making a file and gives no sign of who holds it. A lock is removed only when no living git process of
-//! this machine can be its holder: none that works on this repository is as old as the file. The caller holds the
+//! Git takes a lock by making a file without a trace of its holder. A lock is removed only when no living git process
+//! of this machine can hold it: none that works on this repository is as old as the file. The caller holds the
 //! worktree's own lock, so that no run works in it; a person's git may.
 
 use std::fs;
@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime};
 
 use super::record::WorktreeRecord;
 
-/// The ages of files and processes are known to a tick of the clock.
+/// Precision of the ages of files and processes.
 const SLACK: Duration = Duration::from_millis(100);
 /// Ticks per second in `/proc`: 100 on every Linux that Rust supports, see `sysconf(_SC_CLK_TCK)`.
 const TICKS: u64 = 100;
-/// Git holds the locks of what worktrees share for moments.
+/// Git holds the locks of shared files only briefly.
 const SHARED_AGE: Duration = Duration::from_secs(60);
 
-/// Removes the stale locks that would keep git from working in this worktree: those of its own git folder, and that of its
-/// own branch.
+/// Removes the stale locks that would block git in this worktree: those of its own git folder, and that of its own
+/// branch.
 pub(super) fn clear_locks(record: &WorktreeRecord) {
     let own = ["index.lock", "HEAD.lock", "config.worktree.lock"];
     let here = [&record.path, &record.git_dir];
@@ -32,9 +32,9 @@ pub(super) fn clear_locks(record: &WorktreeRecord) {
     clear_shared_locks(&record.common_dir);
 }
 
-/// Removes the stale locks of what all worktrees of a repository share: settings, packed references, the checkout's `HEAD`. A
-/// person's programs take them, too, on other machines or in other containers, and some are no git: a lock younger than
-/// [`SHARED_AGE`] stays, as does one that a process has open.
+/// Removes the stale locks of files that all worktrees of a repository share: settings, packed references, the
+/// checkout's `HEAD`. Programs of people take them too, on other machines or in containers, and some are not git: a
+/// lock younger than [`SHARED_AGE`] stays, as does one that a process has open.
 pub(super) fn clear_shared_locks(common: &Path) {
     for name in ["packed-refs.lock", "config.lock", "HEAD.lock"] {
         clear_shared_lock(&common.join(name), common);
@@ -50,14 +50,14 @@ pub(super) fn clear_shared_lock(lock: &Path, common: &Path) {
     clear_lock(lock, &[&common.to_owned(), &checkout]);
 }
 
-/// How long ago a file was changed; `None` where it is not there. One of the future has no age.
+/// How long ago a file was changed; `None` if it does not exist or its time is in the future.
 fn age_of_file(file: &Path) -> Option<Duration> {
     let found = fs::symlink_metadata(file).ok()?;
     let made = found.modified().unwrap_or_else(|_| SystemTime::now());
     Some(SystemTime::now().duration_since(made).unwrap_or_default())
 }
 
-/// Whether a process that can be looked at has the file open.
+/// Whether a process that can be inspected has the file open.
 fn is_open(file: &Path) -> bool {
     let Ok(found) = fs::symlink_metadata(file) else {
         return false;
@@ -70,12 +70,12 @@ fn is_open(file: &Path) -> bool {
     open.any(|file| fs::metadata(file.path()).is_ok_and(|it| same(&it)))
 }
 
-/// Removes a lock that no living git process can hold which works at one of these places.
+/// Removes a lock that no living git process at these places can hold.
 pub(super) fn clear_lock(lock: &Path, places: &[&PathBuf]) {
     let Ok(found) = fs::symlink_metadata(lock) else {
         return;
     };
-    // One of the future has no age; any process may hold it then.
+    // A file from the future has no age; any process may hold it then.
     let age = age_of_file(lock).unwrap_or_default();
     if !found.is_file() || has_holder(age, places) {
         return;
@@ -109,7 +109,7 @@ fn is_git(process: &Path) -> bool {
     name == "git" || name.starts_with("git-")
 }
 
-/// By its working directory, which counts where it cannot be read, or by a path among its arguments.
+/// Judged by its working directory, which counts if it cannot be read, or by a path among its arguments.
 fn works_in(process: &Path, places: &[&PathBuf]) -> bool {
     let here = fs::read_link(process.join("cwd"));
     if here.map_or(true, |here| places.iter().any(|it| here.starts_with(it))) {
@@ -122,7 +122,7 @@ fn works_in(process: &Path, places: &[&PathBuf]) -> bool {
         .any(|it| line.contains(&*it.to_string_lossy()))
 }
 
-/// How long ago a process started; `None` where it has ended, also as a zombie, which holds nothing.
+/// How long ago a process started; `None` if it has ended, also as a zombie, which holds nothing.
 fn age_of(process: &Path) -> Option<Duration> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

@@ -14,8 +14,11 @@ use super::record::{WorktreeLock, WorktreeRecord};
 use super::references;
 use super::verify::{FolderId, dot_git};
 
-/// Makes it, in place of a half made one where there is one. Returns the reference that keeps what an earlier attempt
-/// committed, if one did.
+/// Makes the worktree, in place of a half-made one if there is one. Returns the reference that keeps an earlier
+/// attempt's commits, if there are any.
+///
+/// # Errors
+/// As [`make_first`].
 pub(super) async fn make(
     git: &Git,
     record: &mut WorktreeRecord,
@@ -28,10 +31,10 @@ pub(super) async fn make(
     start(git, record, base, task, false).await.map(|()| kept)
 }
 
-/// Makes it where nothing of its name is there.
+/// Makes the worktree of a new name.
 ///
 /// # Errors
-/// Git's own; [`GitFault::is_taken`] where another process has just made the branch.
+/// Git failed; [`GitFault::is_taken`] if another process has just made the branch.
 pub(super) async fn make_first(
     git: &Git,
     record: &mut WorktreeRecord,
@@ -71,12 +74,12 @@ async fn start(
     made
 }
 
-/// The branch of a worktree that is made.
+/// The branch of a new worktree.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum BranchStart<'a> {
-    /// It must not be there.
+    /// It must not exist.
     New(&'a str),
-    /// It is set to the commit where it is there.
+    /// It is set to the commit if it exists.
     Own(&'a str),
 }
 
@@ -115,7 +118,7 @@ async fn checkout(git: &Git, record: &mut WorktreeRecord, is_new: bool) -> Resul
     let branch = match is_new {
         true => BranchStart::New(&record.branch),
         false => {
-            // `git worktree add -B` would move the branch that it leads to.
+            // `git worktree add -B` would move the target of a symbolic reference.
             let reference = format!("refs/heads/{}", record.branch);
             if references::is_symbolic(git, &record.common_dir, &reference).await? {
                 let at = At::Bare(&record.common_dir);
@@ -131,14 +134,14 @@ async fn checkout(git: &Git, record: &mut WorktreeRecord, is_new: bool) -> Resul
         &record.path,
     )
     .await?;
-    // Nothing of the agent's has been here yet.
+    // No agent has worked here yet.
     let git_dir = dot_git(&record.path).and_then(|it| it.canonicalize().ok());
     record.git_dir = git_dir.ok_or_else(|| {
         let path = record.path.display();
         GitFault(format!("git worktree add left no .git file in {path}"))
     })?;
     record.folder_id = FolderId::of(&record.path).ok();
-    // After a power cut it is a folder that its record does not know yet, and is made anew.
+    // After a power cut the record does not know the folder, and it is made anew.
     let noted = record.write_unsynced();
     noted.map_err(|error| cannot_write(record, &error))?;
     reset(git, record).await?;

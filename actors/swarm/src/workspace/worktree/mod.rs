@@ -1,27 +1,29 @@
-//! `worktree`: each task in a checkout of its own, on a branch of its own.
+//! `worktree`: each task has a checkout and a branch of its own.
 //!
 //! # Theory of operation
 //!
-//! A task's worktree lies at `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that the pool's
-//! workdir lies in; `task-ID.json` beside it is its [`WorktreeRecord`], `task-ID.lock` is held by the process that works in it. A
-//! name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and the next is tried.
+//! A task's worktree is `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that contains the
+//! pool's workdir. `task-ID.json` next to it is its [`WorktreeRecord`]; `task-ID.lock` is held by the process that
+//! works in it. A name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and
+//! the next one is tried.
 //!
-//! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was cut short, anew
-//!   from the base when that attempt failed (`going_on.rs` decides, for the conversation too). What the attempt before
-//!   has left is kept either way. `claim_name.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` mends HEAD
-//!   and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and its like aside, `repair.rs` finds what
-//!   was moved.
-//! - `settle.rs` commits what a run changed, whatever the state the agent left git in (`take.rs`, `staged.rs`), and reports
-//!   the rest: content that is only in the folder (`inventory/`), commits that no branch has (`references.rs`, `kept.rs`), changes of
-//!   state that all worktrees share (`shared/`). `aside.rs` renames a folder whose content would be lost by a new attempt.
-//! - `apply.rs` brings a branch into the checkout, whole or not at all, by a `plan/` that is complete before it begins; `leave.rs` removes a worktree that is not wanted any more
-//!   (`turn.rs` waits for other commands that work there);
-//!   `look.rs` tells what there is. These are for people, from another process.
+//! - `open.rs` makes it, or opens it for a further attempt: in its present state if the previous attempt was cut
+//!   short, from the base if that failed (`resume.rs` decides, for the conversation too). The previous attempt's work
+//!   is kept either way. `name_claim.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` repairs
+//!   HEAD and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and the like aside, `repair.rs`
+//!   finds what was moved.
+//! - `finish.rs` commits a run's changes, whatever the state the agent left git in (`stage.rs`, `keep_staged.rs`),
+//!   and reports the rest: content that is only in the folder (`inventory/`), commits that no branch has
+//!   (`references.rs`, `kept_refs.rs`), changes of shared state (`shared/`). `aside.rs` renames a folder whose
+//!   content a new attempt would lose.
+//! - `apply.rs` merges a branch into the checkout, completely or not at all, by a `plan/` that is complete before it
+//!   begins; `remove.rs` removes a worktree (`lock_wait.rs` waits for other commands there); `status.rs` lists
+//!   worktrees and changes. These serve people, from another process.
 //!
-//! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
-//! can write all of its worktree, so nothing in it decides where git works: every call names its git folder, and runs
-//! no hooks. It can also put something else in the folder's place, so `verify.rs` checks before every call that the
-//! folder is the one that was made. It is made, and removed, only here, so nothing is removed that was not made here.
+//! Only `apply` writes to the checkout that a person works in, and only as `git merge` would. An agent can write all
+//! of its worktree, so nothing in it decides where git works: every call names its git folder, and runs no hooks. An
+//! agent can also replace the folder, so `verify.rs` checks before every call that the folder is the one that was
+//! made. Worktrees are made and removed only here, so nothing else is removed.
 
 mod apply;
 mod aside;
@@ -57,7 +59,7 @@ mod verify;
 pub use apply::{ApplyMode, ApplyOutcome, apply};
 pub use check::base;
 pub(crate) use check::check;
-pub(crate) use finish::settle;
+pub(crate) use finish::finish;
 pub use git::{Git, GitFault};
 pub use index::Conflict;
 pub(crate) use inventory::submodules;

@@ -1,4 +1,4 @@
-//! The name of a task's worktree: the one that it has, or one that is free.
+//! Finds the name of a task's worktree: its present one, or a free one.
 
 use std::fs;
 use std::io;
@@ -17,26 +17,25 @@ use super::repository::Repository;
 
 /// How long the lock of the task's own worktree is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// Pause between two looks at the lock.
+/// Pause between two attempts to take the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Branches of tasks, `PREFIX` and then the worktree's name; the second where a branch `kirosu` keeps the first from
-/// being made.
+/// Prefixes of task branches, before the worktree's name. The second is used if a branch `kirosu` prevents the first.
 pub(super) const PREFIXES: [&str; 2] = ["kirosu/", "kirosu-"];
 
 /// The state of a name.
-pub(super) enum Waiter {
+pub(super) enum NameState {
     /// The task's own worktree.
     Mine(WorktreeLock, Box<WorktreeRecord>),
-    /// Nothing.
+    /// The name is free.
     Free(WorktreeLock),
-    /// Something else, which is left alone; the text says what, where it may be of interest to the task's owner.
+    /// Something else has the name and is left alone; the text describes it if it may interest the task's owner.
     Taken(Option<String>),
     /// The task's own worktree, in which another run or a command works.
     Busy,
 }
 
-/// The name of that number, from 1.
+/// The name with this number, from 1.
 pub(super) fn name_of(task_id: i64, number: u32) -> String {
     match number {
         1 => format!("task-{task_id}"),
@@ -44,17 +43,17 @@ pub(super) fn name_of(task_id: i64, number: u32) -> String {
     }
 }
 
-/// Looks at a name; locks it where it is the task's own or free.
+/// Checks a name; locks it if it is the task's own or free.
 ///
 /// # Errors
-/// The name cannot be looked at or locked.
+/// The name cannot be checked or locked.
 pub(super) async fn claim_name(
     git: &Git,
     (repository, listed): (&Repository, &RefList),
     folder: &Path,
     task: &Task,
     (name, branch): (&str, &str),
-) -> Result<Waiter, GitFault> {
+) -> Result<NameState, GitFault> {
     let record = match WorktreeRecord::read(folder, name) {
         Ok(record) => record,
         Err(error) if is_shortage(&error) => {
@@ -62,7 +61,7 @@ pub(super) async fn claim_name(
         }
         Err(error) => {
             let record = folder.join(format!("{name}.json"));
-            return Ok(Waiter::Taken(Some(format!(
+            return Ok(NameState::Taken(Some(format!(
                 "{} cannot be read ({error}); it and the worktree beside it are left as they are, and this attempt works in another",
                 record.display()
             ))));
@@ -71,35 +70,35 @@ pub(super) async fn claim_name(
     match record {
         Some(mut record) => {
             if !is_of(&record, task) {
-                return Ok(Waiter::Taken(None));
+                return Ok(NameState::Taken(None));
             }
             let original = copied::original(&record);
             if let Some(original) = original.filter(|_| record.common_dir == repository.common) {
                 let why = copied::refusal(&record, &original);
-                return Ok(Waiter::Taken(Some(format!(
+                return Ok(NameState::Taken(Some(format!(
                     "{why}; this attempt works in another"
                 ))));
             }
             if !is_in(git, &mut record, repository).await? {
-                return Ok(Waiter::Taken(None));
+                return Ok(NameState::Taken(None));
             }
             Ok(match wait_for_lock(folder, name).await? {
-                Some(lock) => Waiter::Mine(lock, Box::new(record)),
-                None => Waiter::Busy,
+                Some(lock) => NameState::Mine(lock, Box::new(record)),
+                None => NameState::Busy,
             })
         }
         None => {
             let is_there = fs::symlink_metadata(folder.join(name)).is_ok();
             if is_there || has_branch(listed, branch) {
-                return Ok(Waiter::Taken(None));
+                return Ok(NameState::Taken(None));
             }
             let lock = take_lock(folder, name)?;
-            Ok(lock.map_or(Waiter::Taken(None), Waiter::Free))
+            Ok(lock.map_or(NameState::Taken(None), NameState::Free))
         }
     }
 }
 
-/// The branch prefix that this repository has room for.
+/// The branch prefix that is possible in this repository.
 pub(super) fn prefix(repository: &Repository, listed: &RefList) -> &'static str {
     let reference = "refs/heads/kirosu";
     let broken = fs::symlink_metadata(repository.common.join(reference));
@@ -107,7 +106,7 @@ pub(super) fn prefix(repository: &Repository, listed: &RefList) -> &'static str 
     PREFIXES[usize::from(broken || listed.contains_key(reference))]
 }
 
-/// Another hub counts its tasks from 1, too: when it was enqueued tells them apart.
+/// Other hubs count tasks from 1 too: the time of the enqueue distinguishes them.
 fn is_of(record: &WorktreeRecord, task: &Task) -> bool {
     let open = matches!(record.state, WorktreeState::Running | WorktreeState::Kept);
     let same_time = (record.created_at - task.created_at).abs() < 1e-3;
@@ -126,7 +125,7 @@ async fn is_in(
     adopt(git, record, repository).await
 }
 
-/// The branch is there, or branches below it, which keep it from being made.
+/// Whether the branch, or a branch below it, exists, so that it cannot be made.
 fn has_branch(listed: &RefList, branch: &str) -> bool {
     let reference = format!("refs/heads/{branch}");
     let below = format!("{reference}/");
@@ -144,7 +143,7 @@ fn take_lock(folder: &Path, name: &str) -> Result<Option<WorktreeLock>, GitFault
     })
 }
 
-/// A person's `diff` or `apply`, or the last steps of the attempt before, take moments.
+/// A person's `diff` or `apply`, or the last steps of the previous attempt, take only moments.
 async fn wait_for_lock(folder: &Path, name: &str) -> Result<Option<WorktreeLock>, GitFault> {
     let until = tokio::time::Instant::now() + LOCK_WAIT;
     loop {

@@ -1,9 +1,9 @@
-//! Names of files, which are any bytes, as text.
+//! File names, which may be any bytes, as text.
 //!
-//! The text of a name is the name itself where that is UTF-8 and does not begin with a quotation mark. Every other name is
-//! text in quotation marks, with the escapes of git (`"caf\351"`): nothing is lost, and git reads it, too. Git prints
-//! names in a similar form (`core.quotePath`), with more of them in quotation marks. Names in answers of git are read by
-//! [`read`], files are opened by [`path`].
+//! The text of a name is the name itself if it is UTF-8 and does not begin with a quotation mark. Every other name is
+//! in quotation marks, with git's escapes (`"caf\351"`): nothing is lost, and git reads it, too. Git prints names in
+//! a similar form (`core.quotePath`), with more of them in quotation marks. [`read`] reads names from git's output,
+//! [`path`] returns the path to open.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -31,7 +31,7 @@ pub(super) fn read(printed: &str) -> String {
     }
 }
 
-/// The path that the text of a name stands for.
+/// The path that the text of a name refers to.
 pub(super) fn path(name: &str) -> PathBuf {
     let bytes = inner(name).map_or_else(|| name.as_bytes().to_vec(), unescape);
     PathBuf::from(OsString::from_vec(bytes))
@@ -55,12 +55,12 @@ pub(super) fn join(folder: &str, name: &str) -> String {
     of_path(&path(folder).join(path(name)))
 }
 
-/// The text names a folder: it ends with a slash.
+/// Whether the text names a folder: it ends with a slash.
 pub(super) fn is_folder(name: &str) -> bool {
     name.ends_with('/') || name.ends_with("/\"")
 }
 
-/// Names for the standard input of git, each with a zero byte after it.
+/// Names for the standard input of git, each followed by a zero byte.
 pub(super) fn terminated<T: AsRef<str>>(names: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for name in names {
@@ -70,7 +70,7 @@ pub(super) fn terminated<T: AsRef<str>>(names: &[T]) -> Vec<u8> {
     bytes
 }
 
-/// The name in quotation marks, whatever it is: one line.
+/// The name in quotation marks, in one line.
 pub(super) fn quoted(name: &str) -> String {
     escape(path(name).as_os_str().as_bytes())
 }

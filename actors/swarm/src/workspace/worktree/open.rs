@@ -1,7 +1,8 @@
 //! Makes a task's worktree, or opens it for a further attempt.
 //!
-//! A fault here is the task's, not the pool's: another name is tried, and after [`TRIES`] the attempt fails. Only what
-//! [`check`] finds (no repository, no commit, no git, folders that cannot be written) concerns every task of the pool.
+//! A fault here concerns the task, not the pool: another name is tried, and after [`TRIES`] the attempt fails. Only
+//! the faults that [`check`] finds (no repository, no commit, no git, folders that cannot be written) concern every
+//! task of the pool.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::index::{conflicts, mend};
 use super::kept_refs::keep_tip;
 use super::locks::clear_locks;
 use super::make::{make, make_first};
-use super::name_claim::{Waiter, claim_name, name_of, prefix};
+use super::name_claim::{NameState, claim_name, name_of, prefix};
 use super::open_worktree::{OpenWorktree, unresolved};
 use super::record::{WorktreeRecord, WorktreeState};
 use super::references::{RefList, listed};
@@ -30,14 +31,17 @@ use crate::workspace::NoFolder;
 use crate::workspace::folder::cannot_make;
 use crate::workspace::identity::real_folder;
 
-/// Names that are looked at before it is given up.
+/// Maximum number of names checked.
 const NAMES: u32 = 100;
-/// Names at which a worktree is tried to be made or opened in one attempt.
+/// Maximum number of names at which one attempt tries to make or open a worktree.
 const TRIES: usize = 3;
 /// The call that writes all files of a worktree.
 pub(super) const RESET: [&str; 3] = ["reset", "--hard", "--quiet"];
 
-/// The worktree of a task, ready for its next attempt.
+/// Returns the worktree of a task, ready for its next attempt.
+///
+/// # Errors
+/// The variant says whether the task or the pool is at fault.
 pub(crate) async fn open(
     options: &Arc<PoolOptions>,
     task: &Task,
@@ -110,8 +114,8 @@ pub(crate) async fn open(
 enum NoWorktree {
     /// It is the task's, and in use.
     Busy,
-    /// It could not be made or opened; and whether it was made for this attempt, so that nothing of an earlier one is the
-    /// cause, and a third name does not help where its files could not be written.
+    /// It could not be made or opened. True if it was made for this attempt: then an earlier attempt is not the
+    /// cause, and a third name does not help if its files could not be written.
     Fault(GitFault, bool),
 }
 
@@ -126,7 +130,7 @@ struct Opening<'a> {
     options: &'a Arc<PoolOptions>,
     git: &'a Git,
     repository: &'a Repository,
-    /// The references of the repository, and of the task's earlier attempts, as this attempt began.
+    /// The references of the repository, and of the task's earlier attempts, when this attempt began.
     listed: RefList,
     folder: &'a Path,
     task: &'a Task,
@@ -134,7 +138,7 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// The worktree at a name; `None` where the name is taken. What the run's output should say is added to `notes`.
+    /// Returns the worktree at a name; `None` if the name is taken. Adds messages for the run's output to `notes`.
     async fn at(
         &self,
         prefix: &str,
@@ -146,13 +150,13 @@ impl Opening<'_> {
         let repository = (self.repository, &self.listed);
         let found = claim_name(self.git, repository, self.folder, self.task, at).await?;
         let (lock, mut record, is_mine) = match found {
-            Waiter::Mine(lock, record) => (lock, *record, true),
-            Waiter::Free(lock) => (lock, self.new_record(name, branch), false),
-            Waiter::Taken(note) => {
+            NameState::Mine(lock, record) => (lock, *record, true),
+            NameState::Free(lock) => (lock, self.new_record(name, branch), false),
+            NameState::Taken(note) => {
                 notes.extend(note);
                 return Ok(None);
             }
-            Waiter::Busy => return Err(NoWorktree::Busy),
+            NameState::Busy => return Err(NoWorktree::Busy),
         };
         let before = record.clone();
         let ready = match is_mine {
@@ -240,7 +244,7 @@ impl Opening<'_> {
         }
     }
 
-    /// The task has no worktree for this attempt, and why.
+    /// The error for an attempt without a worktree.
     async fn give_up(&self, failed: &[String]) -> NoFolder {
         if let Err(pools) = check(self.options, false).await {
             return pools;
@@ -253,7 +257,7 @@ impl Opening<'_> {
     }
 }
 
-/// For the agent that goes on: the conflicts that the attempt before left.
+/// A note for the agent about conflicts that the previous attempt left.
 fn left_conflicts(before: &WorktreeRecord) -> Option<NotAccepted> {
     Some(NotAccepted {
         fence: before.fence,
@@ -271,7 +275,7 @@ fn left_note(record: &WorktreeRecord, fault: &GitFault) -> String {
     )
 }
 
-/// Notes that no attempt works in it any more. Without that, the next attempt finds the same fault and says so again.
+/// Records that no attempt works in it any more. Otherwise the next attempt would find and report the same fault.
 async fn leave_alone(mut record: WorktreeRecord) {
     record.state = WorktreeState::Left;
     if let Err(fault) = write(&mut record).await {
@@ -279,7 +283,7 @@ async fn leave_alone(mut record: WorktreeRecord) {
     }
 }
 
-/// The folder that runs begin in is there, and no link leads out of the worktree.
+/// Checks that the folder in which runs begin exists, and that no link leads out of the worktree.
 fn starts_inside(record: &WorktreeRecord) -> Result<(), GitFault> {
     let dir = record.start_dir();
     match real_folder(&dir) {
@@ -291,12 +295,12 @@ fn starts_inside(record: &WorktreeRecord) -> Result<(), GitFault> {
     }
 }
 
-/// All files as the branch has them.
+/// Resets all files to the branch.
 pub(super) async fn reset(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
     git.stdout(tree(record)?, &RESET).await.map(drop)
 }
 
-/// Opens it for a further attempt; returns whether its files are the base's.
+/// Opens the worktree for a further attempt; returns whether its files are the base's.
 async fn again(
     git: &Git,
     record: &mut WorktreeRecord,
@@ -333,12 +337,12 @@ async fn again(
         make(git, record, base, task).await?;
         return Ok(true);
     }
-    // Everything that is to be kept is kept up to here.
+    // All work of earlier attempts has been kept by now.
     start_from(git, record, base, task).await?;
     Ok(true)
 }
 
-/// Sets branch and files to a commit, and removes all else.
+/// Sets branch and files to a commit, and removes everything else.
 async fn start_from(
     git: &Git,
     record: &mut WorktreeRecord,
@@ -361,7 +365,8 @@ async fn start_from(
     write(record).await
 }
 
-/// Removes what a run can have set for this worktree alone: flags of files in the index, a sparse checkout, settings.
+/// Removes settings that a run can have made for this worktree alone: flags of files in the index, a sparse checkout,
+/// configuration.
 fn forget_settings(record: &WorktreeRecord) -> Result<(), GitFault> {
     let names = [
         "index",
@@ -393,7 +398,7 @@ pub(super) async fn begin(record: &mut WorktreeRecord, task: &Task) -> Result<()
     write(record).await
 }
 
-/// Writes the record, not on this thread: it waits for the disk.
+/// Writes the record on another thread, as it waits for the disk.
 pub(super) async fn write(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     let mut own = record.clone();
     let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;

@@ -1,10 +1,10 @@
-//! A worktree while a run works in it, and the look at what the run left.
+//! A worktree while a run works in it, and its inspection after the run.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kirosu_protocol::NotAccepted;
 use kirosu_providers::Conversation;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::git::{Git, GitFault};
 use super::index::{Conflict, conflicts, mend};
@@ -28,22 +28,22 @@ pub(crate) struct OpenWorktree {
     pub(crate) branch: String,
     /// The commit that it started from.
     pub(crate) base: String,
-    /// Its files are the base's: nothing of an earlier attempt is in it.
+    /// Whether its files are the base's, without work of an earlier attempt.
     pub(crate) from_base: bool,
     /// Lines for the beginning of the run's output.
     pub(crate) notes: Vec<String>,
-    /// Conflicts that the attempt before left, for the agent.
+    /// Conflicts that the previous attempt left, for the agent.
     pub(crate) not_accepted: Option<NotAccepted>,
-    /// The shared state of the repository as the run began; `None` where it could not be read.
+    /// The shared state of the repository when the run began; `None` if it could not be read.
     shared: Option<SharedState>,
 }
 
-/// Why a run that said that it is done has not ended well.
+/// Why a finished run is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfinished(pub(crate) String);
 
 impl OpenWorktree {
-    /// The worktree of a record, which the lock holds.
+    /// The worktree of a record, under its lock.
     pub(super) fn new(git: Git, record: WorktreeRecord, lock: WorktreeLock) -> Self {
         Self {
             dir: record.start_dir(),
@@ -59,8 +59,8 @@ impl OpenWorktree {
         }
     }
 
-    /// Notes what all worktrees of the repository share, so that it can be compared after the run. `references`: as they were
-    /// listed a moment ago.
+    /// Records the state that all worktrees of the repository share, to compare it after the run. `references`: as
+    /// just listed.
     pub(super) async fn watch(&mut self, references: RefList) {
         let record = self.record();
         self.shared = match SharedState::with(&self.git, &record, references).await {
@@ -72,22 +72,22 @@ impl OpenWorktree {
         };
     }
 
-    /// The shared state as the run began.
+    /// The shared state when the run began.
     pub(super) const fn shared(&self) -> Option<&SharedState> {
         self.shared.as_ref()
     }
 
-    /// Where the run begins.
+    /// The folder in which the run begins.
     pub(crate) fn dir(&self) -> PathBuf {
         self.dir.clone()
     }
 
-    /// Its record as it stands now.
+    /// The present record.
     pub(super) fn record(&self) -> WorktreeRecord {
         self.locked().clone()
     }
 
-    /// The conversation that this attempt goes on with.
+    /// The conversation that this attempt resumes.
     pub(crate) fn conversation(&self, provider: &str, workdir: &Path) -> Option<Conversation> {
         let kept = self.locked().conversation.clone()?;
         let fits = kept.provider == provider && kept.workdir == workdir;
@@ -97,8 +97,8 @@ impl OpenWorktree {
         })
     }
 
-    /// Takes note of the conversation of the run under way, so that it is known after a crash of this process. Writes a
-    /// small file, without waiting for the disk.
+    /// Records the conversation of the present run, so that it is known after a crash of this process. Writes a small
+    /// file without waiting for the disk.
     pub(crate) fn converses(&self, now: KeptConversation) {
         let mut record = self.locked();
         let same = |it: &KeptConversation| it.session == now.session && it.provider == now.provider;
@@ -111,31 +111,31 @@ impl OpenWorktree {
         }
     }
 
-    /// Takes note of the conversation that a further attempt goes on with; it is written when the run is settled.
+    /// Sets the conversation that a further attempt resumes; written when the run is finished.
     pub(crate) fn keep_conversation(&self, kept: Option<KeptConversation>) {
         self.locked().conversation = kept;
     }
 
-    /// A person has cancelled the run.
+    /// Records that a person cancelled the run.
     pub(crate) fn withdraw(&self) {
         self.locked().withdrawn = true;
     }
 
-    /// Whether the folder still is the one that was made.
+    /// Checks that the folder is the one that was made.
     ///
     /// # Errors
-    /// What is in its place.
-    pub(in crate::workspace) fn look(&self) -> Result<(), FolderChange> {
+    /// The thing in its place.
+    pub(in crate::workspace) fn verify_folder(&self) -> Result<(), FolderChange> {
         verify_folder(&self.locked()).map_err(|why| match why {
             Unverified::Gone => FolderChange::Gone,
             why => FolderChange::Replaced(why.to_string()),
         })
     }
 
-    /// Looks at what a run has left, and makes readable what it broke.
+    /// Inspects the files after a run, and repairs what it broke.
     ///
     /// # Errors
-    /// It is not whole: the folder was replaced, or conflicts are not resolved.
+    /// The folder was replaced, or conflicts are unresolved.
     pub(crate) async fn inspect(&self) -> Result<(), Unfinished> {
         let mut record = self.record();
         if let Err(why @ (Unverified::Gone | Unverified::Replaced(_))) = verify_folder(&record) {
@@ -154,7 +154,7 @@ impl OpenWorktree {
             Ok::<_, GitFault>(())
         };
         if let Err(fault) = found.await {
-            // The commit that follows says more.
+            // The commit that follows reports more.
             tracing::debug!(%fault, "a worktree could not be looked at after its run");
             return Ok(());
         }
@@ -163,18 +163,17 @@ impl OpenWorktree {
         left.map_or(Ok(()), |why| Err(Unfinished(why)))
     }
 
-    /// Lets others work in it.
+    /// Releases the lock.
     pub(super) fn release(&self) {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.take();
+        self.lock.lock().take();
     }
 
     fn locked(&self) -> MutexGuard<'_, WorktreeRecord> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock()
     }
 }
 
-/// The sentence about conflicts that were left; `None` where there are none.
+/// The sentence about unresolved conflicts; `None` if there are none.
 pub(super) fn unresolved(conflicts: &[Conflict]) -> Option<String> {
     let names: Vec<&str> = conflicts.iter().map(|it| it.path.as_str()).collect();
     (!names.is_empty()).then(|| {

@@ -1,5 +1,5 @@
-//! What is known of a task's worktree: a small file beside it, so that another process, another day, can find, apply and
-//! discard it. What has no such file is not ours.
+//! The record of a task's worktree: a small file next to it, so that another process can find, apply and discard it
+//! later. A folder without such a file is not Kirosu's.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ use super::name_claim::PREFIXES;
 use super::verify::FolderId;
 use crate::resume::LastAttempt;
 
-/// How a worktree stands.
+/// The state of a worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorktreeState {
@@ -23,22 +23,22 @@ pub enum WorktreeState {
     Running,
     /// The last run has ended; its changes wait for a person.
     Kept,
-    /// Its changes are in the checkout's branch.
-    ApplyOutcome,
-    /// It is not wanted any more; what is left could not be removed.
+    /// Its changes were merged into the checkout's branch.
+    Applied,
+    /// It was discarded, but could not be removed completely.
     Discarded,
-    /// It could not be used for a further attempt, which works in another; a person decides about it.
+    /// It could not be used for a further attempt, which works in another one; a person decides about it.
     Left,
 }
 
 impl WorktreeState {
-    /// The word that people see.
+    /// The name of the state for people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Kept => "kept",
-            Self::ApplyOutcome => "applied",
+            Self::Applied => "applied",
             Self::Discarded => "discarded",
             Self::Left => "left",
         }
@@ -50,11 +50,11 @@ impl WorktreeState {
 pub struct WorktreeRecord {
     /// The task.
     pub task_id: i64,
-    /// When the task was enqueued, in Unix seconds: tells it from one of another hub with the same number.
+    /// Time of the enqueue, in Unix seconds: distinguishes the task from one of another hub with the same number.
     pub created_at: f64,
     /// The pool.
     pub pool: String,
-    /// Name of folder and branch: `task-ID`, or `task-ID.N` where that was taken.
+    /// Name of folder and branch: `task-ID`, or `task-ID.N` if that was taken.
     pub name: String,
     /// Root of the checkout that it belongs to.
     pub repository: PathBuf,
@@ -62,7 +62,7 @@ pub struct WorktreeRecord {
     pub common_dir: PathBuf,
     /// The git folder of this worktree; empty until it is made.
     pub git_dir: PathBuf,
-    /// The worktree.
+    /// The worktree's folder.
     pub path: PathBuf,
     /// The pool's folder within it.
     pub prefix: PathBuf,
@@ -70,40 +70,40 @@ pub struct WorktreeRecord {
     pub branch: String,
     /// The commit that it started from.
     pub base: String,
-    /// How it stands.
+    /// Its state.
     pub state: WorktreeState,
     /// How the last run ended: `done`, or the class of its failure.
     pub ended: Option<String>,
     /// The fence of the last run.
     pub fence: i64,
-    /// Unix milliseconds of the last change of this record.
+    /// Time of the last change of this record, in Unix milliseconds.
     pub changed_ms: i64,
-    /// Identity of the folder, as it was made; `None` in records of earlier versions and until it is made.
+    /// Identity of the folder when it was made; `None` in records of earlier versions and until it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder_id: Option<FolderId>,
     /// The number that the hub gave the last attempt, from 1; 0 in records of earlier versions.
     #[serde(default)]
     pub number: u32,
-    /// The number of the last attempt among all that the task has had; 0 in records of earlier versions.
+    /// The number of the last attempt among all attempts of the task; 0 in records of earlier versions.
     #[serde(default)]
     pub attempt: u32,
-    /// A person cancelled the last attempt.
+    /// Whether a person cancelled the last attempt.
     #[serde(default)]
     pub withdrawn: bool,
-    /// All files of the base were written. `false` while they are: no run has begun in it, and files that are missing were
-    /// not deleted.
+    /// Whether all files of the base were written. While `false`, no run has begun in it, and missing files were not
+    /// deleted.
     #[serde(default = "always")]
     pub filled: bool,
     /// Conflicts that the last run left unresolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
-    /// Name of the worktree that this was the folder of, where it is kept of an attempt before.
+    /// Name of the worktree to which the folder belonged, if it is kept for an earlier attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_of: Option<String>,
-    /// The conversation that a further attempt can go on with, as far as it is known.
+    /// The conversation that a further attempt can resume, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<KeptConversation>,
-    /// Where it was when the record was written, if that is elsewhere.
+    /// The path when the record was written, if it is another one.
     #[serde(skip)]
     pub moved_from: Option<PathBuf>,
 }
@@ -113,12 +113,12 @@ const fn always() -> bool {
     true
 }
 
-/// A provider's conversation, with what must be the same for it to go on.
+/// A provider's conversation, and the facts that must be the same to resume it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptConversation {
     /// The provider.
     pub provider: String,
-    /// Where its program ran: agent programs keep their conversations by folder.
+    /// The folder of its program: agent programs store their conversations by folder.
     pub workdir: PathBuf,
     /// The provider's name for it.
     pub session: String,
@@ -128,7 +128,7 @@ pub struct KeptConversation {
 }
 
 impl WorktreeRecord {
-    /// The records of a pool's folder, or of any other; those that cannot be read are told in the log and left out.
+    /// Returns the records in a pool's folder, or in any other; unreadable ones are logged and left out.
     #[must_use]
     pub fn all_in(folder: &Path) -> Vec<WorktreeRecord> {
         let Ok(entries) = fs::read_dir(folder) else {
@@ -159,7 +159,7 @@ impl WorktreeRecord {
             Err(error) => return Err(error),
         };
         let mut record: WorktreeRecord = serde_json::from_slice(&text)?;
-        // The folder and the branch that it names are removed one day: nothing but those that belong to its own name.
+        // The folder and the branch that it names will be removed: accept only those that belong to its own name.
         let name = path.file_stem().unwrap_or_default();
         let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);
         let fits = record.name.as_str() == name
@@ -173,7 +173,7 @@ impl WorktreeRecord {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        // The folder moves together with the record that lies beside it.
+        // The folder and the record next to it move together.
         let here = path.parent().unwrap_or(path).canonicalize()?;
         let beside = here.join(&record.name);
         if record.path != beside {
@@ -182,7 +182,7 @@ impl WorktreeRecord {
         Ok(Some(record))
     }
 
-    /// How its last attempt ended, for the rule of what comes next.
+    /// How the last attempt ended, for the rule of resumption.
     pub(super) fn last_attempt(&self) -> LastAttempt<'_> {
         LastAttempt {
             ended: match self.state {
@@ -194,7 +194,7 @@ impl WorktreeRecord {
         }
     }
 
-    /// The number of the last attempt, by which people know it.
+    /// The number of the last attempt, as people know it.
     pub(super) fn attempt_number(&self) -> u32 {
         match self.attempt {
             0 => self.number.max(1),
@@ -202,18 +202,24 @@ impl WorktreeRecord {
         }
     }
 
-    /// Where the pool's worktrees and their records are.
+    /// The folder of the pool's worktrees and their records.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Writes it, whole or not at all; it survives a power cut.
+    /// Writes it atomically; it survives a power cut.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub(super) fn write(&mut self) -> io::Result<()> {
         self.write_then(File::sync_data)
     }
 
-    /// Writes it, whole or not at all, without waiting for the disk; it survives the end of this process.
+    /// Writes it atomically, without waiting for the disk; it survives the end of this process.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub(super) fn write_unsynced(&mut self) -> io::Result<()> {
         self.write_then(|_| Ok(()))
     }
@@ -232,7 +238,7 @@ impl WorktreeRecord {
         fs::rename(new, path)
     }
 
-    /// Forgets it, and its lock.
+    /// Removes it, and its lock.
     pub(super) fn forget(&self) -> io::Result<()> {
         fs::remove_file(file(self.folder(), &self.name))?;
         self.forget_lock();
@@ -246,7 +252,7 @@ impl WorktreeRecord {
         }
     }
 
-    /// Where its runs begin: the pool's folder in it.
+    /// The folder in which its runs begin: the pool's folder in it.
     #[must_use]
     pub fn start_dir(&self) -> PathBuf {
         match self.prefix.as_os_str().is_empty() {
@@ -264,12 +270,15 @@ fn lock_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.lock"))
 }
 
-/// Held by whoever works in a worktree; the system lets it go when the holder dies.
+/// The lock of a worktree; the system releases it when the holder dies.
 #[derive(Debug)]
 pub struct WorktreeLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl WorktreeLock {
-    /// `None` while another holds it.
+    /// Takes the lock; `None` while another process holds it.
+    ///
+    /// # Errors
+    /// The file cannot be opened or locked.
     pub(super) fn take(folder: &Path, name: &str) -> io::Result<Option<Self>> {
         let mut options = File::options();
         let options = options.write(true).create(true).truncate(false).mode(0o600);
@@ -281,7 +290,10 @@ impl WorktreeLock {
         }
     }
 
-    /// Waits for a repository's lock: adding worktrees side by side is more than git promises. Blocks.
+    /// Waits for a repository's lock, as git does not promise that worktrees can be added concurrently. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be opened or locked.
     pub(super) fn of_repository(common: &Path) -> io::Result<Self> {
         let mut options = File::options();
         let options = options.write(true).create(true).truncate(false);

@@ -1,4 +1,4 @@
-//! Which references of the repository hold the commits of a worktree, and which commits no reference holds.
+//! The references of a repository that hold the commits of a worktree, and the commits that no reference holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,9 @@ use super::kept_refs;
 use super::record::WorktreeRecord;
 use super::verify::link_file;
 
-/// Files of per-worktree references that are read.
+/// Maximum number of files of per-worktree references that are read.
 const FILES_MAX: usize = 10_000;
-/// Parents of the commit that holds unreferenced ones.
+/// Maximum number of parents of the commit that holds unreferenced ones.
 const PARENTS_MAX: usize = 200;
 
 /// A reference and the commit it names.
@@ -64,7 +64,7 @@ pub(super) async fn own(git: &Git, record: &WorktreeRecord) -> Result<Vec<Refere
     ];
     let output = git.stdout(At::Bare(&record.common_dir), &list).await?;
     let lines = output.lines().filter_map(|line| line.split_once(' '));
-    // A name that ends without a slash also lists what is below it.
+    // A name without a trailing slash also lists names below it.
     let ours = |name: &str| name == branch || name.starts_with(&kept);
     Ok(lines
         .filter(|(name, _)| ours(name))
@@ -88,7 +88,7 @@ pub(super) async fn checked_out_at(
     let mut folders = worktrees_on(&output, &branch);
     folders.retain(|it| !is_own(it));
     folders.extend(moved_to(record));
-    // The folder of git is listed in place of a checkout where its settings say that there is none.
+    // Git lists its folder in place of a checkout if its settings say that there is none.
     for folder in &mut folders {
         if *folder == record.common_dir {
             folder.clone_from(&record.repository);
@@ -97,14 +97,14 @@ pub(super) async fn checked_out_at(
     Ok(folders)
 }
 
-/// The folder that git has for this worktree: after a move by hand still the old one.
+/// The folder that git has for this worktree: still the old one after a manual move.
 fn known_to_git(record: &WorktreeRecord) -> Option<PathBuf> {
     let named = link_file(&record.git_dir.join("gitdir"), &record.git_dir)?;
     named.parent().map(Path::to_owned)
 }
 
-/// The folder to which `git worktree move` has brought this worktree: another one than the recorded, that is there and leads
-/// to the same git folder.
+/// The folder to which `git worktree move` has moved this worktree: another than recorded, that exists and leads to
+/// the same git folder.
 #[must_use]
 pub fn moved_to(record: &WorktreeRecord) -> Option<PathBuf> {
     let is_recorded = || record.path.join(".git").symlink_metadata().is_ok();
@@ -129,11 +129,11 @@ pub(super) fn moved(record: &WorktreeRecord, folder: &Path) -> String {
     )
 }
 
-/// Whether a reference only names another one. Where references are files, which an agent's git makes them too, its file is
+/// Whether a reference only names another one. If references are files, as an agent's git makes them too, its file is
 /// read; packed references name commits.
 ///
 /// # Errors
-/// Git cannot tell.
+/// Git failed.
 pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<bool, GitFault> {
     if common.join("reftable").exists() {
         let args = ["symbolic-ref", "--quiet", name];
@@ -142,10 +142,10 @@ pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<
     Ok(fs::read_to_string(common.join(name)).is_ok_and(|text| text.starts_with("ref:")))
 }
 
-/// Whether git could remove these references now: all of them, or none is to be removed.
+/// Checks whether git could remove all of these references now.
 ///
 /// # Errors
-/// Git's own: one of them has moved, or is locked.
+/// One of them has moved or is locked; then none may be removed.
 pub(super) async fn removable(
     git: &Git,
     record: &WorktreeRecord,
@@ -185,7 +185,8 @@ fn worktrees_on(output: &str, branch: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a commit stays when all that Kirosu made for tasks goes: some other branch, tag or remote branch has it.
+/// Whether a commit stays when all references that Kirosu made for tasks are removed: another branch, tag or remote
+/// branch has it.
 pub(super) async fn is_held_elsewhere(
     git: &Git,
     record: &WorktreeRecord,
@@ -207,9 +208,9 @@ pub(super) async fn is_held_elsewhere(
     Ok(output.is_empty())
 }
 
-/// Commits that were made in the worktree and that no reference of the repository has any more: those before a rebase, a
-/// reset, an amended commit, or of an unfinished operation. All of them can be reached from these.
-/// `known`: commits that a reference is known to hold.
+/// Commits made in the worktree that no reference of the repository has: those before a rebase, a reset or an amended
+/// commit, or of an unfinished operation. All of them can be reached from the returned ones. `known`: commits that a
+/// reference is known to hold.
 pub(super) async fn unreferenced(
     git: &Git,
     record: &WorktreeRecord,
@@ -245,7 +246,8 @@ pub(super) async fn unreferenced(
     Ok(heads(&output))
 }
 
-/// Keeps these commits as `refs/kirosu/NAME/NUMBER-unreferenced`: as parents of one commit, so that one name is enough.
+/// Keeps these commits as `refs/kirosu/NAME/NUMBER-unreferenced`: as parents of one commit, so that one name is
+/// enough.
 pub(super) async fn keep_unreferenced(
     git: &Git,
     record: &WorktreeRecord,
@@ -276,7 +278,7 @@ pub(super) async fn keep_unreferenced(
     Ok(Some(Reference { name, commit }))
 }
 
-/// The same as [`candidates`] from a repository that keeps references and reflogs in tables, which only git reads.
+/// Like [`candidates`], for a repository that stores references and reflogs in tables, which only git reads.
 async fn in_tables(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, GitFault> {
     let own = At::Bare(&record.git_dir);
     let branch = format!("refs/heads/{}", record.branch);
@@ -293,7 +295,7 @@ async fn in_tables(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, Gi
     let mut found = Vec::new();
     for args in asks {
         let end = git.run(own, &args).await;
-        // There may be no such reference, or no log of it.
+        // The reference or its log may not exist.
         if let ProgramExit::Short(_) = end.exit {
             return Err(fault(&args, &end));
         }
@@ -337,7 +339,7 @@ fn text(path: &Path) -> String {
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
-/// The files of a folder, and where `deep`, of its subfolders.
+/// The files of a folder and, with `deep`, of its subfolders.
 fn files(root: &Path, deep: bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];

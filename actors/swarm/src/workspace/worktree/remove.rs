@@ -1,9 +1,9 @@
-//! Removes worktrees that are not wanted any more, and all that was made for them, where nothing is lost by it.
+//! Removes worktrees and everything that was made for them, if nothing is lost.
 
 use std::fs;
 use std::path::PathBuf;
 
-use super::finish::{commit, commit_rest, is_on, settle, tip_of};
+use super::finish::{commit, commit_rest, finish, is_on, tip_of};
 use super::folders::{not_replaced, remove_folders};
 use super::git::{At, Git, GitFault};
 use super::inventory::{self, Inventory, Leftover, LeftoverReason};
@@ -24,30 +24,32 @@ pub struct Removed {
     pub branch: String,
     /// The folder.
     pub path: PathBuf,
-    /// The last commit of its branch: by it the work can be found until git forgets it.
+    /// The last commit of its branch, by which the work can be found until git prunes it.
     pub tip: String,
-    /// The branch and all other references that went with it.
+    /// The branch and all other references that were removed.
     pub references: Vec<Reference>,
 }
 
 /// The result of pruning one worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pruned {
-    /// It is gone.
+    /// It was removed.
     Removed(Removed),
     /// It is neither applied nor discarded, nor unchanged: it waits for a person's decision.
     Open,
-    /// It would go, but something would be lost; the text says what.
+    /// It was not removed, as something would be lost; the text says what.
     Kept(String),
     /// Another process has removed it meanwhile.
     Gone,
 }
 
-/// Removes the worktrees and branches of a task: all of `records`, or none where one of them cannot go. `force`: also where
-/// they hold what no commit has; git then commits what it takes before. The result is in reverse order.
+/// Removes the worktrees and branches of a task: all of `records`, or none if one of them cannot be removed. `force`:
+/// even if they hold content that no commit has; git then commits what it takes before. The result is in reverse
+/// order.
 ///
 /// # Errors
-/// A run works there; a branch is checked out elsewhere; there is something that no commit has; a folder cannot be removed.
+/// A run works there; a branch is checked out elsewhere; content exists that no commit has; a folder cannot be
+/// removed.
 pub async fn discard(
     git: &Git,
     mut records: Vec<WorktreeRecord>,
@@ -73,7 +75,7 @@ pub async fn discard(
     }
     let mut removed = Vec::new();
     for record in &mut records {
-        if record.state != WorktreeState::ApplyOutcome {
+        if record.state != WorktreeState::Applied {
             record.state = WorktreeState::Discarded;
             write(record).await?;
         }
@@ -86,7 +88,7 @@ pub async fn discard(
     Ok(removed)
 }
 
-/// A fault that only the removal itself met, with everything that went before it: by its commits it can be found.
+/// An error during the removal itself, with the worktrees removed before it: they can be found by their commits.
 fn after_others(fault: GitFault, removed: &[Removed]) -> GitFault {
     let gone = |it: &Removed| {
         let references = it.references.iter();
@@ -103,7 +105,7 @@ fn after_others(fault: GitFault, removed: &[Removed]) -> GitFault {
     }
 }
 
-/// Where something is only in the worktree: what, and what can be done.
+/// Fails with a list of content that is only in the worktree, and advice.
 async fn nothing_lost(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
     let (path, id) = (record.path.display(), record.task_id);
     let why = match left(git, record).await {
@@ -116,17 +118,17 @@ async fn nothing_lost(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault
             record.branch,
             found.names()
         ),
-        Err(fault) => format!("it cannot be told what would be lost: {fault}"),
+        Err(fault) => format!("the content that would be lost is unknown: {fault}"),
     };
     Err(GitFault(format!(
         "{why}; look at it there, or discard it too with kirosu discard {id} --force"
     )))
 }
 
-/// Content that is only in the folder, or in git's folder for it where the folder is gone.
+/// Content that is only in the folder, or in its git folder if the folder is gone.
 pub(super) async fn left(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
     if record.path.symlink_metadata().is_ok() {
-        return inventory::look(git, record).await;
+        return inventory::inspect(git, record).await;
     }
     let modules = record.git_dir.join("modules");
     let is_made = !record.git_dir.as_os_str().is_empty();
@@ -140,7 +142,7 @@ pub(super) async fn left(git: &Git, record: &WorktreeRecord) -> Result<Inventory
     })
 }
 
-/// So that it can be found by a commit. Best effort: a person has said that it is not wanted.
+/// Commits everything, so that it can be found by a commit. Best effort: a person has decided to discard it.
 async fn take_all(git: &Git, record: &WorktreeRecord) {
     if verify(record).is_err() {
         return;
@@ -151,7 +153,7 @@ async fn take_all(git: &Git, record: &WorktreeRecord) {
     }
 }
 
-/// `git worktree lock` keeps it: the sentence with the reason.
+/// The sentence with the reason if `git worktree lock` protects it.
 fn locked(record: &WorktreeRecord) -> Option<String> {
     let reason = fs::read_to_string(record.git_dir.join("locked")).ok()?;
     let reason = match reason.trim() {
@@ -176,12 +178,12 @@ fn checked_out(record: &WorktreeRecord, folders: &[PathBuf]) -> String {
     )
 }
 
-/// Removes what is left of a worktree that was applied or discarded, or whose task is done and changed nothing, or that is
-/// kept of an attempt before one that is gone. Nothing is believed that can be looked at: what is not in another branch,
-/// or only in the folder, stays. `ignored`: files that git ignores may go.
+/// Removes a worktree that was applied or discarded, or whose task is done without changes, or that is kept for an
+/// earlier attempt of one that is gone. The record is not trusted where the content can be checked: content that is
+/// not in another branch, or is only in the folder, stays. `ignored`: files that git ignores may be removed.
 ///
 /// # Errors
-/// A run works there; git's own.
+/// A run works there; git failed.
 pub async fn prune(git: &Git, record: &WorktreeRecord, ignored: bool) -> Result<Pruned, GitFault> {
     if let Some(moved) = references::moved_to(record) {
         return Ok(Pruned::Kept(references::moved(record, &moved)));
@@ -204,7 +206,7 @@ pub async fn prune(git: &Git, record: &WorktreeRecord, ignored: bool) -> Result<
     removed.map(Pruned::Removed)
 }
 
-/// Nobody expects anything of it any more.
+/// Whether no decision about it is open.
 fn is_closed(record: &WorktreeRecord, tip: Option<&str>) -> bool {
     if let Some(name) = &record.attempt_of {
         let of = WorktreeRecord::read(record.folder(), name);
@@ -212,7 +214,7 @@ fn is_closed(record: &WorktreeRecord, tip: Option<&str>) -> bool {
     }
     match record.state {
         WorktreeState::Running | WorktreeState::Left => false,
-        WorktreeState::ApplyOutcome | WorktreeState::Discarded => true,
+        WorktreeState::Applied | WorktreeState::Discarded => true,
         WorktreeState::Kept => {
             let done = record.ended.as_deref() == Some("done");
             done && tip.is_none_or(|tip| tip == record.base)
@@ -269,8 +271,8 @@ async fn reason_to_stay(
     })
 }
 
-/// The commit that is checked out in the folder, where that is not the branch of the task. A run always ends on that branch, so
-/// a person has been there since.
+/// The commit checked out in the folder, if it is not the task's branch. A run always ends on that branch, so a
+/// person has worked there since.
 async fn commit_beside(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     if verify(record).is_err() || is_on(record, &branch) {
@@ -279,14 +281,13 @@ async fn commit_beside(git: &Git, record: &WorktreeRecord) -> Result<Option<Stri
     commit(git, tree(record)?, "HEAD").await
 }
 
-/// Removes a worktree that no run will ever begin in. Where there is work of an attempt before, it waits as after one that
-/// was cancelled.
+/// Removes a worktree that no run will begin in. If it has work of an earlier attempt, it is kept, as after a cancel.
 pub(crate) async fn abandon(opened: &OpenWorktree) {
     let record = opened.record();
     let tip = tip_of(&opened.git, &record).await.ok().flatten();
     let left = left(&opened.git, &record).await;
     if tip.as_ref() != Some(&record.base) || !left.is_ok_and(|it| it.is_empty()) {
-        settle(opened, "cancelled").await;
+        finish(opened, "cancelled").await;
         return;
     }
     let gone = remove(&opened.git, &record).await;
@@ -295,7 +296,7 @@ pub(crate) async fn abandon(opened: &OpenWorktree) {
         tracing::warn!(%fault, "a worktree that is not used was not removed");
     }
 }
-/// Removes folders, references and record. Whatever only they hold is lost: callers have looked before.
+/// Removes folders, references and record. Content that only they hold is lost: callers have checked before.
 async fn remove(git: &Git, record: &WorktreeRecord) -> Result<Removed, GitFault> {
     let has_repository = record.common_dir.is_dir();
     let mut references = Vec::new();
@@ -315,7 +316,7 @@ async fn remove(git: &Git, record: &WorktreeRecord) -> Result<Removed, GitFault>
     remove_folders(record).await?;
     let at = At::Bare(&record.common_dir);
     for Reference { name, commit } in &references {
-        // Not where it was moved this very moment.
+        // Fails if it was moved at this moment.
         git.update_ref(at, &["-d", name, commit]).await?;
     }
     record.forget().map_err(|error| {

@@ -1,8 +1,8 @@
-//! Finds and mends the links between record, worktree and repository after one of them was moved or damaged.
+//! Finds and repairs the links between record, worktree and repository after one of them was moved or damaged.
 //!
-//! A worktree and its repository name each other by absolute paths: `.git` in the worktree, `gitdir` in the folder that
-//! git keeps for it (`.git/worktrees/NAME`), and both in the record. The record lies beside the worktree, so that the two
-//! move together; a repository that was moved is looked for where the pool's settings say that it is.
+//! A worktree and its repository name each other by absolute paths: `.git` in the worktree, `gitdir` in its git
+//! folder (`.git/worktrees/NAME`), and both in the record. The record is next to the worktree, so that the two move
+//! together; a moved repository is looked for at the place in the pool's settings.
 
 use std::fs;
 use std::io;
@@ -19,11 +19,11 @@ use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
 };
 
-/// The record with its repository where it is now: as recorded, or the one around `pool_dir`, the present working folder
-/// of its pool. Changes nothing on disk.
+/// Returns the record with the present place of its repository: as recorded, or the one around `pool_dir`, the
+/// working folder of its pool. Changes nothing on disk.
 ///
 /// # Errors
-/// The repository is at neither place; the text says where it was looked for. The worktree is a copy of another.
+/// The repository is at neither place; the text names them. The worktree is a copy of another.
 pub async fn locate(
     git: &Git,
     record: &WorktreeRecord,
@@ -38,7 +38,7 @@ pub async fn locate(
     }
 }
 
-/// The record of a copy in the copy of its repository, where the pool works in one.
+/// The record of a copy in the copy of its repository, if the pool works in one.
 async fn copied_with(
     git: &Git,
     record: &WorktreeRecord,
@@ -56,7 +56,7 @@ async fn copied_with(
     Ok(is_copied.then_some(found))
 }
 
-/// As [`locate`], for a worktree that is no copy.
+/// As [`locate`], for a worktree that is not a copy.
 async fn locate_own(
     git: &Git,
     record: &WorktreeRecord,
@@ -82,7 +82,7 @@ async fn locate_own(
     }
     let at = At::Bare(&record.common_dir);
     if is_there && commit(git, at, &record.base).await?.is_some() {
-        // The repository is the one that was recorded, and its branch is gone.
+        // The repository is the recorded one, and its branch is gone.
         return Ok(found);
     }
     let there = match is_there {
@@ -100,18 +100,18 @@ async fn locate_own(
     )))
 }
 
-/// Takes a repository as the record's own where it has the worktree or its branch: it was moved. Changes the record in
+/// Takes a repository as the record's own if it has the worktree or its branch: it was moved. Changes the record in
 /// memory only.
 ///
 /// # Errors
-/// Git's own.
+/// Git failed.
 pub(super) async fn adopt(
     git: &Git,
     record: &mut WorktreeRecord,
     repository: &Repository,
 ) -> Result<bool, GitFault> {
     if record.common_dir.is_dir() && verify_git_dir(record).is_ok() {
-        // It is a worktree of another repository that is where it was.
+        // It is a worktree of another repository that has not moved.
         return Ok(false);
     }
     let entry = entry_of(&repository.common, record);
@@ -125,7 +125,7 @@ pub(super) async fn adopt(
             }
         }
     }
-    // The `.git` file still names the old place: the folder is recognised before that changes.
+    // The `.git` file still names the old place: recognise the folder before that changes.
     if verify_folder(record).is_ok() {
         record.folder_id = FolderId::of(&record.path).ok();
     }
@@ -135,7 +135,7 @@ pub(super) async fn adopt(
     Ok(true)
 }
 
-/// The folder that a repository keeps for this worktree: the one that names it, where it is now or where it was.
+/// The git folder that a repository has for this worktree: the one that names its present or former path.
 fn entry_of(common: &Path, record: &WorktreeRecord) -> Option<PathBuf> {
     let places = [Some(&record.path), record.moved_from.as_ref()];
     let ours: Vec<PathBuf> = places.iter().flatten().map(|it| it.join(".git")).collect();
@@ -151,8 +151,8 @@ fn git_dir_in(common: &Path, name: &str) -> PathBuf {
     common.join("worktrees").join(name)
 }
 
-/// Repairs what [`locate`] has found, as `git worktree repair` would, and writes the record. Returns a line per thing that
-/// was repaired.
+/// Repairs the links for a record from [`locate`], as `git worktree repair` would, and writes the record. Returns a
+/// line per repair.
 ///
 /// # Errors
 /// A run works there; the folder is not the worktree that was made; a file cannot be written.
@@ -188,8 +188,8 @@ pub async fn repair(
     Ok(repaired)
 }
 
-/// Makes the links between a verified folder and git's own folder for it right, and makes the latter anew where it is gone.
-/// The caller holds the worktree's lock, and writes the record. Returns a line per thing that was repaired.
+/// Repairs the links between a verified folder and its git folder, and makes the latter anew if it is gone. The
+/// caller holds the worktree's lock, and writes the record. Returns a line per repair.
 ///
 /// # Errors
 /// The folder is not the worktree; it has a repository of its own in `.git`; a file cannot be written.
@@ -199,7 +199,7 @@ pub(super) async fn restore(
 ) -> Result<Vec<String>, GitFault> {
     verify_folder(record).map_err(|why| fault(record, &why))?;
     let mut repaired = Vec::new();
-    // The folder is known by this from here on, whatever becomes of its `.git`.
+    // This identifies the folder from now on, whatever happens to its `.git`.
     record.folder_id = FolderId::of(&record.path).ok();
     let dot = record.path.join(".git");
     if fs::symlink_metadata(&dot).is_ok_and(|found| found.is_dir()) {
@@ -250,8 +250,8 @@ pub(super) async fn restore(
     Ok(repaired)
 }
 
-/// The recorded folder is there, and only the files in it that name repository and worktree are missing or wrong: it is no
-/// other worktree's.
+/// Whether the recorded folder exists, and only the files in it that name repository and worktree are missing or
+/// wrong: it belongs to no other worktree.
 fn is_damaged(record: &WorktreeRecord) -> bool {
     let git_dir = &record.git_dir;
     let is_dir = fs::symlink_metadata(git_dir).is_ok_and(|found| found.is_dir());
@@ -261,7 +261,7 @@ fn is_damaged(record: &WorktreeRecord) -> bool {
     is_dir && in_common && ours
 }
 
-/// As `git worktree add` makes it, under the first name that is free.
+/// Makes the git folder as `git worktree add` does, under the first free name.
 fn make_git_dir(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     let worktrees = record.common_dir.join("worktrees");
     let cannot = |error: io::Error| {
@@ -299,7 +299,7 @@ fn make_git_dir(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     Ok(())
 }
 
-/// Writes a small file in place of whatever file or link is there.
+/// Writes a small file in place of any file or link.
 fn put(file: &Path, text: &str) -> Result<(), GitFault> {
     let new = file.with_extension("kirosu-new");
     let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));

@@ -32,7 +32,7 @@ const AROUND: &[&str] = &[
 ];
 
 impl Repository {
-    /// The one that a folder lies in, and the commit of it that a name means there.
+    /// Returns the repository that contains a folder, and the commit that a name refers to there.
     ///
     /// # Errors
     /// As [`around`](Self::around) and [`commit`](Self::commit).
@@ -52,13 +52,13 @@ impl Repository {
         {
             return Ok((repository, commit.to_owned()));
         }
-        // One by one, for the reason.
+        // One by one, to find the reason.
         let repository = Self::around(git, dir).await?;
         let commit = repository.commit(git, name).await?;
         Ok((repository, commit))
     }
 
-    /// The one that a folder lies in.
+    /// Returns the repository that contains a folder.
     ///
     /// # Errors
     /// No git, no repository, a bare one.
@@ -75,12 +75,13 @@ impl Repository {
         Self::read(dir, &output)
     }
 
-    /// By the answer to [`AROUND`].
+    /// From the output of [`AROUND`].
     fn read(dir: &Path, output: &str) -> Result<Self, GitFault> {
         let mut lines = output.split('\n').map(PathBuf::from);
         let mut next = || lines.next().unwrap_or_default();
         let (git_dir, common) = (next(), next());
-        // Not --show-toplevel: it goes by core.bare and core.worktree, which an agent may have set for all worktrees.
+        // Not --show-toplevel: it depends on core.bare and core.worktree, which an agent may have set for all
+        // worktrees.
         let top = dir.ancestors().find(|it| is_root(it, &git_dir));
         let Some(top) = top else {
             let dir = dir.display();
@@ -95,10 +96,10 @@ impl Repository {
         })
     }
 
-    /// The commit that a name means here.
+    /// The commit that a name refers to.
     ///
     /// # Errors
-    /// No such commit; a repository without any.
+    /// No such commit; a repository without commits.
     pub(super) async fn commit(&self, git: &Git, name: &str) -> Result<String, GitFault> {
         let wanted = format!("{name}^{{commit}}");
         let args = [
@@ -123,10 +124,10 @@ impl Repository {
         }
     }
 
-    /// Whether a commit has the pool's folder, in which runs begin.
+    /// Checks that a commit has the pool's folder, in which runs begin.
     ///
     /// # Errors
-    /// It has none: every worktree of that commit would lack it.
+    /// It does not: every worktree of that commit would lack it.
     pub(super) async fn has_prefix(&self, git: &Git, base: &str) -> Result<(), GitFault> {
         if self.prefix.as_os_str().is_empty() {
             return Ok(());

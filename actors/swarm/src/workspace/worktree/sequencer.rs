@@ -1,8 +1,8 @@
-//! The state that git keeps of an operation that was not finished in a worktree (rebase, am, bisect, merge, cherry-pick, revert), set
-//! aside before the next attempt: `git rebase --abort` would bring the failed attempt's commits back.
+//! Sets aside git's state of an unfinished operation in a worktree (rebase, am, bisect, merge, cherry-pick, revert)
+//! before the next attempt: `git rebase --abort` would bring the failed attempt's commits back.
 //!
-//! Nothing is lost: the files of the state become a commit, whose parents are all commits that the state names, kept as
-//! `refs/kirosu/NAME/NUMBER.state`.
+//! Nothing is lost: the files of the state become a commit, whose parents are all commits that the state names, kept
+//! as `refs/kirosu/NAME/NUMBER.state`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,11 +44,11 @@ const STATE: &[&str] = &[
 /// References that git keeps per worktree.
 const PRIVATE: &[&str] = &["refs/bisect", "refs/worktree", "refs/rewritten"];
 
-/// Longest file that is searched for names of commits, in bytes.
+/// Maximum size in bytes of a file that is searched for names of commits.
 const SEARCHED: u64 = 4 << 20;
 
-/// Keeps such a state and removes it; returns the reference that keeps it, `None` where there was no such state. The
-/// caller has committed what the working tree holds.
+/// Keeps such a state and removes it; returns the reference that keeps it, `None` if there was no such state. The
+/// caller has committed the files of the working tree.
 ///
 /// # Errors
 /// It could not be kept; then nothing is removed.
@@ -123,7 +123,7 @@ fn hashes_in(path: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The files as a commit, with an index of its own.
+/// The files as a commit, through a separate index.
 async fn keep(
     git: &Git,
     record: &WorktreeRecord,
@@ -132,7 +132,7 @@ async fn keep(
 ) -> Result<String, GitFault> {
     let index = record.git_dir.join("kirosu-state-index");
     let own = git.with("GIT_INDEX_FILE", &index);
-    // The git folder is a plain folder here, and its files are what is added.
+    // The git folder serves as a plain folder here, and its files are added.
     let at = At::Tree {
         git_dir: &record.common_dir,
         work_tree: &record.git_dir,

@@ -1,12 +1,13 @@
-//! How git says that the machine is short of something. It names the cause of a failed write only now and then.
+//! Recognises in git's output that the machine lacks a resource. Git names the cause of a failed write only
+//! sometimes.
 
 use std::path::Path;
 
 use kirosu_providers::{ProgramEnd, ProgramExit};
 
-/// The kernel's signal for a process that is ended for want of memory. Our own stops have ends of their own.
+/// The kernel's signal for a process that is ended for lack of memory. Our own stops have other ends.
 const KILL: i32 = 9;
-/// Git's words for what the system refuses for now, in lower case.
+/// Git's words for a temporary refusal of the system, in lower case.
 const WORDS: &[&str] = &[
     "resource temporarily unavailable",
     "out of memory",
@@ -26,33 +27,33 @@ const UNWRITTEN: &[&str] = &[
     "cannot create",
     "unable to append",
 ];
-/// A disk with less room than this, in bytes, is full: larger files than that are common.
+/// A disk with less free space than this, in bytes, is full: larger files are common.
 const ROOM: u64 = 64 << 20;
 /// A disk with less than this part of it free is full.
 const PART: u64 = 100;
 
-/// Whether a call of git failed because the system refused it something for now.
+/// Whether a call of git failed because the system temporarily refused it a resource.
 pub(super) fn is_short(end: &ProgramEnd) -> bool {
     match end.exit {
         ProgramExit::Short(_) | ProgramExit::Signal(KILL) => true,
         ProgramExit::Code(1..) | ProgramExit::Signal(_) => {
-            end.is_short() || says(&end.stderr, WORDS)
+            end.says_short() || contains_any(&end.stderr, WORDS)
         }
         _ => false,
     }
 }
 
-/// Whether git says that a file was not written, and the disk of this place is full or nearly so.
+/// Whether git reports that a file was not written, and the disk of this place is full or nearly full.
 pub(super) fn is_full_disk(stderr: &str, place: &Path) -> bool {
-    says(stderr, UNWRITTEN) && has_no_room(place)
+    contains_any(stderr, UNWRITTEN) && has_no_room(place)
 }
 
-fn says(stderr: &str, words: &[&str]) -> bool {
+fn contains_any(stderr: &str, words: &[&str]) -> bool {
     let output = stderr.to_lowercase();
     words.iter().any(|word| output.contains(word))
 }
 
-/// The disk that a path, or the nearest folder above it that is there, lies on has next to no room.
+/// Whether the disk of a path, or of the nearest existing folder above it, has almost no space.
 fn has_no_room(place: &Path) -> bool {
     let disk = place
         .ancestors()
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_refused_something_is_told_from_one_that_is_wrong() {
+    fn a_call_that_was_refused_a_resource_differs_from_a_wrong_one() {
         for output in [
             "fatal: unable to create load_index_extensions thread: Resource temporarily unavailable",
             "fatal: Out of memory, malloc failed (tried to allocate 1048576 bytes)",

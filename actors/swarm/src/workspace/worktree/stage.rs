@@ -1,4 +1,4 @@
-//! Takes the files of a worktree into its index: all that git takes, whatever one file of them does.
+//! Stages the files of a worktree: all that git takes, even if some files fail.
 
 use kirosu_providers::{ProgramEnd, ProgramExit};
 
@@ -10,20 +10,20 @@ use super::verify::tree;
 
 /// Files outside a sparse checkout count like all others.
 const ADD: &[&str] = &["add", "--all", "--sparse", "--ignore-errors"];
-/// Calls of git that are made to find the files that it does not take. Beyond them the rest is left out as a whole.
+/// Maximum number of calls of git to find the files that it does not take. Beyond them the rest is left out.
 const CALLS: usize = 100;
 
-/// The result of taking files in.
+/// The result of staging.
 pub(super) struct StageResult {
-    /// Git's complaint about a file that it did not take.
+    /// Git's error about a file that it did not take.
     pub(super) complaint: Option<String>,
-    /// Git took every file that it found, and nothing was left out after that.
+    /// Whether git took every file, and nothing was left out after that.
     pub(super) is_all: bool,
-    /// The answer to [`LIST`] after it.
+    /// The output of [`LIST`] after it.
     pub(super) listed: String,
 }
 
-/// Takes all that git takes into the index.
+/// Stages everything that git takes.
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or its index cannot be written.
@@ -34,7 +34,7 @@ pub(super) async fn stage_all(git: &Git, record: &WorktreeRecord) -> Result<Stag
         ProgramExit::Code(0) => None,
         // The others were taken.
         ProgramExit::Code(1) => Some(complaint(&all)),
-        // None was taken: one of them has made git give up.
+        // None was taken: one of them made git give up.
         ProgramExit::Code(_) => one_by_one(git, record).await?,
         _ => return Err(super::git::fault(ADD, &all)),
     };
@@ -46,7 +46,7 @@ pub(super) async fn stage_all(git: &Git, record: &WorktreeRecord) -> Result<Stag
     })
 }
 
-/// The same where no file has changed: an agent can have committed a link to a repository.
+/// Like [`stage_all`] if no file has changed: an agent can have committed a link to a repository.
 ///
 /// # Errors
 /// As [`stage_all`].
@@ -60,18 +60,18 @@ pub(super) async fn leave_out(git: &Git, record: &WorktreeRecord) -> Result<Stag
     })
 }
 
-/// Halves the changed files until those that git gives up at are alone.
+/// Halves the changed files until the failing ones are alone.
 async fn one_by_one(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
     let (statuses, _) = inventory::statuses(git, record).await?;
     let mut paths: Vec<String> = statuses
         .into_iter()
         .filter_map(|status| match status {
-            FileStatus::FolderChange(path) | FileStatus::WrittenOver(path) => Some(path),
+            FileStatus::Changed(path) | FileStatus::WrittenOver(path) => Some(path),
             FileStatus::Untracked(path) if !names::is_folder(&path) => Some(path),
             _ => None,
         })
         .collect();
-    // Files with the same filter are often of the same kind.
+    // Files with the same filter often have the same suffix.
     paths.sort_by_cached_key(|path| {
         let kind = path.rsplit_once('.').map(|(_, kind)| kind.to_owned());
         (kind, path.clone())
@@ -103,7 +103,7 @@ async fn one_by_one(git: &Git, record: &WorktreeRecord) -> Result<Option<String>
     Ok(output)
 }
 
-/// The line of git's complaint that names the trouble; never its advice.
+/// The line of git's errors that names the cause, without its advice.
 fn complaint(end: &ProgramEnd) -> String {
     let mut lines = end.stderr.lines().filter_map(|line| {
         let text = line
@@ -115,8 +115,8 @@ fn complaint(end: &ProgramEnd) -> String {
     last.unwrap_or_else(|| format!("git add {}", end.exit))
 }
 
-/// Takes links to repositories that the agent made out of the index again: a link names a commit that only the worktree
-/// has. Links that the base has, and those of `.gitmodules`, stay. Returns whether there were any.
+/// Removes links to repositories that the agent made from the index again: a link names a commit that only the
+/// worktree has. Links of the base, and those of `.gitmodules`, stay. Returns whether there were any.
 async fn leave_out_repositories(
     git: &Git,
     record: &WorktreeRecord,
@@ -149,7 +149,7 @@ async fn links_of_base(
     let mut found = Vec::new();
     for some in links.chunks(500) {
         let mut args = vec!["ls-tree"];
-        // Arguments are text: a name that is not cannot be one.
+        // Arguments are text, and a name may not be.
         match some.iter().all(|it| names::path(it).to_str() == Some(it)) {
             true => {
                 args.extend([&record.base, "--"]);

@@ -1,4 +1,4 @@
-//! What there is, and what was changed: for people.
+//! Lists worktrees and their changes for people.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use super::record::{WorktreeRecord, WorktreeState};
 use super::stage::stage_all;
 use super::verify::tree;
 
-/// Flags of every diff: no programs of the configuration.
+/// Flags of every diff: run no programs of the configuration.
 const DIFF: &[&str] = &["diff", "--no-ext-diff", "--no-textconv", "--find-renames"];
 
-/// The worktrees of all pools under this folder, in order of their tasks; those of one task, where it is named.
+/// Returns the worktrees of all pools under this folder, ordered by task; with `task_id`, those of one task.
 #[must_use]
 pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<WorktreeRecord> {
     let Ok(entries) = fs::read_dir(workspaces) else {
@@ -36,13 +36,13 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<WorktreeRecord> {
     found
 }
 
-/// The newest state of a task's files as a commit or tree: the branch, or, where files differ from it (a run is under
-/// way, a person has edited them), what is there now. Changes nothing that anybody sees.
+/// The newest state of a task's files as a commit or tree: the branch or, if files differ from it (a run works there,
+/// a person has edited them), the present files. Changes no visible state.
 ///
 /// # Errors
-/// Git's own.
+/// Git failed.
 pub async fn tip(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
-    // Without an index it is still being made, or a run has left it without.
+    // Without an index the worktree is still being made, or a run has removed it.
     let has_index = record.git_dir.join("index").is_file();
     let made = record.filled
         && record.path.is_dir()
@@ -57,7 +57,7 @@ pub async fn tip(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault>
 /// Whether files were changed since the last commit on the branch; ignored ones do not count.
 pub(super) async fn is_dirty(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
     if record.state == WorktreeState::Running {
-        // Its HEAD may be anywhere.
+        // The run's HEAD may be anywhere.
         return Ok(true);
     }
     let args = ["status", "--porcelain", "--untracked-files=normal"];
@@ -65,7 +65,7 @@ pub(super) async fn is_dirty(git: &Git, record: &WorktreeRecord) -> Result<bool,
     Ok(!output.is_empty())
 }
 
-/// All files as a tree, by an index of our own beside that of the worktree.
+/// All files as a tree, through a separate index.
 async fn tree_now(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
     let index = record
         .git_dir
@@ -88,21 +88,21 @@ async fn tree_now(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault
     written
 }
 
-/// What became of one file.
+/// The change of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    /// Its name, from the root of the repository; in quotation marks with escapes, as git prints it, where it is not UTF-8.
+    /// Name, from the root of the repository; in quotation marks with escapes, as git prints it, if it is not UTF-8.
     pub path: String,
-    /// Lines added; `None` for what is not text.
+    /// Lines added; `None` if the file is not text.
     pub added: Option<u64>,
-    /// Lines removed; `None` for what is not text.
+    /// Lines removed; `None` if the file is not text.
     pub removed: Option<u64>,
 }
 
-/// The files that differ between the base and `tip`.
+/// Returns the files that differ between the base and `tip`.
 ///
 /// # Errors
-/// Git's own.
+/// Git failed.
 pub async fn changes(
     git: &Git,
     record: &WorktreeRecord,
@@ -125,10 +125,10 @@ fn change(line: &str) -> Option<FileChange> {
     })
 }
 
-/// The call that prints the difference between base and `tip`, byte by byte, for a person's terminal; `more` are flags.
+/// The call that prints the exact difference between base and `tip` for a person's terminal; `more` are flags.
 #[must_use]
 pub fn diff_command(record: &WorktreeRecord, tip: &str, more: &[&str]) -> std::process::Command {
-    // Names as they are, for people and for `git apply`.
+    // Names unescaped, for people and for `git apply`.
     let mut args = vec!["-c", "core.quotePath=false"];
     args.extend(DIFF);
     args.extend(more);
@@ -136,7 +136,7 @@ pub fn diff_command(record: &WorktreeRecord, tip: &str, more: &[&str]) -> std::p
     plain_command(At::Bare(&record.common_dir), &args)
 }
 
-/// Bytes on disk of a worktree. Links are not followed; what cannot be read does not count. Blocks.
+/// Size of a worktree on disk in bytes. Links are not followed; unreadable files do not count. Blocks.
 #[must_use]
 pub fn size(record: &WorktreeRecord) -> u64 {
     let mut folders: Vec<PathBuf> = vec![record.path.clone()];

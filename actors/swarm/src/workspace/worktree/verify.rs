@@ -1,8 +1,8 @@
-//! Checks that a record's folder still is the worktree that Kirosu made, before git runs in it.
+//! Checks that a record's folder is still the worktree that Kirosu made, before git runs in it.
 //!
-//! An agent can remove its folder and leave a link, a file or another checkout at the path; a person can move or restore
-//! folders. Git that ran there would commit, reset and clean files of other programs. [`tree`] is the only way to
-//! [`At::Tree`], so no call of git in a working tree gets past this check.
+//! An agent can remove its folder and leave a link, a file or another checkout at the path; a person can move or
+//! restore folders. Git would then commit, reset and clean files of other programs. [`tree`] is the only way to
+//! [`At::Tree`], so no call of git in a working tree bypasses this check.
 
 use std::fmt;
 use std::fs;
@@ -13,7 +13,7 @@ use super::record::WorktreeRecord;
 pub use crate::workspace::identity::FolderId;
 use crate::workspace::identity::{FolderChange, real_folder};
 
-/// Longest `.git`, `gitdir` or `commondir` file that is read, in bytes.
+/// Maximum size in bytes of a `.git`, `gitdir` or `commondir` file.
 const LINK_MAX: u64 = 8 << 10;
 
 /// Why git must not run in a record's folder.
@@ -23,8 +23,8 @@ pub(super) enum Unverified {
     Gone,
     /// Something else is at the path; the text says what.
     Replaced(String),
-    /// The folder is the one that was made, but git's own folder for it is missing or belongs to another worktree; the
-    /// text says which.
+    /// The folder is the one that was made, but its git folder is missing or belongs to another worktree; the text
+    /// says which.
     Detached(String),
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Unverified {
     }
 }
 
-/// Where git may work on the files of this worktree. Reads a few small files; blocks for as long.
+/// Returns the location for git in the files of this worktree. Reads a few small files; blocks.
 ///
 /// # Errors
 /// The folder is not the worktree that Kirosu made, see [`verify`].
@@ -58,9 +58,9 @@ pub(super) fn fault(record: &WorktreeRecord, why: &Unverified) -> GitFault {
     GitFault(format!("git was not run in the worktree {path}: {why}"))
 }
 
-/// Whether the folder of a record is the worktree that Kirosu made: a real folder with no link on the way, of the recorded
-/// identity or with the `.git` file of this worktree in it, whose git folder belongs to it. An agent may have removed or
-/// rewritten `.git` in a folder of the recorded identity: every call of git names its git folder.
+/// Checks that the folder of a record is the worktree that Kirosu made: a real folder with no link on the way, of the
+/// recorded identity or with this worktree's `.git` file in it, whose git folder belongs to it. An agent may have
+/// removed or rewritten `.git` in a folder of the recorded identity: every call of git names its git folder.
 ///
 /// # Errors
 /// A description of the thing in its place.
@@ -80,7 +80,7 @@ pub(super) fn verify_folder(record: &WorktreeRecord) -> Result<(), Unverified> {
     if same || dot_git(path).is_some_and(|it| is_same(&it, &record.git_dir)) {
         return Ok(());
     }
-    // A crash of this process can leave one behind that its record does not know yet.
+    // A crash of this process can leave a folder that its record does not know yet.
     if record.git_dir.as_os_str().is_empty() && is_half_made(record) {
         return Ok(());
     }
@@ -91,7 +91,7 @@ pub(super) fn verify_folder(record: &WorktreeRecord) -> Result<(), Unverified> {
     Err(Unverified::Replaced(why.to_owned()))
 }
 
-/// As `git worktree add` leaves it when it is interrupted.
+/// A worktree as an interrupted `git worktree add` leaves it.
 fn is_half_made(record: &WorktreeRecord) -> bool {
     let worktrees = record.common_dir.join("worktrees");
     match dot_git(&record.path) {
@@ -100,7 +100,7 @@ fn is_half_made(record: &WorktreeRecord) -> bool {
     }
 }
 
-/// Git's own folder for the worktree is there, is one of the recorded repository, and is no other worktree's.
+/// Checks that the git folder of the worktree exists, belongs to the recorded repository, and to no other worktree.
 pub(super) fn verify_git_dir(record: &WorktreeRecord) -> Result<(), Unverified> {
     let git_dir = &record.git_dir;
     let missing = |why: &str| Unverified::Detached(format!("{} {why}", git_dir.display()));
@@ -118,7 +118,7 @@ pub(super) fn verify_git_dir(record: &WorktreeRecord) -> Result<(), Unverified> 
     }
     match link_file(&git_dir.join("gitdir"), git_dir) {
         Some(back) if is_same(&back, &record.path.join(".git")) => Ok(()),
-        // It was moved; `workspaces --repair` and the next attempt write it anew.
+        // It was moved; `workspaces --repair` and the next attempt rewrite it.
         Some(back) if !has_folder(&back) => Ok(()),
         Some(back) => {
             let other = back.parent().unwrap_or(&back).display();
@@ -128,7 +128,7 @@ pub(super) fn verify_git_dir(record: &WorktreeRecord) -> Result<(), Unverified> 
     }
 }
 
-/// The git folder that the `.git` file of a worktree names; `None` where there is no such file.
+/// The git folder that the `.git` file of a worktree names; `None` if there is no such file.
 pub(super) fn dot_git(worktree: &Path) -> Option<PathBuf> {
     let text = small_file(&worktree.join(".git"))?;
     let named = text.strip_prefix("gitdir:")?.trim();
@@ -150,13 +150,13 @@ fn small_file(path: &Path) -> Option<String> {
         .flatten()
 }
 
-/// The folder of the `.git` file that a back pointer names exists.
+/// Whether the folder of the `.git` file that a back pointer names exists.
 fn has_folder(dot_git: &Path) -> bool {
     let folder = dot_git.parent().unwrap_or(dot_git);
     fs::symlink_metadata(folder).is_ok()
 }
 
-/// Both are the same path, as they stand or after links and `..` are resolved.
+/// Whether both are the same path, as written or with links and `..` resolved.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     if one == other {
         return true;

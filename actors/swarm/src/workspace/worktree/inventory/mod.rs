@@ -1,14 +1,14 @@
-//! Finds the content that exists only in a worktree, so that nothing that removes, resets or applies one goes by less.
+//! Finds the content that exists only in a worktree, so that no removal, reset or merge loses it unnoticed.
 //!
 //! # Theory of operation
 //!
-//! A branch holds what git takes. The rest is found here: changes that are not committed, files that git does not take
-//! (ignored, outside a sparse checkout, unreadable, with a filter that fails) or does not look at (`skip-worktree`,
-//! `assume-unchanged`), repositories within the worktree and the commits and files in submodules, whose git folders lie
-//! in that of the worktree and go with it.
+//! A branch holds what git takes. The rest is found here: uncommitted changes; files that git does not take (ignored,
+//! outside a sparse checkout, unreadable, with a failing filter) or does not check (`skip-worktree`,
+//! `assume-unchanged`); repositories within the worktree; and the commits and files of submodules, whose git folders
+//! are inside the worktree's and are removed with it.
 //!
-//! Settings of a repository within the worktree can name programs, and agents write them. Git therefore never runs with
-//! them: a submodule is looked at through a git folder of our own that borrows its objects (`submodule.rs`).
+//! Settings of a repository within the worktree can name programs, and agents write them. So git never runs with
+//! them: a submodule is inspected through a temporary git folder that borrows its objects (`submodule.rs`).
 
 mod parse;
 mod repositories;
@@ -27,22 +27,22 @@ pub(super) use parse::{FileStatus, IndexEntry, heads, is_object, reflog, special
 use repositories::{FOLDERS_MAX, repositories};
 pub(super) use submodule::git_dir_of;
 
-/// Names that a sentence lists, of each kind.
+/// Maximum number of names of each kind in a sentence.
 const SHOWN: usize = 10;
-/// Why something is only in the worktree.
+/// Why content exists only in the worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeftoverReason {
     /// Git would take it, or failed to.
     Uncommitted,
-    /// It differs from the index, but git is told not to look at it.
+    /// It differs from the index, but git is configured not to check it.
     Hidden,
     /// It cannot be read.
     Unreadable,
     /// A repository of its own.
     Repository,
-    /// Commits of a submodule that no remote of it has.
+    /// Commits of a submodule that none of its remotes has.
     SubmoduleCommits,
-    /// Files of a submodule that are not committed there.
+    /// Uncommitted files of a submodule.
     SubmoduleFiles,
     /// It matches an ignore rule.
     Ignored,
@@ -65,16 +65,16 @@ impl LeftoverReason {
     }
 }
 
-/// Something that exists only in the worktree.
+/// Content that exists only in the worktree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leftover {
     /// The kind.
     pub why: LeftoverReason,
-    /// From the root of the worktree; a folder ends with `/`.
+    /// Path from the root of the worktree; a folder ends with `/`.
     pub path: String,
 }
 
-/// All of it, in order of kind and name.
+/// All content that exists only in a worktree, in order of kind and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory(Vec<Leftover>);
 
@@ -85,18 +85,18 @@ impl From<Vec<Leftover>> for Inventory {
 }
 
 impl Inventory {
-    /// Everything can be found elsewhere.
+    /// Whether there is no such content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each of them.
+    /// Iterates over the content.
     pub fn iter(&self) -> impl Iterator<Item = &Leftover> {
         self.0.iter()
     }
 
-    /// The same without ignored files, and repositories among them.
+    /// Without ignored files, and repositories among them.
     #[must_use]
     pub fn without_ignored(&self) -> Self {
         let is_ignored = |why| {
@@ -109,7 +109,7 @@ impl Inventory {
         Self(rest.cloned().collect())
     }
 
-    /// The same without ignored files that can be made again: a repository has commits.
+    /// Without ignored files that can be made again; repositories stay, as they have commits.
     #[must_use]
     pub fn without_ignored_files(&self) -> Self {
         let rest = self.iter().filter(|it| it.why != LeftoverReason::Ignored);
@@ -154,22 +154,22 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
 /// The call that lists the index, for [`special_entries`].
 pub(super) const LIST: &[&str] = &["ls-files", "-v", "--stage"];
 
-/// What git says of a worktree: its answers to the two questions that an inventory begins with.
+/// Git's output about a worktree: the two calls that an inventory begins with.
 #[derive(Debug)]
 pub(super) struct Seen {
     /// Paths that differ from the last commit, and ignored ones.
     pub(super) statuses: Vec<FileStatus>,
     /// Folders that git could not read.
     pub(super) unreadable: Vec<String>,
-    /// The answer to [`LIST`].
+    /// The output of [`LIST`].
     pub(super) listed: String,
 }
 
 impl Seen {
-    /// Asks git.
+    /// Calls git.
     ///
     /// # Errors
-    /// Git cannot tell.
+    /// Git failed.
     async fn now(git: &Git, record: &WorktreeRecord) -> Result<Self, GitFault> {
         let (statuses, unreadable) = statuses(git, record).await?;
         Ok(Self {
@@ -180,21 +180,21 @@ impl Seen {
     }
 }
 
-/// Lists content that exists only in this worktree. Commits of its own repository are not part of it: see
+/// Lists content that exists only in this worktree. Commits of its own repository are separate: see
 /// [`unreferenced`](super::unreferenced).
 ///
 /// # Errors
-/// The folder is not the worktree that was made, or git cannot tell; nothing may be removed then.
-pub(super) async fn look(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+/// The folder is not the worktree that was made, or git failed; the caller must remove nothing then.
+pub(super) async fn inspect(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
     let seen = Seen::now(git, record).await?;
-    look_at(git, record, seen).await
+    inspect_with(git, record, seen).await
 }
 
-/// The same as [`look`], from answers that git has just given.
+/// Like [`look`], from output that git has just produced.
 ///
 /// # Errors
 /// As [`look`].
-pub(super) async fn look_at(
+pub(super) async fn inspect_with(
     git: &Git,
     record: &WorktreeRecord,
     seen: Seen,
@@ -208,7 +208,7 @@ pub(super) async fn look_at(
     let mut ignored: HashSet<PathBuf> = HashSet::new();
     for status in seen.statuses {
         match status {
-            FileStatus::FolderChange(path) | FileStatus::WrittenOver(path) => {
+            FileStatus::Changed(path) | FileStatus::WrittenOver(path) => {
                 found.add(LeftoverReason::Uncommitted, path);
             }
             FileStatus::Untracked(path) if names::is_folder(&path) => {
@@ -231,7 +231,7 @@ pub(super) async fn look_at(
     let links = entries.into_iter().filter(|it| it.link).map(|it| it.path);
     let scratch = record.folder();
     let mut named = HashSet::new();
-    for (path, seen) in submodule::look_all(git, &record.path, scratch, links.collect()).await {
+    for (path, seen) in submodule::inspect_all(git, &record.path, scratch, links.collect()).await {
         let folder = names::path(&path);
         skip.insert(folder.clone());
         if seen.commits {
@@ -244,7 +244,7 @@ pub(super) async fn look_at(
         }
     }
     let modules = record.git_dir.join("modules");
-    for git_dir in submodule::look_modules(git, &modules, scratch).await {
+    for git_dir in submodule::inspect_modules(git, &modules, scratch).await {
         if !named.contains(&git_dir.canonicalize().unwrap_or_default()) {
             found.add(LeftoverReason::SubmoduleCommits, git_dir.to_string_lossy());
         }
@@ -270,15 +270,15 @@ pub(super) async fn look_at(
     Ok(found.sorted())
 }
 
-/// The submodules of a checkout in which something is only there, with the state of each, so that two looks can be
-/// compared. `scratch` is a folder of ours on the same disk.
+/// Returns the submodules of a checkout with content that exists only there, with the state of each for comparison.
+/// `scratch` is a temporary folder on the same disk.
 pub(crate) async fn submodules(
     git: &Git,
     root: &Path,
     scratch: &Path,
     listed: &str,
 ) -> Vec<(String, String)> {
-    let seen = submodule::look_all(git, root, scratch, links(listed)).await;
+    let seen = submodule::inspect_all(git, root, scratch, links(listed)).await;
     let kept = seen.into_iter().filter(|(_, seen)| seen.is_content());
     kept.map(|(path, seen)| (path, seen.state)).collect()
 }
@@ -296,16 +296,16 @@ pub(super) async fn is_pushed(
     pushed.unwrap_or(false)
 }
 
-/// The paths of the links to repositories in an answer of [`LIST`].
+/// The paths of links to repositories in the output of [`LIST`].
 pub(super) fn links(listed: &str) -> Vec<String> {
     let entries = parse::special_entries(listed).into_iter();
     entries.filter(|it| it.link).map(|it| it.path).collect()
 }
 
-/// The answer of `git status`, and folders that it could not read.
+/// The output of `git status`, and folders that it could not read.
 ///
 /// # Errors
-/// Git cannot tell, not even without filters.
+/// Git failed, even without filters.
 pub(super) async fn statuses(
     git: &Git,
     record: &WorktreeRecord,
@@ -321,7 +321,7 @@ pub(super) async fn statuses(
     let at = tree(record)?;
     let mut end = git.run(at, &args).await;
     if !end.is_good() {
-        // A filter that cannot run: without filters what it would have changed counts as changed.
+        // A filter cannot run: without filters, files that it would have changed count as changed.
         let plain = git.without_filters(at).await?;
         end = plain.run(at, &args).await;
     }
@@ -336,7 +336,7 @@ pub(super) async fn statuses(
     Ok((parse::status(&end.stdout), unreadable.collect()))
 }
 
-/// Whether a file that git does not look at is there and is not what the index has.
+/// Whether a file that git does not check exists and differs from the index.
 pub(super) async fn differs(git: &Git, at: At<'_>, entry: &IndexEntry) -> bool {
     let At::Tree { work_tree, .. } = at else {
         return true;

@@ -1,5 +1,5 @@
-//! The machine-readable answers of git that the inventory is made of: without `-z`, so that names which are not UTF-8 are
-//! in quotation marks ([`names`]).
+//! Parses the output of git for the inventory. Without `-z`, so that names that are not UTF-8 are in quotation marks
+//! ([`names`]).
 
 use super::super::names;
 
@@ -7,7 +7,7 @@ use super::super::names;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum FileStatus {
     /// Tracked, and different from the last commit or from the index, or in conflict.
-    FolderChange(String),
+    Changed(String),
     /// The same, with content in the index that neither the last commit nor the file has.
     WrittenOver(String),
     /// Not tracked. A name that ends with `/` is a repository of its own.
@@ -16,7 +16,7 @@ pub(in super::super) enum FileStatus {
     Ignored(String),
 }
 
-/// The paths of an answer. Lines of other kinds, and lines that are cut off, are left out.
+/// Parses the paths. Lines of other kinds, and truncated lines, are left out.
 pub(super) fn status(output: &str) -> Vec<FileStatus> {
     output.split('\n').filter_map(line).collect()
 }
@@ -34,10 +34,10 @@ fn line(line: &str) -> Option<FileStatus> {
             let is_written_over = b"AMT".contains(&index) && b"MDT".contains(&file);
             path(7).map(match is_written_over {
                 true => FileStatus::WrittenOver,
-                false => FileStatus::FolderChange,
+                false => FileStatus::Changed,
             })
         }
-        "u" => path(9).map(FileStatus::FolderChange),
+        "u" => path(9).map(FileStatus::Changed),
         _ => None,
     }
 }
@@ -45,17 +45,17 @@ fn line(line: &str) -> Option<FileStatus> {
 /// One entry of `git ls-files -v --stage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct IndexEntry {
-    /// The working tree's file is not looked at: `--skip-worktree` or `--assume-unchanged`.
+    /// The working tree's file is not checked: `--skip-worktree` or `--assume-unchanged`.
     pub(in super::super) hidden: bool,
-    /// Another repository's commit.
+    /// A link to a commit of another repository.
     pub(in super::super) link: bool,
     /// Name of the object.
     pub(in super::super) object: String,
-    /// From the root of the worktree.
+    /// Path from the root of the worktree.
     pub(in super::super) path: String,
 }
 
-/// The entries that are links to repositories, or whose files git does not look at; the others are what git is good at.
+/// The entries that are links to repositories, or whose files git does not check.
 pub(in super::super) fn special_entries(output: &str) -> Vec<IndexEntry> {
     output.split('\n').filter_map(special_entry).collect()
 }
@@ -86,14 +86,14 @@ pub(in super::super) fn reflog(text: &str) -> Vec<String> {
     names
 }
 
-/// A full object name that is not the null one.
+/// Whether it is a full object name other than the null name.
 pub(in super::super) fn is_object(name: &str) -> bool {
     matches!(name.len(), 40 | 64)
         && name.bytes().all(|byte| byte.is_ascii_hexdigit())
         && name.bytes().any(|byte| byte != b'0')
 }
 
-/// The commits of `git rev-list --parents` that no other of them has as a parent: all others can be reached from them.
+/// The commits of `git rev-list --parents` that are a parent of no other: all others can be reached from them.
 pub(in super::super) fn heads(output: &str) -> Vec<String> {
     let lines = || output.lines().map(|line| line.split(' '));
     let parents: std::collections::HashSet<&str> =
@@ -114,7 +114,7 @@ mod tests {
                     u UU N... 100644 100644 100644 100644 aa bb cc both\n\
                     ? x/\n! build/\n# branch.oid 1\n";
         let found = status(output);
-        let changed = |name: &str| FileStatus::FolderChange(name.to_owned());
+        let changed = |name: &str| FileStatus::Changed(name.to_owned());
         let expected = [
             changed("a b\n c"),
             FileStatus::WrittenOver("new file".to_owned()),

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use super::super::names;
 
-/// Folders that are searched for repositories.
+/// Maximum number of folders searched for repositories.
 pub(super) const FOLDERS_MAX: usize = 1_000_000;
 
-/// Folders that are repositories.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(super) struct Repositories {
-    /// From the root, each with `/` at its end.
+    /// Folders that are repositories, from the root, each with `/` at its end.
     pub(super) found: Vec<String>,
-    /// There are more folders than were searched.
+    /// The search stopped at its limit.
     pub(super) cut: bool,
 }
 
-/// Folders below the root that are repositories, bare ones too, without those in `skip`. Blocks.
+/// Finds folders below the root that are repositories, including bare ones, without those in `skip`. Blocks.
 pub(super) fn repositories(root: &Path, skip: &HashSet<PathBuf>) -> Repositories {
     let mut all = Repositories::default();
     let mut folders = vec![PathBuf::new()];
@@ -52,7 +52,7 @@ pub(super) fn repositories(root: &Path, skip: &HashSet<PathBuf>) -> Repositories
                 folders.push(path);
             }
         }
-        // A bare one has these three.
+        // A bare repository has these three.
         if (is_repository || parts == 3) && !folder.as_os_str().is_empty() {
             all.found.push(names::of_path(&folder.join("")));
         }

@@ -1,7 +1,7 @@
-//! Looks at the submodules of a checkout without running git with their settings.
+//! Inspects the submodules of a checkout without running git with their settings.
 //!
-//! A git folder of our own takes a submodule's references, index and `HEAD`, and its objects as alternates; its settings
-//! and hooks, which an agent can write, stay behind.
+//! A temporary git folder takes a submodule's references, index and `HEAD`, and its objects as alternates; it leaves
+//! out the settings and hooks, which an agent can write.
 
 use std::fs;
 use std::io;
@@ -13,21 +13,21 @@ use super::super::git::{At, Git, GitFault};
 use super::parse::{self, FileStatus};
 use super::{LIST, names};
 
-/// Names of files that are kept of one submodule.
+/// Maximum number of file names kept per submodule.
 const FILES_MAX: usize = 100;
-/// How deep git folders of submodules are looked for.
+/// Maximum depth of git folders of submodules.
 const MODULES_DEPTH: usize = 12;
-/// Files of references and reflogs that are read of one submodule.
+/// Maximum number of files of references and reflogs read per submodule.
 const REFERENCES_MAX: usize = 20_000;
 
-/// Content of a submodule that is nowhere else.
+/// Content of a submodule that exists nowhere else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// It has commits that none of its remote-tracking branches has, or that cannot be told.
+    /// It has commits that none of its remote-tracking branches has, or that are unknown.
     pub(super) commits: bool,
-    /// Files that are not committed in it.
+    /// Its uncommitted files.
     pub(super) files: Vec<String>,
-    /// Differs between two looks where commits or files do.
+    /// Differs between two inspections if commits or files do.
     pub(super) state: String,
 }
 
@@ -36,7 +36,7 @@ impl Seen {
         self.commits || !self.files.is_empty()
     }
 
-    /// Nothing of it can be told, so all of it counts.
+    /// A submodule that cannot be inspected: all of it counts.
     fn unknown(why: &str) -> Self {
         Self {
             commits: true,
@@ -46,9 +46,9 @@ impl Seen {
     }
 }
 
-/// The submodules at these paths below `root`, and those within them, that are populated. `scratch` is a folder for
-/// what is needed meanwhile.
-pub(super) async fn look_all(
+/// Inspects the submodules at these paths below `root`, and those within them, that are populated. `scratch` is a
+/// temporary folder.
+pub(super) async fn inspect_all(
     git: &Git,
     root: &Path,
     scratch: &Path,
@@ -60,7 +60,7 @@ pub(super) async fn look_all(
         if is_vacant(&folder) {
             continue;
         }
-        let (seen, inner) = match look(git, &folder, scratch).await {
+        let (seen, inner) = match inspect(git, &folder, scratch).await {
             Ok(seen) => seen,
             Err(fault) => (Seen::unknown(&fault.0), Vec::new()),
         };
@@ -70,9 +70,9 @@ pub(super) async fn look_all(
     found
 }
 
-/// The git folders below `modules`, the folder where git keeps those of submodules, that have commits which no remote has.
-/// A submodule need not be populated any more to have them.
-pub(super) async fn look_modules(git: &Git, modules: &Path, scratch: &Path) -> Vec<PathBuf> {
+/// The git folders below `modules`, where git stores those of submodules, that have commits which no remote has. A
+/// submodule need not be populated to have them.
+pub(super) async fn inspect_modules(git: &Git, modules: &Path, scratch: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![(modules.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
@@ -80,7 +80,7 @@ pub(super) async fn look_modules(git: &Git, modules: &Path, scratch: &Path) -> V
         if is_git_dir && !is_all_pushed(git, &folder, scratch).await {
             found.push(folder.clone());
         }
-        // A submodule's own submodules lie in its `modules`; names of submodules may have several parts.
+        // A submodule's own submodules are in its `modules`; names of submodules may have several parts.
         let below = match is_git_dir {
             true => folder.join("modules"),
             false => folder,
@@ -95,7 +95,7 @@ pub(super) async fn look_modules(git: &Git, modules: &Path, scratch: &Path) -> V
     found
 }
 
-/// False also where it cannot be told.
+/// False also if it is unknown.
 async fn is_all_pushed(git: &Git, git_dir: &Path, scratch: &Path) -> bool {
     let Ok((own, candidates)) = borrowed(git_dir, scratch) else {
         return false;
@@ -104,7 +104,7 @@ async fn is_all_pushed(git: &Git, git_dir: &Path, scratch: &Path) -> bool {
     left.is_ok_and(|it| it.is_empty())
 }
 
-/// Not there, or without anything in it.
+/// The folder is missing or empty.
 fn is_vacant(folder: &Path) -> bool {
     match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
@@ -113,7 +113,11 @@ fn is_vacant(folder: &Path) -> bool {
 }
 
 /// Its state, and the submodules in it.
-async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<String>), GitFault> {
+async fn inspect(
+    git: &Git,
+    folder: &Path,
+    scratch: &Path,
+) -> Result<(Seen, Vec<String>), GitFault> {
     let Some(git_dir) = git_dir_of(folder) else {
         // Git does not look into the folder of a submodule that is not populated.
         let files = names_in(folder);
@@ -144,7 +148,7 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
     let mut files: Vec<String> = parse::status(&output)
         .into_iter()
         .map(|status| match status {
-            FileStatus::FolderChange(path)
+            FileStatus::Changed(path)
             | FileStatus::WrittenOver(path)
             | FileStatus::Untracked(path)
             | FileStatus::Ignored(path) => path,
@@ -152,7 +156,7 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
         .collect();
     let listed = git.stdout(at, LIST).await?;
     let special = parse::special_entries(&listed);
-    // Files that git is told not to look at count where they are there: a sparse checkout has none of them.
+    // Unchecked files count if they exist: a sparse checkout has none of them.
     let hidden = special.iter().filter(|it| it.hidden && !it.link);
     let there = hidden.filter(|it| {
         folder
@@ -219,7 +223,7 @@ pub(in super::super) fn git_dir_of(folder: &Path) -> Option<PathBuf> {
     path.is_dir().then_some(path)
 }
 
-/// Removed with all it holds when it is dropped.
+/// A temporary git folder; removed when dropped.
 struct Borrowed(PathBuf);
 
 impl Drop for Borrowed {
@@ -228,8 +232,8 @@ impl Drop for Borrowed {
     }
 }
 
-/// A git folder with the objects, references and index of another, and no settings of it; and the names of all objects
-/// that its references, other than those of remotes, and its reflogs name.
+/// Makes a git folder with the objects, references and index of another, without its settings. Also returns the names
+/// of all objects in its references, other than those of remotes, and in its reflogs.
 fn borrowed(git_dir: &Path, scratch: &Path) -> io::Result<(Borrowed, Vec<String>)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let invalid = |why: &str| io::Error::new(io::ErrorKind::Unsupported, why);
@@ -302,7 +306,7 @@ fn borrowed(git_dir: &Path, scratch: &Path) -> io::Result<(Borrowed, Vec<String>
     Ok((own, candidates))
 }
 
-/// The bytes of a regular file, which an agent may have replaced by anything; `None` where there is none.
+/// The bytes of a regular file, which an agent may have replaced by anything; `None` if there is none.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match path.symlink_metadata() {
         Ok(found) if found.is_file() => fs::read(path).map(Some),
@@ -354,7 +358,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Names, sizes and times of change.
+/// A fingerprint of names, sizes and times of change.
 fn fingerprint(folder: &Path, files: &[String]) -> String {
     let each = files.iter().map(|name| {
         let found = folder.join(names::path(name)).symlink_metadata();

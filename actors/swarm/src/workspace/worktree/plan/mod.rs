@@ -1,8 +1,8 @@
-//! Finds out whether a branch can be brought into the checkout, and changes nothing there.
+//! Plans the merge of a branch into the checkout, and changes nothing there.
 //!
-//! `apply --check` and `apply` both go by this plan, so they cannot answer differently: what git would refuse, or do only
-//! half, is refused here. In the end git itself rehearses the merge, once with the files of the checkout and once with an
-//! empty folder into which it writes all changed files, with their filters.
+//! `apply --check` and `apply` both use this plan, so their results are the same: whatever git would refuse, or do
+//! only in part, is refused here. At the end git itself rehearses the merge, once with the files of the checkout and
+//! once with an empty folder into which it writes all changed files, with their filters.
 
 mod obstacles;
 mod rehearse;
@@ -22,8 +22,8 @@ use super::shared::{Identity, Suspect};
 use undo::Scratch;
 pub(super) use undo::{Undone, present, undo};
 
-/// The checkout that a person works in. Its git folder is named in every call: settings in it that say otherwise, which an
-/// agent can write, do not count.
+/// The checkout that a person works in. Every call names its git folder: settings in it that say otherwise, which an
+/// agent can write, are ignored.
 #[derive(Debug, Clone)]
 pub(super) struct Checkout {
     pub(super) root: PathBuf,
@@ -50,15 +50,15 @@ impl Checkout {
     }
 }
 
-/// All that is needed to bring the branch in.
+/// All data for the merge.
 #[derive(Debug)]
 pub(super) struct ApplyPlan {
     pub(super) checkout: Checkout,
     /// The branch of the checkout.
     pub(super) into: String,
-    /// Its commit.
+    /// The branch's commit.
     pub(super) head: String,
-    /// The tree of both together.
+    /// The merged tree.
     pub(super) merged: String,
     /// The files that change in the checkout.
     pub(super) files: Vec<String>,
@@ -70,17 +70,17 @@ pub(super) struct ApplyPlan {
     written: Scratch,
 }
 
-/// The answer.
+/// The result of planning.
 #[derive(Debug)]
 pub(super) enum Planned {
     Already,
     Merge(Box<ApplyPlan>),
 }
 
-/// Plans to bring `tip`, the last commit of the record's branch, into the checkout.
+/// Plans to merge `tip`, the last commit of the record's branch, into the checkout.
 ///
 /// # Errors
-/// Why it is not possible, and what to do.
+/// Why it is not possible, and advice.
 pub(super) async fn plan(
     git: &Git,
     record: &WorktreeRecord,
@@ -97,7 +97,7 @@ pub(super) async fn plan(
             None => format!("{root} has no branch checked out (a detached HEAD); git switch to the branch that shall have the changes"),
         })
     })?;
-    // Not --short: where a tag has the same name, it gives heads/NAME.
+    // Not --short: with a tag of the same name, it prints heads/NAME.
     let into = match into.strip_prefix("refs/heads/") {
         Some(name) => name.to_owned(),
         None => into,
@@ -150,7 +150,7 @@ pub(super) async fn plan(
     })))
 }
 
-/// An operation of git that waits for a person, and the call that ends it.
+/// An unfinished operation of git, and the call that ends it.
 fn unfinished(git_dir: &Path) -> Option<(&'static str, &'static str)> {
     const OPERATIONS: &[(&str, &str, &str)] = &[
         ("MERGE_HEAD", "a merge", "git merge --abort"),
@@ -176,7 +176,7 @@ fn unfinished(git_dir: &Path) -> Option<(&'static str, &'static str)> {
     found.map(|(_, name, end)| (*name, *end))
 }
 
-/// Where the repository asks for signed commits, the branch must have one.
+/// Returns the signature option: if the repository requires signed commits, the branch must have one.
 async fn signature(
     git: &Git,
     checkout: &Checkout,
@@ -199,7 +199,7 @@ async fn signature(
     }
 }
 
-/// The tree of both together.
+/// Merges the trees.
 async fn merge(
     git: &Git,
     record: &WorktreeRecord,

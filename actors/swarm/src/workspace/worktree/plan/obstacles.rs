@@ -1,5 +1,5 @@
-//! Finds what a person has in the checkout that the merge would overwrite or delete: changes of tracked files, hidden from
-//! git or not, and whatever lies where new files come, ignored or not.
+//! Finds content in the checkout that the merge would overwrite or delete: changes of tracked files, hidden from git
+//! or not, and files at the paths of new files, ignored or not.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::workspace::worktree::git::{Git, GitFault};
 use crate::workspace::worktree::inventory::{LIST, differs, list, special_entries};
 use crate::workspace::worktree::names;
 
-/// Asks for the names of the files that differ.
+/// Lists the names of changed files.
 const DIFF: &[&str] = &["diff", "--name-only", "--no-renames", "--no-ext-diff"];
 
 /// One path that the merge changes.
@@ -18,9 +18,9 @@ const DIFF: &[&str] = &["diff", "--name-only", "--no-renames", "--no-ext-diff"];
 pub(super) struct FileChange {
     /// From the root of the checkout.
     pub(super) path: String,
-    /// It is written where it was not, or as another kind of file (a link, a submodule).
+    /// Written where there was nothing, or as another kind of file (a link, a submodule).
     is_new: bool,
-    /// It is deleted, or replaced by another kind of file.
+    /// Deleted, or replaced by another kind of file.
     is_gone: bool,
 }
 
@@ -56,10 +56,10 @@ fn parse(output: &str) -> Vec<FileChange> {
     changes.collect()
 }
 
-/// Nothing of the person's is in the way.
+/// Checks that nothing is in the way.
 ///
 /// # Errors
-/// The names of what is.
+/// The names of the content in the way.
 pub(super) async fn check(
     git: &Git,
     checkout: &Checkout,
@@ -109,7 +109,7 @@ pub(super) async fn check(
     }
 }
 
-/// Files, links and folders with content that lie where the merge would write new files. Blocks.
+/// Files, links and folders with content at the paths of new files. Blocks.
 fn obstacles(root: &Path, changes: &[FileChange]) -> Vec<String> {
     let gone = changes.iter().filter(|it| it.is_gone);
     let gone: HashSet<PathBuf> = gone.map(|it| names::path(&it.path)).collect();
@@ -129,7 +129,7 @@ fn obstacles(root: &Path, changes: &[FileChange]) -> Vec<String> {
     found.iter().map(|it| names::of_path(it)).collect()
 }
 
-/// The first part of a path that is no folder, and that the merge does not take away.
+/// The first part of a path that is not a folder, and that the merge does not remove.
 fn above(root: &Path, path: &Path, gone: &HashSet<PathBuf>) -> Option<PathBuf> {
     let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
     folders.reverse();
@@ -143,7 +143,7 @@ fn above(root: &Path, path: &Path, gone: &HashSet<PathBuf>) -> Option<PathBuf> {
     None
 }
 
-/// The first file in a folder that the merge does not take away.
+/// The first file in a folder that the merge does not remove.
 fn inside(root: &Path, path: &Path, gone: &HashSet<PathBuf>) -> Option<PathBuf> {
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(obstacles(&[("A", "link")]), ["link"]);
         assert_eq!(obstacles(&[("A", "folder")]), ["folder/deep/mine"]);
         assert!(obstacles(&[("A", "empty"), ("A", "new/x"), ("M", "file")]).is_empty());
-        // Content that git holds may go.
+        // Content that git holds may be removed.
         assert!(obstacles(&[("D", "file"), ("A", "file/x")]).is_empty());
         assert!(obstacles(&[("D", "tracked/a"), ("A", "tracked")]).is_empty());
         assert!(obstacles(&[("T", "file")]).is_empty());

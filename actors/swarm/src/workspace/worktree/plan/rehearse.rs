@@ -13,11 +13,12 @@ use crate::workspace::worktree::locks::clear_shared_lock;
 use crate::workspace::worktree::names;
 use crate::workspace::worktree::record::WorktreeRecord;
 
-/// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
+/// Checks whether git would move the checkout from one tree to the other; the plan is its branch and the files that
 /// change. Returns the folder with the files as git writes them.
 ///
 /// # Errors
-/// Another git is at work; the checkout has too little space, or a file that cannot be replaced; a file or folder is not writable; git refuses, or a filter fails.
+/// Another git is at work; the checkout has too little space, or a file that cannot be replaced; a file or folder is
+/// not writable; git refuses, or a filter fails.
 pub(super) async fn rehearse(
     git: &Git,
     checkout: &Checkout,
@@ -41,7 +42,7 @@ pub(super) async fn rehearse(
     }
     let git = git.with("GIT_INDEX_FILE", &index);
     let at = checkout.at();
-    // It exits with 1 where files differ, which is looked at elsewhere.
+    // It exits with 1 if files differ, which is checked elsewhere.
     let refresh = ["update-index", "-q", "--refresh"];
     git.run(at, &refresh).await;
     let dry = ["read-tree", "-n", "-m", "-u", head, merged];
@@ -87,14 +88,14 @@ fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(),
     )))
 }
 
-/// No other git is at work, or has died at it.
+/// Checks that no other git works here or died here.
 fn free(checkout: &Checkout, record: &WorktreeRecord, into: &str) -> Result<(), GitFault> {
     let held = [
         checkout.git_dir.join("index.lock"),
         checkout.git_dir.join("HEAD.lock"),
         record.common_dir.join(format!("refs/heads/{into}.lock")),
     ];
-    // Those that a commit holds open while a person edits its message are not among these.
+    // Without the locks that a commit holds while a person edits its message.
     for lock in &held[1..] {
         clear_shared_lock(lock, &record.common_dir);
     }
@@ -108,7 +109,7 @@ fn free(checkout: &Checkout, record: &WorktreeRecord, into: &str) -> Result<(), 
     }
 }
 
-/// The folders in which files are written or removed can be written to, and so can git's own.
+/// Checks that the folders of changed files, and git's own, can be written.
 fn writable(checkout: &Checkout, files: &[String]) -> Result<(), GitFault> {
     let mut folders = BTreeSet::from([checkout.git_dir.clone()]);
     for file in files {

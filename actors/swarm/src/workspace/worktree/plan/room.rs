@@ -1,4 +1,4 @@
-//! Whether the system lets git write the files of a merge: free space, and files that cannot be replaced.
+//! Checks whether the system lets git write the files of a merge: free space, and files that cannot be replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,13 +12,14 @@ use crate::workspace::worktree::git::GitFault;
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::names;
 
-/// Bytes that stay free beyond those that are written: git's own files, and blocks of folders.
+/// Bytes that stay free besides those that are written: git's own files, and blocks of folders.
 const MARGIN: u64 = 256 << 10;
-/// Bytes that a file takes at least.
+/// Minimum number of bytes that a file takes.
 const BLOCK: u64 = 4096;
 
-/// Refuses where the file systems of the checkout have too little space for the files of the merge, which `written` has in
-/// the form that git writes them, or where a file cannot be replaced. `refs`: the files of the branch, and its reflogs. Blocks.
+/// Checks that the file systems of the checkout have space for the files of the merge, which `written` has in the
+/// form that git writes, and that every file can be replaced. `refs`: the files of the branch, and its reflogs.
+/// Blocks.
 ///
 /// # Errors
 /// The file system with the bytes that it lacks; the files that cannot be replaced.
@@ -51,7 +52,7 @@ pub(super) fn check(
             want(&checkout.root.join(names::path(file)), found.len());
         }
     }
-    // Git writes a new index beside the old one.
+    // Git writes a new index next to the old one.
     let index = checkout.git_dir.join("index");
     want(&index, index.metadata().map_or(0, |it| it.len()));
     for (folder, bytes, count) in wanted.into_values() {
@@ -79,13 +80,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The nearest folder above a path that is there.
+/// The nearest existing folder above a path.
 fn existing(path: &Path) -> PathBuf {
     let above = path.ancestors().skip(1).find(|it| it.is_dir());
     above.unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Files that are there and cannot be replaced or removed, and folders in which nothing can be, whatever their modes say.
+/// Files that cannot be replaced or removed, and folders in which nothing can be, whatever their modes.
 fn fixed(checkout: &Checkout, files: &[String], refs: &[PathBuf]) -> Vec<String> {
     let paths = files
         .iter()
@@ -114,11 +115,11 @@ fn fixed(checkout: &Checkout, files: &[String], refs: &[PathBuf]) -> Vec<String>
 
 fn attributes(path: &Path) -> StatxAttributes {
     let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
-    // A file system that does not know an attribute does not set it.
+    // A file system that does not support an attribute does not set it.
     found.map_or(StatxAttributes::empty(), |it| it.stx_attributes)
 }
 
-/// Another user's file in a folder from which only owners remove files.
+/// Another user's file in a folder in which only owners remove files.
 fn is_sticky(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     let folder = path.parent().and_then(|it| fs::metadata(it).ok());

@@ -1,4 +1,4 @@
-//! Puts the checkout back where git has stopped in the middle of the merge.
+//! Restores the checkout after git stopped in the middle of the merge.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,16 +13,16 @@ use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_lock;
 use crate::workspace::worktree::names;
 
-/// What came of it.
+/// The result of [`undo`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::workspace::worktree) enum Undone {
     /// All files of the plan are what `HEAD` has.
-    FullPattern,
-    /// Some are not; the text names them and the calls that put them back.
+    Whole,
+    /// Some are not; the text names them and the calls that restore them.
     Half(String),
 }
 
-/// The files of a plan that are there before git begins.
+/// The files of a plan that exist before git begins.
 pub(in crate::workspace::worktree) fn present(plan: &ApplyPlan) -> BTreeSet<String> {
     let is_there = |file: &&String| {
         let path = plan.checkout.root.join(names::path(file));
@@ -31,8 +31,8 @@ pub(in crate::workspace::worktree) fn present(plan: &ApplyPlan) -> BTreeSet<Stri
     plan.files.iter().filter(is_there).cloned().collect()
 }
 
-/// Puts back every file of the plan that git has begun to write or has removed: they were what `HEAD` has before, or were
-/// not there. A file with other content than git would have written is somebody else's, and stays. Blocks.
+/// Restores every file of the plan that git has begun to write or has removed: it was as in `HEAD`, or did not exist.
+/// A file with other content than git would have written belongs to someone else and stays. Blocks.
 pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<String>) -> Undone {
     let checkout = &plan.checkout;
     let (root, at) = (&checkout.root, checkout);
@@ -68,7 +68,7 @@ pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<S
             }
         }
     }
-    // The index may have them where git failed after it was written.
+    // The index may contain them if git failed after it was written.
     let forget = ["update-index", "--force-remove", "-z", "--stdin"];
     let _ = call(at, &forget, &new);
     let restore = [
@@ -81,9 +81,9 @@ pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<S
         "--",
     ];
     if !old.is_empty() && call(at, &restore, &old).is_err() {
-        // One file that cannot be put back keeps none of the others.
+        // One file that cannot be restored does not prevent the others.
         for file in &old {
-            // Its content can be there, and only the index not.
+            // The content may be restored, and only the index not.
             if call(at, &restore, &[file]).is_err() && !is_as_in(at, &plan.head, file) {
                 failed.push((*file).clone());
             }
@@ -91,7 +91,7 @@ pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<S
     }
     let _ = call(at, &["update-index", "-q", "--refresh"], &[]);
     if failed.is_empty() {
-        return Undone::FullPattern;
+        return Undone::Whole;
     }
     let folder = root.display();
     let (old, new): (Vec<String>, Vec<String>) =
@@ -111,7 +111,7 @@ pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<S
     ))
 }
 
-/// Arguments for a shell; one that is no text in the form of bash.
+/// Arguments for a shell; one that is not text in the form of bash.
 fn shell(files: &[String]) -> String {
     let quoted = files.iter().map(|it| match names::path(it).to_str() {
         Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
@@ -133,7 +133,7 @@ fn is_as_in(checkout: &Checkout, commit: &str, file: &str) -> bool {
     end.is_ok_and(|end| end.success())
 }
 
-/// A call that Ctrl-C does not reach, for some files of the checkout.
+/// A call on some files of the checkout that Ctrl-C does not reach.
 fn call(checkout: &Checkout, args: &[&str], files: &[&String]) -> io::Result<()> {
     let mut child = plain_command(checkout.at(), args)
         .env("GIT_LITERAL_PATHSPECS", "1")
@@ -151,8 +151,8 @@ fn call(checkout: &Checkout, args: &[&str], files: &[&String]) -> io::Result<()>
     }
 }
 
-/// Whether git has begun to bring a path to its new state: it has the beginning of the new content, or is not there. A file
-/// that has not changed counts, too, where its old content is the beginning of the new.
+/// Whether git has begun to write the new state of a path: it has the beginning of the new content, or does not
+/// exist. An unchanged file counts too if its old content is the beginning of the new.
 fn is_begun(now: &Path, new: &Path) -> bool {
     let Ok(found) = now.symlink_metadata() else {
         return true;
@@ -183,7 +183,7 @@ fn begins_with(now: &Path, new: &Path) -> io::Result<bool> {
     }
 }
 
-/// Files as git would write them; removed with all it holds when it is dropped.
+/// Files as git would write them; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Scratch(pub(super) PathBuf);
 

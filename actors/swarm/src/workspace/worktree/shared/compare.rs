@@ -1,4 +1,4 @@
-//! The sentences about what changed.
+//! The sentences about changes of shared state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::workspace::worktree::git::{At, Git};
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::record::WorktreeRecord;
 
-/// Characters of an object name that are shown.
+/// Characters shown of an object name.
 const SHORT: usize = 12;
 
 fn short(commit: &str) -> &str {
@@ -120,8 +120,8 @@ pub(super) fn stash(
     ))
 }
 
-/// Branches, tags and the like that were moved or removed so that commits were left, or that this run moved to its own
-/// commits; and new branches.
+/// Branches, tags and the like that were moved or removed so that commits lost their reference, or that this run
+/// moved to its own commits; and new branches.
 pub(super) async fn references(
     git: &Git,
     record: &WorktreeRecord,

@@ -1,4 +1,4 @@
-//! An identity that was changed while a run worked: `apply` does not commit by it.
+//! A change of identity during a run: `apply` does not commit with the new one.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ pub(in super::super) struct Identity {
 }
 
 impl Identity {
-    /// Of the settings as they count in this place.
+    /// The identity in the settings that apply at this location.
     pub(in super::super) async fn of(git: &Git, at: At<'_>) -> Self {
         let value = async |key: &str| git.stdout(at, &["config", "--get", key]).await.ok();
         Self {
@@ -44,20 +44,20 @@ impl std::fmt::Display for Identity {
     }
 }
 
-/// A change that a person has not looked at.
+/// A change that a person has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Suspect {
-    /// Before the first run that changed it.
+    /// The identity before the first run that changed it.
     pub(in super::super) before: Identity,
-    /// After the last one.
+    /// The identity after the last one.
     pub(in super::super) after: Identity,
-    /// The task that ran.
+    /// The task of that run.
     pub(in super::super) task_id: i64,
 }
 
 impl Suspect {
-    /// The noted change, where its identity still is the one of the settings. A note about another one is removed: a
-    /// person has changed the settings since.
+    /// Returns the recorded change, if its identity is still the one of the settings. Otherwise a person has changed
+    /// the settings since, and the record is removed.
     pub(in super::super) fn of(common: &Path, now: &Identity) -> Option<Self> {
         let suspect = read(common)?;
         match suspect.after == *now && suspect.before != *now {
@@ -69,7 +69,7 @@ impl Suspect {
         }
     }
 
-    /// For people.
+    /// The sentence for people.
     pub(in super::super) fn sentence(&self, common: &Path) -> String {
         format!(
             "git's identity was changed from {} to {} while task {} ran, so the merge is by the one before; if you changed it, delete {}, else set it back (git config user.name, user.email)",
@@ -89,7 +89,7 @@ fn read(common: &Path) -> Option<Suspect> {
     serde_json::from_slice(&fs::read(file(common)).ok()?).ok()
 }
 
-/// Notes a change.
+/// Records a change.
 pub(super) fn note(record: &WorktreeRecord, before: &Identity, after: &Identity) -> io::Result<()> {
     if before == after {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Watches what all worktrees of a repository share while a run works in one of them: settings, hooks, the stash and the
-//! person's branches. None of it can be kept apart by git, so changes are reported with how to take them back.
+//! Watches the state that all worktrees of a repository share while a run works in one of them: settings, hooks, the
+//! stash and the person's branches. Git cannot separate it, so changes are reported with advice how to revert them.
 //!
-//! Nothing is taken back here: other runs and a person work in the repository at the same time, and it cannot be known
-//! whose change it is.
+//! Nothing is reverted here: other runs and a person work in the repository at the same time, and it is unknown who
+//! made a change.
 
 mod compare;
 mod identity;
@@ -22,14 +22,14 @@ use super::repository::Repository;
 use super::verify::is_same;
 pub(super) use identity::{Identity, Suspect};
 
-/// Files of the git folder that change how git works, beside its settings and hooks.
+/// Files of the git folder that change how git works, besides its settings and hooks.
 const FILES: &[&str] = &[
     "info/exclude",
     "info/attributes",
     "info/grafts",
     "objects/info/alternates",
 ];
-/// Longest file that is read to be compared; of longer ones only the length and time count.
+/// Maximum size in bytes of a file whose content is compared; of larger ones only size and time count.
 const READ_MAX: u64 = 1 << 20;
 
 /// A snapshot of the shared state.
@@ -43,12 +43,12 @@ pub(super) struct SharedState {
     files: BTreeMap<String, u64>,
     /// Commits on the stash.
     stash: Vec<String>,
-    /// When an entry was last added or removed; also where the stash is empty again.
+    /// When an entry was last added or removed; also known if the stash is empty again.
     stash_used: Vec<Option<SystemTime>>,
 }
 
 impl SharedState {
-    /// As it is now.
+    /// Reads the present state.
     ///
     /// # Errors
     /// Git cannot read the settings or references.
@@ -57,7 +57,7 @@ impl SharedState {
         Self::with(git, record, references).await
     }
 
-    /// As it is now, with references that have just been listed.
+    /// Reads the present state, with references that have just been listed.
     ///
     /// # Errors
     /// Git cannot read the settings.
@@ -74,7 +74,7 @@ impl SharedState {
         let read = tokio::task::spawn_blocking(move || (files(&common), stash(&common))).await;
         let (files, (mut stash, stash_used)) = read.unwrap_or_default();
         if record.common_dir.join("reftable").exists() {
-            // Only git reads reflogs in tables. It fails where there is no stash.
+            // Only git reads reflogs in tables. It fails if there is no stash.
             let log = ["log", "--walk-reflogs", "--format=%H", "refs/stash", "--"];
             let output = git.run(at, &log).await;
             stash = output.stdout.lines().map(str::to_owned).collect();
@@ -88,9 +88,9 @@ impl SharedState {
         })
     }
 
-    /// The identity that commits get where nothing else is said.
+    /// The identity for commits that set none.
     pub(super) fn identity(&self) -> Identity {
-        // Later scopes count more; they come in this order.
+        // Later scopes override earlier ones; they come in this order.
         let scopes = ["system", "global", "local", "worktree"];
         let value = |key: &str| {
             let found = scopes.iter().rev().find_map(|scope| {
@@ -106,9 +106,8 @@ impl SharedState {
     }
 }
 
-/// Compares with what was there when the run began; a sentence for each kind of change. A changed identity is noted in the
-/// repository, so that `apply` does not take it over.
-/// `tip`: the last commit of the task's branch.
+/// Compares with the state when the run began; returns a sentence per kind of change. A changed identity is recorded
+/// in the repository, so that `apply` does not use it. `tip`: the last commit of the task's branch.
 pub(super) async fn changed(
     git: &Git,
     record: &WorktreeRecord,
@@ -118,14 +117,12 @@ pub(super) async fn changed(
     let after = match SharedState::read(git, record).await {
         Ok(after) => after,
         Err(fault) => {
-            return vec![format!(
-                "cannot tell whether shared settings changed: {fault}"
-            )];
+            return vec![format!("cannot compare shared settings: {fault}")];
         }
     };
     if let Err(error) = identity::note(record, &before.identity(), &after.identity()) {
         let folder = record.common_dir.display();
-        tracing::warn!(%error, "cannot note a changed identity in {folder}");
+        tracing::warn!(%error, "cannot record a changed identity in {folder}");
     }
     let mut output = Vec::new();
     output.extend(compare::settings(before, &after, &record.common_dir));
@@ -138,13 +135,14 @@ pub(super) async fn changed(
 /// A setting that all worktrees of a repository share and that an agent may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concern {
-    /// The setting, and what follows from it.
+    /// The setting and its effect.
     pub what: String,
-    /// The action.
+    /// Advice.
     pub advice: String,
 }
 
-/// Settings of the repository around a folder that keep people from working in their checkout, or under their own name.
+/// Returns settings of the repository around a folder that prevent people from working in their checkout, or under
+/// their own name.
 ///
 /// # Errors
 /// There is no repository.
@@ -162,7 +160,7 @@ pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
         });
     }
     let end = git.run(at, &["config", "--get", "core.worktree"]).await;
-    // A submodule has it, too: its own folder.
+    // A submodule has it too, for its own folder.
     if end.is_good() && !is_same(&common.join(&end.stdout), &repository.top) {
         found.push(Concern {
             what: format!(
@@ -190,7 +188,7 @@ fn is_of_a_task(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| branch.starts_with(prefix))
 }
 
-/// The answer of `git config --list --show-scope -z`, without what this process sets.
+/// Parses `git config --list --show-scope -z`, without the settings of this process.
 fn settings(output: &str) -> BTreeMap<(String, String), Vec<String>> {
     let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     let mut parts = output.split_terminator('\0');
@@ -233,8 +231,8 @@ fn fingerprint(path: &Path) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Commits on the stash, and when its files last changed. The folder of the reflog changes when the stash is begun and
-/// when its last entry goes.
+/// Commits on the stash, and when its files last changed. The folder of the reflog changes when the stash is begun
+/// and when its last entry is removed.
 fn stash(common: &Path) -> (Vec<String>, Vec<Option<SystemTime>>) {
     let log = common.join("logs/refs/stash");
     let text = fs::read(&log).unwrap_or_default();
