@@ -11,7 +11,7 @@ use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{AccountOptions, Hooks, PoolOptions, SwarmOptions, WorkspaceMode};
+use kirosu_swarm::{AccountOptions, HookOptions, PoolOptions, SwarmOptions, WorkspaceMode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,8 +165,8 @@ fn default_breaker(settings: &Settings, provider: &config::Provider) -> u32 {
     }
 }
 
-fn hooks(hooks: &config::Hooks) -> Hooks {
-    Hooks {
+fn hooks(hooks: &config::Hooks) -> HookOptions {
+    HookOptions {
         before: hooks.before.clone(),
         after: hooks.after.clone(),
         timeout: hooks.timeout,

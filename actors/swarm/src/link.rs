@@ -59,9 +59,9 @@ impl SessionIdentity {
 
 /// The present client, shared by session and invocation.
 #[derive(Clone)]
-pub(crate) struct HubLink(Arc<Mutex<Client>>);
+pub(crate) struct SessionLink(Arc<Mutex<Client>>);
 
-impl HubLink {
+impl SessionLink {
     pub(crate) fn new(client: Client) -> Self {
         Self(Arc::new(Mutex::new(client)))
     }

@@ -44,7 +44,7 @@ pub enum WorkspaceMode {
 
 /// Programs before and after each run of a pool, in the run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hooks {
+pub struct HookOptions {
     /// Program and arguments before the run; if it fails, the run does not begin. Empty means no program.
     pub before: Vec<String>,
     /// Program and arguments after the run, however it ended. Empty means no program.
@@ -55,7 +55,7 @@ pub struct Hooks {
     pub after_must_succeed: bool,
 }
 
-impl Default for Hooks {
+impl Default for HookOptions {
     fn default() -> Self {
         Self {
             before: Vec::new(),
@@ -132,7 +132,7 @@ pub struct PoolOptions {
     /// Whether the model's visible reasoning is part of a run's output. It is never part of its result.
     pub show_thoughts: bool,
     /// Programs before and after each run.
-    pub hooks: Hooks,
+    pub hooks: HookOptions,
     /// Contains programs that are not providers (git, hooks, checks). `None` means that none of them runs.
     pub containment: Option<Containment>,
 }
@@ -174,7 +174,7 @@ impl PoolOptions {
             reserve: DEFAULT_RESERVE,
             breaker: 0,
             show_thoughts: false,
-            hooks: Hooks::default(),
+            hooks: HookOptions::default(),
             containment: None,
         }
     }

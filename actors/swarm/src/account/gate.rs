@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::limiter::AccountVerdict;
 use super::queue::Ticket;
-use super::{Accounts, Waiter, verdict};
+use super::{Accounts, QueueWaiter, verdict};
 use crate::headline::headline;
 
 /// A run that uses an account. Dropping it ends the run without an effect on the account's health.
@@ -156,7 +156,7 @@ impl AccountGate {
     }
 
     /// Publishes the number of waiters ahead while the run waits. Never returns.
-    async fn publish_position(&self, waiter: &Waiter, providers: &[String]) {
+    async fn publish_position(&self, waiter: &QueueWaiter, providers: &[String]) {
         loop {
             let id = waiter.id;
             let before = self.0.accounts.with(|inner, _| inner.queue.before(id));

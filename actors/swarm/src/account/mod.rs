@@ -111,22 +111,22 @@ impl Accounts {
     }
 
     /// Registers a session that will request turns. Returns its handle and the receiver of its turns.
-    pub(crate) fn session(self: &Arc<Self>) -> (Waiter, mpsc::UnboundedReceiver<LeaseTurn>) {
+    pub(crate) fn session(self: &Arc<Self>) -> (QueueWaiter, mpsc::UnboundedReceiver<LeaseTurn>) {
         let (sender, turns) = mpsc::unbounded_channel();
         let id = self.with(|inner, _| inner.listen(Waker::Session(sender)));
         let accounts = self.clone();
-        (Waiter { id, accounts }, turns)
+        (QueueWaiter { id, accounts }, turns)
     }
 
     /// Queues a run that waits for a slot on one of these accounts; `slot` receives the result.
-    fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, slot: SlotSender) -> Waiter {
+    fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, slot: SlotSender) -> QueueWaiter {
         let id = self.with(|inner, now| {
             let id = inner.listen(Waker::Run(slot));
             inner.queue.ask_slot(id, accounts, now);
             id
         });
         let accounts = self.clone();
-        Waiter { id, accounts }
+        QueueWaiter { id, accounts }
     }
 
     /// Lets one run probe each of these accounts that is parked.
@@ -269,12 +269,12 @@ impl AccountsInner {
 }
 
 /// A session or run in the queue; leaves it when dropped.
-pub(crate) struct Waiter {
+pub(crate) struct QueueWaiter {
     id: WaiterId,
     accounts: Arc<Accounts>,
 }
 
-impl Waiter {
+impl QueueWaiter {
     /// Requests a turn to lease for one of these accounts. `None` means that it arrives later.
     pub(crate) fn request_turn(&self, accounts: &Arc<[AccountId]>) -> Option<LeaseTurn> {
         let id = self.id;
@@ -307,7 +307,7 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for QueueWaiter {
     fn drop(&mut self) {
         let id = self.id;
         self.accounts.with(|inner, now| {

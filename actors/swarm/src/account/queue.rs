@@ -55,7 +55,7 @@ pub(crate) enum QueueEvent {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
+enum QueueRequest {
     /// `dry` is the round in which the session found no task.
     Turn {
         dry: Option<u64>,
@@ -67,7 +67,7 @@ enum Want {
 struct QueueEntry {
     waiter: WaiterId,
     accounts: Arc<[AccountId]>,
-    want: Want,
+    want: QueueRequest,
 }
 
 /// See the module.
@@ -126,7 +126,7 @@ impl AdmissionQueue {
         self.line.push_back(QueueEntry {
             waiter,
             accounts: accounts.clone(),
-            want: Want::Turn {
+            want: QueueRequest::Turn {
                 dry: dry.then_some(self.round),
             },
         });
@@ -164,7 +164,7 @@ impl AdmissionQueue {
         self.line.push_back(QueueEntry {
             waiter,
             accounts: accounts.clone(),
-            want: Want::Slot,
+            want: QueueRequest::Slot,
         });
         self.serve(now);
     }
@@ -309,7 +309,7 @@ impl AdmissionQueue {
 
     fn is_dry(&self, entry: &QueueEntry) -> bool {
         entry.want
-            == Want::Turn {
+            == QueueRequest::Turn {
                 dry: Some(self.round),
             }
     }
@@ -327,9 +327,9 @@ impl AdmissionQueue {
                 want,
             } = &entry;
             let given = match want {
-                Want::Turn { .. } if self.is_dry(&entry) => false,
-                Want::Turn { .. } => self.serve_turn(*waiter, accounts, now),
-                Want::Slot => self.serve_slot(*waiter, accounts, now),
+                QueueRequest::Turn { .. } if self.is_dry(&entry) => false,
+                QueueRequest::Turn { .. } => self.serve_turn(*waiter, accounts, now),
+                QueueRequest::Slot => self.serve_slot(*waiter, accounts, now),
             };
             if !given {
                 self.line.push_back(entry);

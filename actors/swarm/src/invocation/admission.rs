@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::account::{AccountGate, AccountOptions, QueuePosition, RunPass};
 use crate::invocation::report;
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::pool::Pool;
 use crate::run_end::{LeaseReport, RunEnd};
 
@@ -31,7 +31,7 @@ pub(super) struct Admission {
     /// For a provider that is not a router; a router enters accounts as it goes.
     pass: Cell<Option<RunPass>>,
     lease: HeldLease,
-    link: HubLink,
+    link: SessionLink,
 }
 
 /// Waits until the run may begin, and gives the job its gate.
@@ -43,7 +43,7 @@ pub(super) async fn enter(
     provider: &dyn Provider,
     job: &mut Job,
     brought: Option<RunPass>,
-    (link, lease): (HubLink, HeldLease),
+    (link, lease): (SessionLink, HeldLease),
     cancel: &Cancel,
 ) -> Result<Admission, RunEnd> {
     let gate = AccountGate::new(pool.swarm.accounts.clone(), brought);

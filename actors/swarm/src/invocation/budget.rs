@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use super::job::TaskRunner;
 use super::report;
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::pool::Pool;
 use crate::pool::health::RunSymptom;
 use crate::prices::Prices;
@@ -41,7 +41,7 @@ const BACK_DELAY: Duration = Duration::from_secs(3);
 /// The budget reserved for a run.
 pub(super) struct BudgetReservation {
     lease: HeldLease,
-    link: HubLink,
+    link: SessionLink,
     scopes: Vec<ScopeLimit>,
     /// Amount to reserve at a time.
     step: Budget,
@@ -50,7 +50,7 @@ pub(super) struct BudgetReservation {
     prices: Arc<Prices>,
     model: Option<String>,
     /// The refusal that ended the run.
-    refused: OnceLock<Refusal>,
+    refused: OnceLock<BudgetRefusal>,
 }
 
 /// Why a run does not begin, and its effect on the pool.
@@ -63,7 +63,7 @@ pub(crate) struct BudgetRefused {
 /// The result of a call to `reserve`.
 enum ReserveResult {
     Granted(Budget),
-    Refused(Refusal),
+    Refused(BudgetRefusal),
     /// The lease is over, or the run was cancelled.
     Over,
     /// The hub does not support the call.
@@ -78,7 +78,7 @@ pub(super) async fn open(
     pool: &Pool,
     task: &Task,
     runner: &TaskRunner,
-    link: &HubLink,
+    link: &SessionLink,
     cancel: &Cancel,
 ) -> Result<Option<BudgetReservation>, Box<BudgetRefused>> {
     let options = pool.options();
@@ -134,7 +134,7 @@ pub(super) async fn open(
 }
 
 /// The effect of a refusal before the run: the pool waits if the budget is the pool's, otherwise the task waits.
-fn budget_refused(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefused {
+fn budget_refused(lease: HeldLease, own: bool, refusal: BudgetRefusal) -> BudgetRefused {
     let wait = wait_of(&refusal);
     let Some(wait) = wait else {
         let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
@@ -157,7 +157,7 @@ fn budget_refused(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefuse
 }
 
 /// Returns the time until the budget is filled again; `None` means that a person has to raise it.
-fn wait_of(refusal: &Refusal) -> Option<Duration> {
+fn wait_of(refusal: &BudgetRefusal) -> Option<Duration> {
     let at = refusal.retry_at?;
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -229,7 +229,11 @@ impl BudgetReservation {
     }
 
     /// Resolves when the run has used more than the hub grants.
-    async fn spend(&self, used: &mut watch::Receiver<Option<RunUsage>>, cancel: Cancel) -> Refusal {
+    async fn spend(
+        &self,
+        used: &mut watch::Receiver<Option<RunUsage>>,
+        cancel: Cancel,
+    ) -> BudgetRefusal {
         loop {
             let spent = used
                 .borrow_and_update()

@@ -34,7 +34,7 @@ use tracing::{Instrument, Span};
 
 use crate::account::RunPass;
 use crate::conversations::ConversationKey;
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::options::WorkspaceMode;
 use crate::pool::Pool;
 use crate::pool::health::RunSymptom;
@@ -60,7 +60,7 @@ pub(crate) struct RunRequest {
     pub(crate) task: Task,
     /// The capacity on the account of the pool's provider.
     pub(crate) pass: Option<RunPass>,
-    pub(crate) link: HubLink,
+    pub(crate) link: SessionLink,
     /// Cancels the run when it receives a cause or is dropped.
     pub(crate) cancel_requested: oneshot::Receiver<CancelCause>,
     /// Receives the end of the run; dropped if the invocation crashes.
@@ -146,7 +146,7 @@ async fn run(
     pool: Arc<Pool>,
     session: u32,
     (task, pass): (Task, Option<RunPass>),
-    link: HubLink,
+    link: SessionLink,
     (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
 ) -> FinishedRun {
     let lease = HeldLease {
@@ -283,7 +283,7 @@ async fn run(
 /// Waits for the rest of the output. Returns false if it is given up.
 async fn flushed(
     mut pump: Pin<&mut impl Future<Output = ()>>,
-    link: &HubLink,
+    link: &SessionLink,
     cancel: &Cancel,
 ) -> bool {
     let mut was_connected = link.is_connected();
@@ -303,7 +303,7 @@ async fn prepare(
     pool: &Arc<Pool>,
     session: u32,
     task: Task,
-    link: &HubLink,
+    link: &SessionLink,
     cancel: &Cancel,
 ) -> Result<(Ready, Option<BudgetReservation>), NotRun> {
     let runner = job::runner_for(pool, &task)?;

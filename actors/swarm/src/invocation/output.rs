@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::batch::OutputBatch;
 use super::printed::Printed;
 use super::progress::RunProgress;
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::sleep_until::sleep_until_some;
 
 /// How long the first byte of a piece waits for more, and the pause between pieces: a person who watches sees output
@@ -35,7 +35,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// The destination of a run's events.
 pub(super) struct OutputFlow {
-    pub(super) link: HubLink,
+    pub(super) link: SessionLink,
     pub(super) lease: HeldLease,
     /// Maximum output of the whole run, in bytes.
     pub(super) limit: usize,
@@ -164,7 +164,7 @@ enum ProgressResult {
 }
 
 /// Sends one document, once.
-async fn report(link: HubLink, params: ProgressParams) -> ProgressResult {
+async fn report(link: SessionLink, params: ProgressParams) -> ProgressResult {
     match link.client().request(&params).await {
         Ok(_) | Err(CallError::BadAnswer { .. }) => ProgressResult::Yes,
         Err(CallError::Refused(error)) => match error.code {
@@ -182,7 +182,7 @@ async fn report(link: HubLink, params: ProgressParams) -> ProgressResult {
 }
 
 /// Sends a piece until it is answered. Returns false if no more pieces are wanted.
-async fn send(link: HubLink, params: OutputParams) -> bool {
+async fn send(link: SessionLink, params: OutputParams) -> bool {
     loop {
         match link.client().request(&params).await {
             Ok(_) => return true,

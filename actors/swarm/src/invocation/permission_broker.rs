@@ -26,7 +26,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::permission::Ruling;
 use crate::pool::Pool;
 
@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Returns the broker of a run under this lease. `trusts`: all requests without a choice are allowed.
 pub(super) fn permissions(
     pool: &Arc<Pool>,
-    link: &HubLink,
+    link: &SessionLink,
     lease: HeldLease,
     trusts: bool,
 ) -> Permissions {
@@ -57,7 +57,7 @@ struct PermissionBroker(Arc<BrokerState>);
 
 struct BrokerState {
     pool: Arc<Pool>,
-    link: HubLink,
+    link: SessionLink,
     lease: HeldLease,
     trusts: bool,
     /// Number of requests so far.
@@ -248,7 +248,7 @@ fn one_line(title: &str) -> String {
 /// Withdraws a request whose agent goes away before the decision, so that a restarted agent that sends the same
 /// request gets the decision.
 struct WithdrawOnDrop {
-    link: HubLink,
+    link: SessionLink,
     params: Option<AskParams>,
 }
 

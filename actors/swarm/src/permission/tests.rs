@@ -230,16 +230,16 @@ proptest! {
         let request = call(tool, kind, input);
         let short = policy(rules.clone());
         let long = policy(rules.iter().cloned().chain(more));
-        let decided = short.rules.iter().any(|rule| rule.judge("p", &request) != rule::RuleMatch::No);
+        let decided = short.rules.iter().any(|rule| rule.judge("p", &request) != RuleMatch::No);
         if decided {
             prop_assert_eq!(short.rule("p", &request), long.rule("p", &request));
         } else {
             prop_assert_eq!(short.rule("p", &request), Ruling::Ask);
         }
         if let Ruling::Allow(_) = short.rule("p", &request) {
-            let first = short.rules.iter().find(|rule| rule.judge("p", &request) != rule::RuleMatch::No).unwrap();
+            let first = short.rules.iter().find(|rule| rule.judge("p", &request) != RuleMatch::No).unwrap();
             prop_assert_eq!(first.action(), RuleAction::Allow);
-            prop_assert_eq!(first.judge("p", &request), rule::RuleMatch::Yes);
+            prop_assert_eq!(first.judge("p", &request), RuleMatch::Yes);
         }
     }
 }

@@ -95,7 +95,7 @@ struct Episode {
     limit: u32,
     /// When one more run may start; `None` while one tries.
     until: Option<Instant>,
-    pauses: Delays,
+    pauses: RestartDelays,
     /// When the problem occurred last.
     met: Instant,
 }

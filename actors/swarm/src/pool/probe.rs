@@ -100,7 +100,11 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when the health has to be checked again or its time is over.
-async fn due(health: &PoolHealth, [delays, worktree]: &mut [Delays; 2], workspace: WorkspaceMode) {
+async fn due(
+    health: &PoolHealth,
+    [delays, worktree]: &mut [RestartDelays; 2],
+    workspace: WorkspaceMode,
+) {
     match health {
         PoolHealth::Blocked {
             until: Some(until), ..

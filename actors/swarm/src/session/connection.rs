@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use kirosu_protocol::client::{CallError, ConnectionState};
 
-use crate::link::HubLink;
+use crate::link::SessionLink;
 use crate::session::machine::Event;
 use crate::session::{Session, signals};
 
@@ -20,7 +20,7 @@ impl Session {
         ctx.add_stream(signals::link(&client, self.links));
         ctx.add_stream(signals::notices(&client));
         match &self.link {
-            None => self.link = Some(HubLink::new(client)),
+            None => self.link = Some(SessionLink::new(client)),
             Some(link) => link.replace(client),
         }
     }
@@ -31,9 +31,9 @@ impl Session {
                 self.pool.swarm.hub_found();
                 self.on(Event::Connected(hello.leases.clone()), ctx);
             }
-            State::Connecting(None) => {}
-            State::Connecting(Some(error)) => self.link_broken(&error, ctx),
-            State::Closed => self.on(Event::Disconnected, ctx),
+            ConnectionState::Connecting(None) => {}
+            ConnectionState::Connecting(Some(error)) => self.link_broken(&error, ctx),
+            ConnectionState::Closed => self.on(Event::Disconnected, ctx),
         }
     }
 

@@ -17,8 +17,8 @@ use kirosu_supervision::{BackoffPolicy, ChildContext, RestartDelays, supervised}
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};
 
-use crate::account::{LeaseTurn, RunPass, Waiter};
-use crate::link::{HubLink, SessionIdentity};
+use crate::account::{LeaseTurn, QueueWaiter, RunPass};
+use crate::link::{SessionIdentity, SessionLink};
 use crate::pool::slot::TaskSlot;
 use crate::pool::{CrashSession, Pool};
 use crate::run_end::CancelCause;
@@ -62,14 +62,14 @@ pub(crate) struct Session {
     machine: SessionMachine,
     identity: SessionIdentity,
     worker_id: String,
-    link: Option<HubLink>,
+    link: Option<SessionLink>,
     /// Number of clients opened so far; those after the first resume the session.
     links: u32,
     run: Option<Run>,
     /// Incarnation of this session, as its live provider session is counted.
     incarnation: u64,
     /// The session's handle on the admission queue.
-    waiter: Waiter,
+    waiter: QueueWaiter,
     /// The receiver of turns; taken when the actor starts.
     turns: Option<mpsc::UnboundedReceiver<LeaseTurn>>,
     /// Whether it waits in the admission queue or has a turn.
@@ -80,8 +80,8 @@ pub(crate) struct Session {
     slot: Option<TaskSlot>,
     /// The folder of the run whose report is being sent.
     folder: Option<RunFolder>,
-    refused: Delays,
-    report_delays: Delays,
+    refused: RestartDelays,
+    report_delays: RestartDelays,
     /// Reason of the last refused lease, so that it is logged once.
     refusal: Option<String>,
     /// Pause before the next lease request, after one that failed.

@@ -15,7 +15,7 @@ use crate::pool::health::PoolHealth;
 /// One input.
 pub(super) enum SessionSignal {
     /// The state of the client of this number changed.
-    Link { number: u32, state: State },
+    Link { number: u32, state: ConnectionState },
     /// A notice of the hub.
     Notice(Notice),
     /// Whether the pool takes tasks.

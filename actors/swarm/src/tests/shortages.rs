@@ -8,7 +8,7 @@ use kirosu_providers::{Containment, FailureKind, RunnerCommand};
 use serde_json::json;
 
 use super::kit::{Does, Stub, Swarm, grant, pool_of, run, task};
-use crate::{Hooks, PoolOptions};
+use crate::{HookOptions, PoolOptions};
 
 async fn info(swarm: &Swarm) -> PoolInfo {
     let answer = swarm.handle.pools(Default::default()).await;
@@ -101,9 +101,9 @@ fn an_answer_that_cannot_be_checked_waits_and_is_kept() {
 fn hooks_that_cannot_be_started_cost_nothing_before_and_no_answer_after() {
     run(async {
         let before = PoolOptions {
-            hooks: Hooks {
+            hooks: HookOptions {
                 before: vec!["true".into()],
-                ..Hooks::default()
+                ..HookOptions::default()
             },
             ..unable(Stub::new(Does::ReturnsJob))
         };
@@ -113,10 +113,10 @@ fn hooks_that_cannot_be_started_cost_nothing_before_and_no_answer_after() {
         swarm.kill().await;
 
         for must in [false, true] {
-            let hooks = Hooks {
+            let hooks = HookOptions {
                 after: vec!["true".into()],
                 after_must_succeed: must,
-                ..Hooks::default()
+                ..HookOptions::default()
             };
             let after = PoolOptions {
                 hooks,

@@ -37,7 +37,7 @@ pub(super) fn is_short(end: &ProgramEnd) -> bool {
     match end.exit {
         ProgramExit::Short(_) | ProgramExit::Signal(KILL) => true,
         ProgramExit::Code(1..) | ProgramExit::Signal(_) => {
-            end.says_short() || contains_any(&end.stderr, WORDS)
+            end.is_short() || contains_any(&end.stderr, WORDS)
         }
         _ => false,
     }
