@@ -6,11 +6,13 @@ mod cli;
 mod console;
 mod demo;
 mod doctor;
+mod log;
 mod notify;
 mod options;
 mod panics;
 mod restoring;
 mod signals;
+mod terminal;
 mod watchdog;
 mod worktrees;
 

@@ -1,10 +1,12 @@
-//! The worktrees of this machine's agents, for the verbs that show, apply and discard them: a window into the swarm's
-//! room, which the verbs do not know.
+//! The worktrees of this machine's agents, for the verbs that show, apply and discard them. It is the only use that the
+//! command line makes of the swarm's crate.
 
 use std::path::Path;
 
 use kirosu_config::Settings;
-use kirosu_providers::{Containment, RunnerCommand, runner};
+use kirosu_providers::{Containment, RunnerCommand};
+
+use kirosu_providers::runner;
 
 pub use kirosu_swarm::worktree::{
     ApplyMode, ApplyOutcome, FileChange, Git, GitFault, Pruned, Removed, WorktreeRecord, apply,
@@ -12,7 +14,7 @@ pub use kirosu_swarm::worktree::{
     tip,
 };
 
-/// Git, for as long as this process lives.
+/// A handle to run git.
 pub fn git() -> Git {
     let instance = format!("cli {}", std::process::id());
     Git::new(Containment::new(
@@ -21,10 +23,10 @@ pub fn git() -> Git {
     ))
 }
 
-/// The newest worktree of a task on this machine, with its repository where it is now.
+/// The newest worktree of a task on this machine, with the current path of its repository.
 ///
 /// # Errors
-/// There is none, or its repository is gone: where it was looked for, and what may be meant.
+/// There is no worktree, or its repository is gone. The message names the searched folder and possible causes.
 pub async fn of_task(
     settings: &Settings,
     git: &Git,
@@ -32,13 +34,13 @@ pub async fn of_task(
 ) -> Result<WorktreeRecord, String> {
     let workspaces = settings.workspaces_dir();
     let mut found = find(&workspaces, Some(task_id));
-    // Folders of earlier attempts go with the task's own.
+    // Worktrees of earlier attempts only count if the task has no other.
     if found.iter().any(|it| it.attempt_of.is_none()) {
         found.retain(|it| it.attempt_of.is_none());
     }
     let record = found.pop().ok_or_else(|| {
         format!(
-            "task {task_id} has no worktree under {}: only pools with workspace = \"worktree\" make one, on the machine of their agents; run this there, with the settings of the agents (--config). Where data_dir was moved, set it to its new place",
+            "task {task_id} has no worktree under {}: only pools with workspace = \"worktree\" create them, on the machine of their agents; run this command there, with the settings of the agents (--config). If data_dir was moved, set it to its new path",
             workspaces.display()
         )
     })?;
@@ -47,11 +49,11 @@ pub async fn of_task(
         .map_err(|fault| fault.to_string())
 }
 
-/// All worktrees of a task on this machine, with their repositories where they are now: those of earlier attempts first, the
-/// newest last. And those of other tasks with the same number, as another hub has them.
+/// All worktrees of a task on this machine, with the current paths of their repositories: earlier attempts first, the
+/// newest last. Also returns worktrees of tasks of other hubs with the same number.
 ///
 /// # Errors
-/// There is none; one of their repositories is gone.
+/// There is no worktree, or a repository is gone.
 pub async fn all_of_task(
     settings: &Settings,
     git: &Git,
@@ -73,10 +75,10 @@ pub async fn all_of_task(
     Ok((all, others))
 }
 
-/// A record with its repository where it is now.
+/// A record with the current path of its repository.
 ///
 /// # Errors
-/// It is not where it was, and not where its pool works.
+/// The repository is neither at its recorded path nor at the pool's folder.
 pub async fn located(
     settings: &Settings,
     git: &Git,
@@ -85,7 +87,7 @@ pub async fn located(
     locate(git, record, pool_dir(settings, record)).await
 }
 
-/// The folder that the pool of a worktree works in, by the present settings.
+/// The folder of the worktree's pool, by the current settings; `None` if the pool has none.
 pub fn pool_dir<'a>(settings: &'a Settings, record: &WorktreeRecord) -> Option<&'a Path> {
     let pool = settings.pools.iter().find(|it| it.name == record.pool)?;
     pool.workdir.as_deref()

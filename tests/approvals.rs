@@ -180,7 +180,7 @@ fn who_waits_for_a_task_that_waits_for_a_person_learns_it() {
     assert!(!String::from_utf8(plain.stderr).unwrap().contains("person"));
     let nobody = kirosu(&hub, &["approvals", "--state", "rejected"]);
     let said = String::from_utf8(nobody.stderr).unwrap();
-    assert!(said.contains("no tool question of this kind"), "{said}");
+    assert!(said.contains("no such permission requests"), "{said}");
 }
 
 #[test]

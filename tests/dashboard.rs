@@ -167,7 +167,7 @@ fn every_screen_is_right_at_both_sizes() {
         in_shape(&screen, size);
         tmux.keys(&["?"]);
         in_shape(
-            &tmux.see(&["┌ keys", "approve: lets it", "q, Ctrl-C"]),
+            &tmux.see(&["┌ keys", "approve: lets the", "q, Ctrl-C"]),
             size,
         );
         // The other size, while it runs.
@@ -273,7 +273,7 @@ fn keys_walk_through_thousands_of_tasks_and_filter_them() {
         tmux.keys(&["/", "C-u", "status:odd", "Enter"]);
         tmux.see(&["filter: status:odd"]);
         tmux.keys(&["C-u", "status:failed", "Enter"]);
-        tmux.see(&["nothing passes the filter \"status:failed\"; Esc takes it away"]);
+        tmux.see(&["nothing matches the filter \"status:failed\"; Esc removes it"]);
         tmux.keys(&["Escape"]);
         tmux.see(&["prompt-2999-end"]);
         tmux.keys(&["Tab", "Tab"]);
@@ -344,13 +344,13 @@ fn the_hub_is_killed_and_comes_back() {
     let mut setup = hub.kill();
     let screen = tmux.see(&[
         "away",
-        "no connection, trying again in",
+        "not connected, next attempt in",
         "connection refused",
     ]);
     // The last known data is still shown.
     assert!(screen.contains("before the crash"), "{screen}");
     tmux.keys(&["c"]);
-    tmux.see(&["there is no connection to the hub"]);
+    tmux.see(&["the hub is not connected"]);
     setup.port = port;
     let hub = setup.start();
     tmux.see(&["live", "before the crash"]);
@@ -374,7 +374,7 @@ fn a_hub_that_is_not_there_yet_is_waited_for_and_a_wrong_key_is_not() {
         "cannot reach the hub",
         "connection refused",
         "start one with",
-        "trying again in",
+        "next attempt in",
     ]);
     setup.port = port;
     let _hub = setup.environment("KIRO_SWARM_KEY", "right").start();

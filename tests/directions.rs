@@ -82,7 +82,7 @@ const WITHIN: &[(&str, &[&str])] = &[
     ("ratatui", &["src/console"]),
     ("sd_notify", &["src/notify"]),
     ("clap_complete", &["src/cli"]),
-    ("tracing_subscriber", &["src/cli/log"]),
+    ("tracing_subscriber", &["src/log"]),
     ("indicatif", &["src/cli/show", "src/demo"]),
 ];
 

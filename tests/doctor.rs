@@ -120,15 +120,15 @@ fn a_bare_home_has_no_problems_and_hears_how_to_go_on() {
         "claude",
         "npm install -g @anthropic-ai/claude-code",
     );
-    seen.says("Other providers", "openai", "not looked at");
-    seen.says("Store", "file", "not there yet");
+    seen.says("Other providers", "openai", "not checked");
+    seen.says("Store", "file", "does not exist yet");
     assert_eq!(seen.level("Files", "data folder"), "note");
     assert!(!bare.path(".local").exists(), "a look changes nothing");
     assert!(!bare.path("paid").exists());
 
     let fixed = bare.look(&["--fix", "--set", "hub.port=0"]);
     seen.says("Files", "data folder", "--fix");
-    fixed.says("Files", "data folder", "made ");
+    fixed.says("Files", "data folder", "created ");
     let mode = fs::metadata(bare.path(".local/share/kirosu")).unwrap();
     assert_eq!(mode.permissions().mode() & 0o7777, 0o700);
 
@@ -196,7 +196,7 @@ fn providers_of_pools_come_first_with_their_login_and_call() {
     let seen = bare.look(&["--provider", "codex"]);
     assert_eq!(seen.code, Some(0), "{}", seen.text);
     assert_eq!(seen.report["findings"].as_array().unwrap().len(), 1);
-    seen.says(USED, "codex", "~/.codex/auth.json is there");
+    seen.says(USED, "codex", "~/.codex/auth.json exists");
     let keyed = bare
         .command(&["--provider", "claude", "--json"])
         .env("ANTHROPIC_API_KEY", "sk-ant-1")
@@ -266,7 +266,7 @@ fn a_hub_is_seen_alive_taken_for_another_and_dead() {
     let seen = doctor_of(&keyed, hub.port, &["--fix"]);
     assert_eq!(seen.code, Some(0), "{}", seen.text);
     seen.says("Hub", "hub.sock", "answers: 0 queued");
-    seen.says("Store", "file", &format!("process {} has it", hub.pid()));
+    seen.says("Store", "file", &format!("process {} uses it", hub.pid()));
     seen.says("Files", "socket", "a hub listens");
     assert!(
         !seen.text.contains("right\""),
@@ -275,7 +275,7 @@ fn a_hub_is_seen_alive_taken_for_another_and_dead() {
     let wrong = setup.clone().environment("KIRO_SWARM_KEY", "wrong");
     let seen = doctor_of(&wrong, hub.port, &[]);
     assert_eq!(seen.code, Some(1));
-    seen.says("Hub", "hub.sock", "does not take our key");
+    seen.says("Hub", "hub.sock", "refuses this key");
     seen.says("Hub", "hub.sock", "KIRO_SWARM_KEY");
 
     let mut client = hub.client();
@@ -419,7 +419,7 @@ fn a_program_that_is_too_old_is_noted() {
 }
 
 #[test]
-fn each_pools_folder_repository_and_hooks_are_looked_at() {
+fn each_pools_folder_repository_and_hooks_are_checked() {
     let bare = Bare::new();
     fs::create_dir_all(bare.path("plain")).unwrap();
     fs::write(bare.path("file"), "").unwrap();
@@ -506,9 +506,9 @@ fn each_pools_folder_repository_and_hooks_are_looked_at() {
         ("no-prefix", "problem"),
         (
             "no-hook",
-            "the program of hooks.after, no-such-program, is not there",
+            "the program of hooks.after, no-such-program, does not exist",
         ),
-        ("no-script", "setup.sh, is not there"),
+        ("no-script", "setup.sh, does not exist"),
     ] {
         assert!(
             of(name).contains(part),

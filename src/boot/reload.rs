@@ -2,7 +2,7 @@
 //! settings with a fault change nothing.
 
 use super::{App, Role};
-use crate::cli::log;
+use crate::log;
 use crate::options;
 use futures_util::future::BoxFuture;
 use kirosu_config::reload::Reload as SettingsChange;

@@ -1,44 +1,44 @@
-//! `kirosu agent`: agents for a hub that runs elsewhere.
+//! `kirosu agent`: agents for a hub in another process.
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::globals::Globals;
-use super::log;
 use super::numbers::whole;
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
 use kirosu_protocol::verbs::pools::SIZES;
 use std::path::PathBuf;
 
-/// The pool that is made when none is named.
-const USUAL_NAME: &str = "agent";
+/// The name of the pool that is made if neither `--pool` nor `--id` is given.
+const DEFAULT_NAME: &str = "agent";
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu agent                              one agent of the usual provider, for the hub of the settings
+  kirosu agent                              one agent of the default provider, for the hub that the settings name
   kirosu agent --host hub.lan --provider codex --size 4
   kirosu agent --provider echo --id trial   answers each prompt with itself
-  kirosu agent --pool coders                the pool `coders` of the settings file";
+  kirosu agent --pool coders                the pool `coders` from the settings file";
 
-/// Runs agents that take tasks from a hub elsewhere
+/// Runs agents that take tasks from a hub in another process
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Pools of the settings file to run; may be repeated
+    /// A pool of the settings file to run; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "id")]
     pool: Vec<String>,
-    /// Name of these agents, where no pool is named [default: agent]
+    /// Name of these agents if no pool is named [default: agent]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
-    /// What runs the tasks: kiro, codex, claude, gemini, another agent program, python, echo, or one of the settings
+    /// The program that runs the tasks: kiro, codex, claude, gemini, another agent program, python, echo, or a provider
+    /// of the settings
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// The provider's model
     #[arg(long)]
     model: Option<String>,
-    /// Agents side by side [default: 1, or the pool's size]
+    /// Number of agents that run at the same time [default: 1, or the pool's size]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(SIZES, 4))]
     size: Option<u32>,
-    /// Lets agent programs do everything unasked, and runs code of whoever can enqueue on this machine: python tasks,
-    /// commands of accept clauses
+    /// Runs agent programs without asking for permission, and runs code that anyone who can enqueue sends to this
+    /// machine: python tasks, commands of accept clauses
     #[arg(long)]
     trust_all_tools: bool,
     /// Writes the log to a file instead of standard error
@@ -46,22 +46,25 @@ pub struct Args {
     log_file: Option<PathBuf>,
 }
 
-/// Runs until it is told to stop.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+/// Runs until a signal stops it.
+///
+/// # Errors
+/// The settings have a fault, a pool or provider is unknown, or the agents cannot start.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
     let loaded = load(args, globals)?;
-    log::for_server(&loaded, globals)?;
+    globals.log_as_server(&loaded)?;
     if loaded.settings.metrics.enabled {
         tracing::warn!(
-            "an agent serves no figures, [metrics] is without effect here: its runs are among those of its hub"
+            "`kirosu agent` serves no metrics, so [metrics] has no effect here; the hub counts the agent's runs"
         );
     }
     crate::boot::run(loaded, crate::boot::Role::Pools)?;
     Ok(0)
 }
 
-/// The settings with only the pools that were asked for.
-fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
-    // Where the hub is counts as for any client: it may be distant, and then has a key of its own.
+/// The settings, with only the selected pools.
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
+    // The hub's address is resolved as for a client: a remote hub has a key of its own.
     let before = Settings::load(globals.load_options(Purpose::Agent, []))?;
     let written: Vec<&str> = before
         .settings
@@ -78,12 +81,12 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
             true => "they have none".to_owned(),
             false => format!("they have {}", written.join(", ")),
         };
-        return Err(Failure::Usage(format!(
-            "the settings have no pool {missing}: {known}; without --pool an agent of its own is made"
+        return Err(CliFailure::Usage(format!(
+            "the settings have no pool {missing}: {known}; without --pool, `kirosu agent` makes a pool"
         )));
     }
     let names = match args.pool.as_slice() {
-        [] => vec![pool_name(args.id.as_deref().unwrap_or(USUAL_NAME))],
+        [] => vec![pool_name(args.id.as_deref().unwrap_or(DEFAULT_NAME))],
         names => names.to_vec(),
     };
     let is_new = |name: &String| !written.contains(&name.as_str());
@@ -102,7 +105,7 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
                 .keys()
                 .map(String::as_str)
                 .collect();
-            return Err(Failure::Usage(format!(
+            return Err(CliFailure::Usage(format!(
                 "there is no provider {}: name one of {}, or define it under [providers.{}]",
                 pool.provider,
                 known.join(", "),
@@ -132,7 +135,7 @@ impl Args {
         }
         if self.trust_all_tools {
             flags.push(flag("--trust-all-tools", "trust_all_tools", "true".into()));
-            // The hub decides for itself whether it takes such tasks; here it is this machine that agrees.
+            // The hub decides for itself whether it accepts python tasks; this flag is the consent of this machine.
             flags.push(Flag::new(
                 "--trust-all-tools",
                 "hub.trust_all_tools",
@@ -148,7 +151,8 @@ impl Args {
     }
 }
 
-/// An id of the earlier version as a pool's name: lower case, other characters become dashes.
+/// Turns an agent id of earlier versions into a pool name: lower case, other characters become dashes, at most 64
+/// characters.
 fn pool_name(id: &str) -> String {
     let plain = |c: char| match c {
         'a'..='z' | '0'..='9' | '_' | '-' => c,
@@ -164,16 +168,16 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Line {
+    struct CommandLine {
         #[command(flatten)]
         globals: Globals,
         #[command(flatten)]
         args: Args,
     }
 
-    fn pools(line: &str) -> Result<Vec<(String, String, u32)>, Failure> {
+    fn pools(line: &str) -> Result<Vec<(String, String, u32)>, CliFailure> {
         let words = std::iter::once("agent").chain(line.split_whitespace());
-        let line = Line::try_parse_from(words).unwrap();
+        let line = CommandLine::try_parse_from(words).unwrap();
         let loaded = load(&line.args, &line.globals)?;
         let pool = |p: kirosu_config::Pool| (p.name, p.provider, p.size);
         Ok(loaded.settings.pools.into_iter().map(pool).collect())
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_one_agent_of_its_own_or_the_pools_that_were_named() {
+    fn runs_one_new_agent_or_the_named_pools() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("kirosu.toml");
         std::fs::write(
@@ -205,6 +209,6 @@ mod tests {
         .unwrap();
         assert_eq!(changed, one("a", "echo", 2));
         let missing = pools(&format!("--config {file} --pool c"));
-        assert!(matches!(missing, Err(Failure::Usage(text)) if text.contains("a, b")));
+        assert!(matches!(missing, Err(CliFailure::Usage(text)) if text.contains("a, b")));
     }
 }

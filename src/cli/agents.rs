@@ -1,10 +1,10 @@
-//! `kirosu agents`: who works for the hub.
+//! `kirosu agents`: the agents that work for the hub.
 
 use super::connect::Context;
-use super::failure::Failure;
-use super::show::paint::Paint;
-use super::show::table::{Cell, Column, Table};
-use super::show::time::{ago, now, stamp};
+use super::failure::CliFailure;
+use super::show::table::{Cell, Column, TextTable};
+use crate::terminal::paint::Paint;
+use crate::terminal::time::{ago, now, stamp};
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsParams, ConnectionInfo};
 
 const EXAMPLES: &str = "\
@@ -15,30 +15,33 @@ Examples:
 In a pipe the columns are: name, state, tasks, peer, since, last seen, session;
 with --all: connection, peer, since, in flight, session.";
 
-/// Shows the agents of all processes, and the tasks they hold
+/// Shows the agents of all processes, and the tasks they run
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Shows every connection instead, also of clients that are no agents
+    /// Shows every connection instead, also of clients that are not agents
     #[arg(long)]
     all: bool,
 }
 
-/// Connections asked for at once.
+/// Connections per request.
 const PAGE: u32 = 1000;
 
-/// Prints them.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints the agents, or with `--all` the connections.
+///
+/// # Errors
+/// The hub cannot be reached or refuses, or standard output fails.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
-    let mut ask = AgentsParams {
+    let mut params = AgentsParams {
         all: args.all,
         limit: args.all.then_some(PAGE),
         after: None,
     };
-    let mut answer = hub.insist(&ask).await?;
+    let mut answer = hub.request_idempotent(&params).await?;
     while let (true, Some(next)) = (args.all, answer.next) {
-        ask.after = Some(next);
-        let page = hub.insist(&ask).await?;
+        params.after = Some(next);
+        let page = hub.request_idempotent(&params).await?;
         answer.next = page.next;
         let connections = answer.connections.get_or_insert_default();
         connections.extend(page.connections.unwrap_or_default());
@@ -56,9 +59,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The agents, a row each.
-pub(crate) fn table(agents: &[AgentInfo], now: f64) -> Table {
-    let mut table = Table::new([
+/// A table with one row per agent.
+pub(crate) fn table(agents: &[AgentInfo], now: f64) -> TextTable {
+    let mut table = TextTable::new([
         Column::text("NAME"),
         Column::text("STATE"),
         Column::text("TASKS"),
@@ -77,26 +80,26 @@ pub(crate) fn table(agents: &[AgentInfo], now: f64) -> Table {
         table.row([
             Cell::new(&agent.name),
             Cell::new(state).painted(paint),
-            Cell::new(shortened(&tasks)).exact(tasks.join(",")),
+            Cell::new(first_tasks(&tasks)).exact(tasks.join(",")),
             Cell::new(&agent.peer),
-            moment(agent.since, now),
-            moment(agent.last_seen, now),
+            time_cell(agent.since, now),
+            time_cell(agent.last_seen, now),
             Cell::new(agent.session_id.as_deref().unwrap_or_default()).painted(Paint::Dim),
         ]);
     }
     table
 }
 
-/// A moment; empty where the hub does not know it (0), as for leases from before its start.
-fn moment(at: f64, now: f64) -> Cell {
+/// A point in time; empty if the hub does not know it (0), as for leases that are older than the hub's start.
+fn time_cell(at: f64, now: f64) -> Cell {
     match at > 0.0 {
         true => Cell::new(ago(at, now)).exact(stamp(at)),
         false => Cell::new(""),
     }
 }
 
-fn connection_table(connections: &[ConnectionInfo], now: f64) -> Table {
-    let mut table = Table::new([
+fn connection_table(connections: &[ConnectionInfo], now: f64) -> TextTable {
+    let mut table = TextTable::new([
         Column::number("CONNECTION"),
         Column::text("PEER"),
         Column::text("SINCE"),
@@ -116,8 +119,8 @@ fn connection_table(connections: &[ConnectionInfo], now: f64) -> Table {
     table
 }
 
-/// The first few of many tasks.
-fn shortened(tasks: &[String]) -> String {
+/// The first three tasks and the number of the others.
+fn first_tasks(tasks: &[String]) -> String {
     match tasks {
         [first, second, third, _, ..] => {
             format!("{first},{second},{third} +{}", tasks.len() - 3)
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_that_nobody_knows_is_no_day_in_1970() {
+    fn an_unknown_time_is_shown_as_empty() {
         let agent = AgentInfo {
             name: "leased before".into(),
             ..AgentInfo::default()

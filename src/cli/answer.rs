@@ -1,9 +1,9 @@
-//! `kirosu answer`: a person's answer to a `human` task.
+//! `kirosu answer`: answers a `human` task.
 
 use super::connect::Context;
 use super::each::{actor, each};
 use super::enqueue::piped;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::task_id;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::answer::AnswerParams;
@@ -13,39 +13,42 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu answer 44 \"the second\"
   kirosu answer 44 - < review.md            the answer from standard input
-  kirosu approvals                          the questions that wait";
+  kirosu approvals                          tasks that wait for a person";
 
-/// Answers a task of type human: the text is its result
+/// Answers a task of type human; the text becomes its result
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
     #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
-    /// The answer; `-` or none reads it from standard input
+    /// The answer; `-` or no text reads it from standard input
     #[arg(value_name = "TEXT")]
     text: Option<String>,
-    /// Who answers, for the record [default: you]
+    /// Name of the person who answers, for the record [default: $USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-/// Answers it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Sends the answer.
+///
+/// # Errors
+/// The answer is empty or cannot be read, or the hub cannot be reached.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let text = match &args.text {
         Some(text) if text != "-" => text.clone(),
         given => piped(Path::new("-"), given.is_some(), "answer").await?,
     };
     if text.trim().is_empty() {
-        return Err(Failure::Usage(
-            "the answer is empty; to say no more than yes, use `kirosu approve`".into(),
+        return Err(CliFailure::Usage(
+            "the answer is empty; to answer without a text, use `kirosu approve`".into(),
         ));
     }
     let hub = context.connect().await?;
-    let ask = |task_id| AnswerParams {
-        task_id,
-        text: text.clone(),
+    let params = AnswerParams {
+        task_id: args.task_id,
+        text,
         by: actor(&args.by),
     };
-    each(&[args.task_id], "answered", &hub, context, ask).await
+    each([(args.task_id.into(), params)], "answered", &hub, context).await
 }

@@ -1,34 +1,33 @@
-//! `kirosu api`: REST and MCP for a hub that runs elsewhere.
+//! `kirosu api`: REST and MCP for a hub in another process.
 
 use super::connect;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::globals::Globals;
-use super::log;
 use super::numbers::{PORTS, whole};
 use kirosu_config::{Flag, Loaded};
 use kirosu_protocol::client::Endpoint;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu api                                http://127.0.0.1:8000, for the hub of the settings
+  kirosu api                                http://127.0.0.1:8000, for the hub that the settings name
   kirosu api --port 0 --hub hub.lan:8765    any free port; the first line of output says which
   KIRO_SWARM_KEY=... kirosu api --host 0.0.0.0
   curl http://127.0.0.1:8000/tasks -d '{\"prompt\": \"Summarise README.md\"}'
 
-`kirosu up` serves the same itself with [gateway] enabled = true. Without a key it listens on loopback only.";
+`kirosu up` serves the same with [gateway] enabled = true. Without a key, it listens on loopback only.";
 
-/// Serves REST and MCP over HTTP, for a hub elsewhere
+/// Serves REST and MCP over HTTP, for a hub in another process
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    // These two stand in the place of the global flags, which mean the hub's for every other verb.
-    /// Where to listen [default: 127.0.0.1]
+    // These two replace the global flags, which mean the hub's address for every other verb.
+    /// Address to listen on [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
-    /// The port to listen on; 0 for any free one [default: 8000]
+    /// Port to listen on; 0 for any free one [default: 8000]
     #[arg(long, value_parser = whole::<u16>(PORTS, 8000))]
     port: Option<u16>,
-    /// The hub's host and port [default: of the settings]
+    /// The hub's host and port [default: as in the settings]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "socket", value_parser = host_and_port)]
     hub: Option<(String, u16)>,
 }
@@ -42,16 +41,19 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
     read.ok_or_else(|| "write it as HOST:PORT, such as hub.lan:8765".to_owned())
 }
 
-/// Runs until it is told to stop.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+/// Runs until a signal stops it.
+///
+/// # Errors
+/// The settings have a fault, or the gateway cannot start.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
     let loaded = load(args, globals)?;
-    log::for_server(&loaded, globals)?;
+    globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Gateway)?;
     Ok(0)
 }
 
-/// The settings, with the hub where a client would look for it.
-fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
+/// The settings, with the hub's address resolved as for a client.
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
     let mut globals = globals.clone();
     (globals.host, globals.port) = args.hub.clone().unzip();
     let mut loaded = globals.for_agent(args.flags())?;

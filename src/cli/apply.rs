@@ -1,44 +1,45 @@
-//! `kirosu apply`: what a task changed gets into the checkout.
+//! `kirosu apply`: merges a task's changes into the checkout.
 
 use super::connect::Context;
-use super::diff::local;
-use super::failure::Failure;
+use super::diff::{local, worktree};
+use super::failure::CliFailure;
 use super::numbers::task_id;
-use super::show::text::count;
+use crate::terminal::text::count;
 use crate::worktrees::{self, ApplyMode, ApplyOutcome};
 use kirosu_protocol::TaskId;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu apply 42 --check                   says whether it would go, and changes nothing
+  kirosu apply 42 --check                   shows whether it can be applied; changes nothing
   kirosu apply 42
-  git revert -m 1 HEAD                      takes it back
-It merges the task's branch into the branch that is checked out in the repository of its pool, as one merge commit. Where
-both changed the same lines, or you have changes of your own in one of the files or something where a new file comes
-(ignored or not), or something of the worktree is not on the branch, nothing is applied. --check gives the same answer.";
+  git revert -m 1 HEAD                      reverts it
+It merges the task's branch into the branch that is checked out in the repository of its pool, as one merge commit.
+Nothing is applied if both changed the same lines, if you have changes of your own in one of the files, if a file exists
+(ignored or not) where a new one is to be written, or if the worktree has something that is not on the branch.
+--check gives the same answer.";
 
-/// Merges what a task changed into the branch that you have checked out
+/// Merges the changes of a task into the branch that you have checked out
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
     #[arg(value_name = "TASK", value_parser = task_id)]
     task_id: TaskId,
-    /// Only says whether it would go
+    /// Only shows whether the changes can be applied
     #[arg(long)]
     check: bool,
-    /// Also where something of the worktree is not on its branch: only what is on the branch is applied
+    /// Applies what is on the branch, even if the worktree has something that is not on it
     #[arg(long)]
     partial: bool,
 }
 
-/// Applies, and tells what came of it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_folders()?;
-    let git = worktrees::git();
-    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
-    let record = record.map_err(Failure::Local)?;
+/// Applies the changes and prints the result.
+///
+/// # Errors
+/// The task has no worktree here, git fails, or the changes cannot be merged.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let (git, record) = worktree(args.task_id, context).await?;
     let how = ApplyMode {
         check: args.check,
         partial: args.partial,
@@ -72,7 +73,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let changed = count(files.len() as u64, "file");
     let place = record.repository.display();
     let into = into.map_or("", String::as_str);
-    screen.foreign(&match word {
+    screen.print_untrusted(&match word {
         "nothing" => format!("task {id} changed nothing"),
         "already" => format!("{} is already merged", record.branch),
         "possible" => format!("task {id} can be applied: {changed} on {into} in {place}"),
@@ -82,7 +83,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         ),
     })?;
     if let Some(note) = note {
-        screen.foreign(&format!("note: {note}"))?;
+        screen.print_untrusted(&format!("note: {note}"))?;
     }
     Ok(0)
 }

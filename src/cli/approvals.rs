@@ -1,13 +1,14 @@
-//! `kirosu approvals`: everything that waits for a person, as one list.
+//! `kirosu approvals`: lists everything that waits for a person.
 
-use super::connect::{Context, Hub};
-use super::events::{Events, Heard};
-use super::failure::Failure;
+use super::connect::{Context, HubConnection};
+use super::events::{StreamItem, WatchStream};
+use super::failure::CliFailure;
 use super::numbers::{task_id, whole};
-use super::show::paint::Paint;
-use super::show::table::{Cell, Column, Table};
-use super::show::{Screen, time};
+use super::show::Screen;
+use super::show::table::{Cell, Column, TextTable};
 use super::watch;
+use crate::terminal::paint::Paint;
+use crate::terminal::time;
 use kirosu_protocol::approval::options_line;
 use kirosu_protocol::verbs::approvals::{
     ApprovalsAnswer, ApprovalsParams, Cursor, DEFAULT_LIMIT, MAX_LIMIT, WhichState,
@@ -18,73 +19,85 @@ use kirosu_protocol::{Approval, ApprovalKind, EventKind, PermissionState, TaskId
 const EXAMPLES: &str = "\
 Examples:
   kirosu approvals
-  kirosu approve a17                        lets the agent use the tool, this once
-  kirosu approve a18 --option postgres      answers a question that offers several options
-  kirosu reject a17 --reason \"not on main\"  an agent that stops for it hears the reason
+  kirosu approve a17                        the agent may use the tool once
+  kirosu approve a18 --option postgres      answers a permission request with several options
+  kirosu reject a17 --reason \"not on main\"  an agent that stops for it gets the reason
   kirosu approvals --watch
-  kirosu approvals --state any --task 42    what was decided about this task's tools, by whom or which rule
+  kirosu approvals --state any --task 42    past decisions on this task's tools, by a person or a rule
 In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, decided by, question.";
 
-/// Lists what waits for a person: tool questions, tasks to approve, tasks to answer
+/// Lists what waits for a person: permission requests, tasks to approve, tasks to answer
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only of this task
+    /// Only entries of this task
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
-    /// Tool questions of the past: approved, rejected, void, expired, or any
+    /// Permission requests of the past: approved, rejected, void, expired, or any
     #[arg(long, value_name = "STATE", value_parser = read_state, default_value = "open", hide_default_value = true)]
-    state: State,
-    /// Entries at most
+    state: StateArg,
+    /// Maximum number of entries
     #[arg(long, default_value_t = DEFAULT_LIMIT, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(MAX_LIMIT), 20))]
     limit: u32,
-    /// Goes on after this entry: the page that follows
+    /// Continues after this entry, which an earlier list printed
     #[arg(long, value_name = "ENTRY", value_parser = read_cursor)]
     cursor: Option<Cursor>,
-    /// Goes on with what is asked and decided from now on, until Ctrl-C
+    /// Prints new requests and decisions until Ctrl-C
     #[arg(long, conflicts_with_all = ["state", "cursor"])]
     watch: bool,
 }
 
-/// A state, or any.
+/// A state, or `any`.
 #[derive(Clone, Copy, Debug)]
-struct State(WhichState);
+struct StateArg(WhichState);
 
-fn read_state(word: &str) -> Result<State, String> {
+fn read_state(word: &str) -> Result<StateArg, String> {
     let known = || "it is one of open, approved, rejected, void, expired, any".to_owned();
     WhichState::from_name(&word.trim().to_ascii_lowercase())
-        .map(State)
+        .map(StateArg)
         .ok_or_else(known)
 }
 
 fn read_cursor(text: &str) -> Result<Cursor, String> {
-    Cursor::from_text(text).ok_or_else(|| "it is what an earlier list ended with".to_owned())
+    Cursor::from_text(text)
+        .ok_or_else(|| "write the entry that an earlier list printed after --cursor".to_owned())
 }
 
-/// Prints them.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints the list.
+///
+/// # Errors
+/// The hub cannot be reached or refuses, or standard output fails.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
-    let ask = ApprovalsParams {
+    let params = ApprovalsParams {
         state: args.state.0,
         task_id: args.task,
         limit: Some(args.limit),
         cursor: args.cursor,
     };
     if args.watch {
-        return follow(&hub, &ask, &context.screen).await;
+        return follow(&hub, &params, &context.screen).await;
     }
-    show(&ask, &hub.insist(&ask).await?, &context.screen)?;
+    show(
+        &params,
+        &hub.request_idempotent(&params).await?,
+        &context.screen,
+    )?;
     Ok(0)
 }
 
-fn show(ask: &ApprovalsParams, answer: &ApprovalsAnswer, screen: &Screen) -> Result<(), Failure> {
+fn show(
+    params: &ApprovalsParams,
+    answer: &ApprovalsAnswer,
+    screen: &Screen,
+) -> Result<(), CliFailure> {
     if screen.json {
         return screen.json(answer);
     }
     if answer.approvals.is_empty() {
-        return screen.note(match ask.state {
+        return screen.note(match params.state {
             WhichState::Is(PermissionState::Open) => "nothing waits for a person",
-            _ => "no tool question of this kind is known",
+            _ => "there are no such permission requests",
         });
     }
     table(&answer.approvals, time::now()).print(screen)?;
@@ -96,22 +109,26 @@ fn show(ask: &ApprovalsParams, answer: &ApprovalsAnswer, screen: &Screen) -> Res
     }
 }
 
-/// The list, then what is asked and decided.
-async fn follow(hub: &Hub, ask: &ApprovalsParams, screen: &Screen) -> Result<u8, Failure> {
+/// Prints the list, then each new request and decision.
+async fn follow(
+    hub: &HubConnection,
+    params: &ApprovalsParams,
+    screen: &Screen,
+) -> Result<u8, CliFailure> {
     let watched = WatchParams {
-        task_id: ask.task_id,
+        task_id: params.task_id,
         kinds: vec!["approval".into(), "task".into()],
         ..WatchParams::default()
     };
-    let mut events = Events::start(hub, watched).await?;
-    show(ask, &hub.insist(ask).await?, screen)?;
+    let mut events = WatchStream::start(hub, watched).await?;
+    show(params, &hub.request_idempotent(params).await?, screen)?;
     loop {
         match events.next().await? {
-            // What was missed stands in the list, if it still matters.
-            Heard::Missed => show(ask, &hub.insist(ask).await?, screen)?,
-            Heard::Event(event) if !concerns(&event.what) => {}
-            Heard::Event(event) if screen.json => screen.json(&event)?,
-            Heard::Event(event) => screen.print(&watch::line(&event, screen))?,
+            // The list shows every request that is still open, so it replaces the lost events.
+            StreamItem::Missed => show(params, &hub.request_idempotent(params).await?, screen)?,
+            StreamItem::Event(event) if !concerns(&event.what) => {}
+            StreamItem::Event(event) if screen.json => screen.json(&event)?,
+            StreamItem::Event(event) => screen.print(&watch::line(&event, screen))?,
         }
     }
 }
@@ -126,9 +143,9 @@ fn concerns(what: &EventKind) -> bool {
     }
 }
 
-/// The entries, a row each.
-pub(crate) fn table(approvals: &[Approval], now: f64) -> Table {
-    let mut table = Table::new([
+/// A table with one row per entry.
+pub(crate) fn table(approvals: &[Approval], now: f64) -> TextTable {
+    let mut table = TextTable::new([
         Column::text("ID"),
         Column::text("ASKED"),
         Column::text("WHAT"),
@@ -163,7 +180,7 @@ pub(crate) fn table(approvals: &[Approval], now: f64) -> Table {
     table
 }
 
-/// How a state is painted.
+/// The paint of a state.
 pub(crate) fn paint(state: PermissionState) -> Paint {
     match state {
         PermissionState::Open => Paint::Attention,
@@ -173,10 +190,10 @@ pub(crate) fn paint(state: PermissionState) -> Paint {
     }
 }
 
-/// The question: the agent's words, the options to choose from, and the arguments, which are what would run.
+/// The title, the options to choose from, and the arguments of the call, which show what would run.
 pub(crate) fn question(approval: &Approval) -> String {
     let mut text = approval.title.clone();
-    // The title as the pools state it has them already.
+    // Pools put the options into the title already.
     let options = options_line(&approval.options);
     if !text.contains(&options) {
         text.push_str(&format!(" [{options}]"));

@@ -1,9 +1,9 @@
-//! `kirosu backup`: a sound copy of the hub's store.
+//! `kirosu backup`: a consistent copy of the hub's store.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::show::spinner;
-use super::show::text;
+use crate::terminal::text;
 use kirosu_protocol::verbs::backup::BackupParams;
 
 const EXAMPLES: &str = "\
@@ -12,24 +12,27 @@ Examples:
   kirosu backup before-upgrade.db
   kirosu backup --json | jq -r .path";
 
-/// Copies the hub's store into its folder of backups, while it works on
+/// Copies the hub's store into its backup folder, while the hub runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The copy's file name, without a folder [default: made of the time]
+    /// File name of the copy, without a folder [default: made from the time]
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
 
-/// Asks for it and waits until it is whole, checked and on the disk.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Requests the backup and waits until the copy is complete, checked and synced to disk.
+///
+/// # Errors
+/// The hub cannot be reached, or the copy fails.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
-    let spinner = spinner::spinner(screen, "the hub copies its store");
+    let spinner = spinner::spinner(screen, "the hub is copying its store");
     let ask = BackupParams {
         name: args.name.clone(),
     };
-    let answer = hub.ask(&ask).await;
+    let answer = hub.request(&ask).await;
     spinner.finish_and_clear();
     let answer = answer?;
     if screen.json {

@@ -1,7 +1,7 @@
-//! `kirosu completions`: for the shell.
+//! `kirosu completions`: completions for a shell.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -16,7 +16,7 @@ Examples:
   kirosu completions zsh > ~/.zfunc/_kirosu
   kirosu completions fish > ~/.config/fish/completions/kirosu.fish
 
-Queues, pools and providers are completed as the settings name them now: print it again when they have changed.";
+Queues, pools and providers are completed as the settings name them now. Print the completions again after a change.";
 
 /// Prints completions for a shell
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,12 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Prints them.
-pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    // Settings with a fault have no names to offer; the rest is as good without.
+/// Prints the completions.
+///
+/// # Errors
+/// Standard output fails.
+pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    // Settings with a fault offer no names; all other completions still work.
     let loaded = context.globals.for_client().ok();
     let mut command = command(loaded.as_ref().map(|loaded| &loaded.settings));
     let mut text = Vec::new();
@@ -37,7 +40,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What the value of an argument may be.
+/// The values that an argument can have.
 #[derive(Clone, Copy, Debug)]
 enum Values {
     Status,
@@ -89,8 +92,8 @@ impl Values {
             Values::UsageBy => own(&UsageBy::ALL.map(UsageBy::as_str)),
             Values::TaskType => {
                 let types = pools.iter().flat_map(|pool| pool.types.iter().cloned());
-                let usual = ["chat", "human", "python"].map(str::to_owned);
-                types.chain(usual).collect()
+                let builtin = ["chat", "human", "python"].map(str::to_owned);
+                types.chain(builtin).collect()
             }
             Values::OnLost => own(&["retry", "fail", "ask"]),
             Values::Queue => pools
@@ -106,7 +109,7 @@ impl Values {
     }
 }
 
-/// The command line for completions: its values listed, its hidden verbs left out.
+/// The command line for completions: with its values, without its hidden verbs.
 fn command(settings: Option<&Settings>) -> Command {
     let whole = super::Cli::command();
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_argument_is_one_of_its_verb() {
+    fn every_listed_argument_belongs_to_its_verb() {
         let whole = super::super::Cli::command();
         for (path, argument, _) in ARGUMENTS {
             let verb = path
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_protocol_and_of_the_settings_are_completed_and_hidden_verbs_are_not() {
+    fn completes_values_of_protocol_and_settings_but_no_hidden_verbs() {
         let mut options = LoadOptions::with_env([("HOME", "/home/me")]);
         options.file = Some("/dev/null".into());
         let flags = [

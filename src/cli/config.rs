@@ -1,8 +1,8 @@
-//! `kirosu config`: the settings, before anything runs on them.
+//! `kirosu config`: checks and shows the settings.
 
 use super::connect::Context;
-use super::failure::Failure;
-use super::show::paint::Paint;
+use super::failure::CliFailure;
+use crate::terminal::paint::Paint;
 use clap::{Subcommand, ValueEnum};
 use kirosu_config::Loaded;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 const EXAMPLES: &str = "\
 Examples:
   kirosu config check --config kirosu.toml
-  kirosu config show                        every value, and where it came from
+  kirosu config show                        every value and its origin
   kirosu config example > kirosu.toml
   kirosu config example --profile batch";
 
@@ -19,33 +19,33 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: ConfigCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Says what is wrong with the settings, all at once
+enum ConfigCommand {
+    /// Lists every fault of the settings
     Check,
-    /// Shows every value in force, and where it came from
+    /// Shows every value in force and its origin
     Show,
-    /// Prints a commented file of every setting, or of a profile
+    /// Prints a commented file with every setting, or a profile
     Example {
-        /// A ready file for one kind of work
+        /// A ready-made file for one kind of work
         #[arg(long)]
         profile: Option<Profile>,
     },
-    /// Prints which file is read
+    /// Prints the path of the settings file
     Path,
 }
 
-/// Ready files for kinds of work.
+/// Settings files for kinds of work.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Profile {
-    /// Few agents that answer at once
+    /// Few agents that answer quickly
     Interactive,
     /// Many agents on long queues
     Batch,
-    /// A small hub that watches things
+    /// A small hub for monitoring
     Monitor,
 }
 
@@ -61,27 +61,30 @@ impl Profile {
 
 const EXAMPLE: &str = include_str!("../../config/kirosu.example.toml");
 
-/// Checks or shows.
-pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Runs the subcommand.
+///
+/// # Errors
+/// The settings have a fault, or standard output fails.
+pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let (screen, globals) = (&context.screen, &context.globals);
-    match &args.what {
-        What::Example { profile } => {
+    match &args.command {
+        ConfigCommand::Example { profile } => {
             screen.print(profile.map_or(EXAMPLE, Profile::text))?;
         }
-        What::Check => check(&globals.for_server([])?, context)?,
-        What::Show => {
+        ConfigCommand::Check => check(&globals.for_server([])?, context)?,
+        ConfigCommand::Show => {
             let loaded = globals.for_server([])?;
             match screen.json {
                 true => screen.json(&loaded.to_json())?,
                 false => screen.print(loaded.to_toml().trim_start())?,
             }
         }
-        What::Path => path(&globals.for_client()?, context)?,
+        ConfigCommand::Path => path(&globals.for_client()?, context)?,
     }
     Ok(0)
 }
 
-fn check(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+fn check(loaded: &Loaded, context: &Context) -> Result<(), CliFailure> {
     let screen = &context.screen;
     let file = loaded.file.as_ref().map(|file| file.display().to_string());
     if screen.json {
@@ -93,11 +96,11 @@ fn check(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
             screen.paint(Paint::Attention, "warning")
         ))?;
     }
-    let what = file.unwrap_or_else(|| "built-in settings (there is no file)".into());
-    screen.print(&format!("{}: {what}", screen.paint(Paint::Good, "ok")))
+    let name = file.unwrap_or_else(|| "built-in settings (there is no file)".into());
+    screen.print(&format!("{}: {name}", screen.paint(Paint::Good, "ok")))
 }
 
-fn path(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+fn path(loaded: &Loaded, context: &Context) -> Result<(), CliFailure> {
     let screen = &context.screen;
     match (&loaded.file, screen.json) {
         (file, true) => screen.json(&json!({ "file": file })),

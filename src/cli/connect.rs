@@ -1,6 +1,6 @@
-//! What a verb works with: the screen, and the hub once it is needed.
+//! The context of a verb: the global flags, the screen, and the connection to the hub.
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::globals::Globals;
 use super::show::Screen;
 use kirosu_config::{Loaded, Origin};
@@ -13,36 +13,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a verb that had a connection waits for a hub that went away to come back.
+/// Time in seconds that a verb waits for the hub after its connection broke.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What every verb is given.
+/// Passed to every verb that prints.
 pub struct Context {
-    /// The flags of every verb.
+    /// The global flags.
     pub globals: Globals,
-    /// How to print.
+    /// Standard output and standard error.
     pub screen: Screen,
 }
 
 impl Context {
     /// Connects to the hub that the settings name.
-    pub async fn connect(&self) -> Result<Hub, Failure> {
+    ///
+    /// # Errors
+    /// The settings have a fault, or the hub cannot be reached or refuses the connection.
+    pub async fn connect(&self) -> Result<HubConnection, CliFailure> {
         let delays: Delays = Arc::new(|| Box::new(BackoffPolicy::default().delays()));
         let (endpoint, options) = self.address(delays)?;
         Ok(self.over(Client::connect(endpoint, options).await?))
     }
 
-    /// What works with a client of one's own.
-    pub fn over(&self, client: Client) -> Hub {
-        Hub {
+    /// Wraps a client that is connected already.
+    pub fn over(&self, client: Client) -> HubConnection {
+        HubConnection {
             client,
             screen: self.screen,
             away: Arc::default(),
         }
     }
 
-    /// Where the hub is, and how to speak to it.
-    pub fn address(&self, delays: Delays) -> Result<(Endpoint, ClientOptions), Failure> {
+    /// The hub's address, and the options of a client for it.
+    ///
+    /// # Errors
+    /// The settings have a fault or name port 0.
+    pub fn address(&self, delays: Delays) -> Result<(Endpoint, ClientOptions), CliFailure> {
         let loaded = self.globals.for_client()?;
         for warning in &loaded.warnings {
             self.screen.note(&format!("kirosu: {warning}"))?;
@@ -64,40 +70,49 @@ impl Context {
 
 /// A connection to the hub.
 #[derive(Clone)]
-pub struct Hub {
-    /// The client itself.
+pub struct HubConnection {
+    /// The client.
     pub client: Client,
     screen: Screen,
-    /// Whether the user was told that the hub is away.
+    /// Whether the user knows that the hub is away; shared by all copies of this connection.
     away: Arc<AtomicBool>,
 }
 
-impl Hub {
+impl HubConnection {
     /// Sends a request once.
-    pub async fn ask<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
+    ///
+    /// # Errors
+    /// The hub refuses, or the connection breaks before the answer.
+    pub async fn request<V: Verb>(&self, params: &V) -> Result<V::Answer, CliFailure> {
         Ok(self.client.request(params).await?)
     }
 
-    /// Sends a request that may take effect twice without harm, and again when the connection broke before the answer.
-    pub async fn insist<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
+    /// Sends a request that is safe to repeat, again after each reconnect.
+    ///
+    /// # Errors
+    /// The hub refuses, or it does not come back in time.
+    pub async fn request_idempotent<V: Verb>(&self, params: &V) -> Result<V::Answer, CliFailure> {
         loop {
             match self.client.request(params).await {
-                Err(broken @ CallError::Disconnected { .. }) => self.returned(broken).await?,
+                Err(broken @ CallError::Disconnected { .. }) => self.reconnected(broken).await?,
                 outcome => return Ok(outcome?),
             }
         }
     }
 
-    /// Waits until the connection stands again; `why` is the failure when it does not.
-    pub async fn returned(&self, why: CallError) -> Result<(), Failure> {
+    /// Waits until the client has reconnected.
+    ///
+    /// # Errors
+    /// `why`, if the hub does not come back within a minute.
+    pub async fn reconnected(&self, why: CallError) -> Result<(), CliFailure> {
         if !self.away.swap(true, Ordering::Relaxed) {
             self.screen
                 .note("kirosu: the connection to the hub broke; waiting for it to come back")?;
         }
         let mut state = self.client.state();
-        let stands = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
-        let stands = tokio::time::timeout(PATIENCE, stands).await;
-        match stands {
+        let connected = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
+        let connected = tokio::time::timeout(PATIENCE, connected).await;
+        match connected {
             Ok(Ok(state)) if matches!(*state, ConnectionState::Connected(_)) => {
                 if self.away.swap(false, Ordering::Relaxed) {
                     self.screen.note("kirosu: the hub is back")?;
@@ -108,7 +123,7 @@ impl Hub {
         }
     }
 
-    /// What the hub takes at most.
+    /// The hub's limits for requests.
     pub fn limits(&self) -> Limits {
         match &*self.client.state().borrow() {
             ConnectionState::Connected(hello) => hello.limits.clone(),
@@ -117,9 +132,12 @@ impl Hub {
     }
 }
 
-/// Where the settings say the hub is. A socket counts when it was named more closely than host and port, or as closely
-/// and it is there.
-pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
+/// The hub's address by the settings. A socket wins if it was named by a stronger source than host and port, or by an
+/// equally strong one and exists.
+///
+/// # Errors
+/// The port is 0.
+pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, CliFailure> {
     let hub = &loaded.settings.hub;
     let rank = |key| loaded.origins.get(key).map_or(0, Origin::rank);
     let tcp = rank("hub.host").max(rank("hub.port"));
@@ -130,15 +148,15 @@ pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
         }
     }
     if hub.port == 0 {
-        return Err(Failure::Usage(
-            "the settings say port 0 (any free one): name the one that the hub got, with --port"
+        return Err(CliFailure::Usage(
+            "the settings have port 0 (any free one): name the port that the hub got, with --port"
                 .into(),
         ));
     }
     Ok(Endpoint::Tcp(reachable(&hub.host).into(), hub.port))
 }
 
-/// "Every address" is where a hub listens, not where it can be reached.
+/// A hub listens on every address, but clients need one that can be reached.
 fn reachable(host: &str) -> &str {
     match host {
         "0.0.0.0" | "" | "*" => "127.0.0.1",
@@ -162,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_word_says_where_the_hub_is() {
+    fn the_strongest_source_names_the_hub() {
         assert_eq!(found(&[], &[]), "127.0.0.1:8765");
         assert_eq!(found(&[("KIRO_SWARM_PORT", "9")], &[]), "127.0.0.1:9");
         assert_eq!(found(&[], &[("hub.host", "0.0.0.0")]), "127.0.0.1:8765");

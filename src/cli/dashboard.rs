@@ -1,10 +1,10 @@
-//! `kirosu dashboard`: the hub on one screen, live.
+//! `kirosu dashboard`: a live view of the hub.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::task_id;
 use crate::console::model::View;
-use crate::console::{self, Plain};
+use crate::console::{self, PlainOptions};
 use kirosu_protocol::TaskId;
 use std::io::{self, IsTerminal};
 
@@ -13,15 +13,15 @@ Examples:
   kirosu dashboard
   kirosu dashboard --screen tree
   kirosu dashboard --task 42
-  kirosu dashboard --plain | head -2        one frame as text; so also in a pipe
+  kirosu dashboard --plain | head -2        one frame as text; the default in a pipe
   watch -n 5 kirosu dashboard --plain --size 100x30
-Press ? in it for the keys. docs/dashboard.md shows it.";
+Press ? for the keys. See docs/dashboard.md.";
 
-/// Shows tasks, agents, the supervision tree, events and the inbox on one live screen
+/// Shows tasks, agents, the supervision tree, events and the inbox on a live screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The screen to begin with
+    /// The first screen
     #[arg(
         long,
         value_name = "NAME",
@@ -30,21 +30,21 @@ pub struct Args {
         hide_default_value = true
     )]
     screen: View,
-    /// Begins with this task
+    /// Starts with this task
     #[arg(long, value_name = "ID", conflicts_with = "screen", value_parser = task_id)]
     task: Option<TaskId>,
-    /// Begins with this filter, such as "status:failed timeout"
+    /// Starts with this filter, such as "status:failed timeout"
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Prints one frame as text and ends
+    /// Prints one frame as text and exits
     #[arg(long)]
     plain: bool,
-    /// With --plain: columns and lines, such as 120x40 [default: the terminal's, else 100x30]
+    /// With --plain: columns and lines, such as 120x40 [default: the terminal's, or 100x30]
     #[arg(long, value_name = "COLUMNSxLINES", value_parser = read_size)]
     size: Option<(u16, u16)>,
 }
 
-/// Reads `120x40`.
+/// Reads a size such as `120x40`.
 fn read_size(text: &str) -> Result<(u16, u16), String> {
     let size = text
         .split_once('x')
@@ -53,18 +53,21 @@ fn read_size(text: &str) -> Result<(u16, u16), String> {
         .ok_or_else(|| "write columns and lines, such as 120x40, from 40x10 to 1000x1000".into())
 }
 
-/// Shows it until `q`, or prints one frame.
-pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Shows the dashboard until `q`, or prints one frame.
+///
+/// # Errors
+/// The flags do not fit together, the hub cannot be reached, or the terminal fails.
+pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     if context.screen.json {
-        let text = "the dashboard is for people; programs are served by `kirosu list --json`, `kirosu stats --json` and `kirosu watch --json`";
-        return Err(Failure::Usage(text.into()));
+        let text = "the dashboard has no JSON; programs use `kirosu list --json`, `kirosu stats --json` and `kirosu watch --json`";
+        return Err(CliFailure::Usage(text.into()));
     }
     if args.screen == View::Task && args.task.is_none() {
-        return Err(Failure::Usage(
+        return Err(CliFailure::Usage(
             "name the task, as in `kirosu dashboard --task 42`".into(),
         ));
     }
-    let begin = console::Begin {
+    let begin = console::StartOptions {
         view: args.task.map_or(args.screen, |_| View::Task),
         task: args.task,
         filter: args.filter.clone().unwrap_or_default(),
@@ -72,12 +75,12 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     };
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = args.plain || args.size.is_some() || dumb || !io::stdout().is_terminal();
-    super::interruptible(async {
+    super::interruptible(Box::pin(async {
         match plain {
-            true => console::plain(&begin, Plain { size: args.size }, context).await,
+            true => console::plain(&begin, PlainOptions { size: args.size }, context).await,
             false => console::run(&begin, context).await,
         }
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! `kirosu diff`: what a task changed in its worktree.
+//! `kirosu diff`: shows the changes of a task's worktree.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::task_id;
 use super::show::Screen;
-use super::show::foreign::Foreign;
-use super::show::paint::Paint;
-use crate::worktrees::{self, FileChange, WorktreeRecord};
+use crate::terminal::paint::Paint;
+use crate::terminal::sanitizer::Sanitizer;
+use crate::worktrees::{self, FileChange, Git, WorktreeRecord};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -15,28 +15,28 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu diff 42
   kirosu diff 42 --stat
-  kirosu diff 42 | git apply                elsewhere
+  kirosu diff 42 | git apply                in another checkout
   kirosu diff 42 --json | jq -r '.files[].path'
-While the task runs it shows what is there now. Only pools with workspace = \"worktree\" have it.";
+For a running task, it shows the changes so far. Only pools with workspace = \"worktree\" have worktrees.";
 
-/// Shows what a task changed in its worktree
+/// Shows the changes that a task made in its worktree
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
     #[arg(value_name = "TASK", value_parser = task_id)]
     task_id: TaskId,
-    /// Only the files, with the number of lines
+    /// Only the files, with the number of changed lines
     #[arg(long)]
     stat: bool,
 }
 
-/// Prints it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_folders()?;
-    let git = worktrees::git();
-    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
-    let record = record.map_err(Failure::Local)?;
+/// Prints the diff.
+///
+/// # Errors
+/// The task has no worktree here, or git fails.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let (git, record) = worktree(args.task_id, context).await?;
     let tip = worktrees::tip(&git, &record).await.map_err(local)?;
     let screen = &context.screen;
     if screen.json {
@@ -49,9 +49,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A fault of git is one of this machine.
-pub(super) fn local(fault: worktrees::GitFault) -> Failure {
-    Failure::Local(fault.to_string())
+/// The newest worktree of a task on this machine.
+///
+/// # Errors
+/// The settings have a fault, or the task has no worktree here.
+pub(super) async fn worktree(
+    task_id: TaskId,
+    context: &Context,
+) -> Result<(Git, WorktreeRecord), CliFailure> {
+    let loaded = context.globals.for_folders()?;
+    let git = worktrees::git();
+    let record = worktrees::of_task(&loaded.settings, &git, task_id).await;
+    Ok((git, record.map_err(CliFailure::Local)?))
+}
+
+/// Converts a fault of git into a local failure.
+pub(super) fn local(fault: worktrees::GitFault) -> CliFailure {
+    CliFailure::Local(fault.to_string())
 }
 
 fn document(record: &WorktreeRecord, tip: &str, files: &[FileChange]) -> Value {
@@ -73,24 +87,24 @@ fn file(change: &FileChange) -> Value {
     json!({ "path": change.path, "added": change.added, "removed": change.removed })
 }
 
-/// In a pipe byte by byte, on a terminal without what could steer it.
-fn print(mut command: Command, screen: &Screen) -> Result<(), Failure> {
-    let failed = |why| Failure::local("cannot run git", why);
+/// In a pipe, git writes its bytes unchanged; on a terminal, the text is sanitized and painted.
+fn print(mut command: Command, screen: &Screen) -> Result<(), CliFailure> {
+    let failed = |why| CliFailure::local("cannot run git", why);
     if screen.width.is_none() {
         let status = command.status().map_err(failed)?;
         return match status.success() {
             true => Ok(()),
-            // Whoever read it has gone.
-            false if status.code().is_none() => Err(Failure::PipeClosed),
-            false => Err(Failure::Local(format!("git diff failed: {status}"))),
+            // Killed by SIGPIPE: the reader has closed the pipe.
+            false if status.code().is_none() => Err(CliFailure::PipeClosed),
+            false => Err(CliFailure::Local(format!("git diff failed: {status}"))),
         };
     }
     let output = command.output().map_err(failed)?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::local("git diff failed", said.trim()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(CliFailure::local("git diff failed", stderr.trim()));
     }
-    let text = Foreign::whole(&String::from_utf8_lossy(&output.stdout));
+    let text = Sanitizer::whole(&String::from_utf8_lossy(&output.stdout));
     let lines = text.lines().map(|line| screen.paint(paint(line), line));
     screen.print(&lines.collect::<Vec<_>>().join("\n"))
 }

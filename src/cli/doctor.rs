@@ -1,72 +1,76 @@
-//! `kirosu doctor`: what is wrong here, and what to do about it.
+//! `kirosu doctor`: finds faults of this installation and prints how to fix them.
 
 use super::connect::{self, Context};
-use super::failure::Failure;
-use super::show::foreign::Foreign;
-use super::show::paint::Paint;
-use super::show::{Screen, text};
+use super::failure::CliFailure;
+use super::show::Screen;
 use crate::console::transcript::wrap;
-use crate::doctor::{self, Finding, Level, Orders, Patient};
+use crate::doctor::{self, DoctorInput, DoctorOptions, Finding, Level};
+use crate::terminal::paint::Paint;
+use crate::terminal::sanitizer::Sanitizer;
+use crate::terminal::text;
 use kirosu_config::{Purpose, Settings};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Columns for the level.
+/// Columns of the level.
 const LEVEL: usize = 8;
-/// Most columns for names.
+/// Maximum columns of a name.
 const NAMES: usize = 28;
-/// Fewest columns for texts.
+/// Minimum columns of a text.
 const TEXTS: usize = 20;
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu doctor                             settings, providers, hub, store, files, systemd, machine
-  kirosu doctor --provider codex            is it there, which version, logged in, what would be run
-  kirosu doctor --fix                       makes what is missing, closes what is open; never touches a running hub
+  kirosu doctor --provider codex            installed, version, login, command line
+  kirosu doctor --fix                       creates missing folders, tightens permissions; never changes a running hub
   kirosu doctor --json | jq '.findings[] | select(.level == \"problem\")'
 
-It costs no money: agents are asked for their version only; of a login it sees the signs, not whether it still holds.
+It costs no money: agent programs only print their version; a login is checked by its files, not by a request.
 
-Exit codes: 0 nothing is broken (there may be notes), 1 problems, 2 wrong usage.";
+Exit codes: 0 no problems (notes are possible), 1 problems, 2 wrong usage.";
 
-/// Looks at settings, providers, hub, store and machine, and says what to do
+/// Checks settings, providers, hub, store and machine, and prints what to do
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Puts right what is safe: makes the data folder, takes permissions from others, removes a dead socket
+    /// Fixes what is safe to fix: creates the data folder, restricts file permissions, removes a dead socket
     #[arg(long)]
     fix: bool,
-    /// Only this provider
+    /// Only checks this provider
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
 }
 
-/// Looks, and prints what it found.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Runs the checks and prints their findings. The exit code is 1 if there are problems.
+///
+/// # Errors
+/// The flags do not fit, or standard output fails.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let (globals, screen) = (&context.globals, &context.screen);
     let settings = match globals.for_server([]) {
         Ok(loaded) => Ok(loaded),
-        Err(Failure::Settings(faults)) => Err(faults),
+        Err(CliFailure::Settings(faults)) => Err(faults),
         Err(other) => return Err(other),
     };
-    // A hub is looked for as its clients do, who may name a distant one.
+    // The hub's address is resolved as for a client, which may name a remote hub.
     let client = globals.for_client().ok();
     let mut without = globals.load_options(Purpose::Client, []);
     without.file = Some(PathBuf::from("/dev/null"));
     without.flags.clear();
     without.env.retain(|(name, _)| !name.starts_with("KIRO"));
-    let patient = Patient {
+    let input = DoctorInput {
         settings,
-        usual: Settings::load(without).ok(),
+        defaults: Settings::load(without).ok(),
         hub: client.and_then(|loaded| connect::endpoint(&loaded).ok()),
     };
-    let orders = Orders {
+    let options = DoctorOptions {
         fix: args.fix,
         provider: args.provider.clone(),
     };
-    let findings = doctor::look(&patient, &orders)
+    let findings = doctor::examine(&input, &options)
         .await
-        .map_err(Failure::Usage)?;
+        .map_err(CliFailure::Usage)?;
     let count = |level| findings.iter().filter(|it| it.level == level).count();
     let (problems, notes) = (count(Level::Problem), count(Level::Note));
     match screen.json {
@@ -82,7 +86,7 @@ fn show(
     findings: &[Finding],
     (problems, notes): (usize, usize),
     screen: &Screen,
-) -> Result<(), Failure> {
+) -> Result<(), CliFailure> {
     let columns = Columns::of(findings, screen.width);
     let mut area = "";
     let mut page = String::new();
@@ -106,11 +110,11 @@ fn show(
     screen.print(&format!("{page}\n{sum}"))
 }
 
-/// Columns of the page.
+/// Column widths of the page.
 struct Columns {
-    /// Width of the names, which stand after a level of eight.
+    /// Width of the names, which follow a level of eight columns.
     names: usize,
-    /// Width of the texts; `None`: lines are not broken.
+    /// Width of the texts; `None` means that lines are not broken.
     texts: Option<usize>,
 }
 
@@ -124,7 +128,7 @@ impl Columns {
         Self { names, texts }
     }
 
-    /// The rows of a text, below the names.
+    /// Breaks a text into rows.
     fn rows(&self, text: &str) -> Vec<String> {
         let Some(width) = self.texts else {
             return vec![text.to_owned()];
@@ -134,7 +138,7 @@ impl Columns {
     }
 }
 
-/// Columns before the texts: two, the level, the name, two.
+/// Columns before the texts: two blanks, the level, the name, two blanks.
 const fn indent(names: usize) -> usize {
     2 + LEVEL + names + 2
 }
@@ -146,8 +150,8 @@ fn lines(finding: &Finding, columns: &Columns, screen: &Screen, page: &mut Strin
         Level::Problem => Paint::Bad,
     };
     let level = screen.paint(paint, &format!("{:<LEVEL$}", finding.level.as_str()));
-    // Programs and services said some of it.
-    let plain = |text: &str| Foreign::whole(text);
+    // Programs and services wrote some of these texts.
+    let plain = |text: &str| Sanitizer::whole(text);
     let name = plain(&finding.name);
     let message = plain(&finding.message);
     let mut rows: Vec<(String, Paint)> = Vec::new();
@@ -168,7 +172,7 @@ fn lines(finding: &Finding, columns: &Columns, screen: &Screen, page: &mut Strin
     }
     let below = " ".repeat(indent(columns.names));
     let taken = text::width(&name);
-    // A longer name has a line for itself, where lines have an end.
+    // A longer name gets a line of its own if lines are broken.
     let mut head = match taken > columns.names && columns.texts.is_some() {
         true => format!("  {level}{name}\n{below}"),
         false => {

@@ -1,51 +1,55 @@
-//! `kirosu drain`: nothing new is started.
+//! `kirosu drain`: the hub starts no more tasks.
 
-use super::connect::{Context, Hub};
-use super::events::Events;
-use super::failure::Failure;
-use super::show::{spinner, text};
+use super::connect::{Context, HubConnection};
+use super::events::WatchStream;
+use super::failure::CliFailure;
+use super::show::spinner;
+use crate::terminal::text;
 use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
 use kirosu_protocol::verbs::watch::WatchParams;
 
-/// The state of a hub that drains.
+/// How the state of a draining hub is printed.
 pub const DRAINS: &str = "the hub drains: it leases nothing until it is restarted";
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu drain --wait && kirosu shutdown    a stop that interrupts nothing
+  kirosu drain --wait && kirosu shutdown    stops the hub without interrupting a task
 
-Only a restart of the hub ends the drain; `kirosu pause` is the milder way.";
+Only a restart of the hub ends the drain; `kirosu pause` can be undone.";
 
-/// Starts no more tasks; what runs may finish
+/// Stops starting tasks; running ones may finish
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Until nothing runs any more
+    /// Waits until no task runs
     #[arg(long)]
     wait: bool,
 }
 
-/// Drains.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Starts the drain.
+///
+/// # Errors
+/// The hub cannot be reached or refuses.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
-    // Listening begins before the first count, so that no end is missed.
+    // The watch starts before the first count, so that no end of a task is missed.
     let events = match args.wait {
-        true => Some(Events::start(&hub, task_events()).await?),
+        true => Some(WatchStream::start(&hub, task_events()).await?),
         false => None,
     };
-    let mut answer = hub.ask(&DrainParams {}).await?;
+    let mut answer = hub.request(&DrainParams {}).await?;
     if let Some(events) = events {
         answer = until_idle(answer, events, &hub, context).await?;
     }
     if screen.json {
         screen.json(&answer)?;
     } else if answer.leased == 0 {
-        screen.print("drained: nothing runs, and nothing new is started")?;
+        screen.print("drained: no task runs, and no task is started")?;
     } else {
         let running = text::count(answer.leased, "task");
         screen.print(&format!(
-            "draining: nothing new is started, {running} still running"
+            "draining: no task is started, {running} still running"
         ))?;
     }
     Ok(0)
@@ -60,10 +64,10 @@ fn task_events() -> WatchParams {
 
 async fn until_idle(
     mut answer: DrainAnswer,
-    mut events: Events,
-    hub: &Hub,
+    mut events: WatchStream,
+    hub: &HubConnection,
     context: &Context,
-) -> Result<DrainAnswer, Failure> {
+) -> Result<DrainAnswer, CliFailure> {
     let spinner = spinner::spinner(&context.screen, "");
     while answer.leased > 0 {
         spinner.set_message(format!(
@@ -71,8 +75,8 @@ async fn until_idle(
             text::count(answer.leased, "task")
         ));
         events.next().await?;
-        // Sent again, it tells how many are left, and is as good after a restart of the hub.
-        answer = hub.insist(&DrainParams {}).await?;
+        // A repeated `drain` returns the number of running tasks, and drains again if the hub was restarted.
+        answer = hub.request_idempotent(&DrainParams {}).await?;
     }
     spinner.finish_and_clear();
     Ok(answer)

@@ -1,46 +1,47 @@
-//! The same request for several tasks (or tool questions): each is told, and one refusal does not keep the others back.
+//! Sends the same request for several tasks or permission requests. Each result is printed; a refusal does not stop the
+//! others.
 
-use super::connect::{Context, Hub};
-use super::failure::Failure;
+use super::connect::{Context, HubConnection};
+use super::failure::CliFailure;
 use super::numbers::task_id;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::{Fence, Status, Subject, TaskId, Verb};
+use kirosu_protocol::{Fence, Status, Subject, Verb};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 
-/// Asks for each task, or tool question; `done` says how it went, such as `cancelled`. The exit code is 1 when any was
-/// refused.
-pub async fn each<V: Verb, K: Copy + Into<Subject>>(
-    ids: &[K],
+/// Sends one request per task or permission request; `done` is printed for each success, such as `cancelled`. The exit
+/// code is 1 if any was refused.
+///
+/// # Errors
+/// The connection breaks, or standard output fails.
+pub async fn each<V: Verb>(
+    requests: impl IntoIterator<Item = (Subject, V)>,
     done: &str,
-    hub: &Hub,
+    hub: &HubConnection,
     context: &Context,
-    ask: impl Fn(K) -> V,
-) -> Result<u8, Failure> {
-    let (mut went, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
-    for id in ids {
-        let subject: Subject = (*id).into();
-        let named = match subject {
+) -> Result<u8, CliFailure> {
+    let (mut done_ids, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    for (subject, params) in requests {
+        let id_json = match subject {
             Subject::Task(id) => json!(id),
             Subject::Approval(_) => json!(subject.to_string()),
         };
-        match hub.client.request(&ask(*id)).await {
+        match hub.client.request(&params).await {
             Ok(_) => {
-                went.push(named);
+                done_ids.push(id_json);
                 if !context.screen.json {
                     context.screen.print(&format!("{subject} {done}"))?;
                 }
             }
             Err(error @ CallError::Refused(_)) => {
-                let failure = Failure::Call(error);
+                let failure = CliFailure::Call(error);
                 failure.report(context.screen.json);
                 let mut entry = failure.to_json();
                 let key = match subject {
                     Subject::Task(_) => "task_id",
                     Subject::Approval(_) => "approval_id",
                 };
-                entry[key] = named;
+                entry[key] = id_json;
                 refused.push(entry);
             }
             Err(error) => return Err(error.into()),
@@ -49,43 +50,63 @@ pub async fn each<V: Verb, K: Copy + Into<Subject>>(
     if context.screen.json {
         context
             .screen
-            .json(&json!({ "ok": went, "refused": refused }))?;
+            .json(&json!({ "ok": done_ids, "refused": refused }))?;
     }
     Ok(u8::from(!refused.is_empty()))
 }
 
-/// The fences of the questions that these tasks ask now, so that a decision answers no later question. A task that asks
-/// nothing is left out: the hub says why it cannot be decided.
-pub async fn questions(subjects: &[Subject], client: &Client) -> HashMap<TaskId, Fence> {
-    let mut fences = HashMap::new();
-    for subject in subjects {
-        let Subject::Task(task_id) = *subject else {
-            continue;
-        };
-        let ask = GetParams {
-            task_id,
-            ..GetParams::default()
-        };
-        if let Ok(found) = client.request(&ask).await
-            && matches!(found.task.status, Status::AwaitingApproval | Status::Queued)
-        {
-            fences.insert(task_id, found.task.fence);
+/// Subjects of a decision, and the person who decides: the common flags of `approve` and `reject`.
+#[derive(Debug, clap::Args)]
+pub struct DecisionArgs {
+    /// Tasks (42) or permission requests (a17)
+    #[arg(value_name = "ID", required = true, value_parser = read_subject)]
+    subjects: Vec<Subject>,
+    /// Name of the person who decides, for the record [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+impl DecisionArgs {
+    /// Sends the decision on each subject, as [`each`].
+    ///
+    /// # Errors
+    /// As [`each`], or the hub cannot be reached.
+    pub async fn send<V: Verb>(
+        &self,
+        done: &str,
+        context: &Context,
+        params: impl Fn(Subject, Option<Fence>, Option<String>) -> V,
+    ) -> Result<u8, CliFailure> {
+        let hub = context.connect().await?;
+        let mut requests = Vec::new();
+        for subject in self.subjects.iter().copied() {
+            let fence = fence_of(subject, &hub.client).await;
+            requests.push((subject, params(subject, fence, actor(&self.by))));
         }
-    }
-    fences
-}
-
-/// The fence that goes with a decision.
-pub fn fence_of(fences: &HashMap<TaskId, Fence>, subject: Subject) -> Option<Fence> {
-    match subject {
-        Subject::Task(id) => fences.get(&id).copied(),
-        Subject::Approval(_) => None,
+        each(requests, done, &hub, context).await
     }
 }
 
-/// Reads what is decided about: a task's number, or a tool question's with an `a` before it.
-pub fn read_subject(text: &str) -> Result<Subject, String> {
-    let wrong = || "write a task's number (42) or a tool question's (a17)".to_owned();
+/// The fence of the attempt that a task waits with, so that a decision cannot answer a later request. `None` for a
+/// permission request, and for a task that does not wait: the hub answers why it cannot be decided.
+pub async fn fence_of(subject: Subject, client: &Client) -> Option<Fence> {
+    let Subject::Task(task_id) = subject else {
+        return None;
+    };
+    let params = GetParams {
+        task_id,
+        ..GetParams::default()
+    };
+    let task = client.request(&params).await.ok()?.task;
+    matches!(task.status, Status::AwaitingApproval | Status::Queued).then_some(task.fence)
+}
+
+/// Reads the subject of a decision: a task's number (42), or a permission request's (a17).
+///
+/// # Errors
+/// The text is neither; the message says what to write.
+fn read_subject(text: &str) -> Result<Subject, String> {
+    let wrong = || "write a task's number (42) or a permission request's (a17)".to_owned();
     if text.starts_with(['a', 'A']) {
         let id = kirosu_protocol::approval::read_approval_id(text);
         return id.map(Subject::Approval).ok_or_else(wrong);
@@ -93,7 +114,7 @@ pub fn read_subject(text: &str) -> Result<Subject, String> {
     task_id(text).map(Subject::Task).map_err(|_| wrong())
 }
 
-/// Who acts, for the record: the user's name as the system knows it.
+/// The name that is recorded: the given one, else `USER` or `LOGNAME`.
 pub fn actor(given: &Option<String>) -> Option<String> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     given

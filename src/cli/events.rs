@@ -1,61 +1,71 @@
-//! The hub's events, as a stream that survives reconnects.
+//! A stream of the hub's events that survives reconnects.
 
-use super::connect::Hub;
-use super::failure::Failure;
+use super::connect::HubConnection;
+use super::failure::CliFailure;
 use kirosu_protocol::client::{CallError, ConnectionState, Notification};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Event, Notice};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 
-/// What comes out of the stream.
+/// An item of the stream.
 #[derive(Debug)]
-pub enum Heard {
+pub enum StreamItem {
     /// Something happened.
     Event(Event),
-    /// Some events are lost for good: the state has to be read anew.
+    /// Some events are lost; the state must be read again.
     Missed,
 }
 
-/// Events from the moment of [`start`](Events::start) on.
-pub struct Events {
-    hub: Hub,
+/// The events since [`start`](WatchStream::start).
+pub struct WatchStream {
+    hub: HubConnection,
     notifications: broadcast::Receiver<Arc<Notification>>,
     state: watch::Receiver<ConnectionState>,
-    /// `since` is the last event seen, and `boot_id` the hub that numbered it.
-    ask: WatchParams,
+    /// `since` is the number of the last event seen, `boot_id` the hub process that numbered it.
+    params: WatchParams,
 }
 
-impl Events {
-    /// Starts to listen. What is read from the hub after this returned can be combined with the events without a gap.
-    pub async fn start(hub: &Hub, ask: WatchParams) -> Result<Events, Failure> {
-        let mut events = Events {
+impl WatchStream {
+    /// Subscribes to events. State that is read from the hub after this call can be combined with the events without a
+    /// gap.
+    ///
+    /// # Errors
+    /// The hub refuses, or does not come back after a broken connection.
+    pub async fn start(
+        hub: &HubConnection,
+        params: WatchParams,
+    ) -> Result<WatchStream, CliFailure> {
+        let mut events = WatchStream {
             hub: hub.clone(),
             notifications: hub.client.notifications(),
             state: hub.client.state(),
-            ask,
+            params,
         };
         events.subscribe().await?;
         Ok(events)
     }
 
-    /// The next one. Waits for a hub that went away to come back, though not for ever.
-    pub async fn next(&mut self) -> Result<Heard, Failure> {
+    /// Waits for the next item, also while the hub is away.
+    ///
+    /// # Errors
+    /// The hub does not come back within a minute, or the client is closed.
+    pub async fn next(&mut self) -> Result<StreamItem, CliFailure> {
         loop {
             tokio::select! {
-                // What came before a break is told before it.
+                // Events that arrived before the connection broke come first.
                 biased;
-                told = self.notifications.recv() => match told {
-                    Ok(told) if told.params["lagged"] == true => {
-                        // The hub has dropped a watch that was not read in time: it is asked for anew.
+                notification = self.notifications.recv() => match notification {
+                    Ok(notification) if notification.params["lagged"] == true => {
+                        // The hub dropped a watch that was not read in time; subscribe again.
                         if self.subscribe().await? {
-                            return Ok(Heard::Missed);
+                            return Ok(StreamItem::Missed);
                         }
                     }
-                    Ok(told) => if let Some(event) = self.fresh(&told) {
-                        return Ok(Heard::Event(event));
+                    Ok(notification) => if let Some(event) = self.fresh(&notification) {
+                        return Ok(StreamItem::Event(event));
                     },
-                    Err(broadcast::error::RecvError::Lagged(_)) => return Ok(Heard::Missed),
+                    Err(broadcast::error::RecvError::Lagged(_)) => return Ok(StreamItem::Missed),
                     Err(broadcast::error::RecvError::Closed) => return Err(self.closed()),
                 },
                 changed = self.state.changed() => {
@@ -63,32 +73,32 @@ impl Events {
                         return Err(self.closed());
                     }
                     if self.subscribe().await? {
-                        return Ok(Heard::Missed);
+                        return Ok(StreamItem::Missed);
                     }
                 }
             }
         }
     }
 
-    fn closed(&self) -> Failure {
+    fn closed(&self) -> CliFailure {
         let endpoint = self.hub.client.endpoint().to_owned();
         CallError::Closed { endpoint }.into()
     }
 
-    /// An event that was not told before.
-    fn fresh(&mut self, told: &Notification) -> Option<Event> {
-        let Some(Notice::Event(event)) = told.notice() else {
+    /// The event of a notification; `None` if it was returned before.
+    fn fresh(&mut self, notification: &Notification) -> Option<Event> {
+        let Some(Notice::Event(event)) = notification.notice() else {
             return None;
         };
-        if self.ask.since.is_some_and(|seen| event.seq <= seen) {
+        if self.params.since.is_some_and(|seen| event.seq <= seen) {
             return None;
         }
-        self.ask.since = Some(event.seq);
+        self.params.since = Some(event.seq);
         Some(event)
     }
 
-    /// Asks for the events on the present connection; whether some were lost before it.
-    async fn subscribe(&mut self) -> Result<bool, Failure> {
+    /// Subscribes on the current connection. Returns whether events were lost before it.
+    async fn subscribe(&mut self) -> Result<bool, CliFailure> {
         loop {
             let state = self.state.borrow_and_update().clone();
             let broken = match state {
@@ -97,19 +107,19 @@ impl Events {
                     endpoint: self.hub.client.endpoint().to_owned(),
                 }),
                 ConnectionState::Connected(hello) => {
-                    match self.hub.client.request(&self.ask).await {
+                    match self.hub.client.request(&self.params).await {
                         Ok(answer) => {
                             if self
-                                .ask
+                                .params
                                 .boot_id
                                 .as_ref()
                                 .is_some_and(|old| *old != hello.boot_id)
                             {
-                                // Another hub process counts its events anew, and sends all that it has.
-                                self.ask.since = Some(0);
+                                // Another hub process counts from the start again, and sends all events that it has.
+                                self.params.since = Some(0);
                             }
-                            self.ask.boot_id = Some(hello.boot_id.clone());
-                            self.ask.since.get_or_insert(answer.seq);
+                            self.params.boot_id = Some(hello.boot_id.clone());
+                            self.params.since.get_or_insert(answer.seq);
                             return Ok(answer.gap);
                         }
                         Err(broken @ CallError::Disconnected { .. }) => broken,
@@ -117,7 +127,7 @@ impl Events {
                     }
                 }
             };
-            self.hub.returned(broken).await?;
+            self.hub.reconnected(broken).await?;
         }
     }
 }

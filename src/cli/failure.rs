@@ -1,121 +1,121 @@
-//! How a verb can fail, in words and as an exit code.
+//! Failures of a verb: their messages and exit codes.
 
-use super::show::foreign::Foreign;
 use crate::boot::BootError;
 use crate::demo::DemoError;
+use crate::terminal::sanitizer::Sanitizer;
 use kirosu_config::Faults;
 use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
 use serde_json::{Value, json};
 use std::io;
 
-/// Some of the tasks asked about did not succeed.
+/// Exit code: some of the selected tasks did not succeed.
 pub const NOT_ALL_DONE: u8 = 3;
-/// A wait ran out of time.
+/// Exit code: a wait timed out.
 pub const TIMED_OUT: u8 = 4;
-/// No hub could be reached, or the connection to it broke.
+/// Exit code: no hub could be reached, or the connection to it broke.
 pub const UNREACHABLE: u8 = 5;
-/// Not part of this version (the number is `EX_UNAVAILABLE`).
+/// Exit code: not in this version (`EX_UNAVAILABLE` of sysexits).
 pub const UNAVAILABLE: u8 = 69;
 
-/// Why a verb did not do what it was asked to.
+/// The reason why a verb failed.
 #[derive(Debug)]
-pub enum Failure {
-    /// The hub refused it, or could not be asked.
+pub enum CliFailure {
+    /// The hub refused the request or could not be reached.
     Call(CallError),
-    /// The settings are wrong.
+    /// The settings have faults.
     Settings(Faults),
-    /// The command line cannot be meant like this.
+    /// The command line is wrong.
     Usage(String),
-    /// Something on this side failed: a file, the input.
+    /// Something on this machine failed, such as a file or the input.
     Local(String),
-    /// The hub or the agents could not be started, or ended badly.
+    /// The hub or the agents could not start, or ended with an error.
     Boot(BootError),
-    /// The demo did not reach its end.
+    /// The demo did not finish.
     Demo(DemoError),
-    /// The verb belongs to a later version.
+    /// The verb is not in this version.
     NotYet(String),
-    /// Whoever read our output has gone: no reason to complain.
+    /// The reader of our output has closed the pipe; nothing is reported.
     PipeClosed,
     /// Ctrl-C.
     Interrupted,
 }
 
-impl Failure {
-    /// A failure on this side: what was tried, on what, and why it failed.
-    pub fn local(tried: impl std::fmt::Display, why: impl std::fmt::Display) -> Failure {
-        Failure::Local(format!("{tried}: {why}"))
+impl CliFailure {
+    /// A failure on this machine: the attempt and its cause.
+    pub fn local(tried: impl std::fmt::Display, why: impl std::fmt::Display) -> CliFailure {
+        CliFailure::Local(format!("{tried}: {why}"))
     }
 
     /// The process's exit code, as `kirosu --help` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Call(CallError::Refused(_) | CallError::BadAnswer { .. }) => 1,
-            Failure::Call(_) => UNREACHABLE,
-            Failure::Settings(_) | Failure::Local(_) => 1,
-            Failure::Usage(_) => 2,
-            Failure::Boot(error) => error.exit_code(),
-            Failure::Demo(_) => 1,
-            Failure::NotYet(_) => UNAVAILABLE,
-            Failure::PipeClosed => 0,
-            Failure::Interrupted => 130,
+            CliFailure::Call(CallError::Refused(_) | CallError::BadAnswer { .. }) => 1,
+            CliFailure::Call(_) => UNREACHABLE,
+            CliFailure::Settings(_) | CliFailure::Local(_) => 1,
+            CliFailure::Usage(_) => 2,
+            CliFailure::Boot(error) => error.exit_code(),
+            CliFailure::Demo(_) => 1,
+            CliFailure::NotYet(_) => UNAVAILABLE,
+            CliFailure::PipeClosed => 0,
+            CliFailure::Interrupted => 130,
         }
     }
 
-    /// One word for programs: the hub's own code where the hub refused.
-    fn word(&self) -> &'static str {
+    /// A code for programs: the hub's own code if the hub refused.
+    fn code(&self) -> &'static str {
         match self {
-            Failure::Call(CallError::Refused(error)) => error.code.name(),
-            Failure::Call(CallError::Disconnected { .. }) => "disconnected",
-            Failure::Call(CallError::Timeout { .. }) => "no_answer",
-            Failure::Call(CallError::Unreachable { .. } | CallError::Closed { .. }) => {
+            CliFailure::Call(CallError::Refused(error)) => error.code.name(),
+            CliFailure::Call(CallError::Disconnected { .. }) => "disconnected",
+            CliFailure::Call(CallError::Timeout { .. }) => "no_answer",
+            CliFailure::Call(CallError::Unreachable { .. } | CallError::Closed { .. }) => {
                 "unreachable"
             }
-            Failure::Call(CallError::BadAnswer { .. }) => "bad_answer",
-            Failure::Settings(_) => "settings",
-            Failure::Usage(_) => "usage",
-            Failure::Local(_) => "local",
-            Failure::Boot(_) => "start",
-            Failure::Demo(_) => "demo",
-            Failure::NotYet(_) => "not_yet",
-            Failure::PipeClosed => "pipe_closed",
-            Failure::Interrupted => "interrupted",
+            CliFailure::Call(CallError::BadAnswer { .. }) => "bad_answer",
+            CliFailure::Settings(_) => "settings",
+            CliFailure::Usage(_) => "usage",
+            CliFailure::Local(_) => "local",
+            CliFailure::Boot(_) => "start",
+            CliFailure::Demo(_) => "demo",
+            CliFailure::NotYet(_) => "not_yet",
+            CliFailure::PipeClosed => "pipe_closed",
+            CliFailure::Interrupted => "interrupted",
         }
     }
 
     fn message(&self) -> String {
         match self {
-            // The hub's words are for those who write requests.
-            Failure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
-                "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file, \
-                 and see with `kirosu config show` where yours comes from"
+            // The hub's message addresses authors of clients.
+            CliFailure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
+                "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file. \
+                 `kirosu config show` prints where your key comes from"
                     .into()
             }
-            Failure::Call(error) => error.to_string(),
-            Failure::Settings(faults) => settings_message(faults),
-            Failure::Usage(text) | Failure::Local(text) | Failure::NotYet(text) => text.clone(),
-            Failure::Boot(error) => error.to_string(),
-            Failure::Demo(error) => error.to_string(),
-            Failure::PipeClosed => "the output was closed".into(),
-            Failure::Interrupted => "interrupted".into(),
+            CliFailure::Call(error) => error.to_string(),
+            CliFailure::Settings(faults) => settings_message(faults),
+            CliFailure::Usage(text) | CliFailure::Local(text) | CliFailure::NotYet(text) => text.clone(),
+            CliFailure::Boot(error) => error.to_string(),
+            CliFailure::Demo(error) => error.to_string(),
+            CliFailure::PipeClosed => "the output was closed".into(),
+            CliFailure::Interrupted => "interrupted".into(),
         }
     }
 
-    /// As `{"error": {...}}`, for `--json`.
+    /// The failure as `{"error": {...}}`, for `--json`.
     pub fn to_json(&self) -> Value {
         let mut error = json!({
-            "code": self.word(),
+            "code": self.code(),
             "message": self.message(),
             "exit_code": self.exit_code(),
         });
         match self {
-            Failure::Call(CallError::Refused(refusal)) => {
+            CliFailure::Call(CallError::Refused(refusal)) => {
                 error["number"] = refusal.code.number().into();
                 if let Some(data) = &refusal.data {
                     error["data"] = data.clone();
                 }
             }
-            Failure::Settings(faults) => {
+            CliFailure::Settings(faults) => {
                 let one = |fault: &kirosu_config::Fault| {
                     json!({
                         "key": fault.key,
@@ -130,17 +130,17 @@ impl Failure {
         json!({ "error": error })
     }
 
-    /// Tells it on standard error; the two ends that are nobody's fault are not told.
+    /// Prints the failure on standard error. A closed pipe and Ctrl-C print nothing.
     pub fn report(&self, json: bool) {
-        if matches!(self, Failure::PipeClosed | Failure::Interrupted) {
+        if matches!(self, CliFailure::PipeClosed | CliFailure::Interrupted) {
             return;
         }
         let text = match json {
             true => self.to_json().to_string(),
-            // It may repeat what others wrote.
-            false => format!("kirosu: {}", Foreign::whole(&self.message())),
+            // The message may repeat a text of others.
+            false => format!("kirosu: {}", Sanitizer::whole(&self.message())),
         };
-        // Nothing is left to tell it to when standard error is closed too.
+        // If standard error is closed too, there is no place left to report.
         let _ = io::Write::write_all(&mut io::stderr().lock(), format!("{text}\n").as_bytes());
     }
 }
@@ -159,26 +159,26 @@ fn settings_message(faults: &Faults) -> String {
     }
 }
 
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Failure {
-        Failure::Call(error)
+impl From<CallError> for CliFailure {
+    fn from(error: CallError) -> CliFailure {
+        CliFailure::Call(error)
     }
 }
 
-impl From<Faults> for Failure {
-    fn from(faults: Faults) -> Failure {
-        Failure::Settings(faults)
+impl From<Faults> for CliFailure {
+    fn from(faults: Faults) -> CliFailure {
+        CliFailure::Settings(faults)
     }
 }
 
-impl From<DemoError> for Failure {
-    fn from(error: DemoError) -> Failure {
-        Failure::Demo(error)
+impl From<DemoError> for CliFailure {
+    fn from(error: DemoError) -> CliFailure {
+        CliFailure::Demo(error)
     }
 }
 
-impl From<BootError> for Failure {
-    fn from(error: BootError) -> Failure {
-        Failure::Boot(error)
+impl From<BootError> for CliFailure {
+    fn from(error: BootError) -> CliFailure {
+        CliFailure::Boot(error)
     }
 }

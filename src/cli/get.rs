@@ -1,15 +1,16 @@
-//! `kirosu get`: one task with its history.
+//! `kirosu get`: shows a task with its history.
 
 use super::attempt::fence_of;
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::{task_id, whole};
 use super::show::accept;
-use super::show::paint::Paint;
 use super::show::sheet::Sheet;
-use super::show::table::{Cell, Column, Table};
-use super::show::time::{ago, date, now, span, stamp};
-use super::show::{Screen, progress, text};
+use super::show::table::{Cell, Column, TextTable};
+use super::show::{Screen, progress};
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
+use crate::terminal::time::{ago, date, now, span, stamp};
 use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::{GetAnswer, GetParams, RecordedDecision};
 use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
@@ -17,64 +18,64 @@ use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
 const EXAMPLES: &str = "\
 Examples:
   kirosu get 42
-  kirosu get 42 --result > answer.md        the result alone, as it is
-  kirosu get 42 --output                    with what its newest run printed
-  kirosu get 42 --output --attempt 1        with what its first attempt printed
+  kirosu get 42 --result > answer.md        only the result, unchanged
+  kirosu get 42 --output                    with the output of its newest attempt
+  kirosu get 42 --output --attempt 1        with the output of its first attempt
   kirosu get 42 --json | jq .attempts";
 
-/// Shows one task: what it is, how it stands, its attempts
+/// Shows one task: its parameters, status and attempts
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
     #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
-    /// With what its newest attempt printed
+    /// Also shows the output of the newest attempt
     #[arg(long)]
     output: bool,
-    /// With what this attempt printed; 1: the first [default: the newest]
+    /// The attempt whose output is shown; 1 is the first [default: the newest]
     #[arg(long, value_name = "NUMBER", requires = "output", value_parser = whole::<u64>(1..=i64::MAX, 1))]
     attempt: Option<u64>,
-    /// Only the result
+    /// Prints only the result
     #[arg(long, conflicts_with_all = ["output", "json"])]
     result: bool,
 }
 
-/// Prints it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints the task.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let attempt = match args.attempt {
         Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
         None => None,
     };
-    let ask = GetParams {
+    let params = GetParams {
         task_id: args.task_id,
         output: args.output,
         attempt,
     };
-    let answer = hub.insist(&ask).await?;
+    let answer = hub.request_idempotent(&params).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
     } else if args.result {
-        result_alone(&answer.task, screen)?;
+        print_result(&answer.task, screen)?;
     } else {
         show(&answer, screen)?;
     }
     Ok(0)
 }
 
-fn result_alone(task: &Task, screen: &Screen) -> Result<(), Failure> {
+fn print_result(task: &Task, screen: &Screen) -> Result<(), CliFailure> {
     match &task.result {
-        Some(result) => screen.foreign(result),
-        None => Err(Failure::Local(format!(
+        Some(result) => screen.print_untrusted(result),
+        None => Err(CliFailure::Local(format!(
             "task {} has no result: it is {}",
             task.task_id, task.status
         ))),
     }
 }
 
-fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
+fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), CliFailure> {
     facts(answer, screen, now(), screen.zone().as_ref()).print(screen)?;
     if !answer.attempts.is_empty() {
         heading("Attempts", screen)?;
@@ -103,7 +104,7 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is known of a task besides its texts.
+/// All fields of a task except its long texts.
 pub(crate) fn facts(
     answer: &GetAnswer,
     screen: &Screen,
@@ -183,9 +184,9 @@ pub(crate) fn facts(
     sheet
 }
 
-/// Ended attempts, a row each.
-pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
-    let mut table = Table::new([
+/// A table with one row per ended attempt.
+pub(crate) fn attempts(attempts: &[Attempt]) -> TextTable {
+    let mut table = TextTable::new([
         Column::number("ATTEMPT"),
         Column::text("OUTCOME"),
         Column::text("TOOK"),
@@ -214,9 +215,9 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
     table
 }
 
-/// What people decided, a row each.
-pub(crate) fn decisions(decisions: &[RecordedDecision], now: f64) -> Table {
-    let mut table = Table::new([
+/// A table with one row per decision.
+pub(crate) fn decisions(decisions: &[RecordedDecision], now: f64) -> TextTable {
+    let mut table = TextTable::new([
         Column::text("DECISION"),
         Column::text("BY"),
         Column::text("WHEN"),
@@ -237,10 +238,10 @@ pub(crate) fn decisions(decisions: &[RecordedDecision], now: f64) -> Table {
     table
 }
 
-/// What all attempts used together.
+/// The usage of all attempts together; `None` if no attempt reported any.
 fn used(attempts: &[Attempt]) -> Option<String> {
-    let told = attempts.iter().filter_map(|attempt| attempt.usage.as_ref());
-    let sum = told.cloned().reduce(|sum, one| Usage {
+    let reported = attempts.iter().filter_map(|attempt| attempt.usage.as_ref());
+    let sum = reported.cloned().reduce(|sum, one| Usage {
         input_tokens: sum.input_tokens + one.input_tokens,
         cache_read_tokens: sum.cache_read_tokens + one.cache_read_tokens,
         cache_write_tokens: sum.cache_write_tokens + one.cache_write_tokens,
@@ -254,7 +255,7 @@ fn used(attempts: &[Attempt]) -> Option<String> {
     sum.as_ref().map(usage)
 }
 
-/// What a task may use.
+/// A budget as a line.
 fn budget(budget: &TaskBudget) -> String {
     let words = |budget: &Budget| {
         let tokens = budget
@@ -267,7 +268,7 @@ fn budget(budget: &TaskBudget) -> String {
     };
     let own = Some(&budget.own).filter(|own| !own.is_empty()).map(words);
     let tree = budget.tree.as_ref();
-    let tree = tree.map(|tree| format!("{} with all that descends from it", words(tree)));
+    let tree = tree.map(|tree| format!("{} including its descendants", words(tree)));
     own.into_iter().chain(tree).collect::<Vec<_>>().join("; ")
 }
 
@@ -287,15 +288,15 @@ fn usage(usage: &Usage) -> String {
     )
 }
 
-fn heading(name: &str, screen: &Screen) -> Result<(), Failure> {
+fn heading(name: &str, screen: &Screen) -> Result<(), CliFailure> {
     screen.print(&format!("\n{}", screen.paint(Paint::Bold, name)))
 }
 
-/// A text of the task under its heading; nothing when it is empty.
-fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), Failure> {
+/// Prints a text of the task under a heading; nothing if it is empty.
+fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), CliFailure> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(());
     };
     heading(name, screen)?;
-    screen.foreign(text)
+    screen.print_untrusted(text)
 }

@@ -1,10 +1,11 @@
-//! The flags that every verb takes: where the settings and the hub are, and how to print.
+//! The global flags: settings, address of the hub, form of the output.
 
 use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::{PORTS, whole};
+use crate::log;
 
 /// Flags of every verb.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -13,7 +14,7 @@ pub struct Globals {
     /// Settings file [default: the first of ./kirosu.toml, ~/.config/kirosu/kirosu.toml, /etc/kirosu/kirosu.toml]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// Sets any key of the settings, such as lease.default=2m; may be repeated
+    /// Sets a key of the settings, such as lease.default=2m; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", global = true, value_parser = key_value)]
     pub set: Vec<(String, String)>,
     /// The hub's host [default: 127.0.0.1]
@@ -25,16 +26,16 @@ pub struct Globals {
     /// The hub's Unix socket
     #[arg(long, value_name = "PATH", global = true)]
     pub socket: Option<PathBuf>,
-    /// File that holds the hub's key (or set KIRO_SWARM_KEY)
+    /// File with the hub's key (or set KIRO_SWARM_KEY)
     #[arg(long, value_name = "FILE", global = true)]
     pub key_file: Option<PathBuf>,
-    /// Prints JSON for programs; errors too, on standard error
+    /// Prints JSON for programs, including errors on standard error
     #[arg(long, global = true)]
     pub json: bool,
-    /// No colours (as the variable NO_COLOR)
+    /// Prints no colours (like the variable NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Shows times in UTC on a terminal too, where they are local otherwise
+    /// Shows times in UTC; the default is local time on a terminal, UTC in a pipe
     #[arg(long, global = true)]
     pub utc: bool,
     /// Prints more on standard error
@@ -54,7 +55,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// With the definitions of providers, the rules and the prices looked at too.
+/// Also checks provider definitions, approval rules and prices.
 fn with_definitions(options: LoadOptions) -> LoadOptions {
     LoadOptions {
         also: Some(crate::options::definition_faults),
@@ -63,31 +64,35 @@ fn with_definitions(options: LoadOptions) -> LoadOptions {
 }
 
 impl Globals {
-    /// Loads the settings to speak to a hub.
-    pub fn for_client(&self) -> Result<Loaded, Failure> {
+    /// Loads the settings of a client.
+    ///
+    /// # Errors
+    /// All faults of the settings. The same holds for the methods below.
+    pub fn for_client(&self) -> Result<Loaded, CliFailure> {
         Ok(Settings::load(self.load_options(Purpose::Client, []))?)
     }
 
-    /// Loads the settings to run a hub or agents; `more` are the verb's own flags.
-    pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
+    /// Loads the settings to run a hub; `more` are the verb's own flags.
+    pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, CliFailure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Serve, log.into_iter().chain(more));
         Ok(Settings::load(with_definitions(options))?)
     }
 
-    /// Loads the settings to run agents for a hub elsewhere: as a client of it, but with a server's log.
-    pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
+    /// Loads the settings to run agents for a hub in another process: the hub's address as for a client, the log as for
+    /// a server.
+    pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, CliFailure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Agent, log.into_iter().chain(more));
         Ok(Settings::load(with_definitions(options))?)
     }
 
-    /// Loads the settings to look at the folders of this machine's agents, for a hub that may be elsewhere.
-    pub fn for_folders(&self) -> Result<Loaded, Failure> {
+    /// Loads the settings to find the folders of this machine's agents, whose hub may be remote.
+    pub fn for_folders(&self) -> Result<Loaded, CliFailure> {
         Ok(Settings::load(self.load_options(Purpose::Agent, []))?)
     }
 
-    /// What [`Settings::load`] is told: this process's environment and these flags.
+    /// Options for [`Settings::load`]: this process's environment and these flags.
     pub fn load_options(
         &self,
         purpose: Purpose,
@@ -100,6 +105,19 @@ impl Globals {
         options.flags.extend(self.hub_flags());
         options.flags.extend(more);
         options
+    }
+
+    /// Starts the log of a client.
+    pub fn log_as_client(&self) {
+        log::for_client(self.verbose, self.quiet, !self.no_color);
+    }
+
+    /// Starts the log of a server.
+    ///
+    /// # Errors
+    /// `[log]` of the settings cannot be used.
+    pub fn log_as_server(&self, loaded: &Loaded) -> Result<(), CliFailure> {
+        log::for_server(loaded, !self.no_color).map_err(CliFailure::Local)
     }
 
     fn hub_flags(&self) -> impl Iterator<Item = Flag> {

@@ -1,10 +1,10 @@
-//! `kirosu --help`: the verbs in groups, which clap itself cannot show.
+//! `kirosu --help`: the verbs in groups, which clap does not support.
 
 use super::Cli;
 use clap::builder::styling::Style;
 use clap::{Command, CommandFactory};
 
-/// Every visible verb, under what it is for.
+/// Every visible verb, by purpose.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run it", &["up", "hub", "agent", "api", "mcp", "demo"]),
     (
@@ -26,7 +26,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "What tasks changed",
+        "Changes of tasks",
         &["diff", "apply", "discard", "workspaces"],
     ),
     (
@@ -53,10 +53,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
 const TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n{before-help}{all-args}{after-help}";
 
-/// The command line, with this help.
+/// The command line, with the grouped help.
 pub fn command() -> Command {
     let command = Cli::command();
-    // Rendered from a copy that hides its verbs, as they stand in their groups already.
+    // Rendered from a copy with hidden verbs, because the groups list them already.
     let names: Vec<String> = command
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
@@ -68,7 +68,7 @@ pub fn command() -> Command {
         .override_usage("kirosu [OPTIONS] <COMMAND>")
         .before_help(groups(&command).trim_end().to_owned())
         .help_template(TEMPLATE)
-        // `kirosu help VERB` is named below the groups.
+        // The text below the groups mentions `kirosu help VERB`.
         .disable_help_subcommand(true)
         .render_help();
     command.override_help(help)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_visible_verb_stands_in_a_group() {
+    fn every_visible_verb_is_in_a_group() {
         let visible = Cli::command();
         let mut visible: Vec<&str> = visible
             .get_subcommands()

@@ -1,8 +1,7 @@
-//! `kirosu hub`: the queue alone; agents come over the network.
+//! `kirosu hub`: runs the queue without agents.
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::globals::Globals;
-use super::log;
 use super::numbers::whole;
 use kirosu_config::Flag;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ Examples:
   kirosu hub --socket /run/kirosu/hub.sock --db /var/lib/kirosu/kirosu.db
   KIRO_SWARM_KEY=... kirosu hub --host 0.0.0.0";
 
-/// Runs the hub alone: the queue, without agents
+/// Runs the hub without agents
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -22,22 +21,22 @@ pub struct Args {
     serving: Serving,
 }
 
-/// What `hub` and `up` have in common.
+/// Flags that `hub` and `up` share.
 #[derive(Debug, Default, clap::Args)]
 pub struct Serving {
     /// The database file [default: kirosu.db in the data folder]
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
-    /// Length of a lease whose taker names none, in seconds [default: 300]
+    /// Length of a lease in seconds if the worker names none [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = whole::<u64>(1..=86_400, 300))]
     lease_seconds: Option<u64>,
-    /// Takes python tasks, which run code on the agents' machines
+    /// Accepts python tasks, which run code on the agents' machines
     #[arg(long)]
     trust_all_tools: bool,
 }
 
 impl Serving {
-    /// As flags of the settings.
+    /// The flags as settings.
     pub fn flags(&self) -> Vec<Flag> {
         let mut flags = Vec::new();
         if let Some(db) = &self.db {
@@ -58,10 +57,10 @@ impl Serving {
     }
 }
 
-/// Runs until it is told to stop.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+/// Runs until a signal stops it.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
     let loaded = globals.for_server(args.serving.flags())?;
-    log::for_server(&loaded, globals)?;
+    globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Hub)?;
     Ok(0)
 }

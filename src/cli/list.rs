@@ -1,18 +1,19 @@
-//! `kirosu list`: tasks by filter, page by page.
+//! `kirosu list`: lists tasks by filter and page.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::{task_id, whole};
-use super::select::Select;
-use super::show::{Screen, task, time};
+use super::select::SelectArgs;
+use super::show::{Screen, task};
+use crate::terminal::time;
 use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
 use kirosu_protocol::{Status, TaskId};
 
-/// Tasks of a page.
+/// Tasks per page.
 pub const PAGE: u32 = 20;
-/// Bytes of a text that a line of the list shows, and more.
+/// Bytes requested of each text for a terminal: more than fits on a line.
 const LINE_BYTES: u32 = 4 << 10;
-/// Tasks asked for at once with `--all`.
+/// Tasks per request with `--all`.
 const BULK: u32 = 1000;
 
 const EXAMPLES: &str = "\
@@ -21,7 +22,7 @@ Examples:
   kirosu list --queue docs --limit 100
   kirosu list --label night --status failed
   kirosu list 12-40                         tasks 12 to 40
-  kirosu list --before 480                  the page of older tasks
+  kirosu list --before 480                  the next page, of older tasks
   kirosu list --all --status failed | cut -f1 | xargs kirosu retry
 In a pipe the columns are: id, status, type, queue, tries, created, worker, prompt, result.";
 
@@ -29,29 +30,32 @@ In a pipe the columns are: id, status, type, queue, tries, created, worker, prom
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only of this status: queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled
+    /// Only tasks with this status: queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled
     #[arg(long, value_parser = read_status)]
     status: Option<Status>,
     #[command(flatten)]
-    select: Select,
-    /// Only of this type
+    select: SelectArgs,
+    /// Only tasks of this type
     #[arg(long = "type", value_name = "TYPE")]
     task_type: Option<String>,
-    /// Tasks of a page
+    /// Tasks per page
     #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(u32::MAX), 100))]
     limit: u32,
-    /// Only tasks with a smaller number: the page that follows
+    /// Only tasks with a smaller number, to continue after a page
     #[arg(long, visible_alias = "cursor", value_name = "ID", value_parser = task_id)]
     before: Option<TaskId>,
-    /// All of them
+    /// Lists all pages
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// All of each prompt, result and error, however long
+    /// Shows prompts, results and errors in full length
     #[arg(long)]
     whole: bool,
 }
 
-/// Reads a status word.
+/// Reads a status.
+///
+/// # Errors
+/// The text is not a status; the message lists them.
 pub fn read_status(word: &str) -> Result<Status, String> {
     let word = word.trim().to_ascii_lowercase().replace('-', "_");
     Status::from_name(&word).ok_or_else(|| {
@@ -60,7 +64,7 @@ pub fn read_status(word: &str) -> Result<Status, String> {
     })
 }
 
-/// Bytes wanted of each text: 0 for all, none for as many as the hub answers by itself.
+/// Bytes requested of each text: 0 for all of it, `None` for the hub's default.
 pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
     match whole {
         true => Some(0),
@@ -69,10 +73,10 @@ pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
     }
 }
 
-/// Prints them.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints the tasks.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
-    let mut ask = ListParams {
+    let mut params = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: Some(if args.all { BULK } else { args.limit }),
         task_type: args.task_type.clone(),
@@ -80,8 +84,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         preview_bytes: preview(args.whole, &context.screen),
         ..args.select.list()
     };
-    let mut answer = hub.insist(&ask).await?;
-    // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.
+    let mut answer = hub.request_idempotent(&params).await?;
+    // In a pipe, each page is printed when it arrives. A table must wait for all rows to align them.
     let stream = args.all && !context.screen.json && context.screen.width.is_none();
     let mut streamed = false;
     while let (true, Some(next)) = (args.all, answer.next) {
@@ -90,8 +94,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             answer.tasks.clear();
             streamed = true;
         }
-        ask.before = Some(next);
-        let page = hub.insist(&ask).await?;
+        params.before = Some(next);
+        let page = hub.request_idempotent(&params).await?;
         answer.tasks.extend(page.tasks);
         (answer.next, answer.stats) = (page.next, page.stats);
     }
@@ -101,7 +105,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(answer: &ListAnswer, context: &Context) -> Result<(), Failure> {
+fn show(answer: &ListAnswer, context: &Context) -> Result<(), CliFailure> {
     let screen = &context.screen;
     if screen.json {
         return screen.json(answer);

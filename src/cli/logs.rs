@@ -1,12 +1,12 @@
-//! `kirosu logs`: what a task's run prints.
+//! `kirosu logs`: prints the output of a task's run.
 
 use super::attempt::fence_of;
-use super::connect::{Context, Hub};
-use super::events::{Events, Heard};
-use super::failure::{Failure, NOT_ALL_DONE};
+use super::connect::{Context, HubConnection};
+use super::events::{StreamItem, WatchStream};
+use super::failure::{CliFailure, NOT_ALL_DONE};
 use super::numbers::{task_id, whole};
 use super::show::Screen;
-use super::show::foreign::Foreign;
+use crate::terminal::sanitizer::Sanitizer;
 use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, Fence, Status, TaskId};
@@ -15,47 +15,47 @@ use serde_json::json;
 const EXAMPLES: &str = "\
 Examples:
   kirosu logs 42
-  kirosu logs 42 --attempt 1                what an earlier attempt printed
+  kirosu logs 42 --attempt 1                the output of an earlier attempt
   kirosu logs 42 --tail 20                  its last 20 lines
-  kirosu logs -f 42                         until the task is finished
-  kirosu logs -f --tail 0 42                only what is printed from now on
+  kirosu logs -f 42                         follows until the task is finished
+  kirosu logs -f --tail 0 42                only new output
   kirosu logs -f 42 --json | jq -r .text
 
 Exit code with -f: 0 done, 3 failed or cancelled.";
 
-/// Shows what a task's run prints, live with -f
+/// Shows the output of a task's run, live with -f
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
     #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
-    /// Goes on until the task is finished
+    /// Follows the output until the task is finished
     #[arg(short, long)]
     follow: bool,
-    /// Shows this attempt; 1: the first (`kirosu get` lists them) [default: the newest]
+    /// The attempt to show; 1 is the first (`kirosu get` lists them) [default: the newest]
     #[arg(long, value_name = "NUMBER", conflicts_with = "follow", value_parser = whole::<u64>(1..=i64::MAX, 1))]
     attempt: Option<u64>,
-    /// Begins with the last lines of what was printed so far; 0: with none
+    /// Starts with the last lines of the output so far; 0 starts with none
     #[arg(long, value_name = "LINES", value_parser = whole::<usize>(0..=i64::MAX, 20))]
     tail: Option<usize>,
 }
 
-/// Prints it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints the output.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let attempt = match args.attempt {
         Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
         None => None,
     };
-    let mut reader = Reader {
+    let mut reader = OutputReader {
         task_id: args.task_id,
         attempt,
         tail: args.tail,
         screen: context.screen,
-        at: Position::default(),
+        at: OutputPosition::default(),
         at_line_start: true,
-        foreign: Foreign::default(),
+        sanitizer: Sanitizer::default(),
     };
     match args.follow {
         true => follow(&mut reader, &hub).await,
@@ -78,18 +78,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
 }
 
-async fn follow(reader: &mut Reader, hub: &Hub) -> Result<u8, Failure> {
-    let ask = WatchParams {
+async fn follow(reader: &mut OutputReader, hub: &HubConnection) -> Result<u8, CliFailure> {
+    let params = WatchParams {
         task_id: Some(reader.task_id),
         kinds: vec!["task".into(), "output".into()],
         ..WatchParams::default()
     };
-    let mut events = Events::start(hub, ask).await?;
+    let mut events = WatchStream::start(hub, params).await?;
     let mut answer = reader.catch_up(hub).await?;
     while !answer.task.status.is_final() {
         let complete = match events.next().await? {
-            Heard::Missed => false,
-            Heard::Event(event) => match event.what {
+            StreamItem::Missed => false,
+            StreamItem::Event(event) => match event.what {
                 EventKind::Output {
                     fence, chunk, text, ..
                 } => reader.chunk(fence, chunk, &text)?,
@@ -113,68 +113,68 @@ async fn follow(reader: &mut Reader, hub: &Hub) -> Result<u8, Failure> {
     })
 }
 
-/// How far the output has been printed.
+/// The end of the output that has been printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The attempt; 0: none yet.
+pub(crate) struct OutputPosition {
+    /// Fence of the attempt; 0 before the first one.
     pub(crate) fence: Fence,
-    /// Its next chunk.
+    /// Number of the next chunk of this attempt.
     pub(crate) chunk: u64,
-    /// Bytes of it that are printed.
+    /// Bytes of this attempt that have been printed.
     pub(crate) bytes: usize,
 }
 
-/// What to do with a piece of output.
+/// How a chunk relates to the printed output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// Printed before.
+pub(crate) enum ChunkOrder {
+    /// It was printed before.
     Known,
-    /// It follows what was printed.
+    /// It continues the printed output.
     Next,
-    /// The first of a new attempt.
+    /// It is the first of a new attempt.
     NewAttempt,
-    /// Something before it is missing.
+    /// An earlier chunk is missing.
     Gap,
 }
 
-impl Position {
-    /// What a chunk is, seen from here.
-    pub(crate) fn piece(&self, fence: Fence, chunk: u64) -> Piece {
+impl OutputPosition {
+    /// Compares a chunk with this position.
+    pub(crate) fn compare(&self, fence: Fence, chunk: u64) -> ChunkOrder {
         match (fence.cmp(&self.fence), chunk.cmp(&self.chunk)) {
-            (std::cmp::Ordering::Less, _) => Piece::Known,
-            (std::cmp::Ordering::Greater, _) if chunk == 0 => Piece::NewAttempt,
-            (std::cmp::Ordering::Greater, _) => Piece::Gap,
-            (_, std::cmp::Ordering::Less) => Piece::Known,
-            (_, std::cmp::Ordering::Equal) => Piece::Next,
-            (_, std::cmp::Ordering::Greater) => Piece::Gap,
+            (std::cmp::Ordering::Less, _) => ChunkOrder::Known,
+            (std::cmp::Ordering::Greater, _) if chunk == 0 => ChunkOrder::NewAttempt,
+            (std::cmp::Ordering::Greater, _) => ChunkOrder::Gap,
+            (_, std::cmp::Ordering::Less) => ChunkOrder::Known,
+            (_, std::cmp::Ordering::Equal) => ChunkOrder::Next,
+            (_, std::cmp::Ordering::Greater) => ChunkOrder::Gap,
         }
     }
 }
 
-struct Reader {
+struct OutputReader {
     task_id: TaskId,
-    /// The attempt to show; the newest when none.
+    /// Fence of the attempt to show; `None` means the newest.
     attempt: Option<Fence>,
-    /// Lines to begin with; none once something was printed, or for all.
+    /// Number of lines to start with; `None` means all, as after the first print.
     tail: Option<usize>,
     screen: Screen,
-    at: Position,
+    at: OutputPosition,
     at_line_start: bool,
-    foreign: Foreign,
+    sanitizer: Sanitizer,
 }
 
-impl Reader {
-    /// Reads the output from the hub and prints what is new.
-    async fn catch_up(&mut self, hub: &Hub) -> Result<GetAnswer, Failure> {
+impl OutputReader {
+    /// Reads the output from the hub and prints the new part.
+    async fn catch_up(&mut self, hub: &HubConnection) -> Result<GetAnswer, CliFailure> {
         let answer = hub
-            .insist(&GetParams {
+            .request_idempotent(&GetParams {
                 task_id: self.task_id,
                 output: true,
                 attempt: self.attempt,
             })
             .await?;
         let outputs = answer.output.as_deref().unwrap_or_default();
-        // The last lines are those of the newest attempt.
+        // The last lines belong to the newest attempt.
         let first = match self.tail {
             Some(_) => outputs.len().saturating_sub(1),
             None => 0,
@@ -182,20 +182,20 @@ impl Reader {
         for output in &outputs[first..] {
             self.attempt(output)?;
         }
-        // Whatever comes from now on is new, and shown as a whole.
+        // Later output is new and is printed in full.
         self.tail = None;
         Ok(answer)
     }
 
-    /// Prints what is new of an attempt's whole output.
-    fn attempt(&mut self, output: &AttemptOutput) -> Result<(), Failure> {
+    /// Prints the new part of an attempt's output.
+    fn attempt(&mut self, output: &AttemptOutput) -> Result<(), CliFailure> {
         if output.fence < self.at.fence {
             return Ok(());
         }
         if output.fence > self.at.fence {
             self.begin(output.fence)?;
         }
-        // Beyond its end when the hub has cut it meanwhile: then there is nothing to add.
+        // Out of range if the hub has shortened the output meanwhile; then there is nothing to print.
         let fresh = output.text.get(self.at.bytes..).unwrap_or_default();
         let shown = self.tail.map_or(fresh, |lines| last_lines(fresh, lines));
         self.print(shown)?;
@@ -207,13 +207,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Prints a chunk as it comes; false when something before it is missing.
-    fn chunk(&mut self, fence: Fence, chunk: u64, text: &str) -> Result<bool, Failure> {
-        match self.at.piece(fence, chunk) {
-            Piece::Known => return Ok(true),
-            Piece::Gap => return Ok(false),
-            Piece::NewAttempt => self.begin(fence)?,
-            Piece::Next => {}
+    /// Prints a new chunk. Returns `false` if an earlier chunk is missing.
+    fn chunk(&mut self, fence: Fence, chunk: u64, text: &str) -> Result<bool, CliFailure> {
+        match self.at.compare(fence, chunk) {
+            ChunkOrder::Known => return Ok(true),
+            ChunkOrder::Gap => return Ok(false),
+            ChunkOrder::NewAttempt => self.begin(fence)?,
+            ChunkOrder::Next => {}
         }
         self.print(text)?;
         self.at.bytes += text.len();
@@ -221,22 +221,22 @@ impl Reader {
         Ok(true)
     }
 
-    fn begin(&mut self, fence: Fence) -> Result<(), Failure> {
+    fn begin(&mut self, fence: Fence) -> Result<(), CliFailure> {
         if self.at.fence > 0 {
             self.end()?;
             self.screen
                 .note(&format!("task {} runs again", self.task_id))?;
         }
-        self.at = Position {
+        self.at = OutputPosition {
             fence,
-            ..Position::default()
+            ..OutputPosition::default()
         };
-        // A sequence that the attempt before left open ends with it.
-        self.foreign = Foreign::default();
+        // An unfinished escape sequence of the previous attempt does not continue in this one.
+        self.sanitizer = Sanitizer::default();
         Ok(())
     }
 
-    fn print(&mut self, text: &str) -> Result<(), Failure> {
+    fn print(&mut self, text: &str) -> Result<(), CliFailure> {
         if text.is_empty() {
             return Ok(());
         }
@@ -246,13 +246,13 @@ impl Reader {
             return self.screen.json(&line);
         }
         match self.screen.width {
-            Some(_) => self.screen.raw(&self.foreign.piece(text)),
+            Some(_) => self.screen.raw(&self.sanitizer.piece(text)),
             None => self.screen.raw(text),
         }
     }
 
-    /// Ends the last line on a terminal, so that the prompt does not stick to it.
-    fn end(&mut self) -> Result<(), Failure> {
+    /// Ends the last line on a terminal, so that the shell's prompt starts on a line of its own.
+    fn end(&mut self) -> Result<(), CliFailure> {
         if !self.at_line_start && self.screen.width.is_some() && !self.screen.json {
             self.screen.raw("\n")?;
         }
@@ -261,7 +261,7 @@ impl Reader {
     }
 }
 
-/// The last lines of a text; one without an end counts.
+/// The last lines of a text. A last line without a line end counts too.
 fn last_lines(text: &str, lines: usize) -> &str {
     let body = text.strip_suffix('\n').unwrap_or(text);
     let start = match lines {
@@ -295,18 +295,21 @@ mod tests {
     }
 
     #[test]
-    fn each_chunk_is_printed_once_and_a_missing_one_is_noticed() {
-        let at = Position {
+    fn each_chunk_is_printed_once_and_a_gap_is_detected() {
+        let at = OutputPosition {
             fence: 2,
             chunk: 3,
             bytes: 40,
         };
-        assert_eq!(at.piece(1, 9), Piece::Known);
-        assert_eq!(at.piece(2, 2), Piece::Known);
-        assert_eq!(at.piece(2, 3), Piece::Next);
-        assert_eq!(at.piece(2, 4), Piece::Gap);
-        assert_eq!(at.piece(3, 0), Piece::NewAttempt);
-        assert_eq!(at.piece(3, 1), Piece::Gap);
-        assert_eq!(Position::default().piece(1, 0), Piece::NewAttempt);
+        assert_eq!(at.compare(1, 9), ChunkOrder::Known);
+        assert_eq!(at.compare(2, 2), ChunkOrder::Known);
+        assert_eq!(at.compare(2, 3), ChunkOrder::Next);
+        assert_eq!(at.compare(2, 4), ChunkOrder::Gap);
+        assert_eq!(at.compare(3, 0), ChunkOrder::NewAttempt);
+        assert_eq!(at.compare(3, 1), ChunkOrder::Gap);
+        assert_eq!(
+            OutputPosition::default().compare(1, 0),
+            ChunkOrder::NewAttempt
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! `kirosu mcp`: the hub's queue as tools for a model, over standard input and output.
+//! `kirosu mcp`: offers the hub's queue as MCP tools, over standard input and output.
 
 use super::connect::{self, Context};
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::running_task;
 use kirosu_gateway::HubLink;
 use kirosu_gateway::mcp::{StdioError, serve_stdio};
@@ -11,21 +11,21 @@ const EXAMPLES: &str = "\
 Examples:
   claude mcp add kirosu -- kirosu mcp
   gemini mcp add kirosu kirosu mcp
-  kirosu mcp --host hub.lan --port 8765     for a hub elsewhere
+  kirosu mcp --host hub.lan --port 8765     for a remote hub
 
-Other clients take: {\"mcpServers\": {\"kirosu\": {\"command\": \"kirosu\", \"args\": [\"mcp\"]}}}
+Configuration of other clients: {\"mcpServers\": {\"kirosu\": {\"command\": \"kirosu\", \"args\": [\"mcp\"]}}}
 The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, cancel_task, approve_task.
-Started by the agent of a task, what it enqueues is a child of that task (KIROSU_TASK_ID), and counts for the budgets of
-its tree. It starts without a hub too; the tools say so until one is there. `kirosu api`, and `kirosu up` with
-[gateway] enabled = true, serve the same over HTTP, at /mcp. docs/mcp.md says more.";
+If the agent of a task starts it, tasks that it enqueues are children of that task (KIROSU_TASK_ID) and use the budgets of
+its tree. It starts without a hub too; the tools fail until one can be reached. `kirosu api`, and `kirosu up` with
+[gateway] enabled = true, serve the same over HTTP, at /mcp. See docs/mcp.md.";
 
-/// Gives a model the queue as MCP tools, over standard input and output
+/// Offers the queue to a model as MCP tools, over standard input and output
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
 
 /// Serves until standard input ends.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let loaded = context.globals.for_client()?;
     for warning in &loaded.warnings {
         context.screen.note(&format!("kirosu: {warning}"))?;
@@ -36,12 +36,12 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     if io::stdin().is_terminal() {
         context.screen.note(
             "kirosu: waiting for an MCP client on standard input, which is the terminal; \
-             `kirosu mcp --help` says how a client starts this, Ctrl-C ends it",
+             `kirosu mcp --help` shows how a client starts it; Ctrl-C ends it",
         )?;
     }
     match serve_stdio(HubLink::start(endpoint, key, "mcp"), running_task()).await {
         Ok(()) => Ok(0),
-        Err(error @ StdioError::NotMcp(_)) => Err(Failure::Usage(error.to_string())),
-        Err(error) => Err(Failure::Local(error.to_string())),
+        Err(error @ StdioError::NotMcp(_)) => Err(CliFailure::Usage(error.to_string())),
+        Err(error) => Err(CliFailure::Local(error.to_string())),
     }
 }

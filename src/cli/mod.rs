@@ -1,16 +1,16 @@
-//! The command line: one file a verb.
+//! The command line: one file per verb.
 //!
 //! # Theory of operation
 //!
-//! `main` hands over here after the hidden runner verb was ruled out. Clap reads the flags; every flag that means a
-//! setting becomes one flag of the configuration's strongest layer, so that `kirosu config show` names it as origin.
-//! Verbs come in three kinds: those that serve (`up`, `hub`, `agent`, `api`, `demo`) load settings and call the wiring in
-//! `boot`; those that speak to a hub share one [`Context`] and run on one thread under Ctrl-C; those that need no hub
-//! (`config`, `completions`) just print.
+//! `main` calls this module after it has handled the hidden verbs. Clap reads the flags. Every flag that means a setting
+//! becomes one flag of the configuration's strongest layer, so that `kirosu config show` names it as origin. There are
+//! three kinds of verbs: servers (`up`, `hub`, `agent`, `api`, `demo`) load settings and start the process in `boot`;
+//! clients share one [`Context`] and run on one thread until they end or Ctrl-C; the others (`config`, `completions`)
+//! only print. The `run` of a verb returns the exit code, or the [`CliFailure`] that is reported.
 //!
-//! What a verb says goes to standard output, everything by the way (progress, notes, errors) to standard error. On a
-//! terminal tables are cut to its width and coloured; in a pipe they are whole, tab-separated and without a heading.
-//! `--json` prints exactly one document, or one a line for what streams.
+//! Results go to standard output; progress, notes and errors go to standard error. On a terminal, tables are coloured and
+//! cut to its width; in a pipe they are complete, tab-separated and without a heading. `--json` prints one document, or
+//! one per line for streams.
 
 mod attempt;
 pub(crate) mod connect;
@@ -19,7 +19,6 @@ pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
-pub(crate) mod log;
 mod numbers;
 mod select;
 pub(crate) mod show;
@@ -44,7 +43,6 @@ pub(crate) mod drain;
 mod enqueue;
 pub(crate) mod get;
 mod hub;
-mod later;
 mod list;
 pub(crate) mod logs;
 mod mcp;
@@ -60,6 +58,7 @@ mod shutdown;
 mod stats;
 mod status;
 pub(crate) mod tree;
+mod unavailable;
 mod up;
 mod usage;
 mod wait;
@@ -69,14 +68,15 @@ mod workspaces;
 use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser, Subcommand};
 use connect::Context;
-use failure::Failure;
+use failure::CliFailure;
 use globals::Globals;
 use kirosu_protocol::TaskId;
 use show::Screen;
 use std::ffi::OsString;
+use std::pin::Pin;
 use std::process::ExitCode;
 
-/// The task whose agent, hook or check called this program; `None` outside of runs.
+/// The task whose agent, hook or check runs this program; `None` outside of runs.
 fn running_task() -> Option<TaskId> {
     let text = std::env::var("KIROSU_TASK_ID").ok()?;
     text.parse().ok().filter(|id| *id > 0)
@@ -88,7 +88,7 @@ Examples:
   kirosu enqueue \"Summarise README.md\" --wait
   git diff | kirosu enqueue - --system \"Review this diff\"
   kirosu status
-  kirosu tree                               who runs, who was restarted, and why
+  kirosu tree                               actors, restarts and their reasons
   kirosu help enqueue                       flags and examples of a command, as --help
 
 Exit codes:
@@ -108,11 +108,11 @@ struct Cli {
     #[command(flatten)]
     globals: Globals,
     #[command(subcommand)]
-    verb: Verb,
+    verb: CliVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CliVerb {
     Up(up::Args),
     Hub(hub::Args),
     Agent(agent::Args),
@@ -161,10 +161,10 @@ enum Verb {
     Completions(completions::Args),
 
     #[command(flatten)]
-    Later(later::Verb),
+    Unavailable(unavailable::UnavailableVerb),
 }
 
-/// Reads the command line, does what it says, and tells how it went.
+/// Runs the command line and returns its exit code. Failures are printed on standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = help::command().try_get_matches_from(&args);
@@ -182,101 +182,99 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Help, version, and what clap cannot read.
+/// Prints help, the version or an error of the command line; returns the exit code.
 fn refused(error: &clap::Error, json: bool) -> ExitCode {
-    let asked_for = matches!(
+    let is_requested = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    if json && !asked_for {
+    if json && !is_requested {
         let text = error.render().to_string();
         let text = text.trim().trim_start_matches("error: ");
-        Failure::Usage(text.to_owned()).report(true);
+        CliFailure::Usage(text.to_owned()).report(true);
     } else {
-        // A reader that has gone is no failure.
+        // A reader that has closed the pipe is not a failure.
         let _ = error.print();
     }
-    ExitCode::from(u8::from(!asked_for) * 2)
+    ExitCode::from(u8::from(!is_requested) * 2)
 }
 
-/// Runs a verb; the exit code when it did what it could.
-fn run(cli: Cli) -> Result<u8, Failure> {
-    let context = Context {
-        screen: Screen::look(&cli.globals),
+/// Runs a verb. Returns the exit code.
+fn run(cli: Cli) -> Result<u8, CliFailure> {
+    let context = &Context {
+        screen: Screen::new(&cli.globals),
         globals: cli.globals,
     };
+    let globals = &context.globals;
     match cli.verb {
-        Verb::Up(args) => up::run(&args, &context.globals),
-        Verb::Hub(args) => hub::run(&args, &context.globals),
-        Verb::Agent(args) => agent::run(&args, &context.globals),
-        Verb::Api(args) => api::run(&args, &context.globals),
-        Verb::Demo(args) => demo::run(args, &context.globals),
-        Verb::Config(args) => config::run(&args, &context),
-        Verb::Restore(args) => restore::run(&args, &context),
-        Verb::Completions(args) => completions::run(&args, &context),
-        Verb::Dashboard(args) => dashboard::run(&args, &context),
-        Verb::Later(verb) => verb.run(),
-        verb => {
-            log::for_client(&context.globals);
-            interruptible(ask(verb, &context))
-        }
+        CliVerb::Up(args) => up::run(&args, globals),
+        CliVerb::Hub(args) => hub::run(&args, globals),
+        CliVerb::Agent(args) => agent::run(&args, globals),
+        CliVerb::Api(args) => api::run(&args, globals),
+        CliVerb::Demo(args) => demo::run(args, globals),
+        CliVerb::Config(args) => config::run(&args, context),
+        CliVerb::Restore(args) => restore::run(&args, context),
+        CliVerb::Completions(args) => completions::run(&args, context),
+        CliVerb::Dashboard(args) => dashboard::run(&args, context),
+        CliVerb::Unavailable(verb) => verb.run(),
+        CliVerb::Mcp(args) => client(mcp::run(&args, context), globals),
+        CliVerb::Enqueue(args) => client(enqueue::run(*args, context), globals),
+        CliVerb::Status(args) => client(status::run(&args, context), globals),
+        CliVerb::List(args) => client(list::run(&args, context), globals),
+        CliVerb::Results(args) => client(results::run(&args, context), globals),
+        CliVerb::Get(args) => client(get::run(&args, context), globals),
+        CliVerb::Wait(args) => client(wait::run(&args, context), globals),
+        CliVerb::Logs(args) => client(logs::run(&args, context), globals),
+        CliVerb::Watch(args) => client(watch::run(&args, context), globals),
+        CliVerb::Cancel(args) => client(cancel::run(&args, context), globals),
+        CliVerb::Retry(args) => client(retry::run(&args, context), globals),
+        CliVerb::Approvals(args) => client(approvals::run(&args, context), globals),
+        CliVerb::Answer(args) => client(answer::run(&args, context), globals),
+        CliVerb::Approve(args) => client(approve::run(&args, context), globals),
+        CliVerb::Reject(args) => client(reject::run(&args, context), globals),
+        CliVerb::Diff(args) => client(diff::run(&args, context), globals),
+        CliVerb::Apply(args) => client(apply::run(&args, context), globals),
+        CliVerb::Discard(args) => client(discard::run(&args, context), globals),
+        CliVerb::Workspaces(args) => client(workspaces::run(&args, context), globals),
+        CliVerb::Stats(args) => client(stats::run(&args, context), globals),
+        CliVerb::Usage(args) => client(usage::run(&args, context), globals),
+        CliVerb::Tree(args) => client(tree::run(&args, context), globals),
+        CliVerb::Pool(args) => client(pool::run(&args, context), globals),
+        CliVerb::Agents(args) => client(agents::run(&args, context), globals),
+        CliVerb::Pause(args) => client(pause::run(&args, context), globals),
+        CliVerb::Resume(args) => client(resume::run(&args, context), globals),
+        CliVerb::Backup(args) => client(backup::run(&args, context), globals),
+        CliVerb::Drain(args) => client(drain::run(&args, context), globals),
+        CliVerb::Reload(args) => client(reload::run(&args, context), globals),
+        CliVerb::Doctor(args) => client(doctor::run(&args, context), globals),
+        CliVerb::Shutdown(args) => client(shutdown::run(&args, context), globals),
     }
 }
 
-/// The verbs that speak to a hub.
-async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
-    match verb {
-        Verb::Mcp(args) => mcp::run(&args, context).await,
-        Verb::Enqueue(args) => enqueue::run(*args, context).await,
-        Verb::Status(args) => status::run(&args, context).await,
-        Verb::List(args) => list::run(&args, context).await,
-        Verb::Results(args) => results::run(&args, context).await,
-        Verb::Get(args) => get::run(&args, context).await,
-        Verb::Wait(args) => wait::run(&args, context).await,
-        Verb::Logs(args) => logs::run(&args, context).await,
-        Verb::Watch(args) => watch::run(&args, context).await,
-        Verb::Cancel(args) => cancel::run(&args, context).await,
-        Verb::Retry(args) => retry::run(&args, context).await,
-        Verb::Approvals(args) => approvals::run(&args, context).await,
-        Verb::Answer(args) => answer::run(&args, context).await,
-        Verb::Approve(args) => approve::run(&args, context).await,
-        Verb::Reject(args) => reject::run(&args, context).await,
-        Verb::Diff(args) => diff::run(&args, context).await,
-        Verb::Apply(args) => apply::run(&args, context).await,
-        Verb::Discard(args) => discard::run(&args, context).await,
-        Verb::Workspaces(args) => workspaces::run(&args, context).await,
-        Verb::Stats(args) => stats::run(&args, context).await,
-        Verb::Usage(args) => usage::run(&args, context).await,
-        Verb::Tree(args) => tree::run(&args, context).await,
-        Verb::Pool(args) => pool::run(&args, context).await,
-        Verb::Agents(args) => agents::run(&args, context).await,
-        Verb::Pause(args) => pause::run(&args, context).await,
-        Verb::Resume(args) => resume::run(&args, context).await,
-        Verb::Backup(args) => backup::run(&args, context).await,
-        Verb::Drain(args) => drain::run(&args, context).await,
-        Verb::Reload(args) => reload::run(&args, context).await,
-        Verb::Doctor(args) => doctor::run(&args, context).await,
-        Verb::Shutdown(args) => shutdown::run(&args, context).await,
-        // `run` has taken these.
-        Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Api(_) | Verb::Demo(_) => Ok(0),
-        Verb::Config(_) | Verb::Completions(_) | Verb::Dashboard(_) => Ok(0),
-        Verb::Restore(_) | Verb::Later(_) => Ok(0),
-    }
+/// Runs a verb that is a client of the hub, or that only examines this machine.
+fn client(
+    verb: impl Future<Output = Result<u8, CliFailure>>,
+    globals: &Globals,
+) -> Result<u8, CliFailure> {
+    globals.log_as_client();
+    interruptible(Box::pin(verb))
 }
 
-/// Runs to its end or to Ctrl-C, on this thread.
-fn interruptible(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+/// Runs `work` on this thread until it ends or Ctrl-C. It is boxed so that the runtime is compiled only once.
+fn interruptible(
+    work: Pin<Box<dyn Future<Output = Result<u8, CliFailure>> + '_>>,
+) -> Result<u8, CliFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| Failure::local("cannot start the runtime", why))?;
+        .map_err(|why| CliFailure::local("cannot start the runtime", why))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = work => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+            _ = tokio::signal::ctrl_c() => Err(CliFailure::Interrupted),
         }
     });
-    // A read of standard input that nobody waits for any more must not hold up the end.
+    // An unfinished read of standard input would delay the end.
     runtime.shutdown_background();
     outcome
 }

@@ -1,12 +1,12 @@
-//! Whole numbers on the command line. Every argument that is one is read here, so that each refusal says what to write.
+//! Whole numbers on the command line. Every numeric argument is read here, so that each refusal shows what to write.
 
 use kirosu_protocol::TaskId;
 use std::ops::RangeInclusive;
 
-/// Ports of TCP; 0 stands for any free one.
+/// TCP ports; 0 means any free one.
 pub const PORTS: RangeInclusive<i64> = 0..=65_535;
 
-/// A parser of whole numbers in a range, whose refusals name the range and an example.
+/// A parser of whole numbers in a range. Its refusals name the range and an example.
 pub fn whole<T: TryFrom<i64>>(
     range: RangeInclusive<i64>,
     example: i64,
@@ -26,7 +26,7 @@ pub fn whole<T: TryFrom<i64>>(
 /// Reads a task's number.
 ///
 /// # Errors
-/// It is none: what to write.
+/// The text is not a whole number of 1 or more; the message says what to write.
 pub fn task_id(text: &str) -> Result<TaskId, String> {
     let id = text.trim().parse().ok().filter(|id| *id > 0);
     id.ok_or_else(|| "write a task's number, 1 or more, such as 42".to_owned())
@@ -38,7 +38,7 @@ mod tests {
     use clap::{Arg, Command};
     use std::any::TypeId;
 
-    /// All commands without commands of their own, each with its words.
+    /// All commands without subcommands, each with its words.
     fn leaves(command: &Command, words: &[String]) -> Vec<(Command, Vec<String>)> {
         let within = |sub: &Command| leaves(sub, &[words, &[sub.get_name().to_owned()]].concat());
         match command.has_subcommands() {
@@ -68,7 +68,7 @@ mod tests {
         match arg.get_long() {
             Some(long) => line.push(format!("--{long}={value}")),
             None => {
-                // Arguments that come before it take any word.
+                // Arguments before it accept any word.
                 let before = arg.get_index().unwrap_or(1) - 1;
                 line.extend(std::iter::repeat_n("word".to_owned(), before));
                 line.extend(["--".to_owned(), value.to_owned()]);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_of_every_verb_is_refused_with_what_to_write() {
+    fn every_bad_number_is_refused_with_an_example() {
         let mut command = help::command();
         command.build();
         let mut seen = 0;
@@ -90,15 +90,15 @@ mod tests {
             for arg in leaf.get_arguments().filter(|arg| is_number(arg)) {
                 seen += 1;
                 for value in ["x", "", "1.5", "-5000000", "99999999999999999999"] {
-                    let said = refusal(&words, arg, value);
-                    let words = format!("{words:?} {} {value:?}: {said}", arg.get_id());
-                    assert!(said.contains("write a "), "{words}");
-                    assert!(said.contains(", such as "), "{words}");
-                    assert!(!said.contains("..="), "{words}");
+                    let message = refusal(&words, arg, value);
+                    let words = format!("{words:?} {} {value:?}: {message}", arg.get_id());
+                    assert!(message.contains("write a "), "{words}");
+                    assert!(message.contains(", such as "), "{words}");
+                    assert!(!message.contains("..="), "{words}");
                 }
             }
         }
-        // The port is an argument of all of them.
+        // Every verb has the global flag `--port`.
         assert!(seen > 50, "{seen}");
     }
 
@@ -127,9 +127,12 @@ mod tests {
             "enqueue x --depends-on 1,0",
         ] {
             let words = ["kirosu"].into_iter().chain(line.split(' '));
-            let said = help::command().try_get_matches_from(words).unwrap_err();
-            let said = said.to_string();
-            assert!(said.contains("write a task's number"), "{line}: {said}");
+            let message = help::command().try_get_matches_from(words).unwrap_err();
+            let message = message.to_string();
+            assert!(
+                message.contains("write a task's number"),
+                "{line}: {message}"
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
-//! `kirosu pause`: nothing more is started from a queue.
+//! `kirosu pause`: stops starting tasks of a queue.
 
 use super::connect::Context;
-use super::failure::Failure;
-use super::show::text::one_line;
+use super::failure::CliFailure;
+use crate::terminal::text::one_line;
+use kirosu_protocol::verbs::Verb;
 use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseParams};
 
 const EXAMPLES: &str = "\
@@ -11,36 +12,40 @@ Examples:
   kirosu pause docs
   kirosu resume docs";
 
-/// Starts nothing more from a queue, or from all; what runs goes on
+/// Starts no more tasks from a queue, or from all; running tasks continue
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The queue [default: all, those to come included]
+    /// The queue [default: all, including future ones]
     #[arg(value_name = "QUEUE")]
     queue: Option<String>,
 }
 
 /// Pauses.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = PauseParams {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let params = PauseParams {
         queue: args.queue.clone(),
     };
-    let answer = context.connect().await?.ask(&ask).await?;
-    tell(&answer, context)
+    send(&params, context).await
 }
 
-/// Says what is paused now.
-pub fn tell(answer: &PauseAnswer, context: &Context) -> Result<u8, Failure> {
-    let screen = &context.screen;
-    if screen.json {
-        screen.json(answer)?;
-        return Ok(0);
+/// Sends a request that changes the paused queues, and prints them.
+///
+/// # Errors
+/// The hub cannot be reached or refuses, or standard output fails.
+pub async fn send<V>(params: &V, context: &Context) -> Result<u8, CliFailure>
+where
+    V: Verb<Answer = PauseAnswer>,
+{
+    let answer = context.connect().await?.request(params).await?;
+    match context.screen.json {
+        true => context.screen.json(&answer)?,
+        false => context.screen.print(&paused(&answer.paused))?,
     }
-    screen.print(&paused(&answer.paused))?;
     Ok(0)
 }
 
-/// Which queues are paused, in one line.
+/// The paused queues as one line.
 pub fn paused(queues: &[String]) -> String {
     match queues {
         [] => "nothing is paused".to_owned(),

@@ -1,67 +1,67 @@
-//! `kirosu pool`: the pools of agents, and their size.
+//! `kirosu pool`: shows and resizes the pools of agents.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::whole;
 use super::show::Screen;
-use super::show::paint::Paint;
-use super::show::table::{Cell, Column, Table};
+use super::show::table::{Cell, Column, TextTable};
+use crate::terminal::paint::Paint;
 use clap::Subcommand;
 use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams, Resize, SIZES};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu pool list
-  kirosu pool resize coders 8               until the hub is restarted; the settings stay as they are
-  kirosu pool resize coders 0               running tasks may finish
-  kirosu pool probe claude                  you have logged in again: the next task finds out";
+  kirosu pool resize coders 8               until the hub is restarted; does not change the settings
+  kirosu pool resize coders 0               stops the pool; running tasks may finish
+  kirosu pool probe claude                  tries the account again, after a new login";
 
-/// Shows the pools of agents, and resizes them
+/// Shows and resizes the pools of agents
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: PoolCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum PoolCommand {
     /// Shows the pools
     List,
-    /// Changes the number of agents of a pool
+    /// Changes the number of agents in a pool
     Resize {
         /// The pool
         name: String,
-        /// Agents side by side, 0 to 10000
+        /// Number of agents that run at the same time, 0 to 10000
         #[arg(value_parser = whole::<u32>(SIZES, 4))]
         size: u32,
     },
-    /// Tries a parked provider account again, after you have logged in or bought more
+    /// Tries a parked provider account again, after a login or a payment
     Probe {
         /// The account, or a pool that uses it
         name: String,
     },
 }
 
-/// Shows or resizes.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Runs the subcommand.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
-    let answer = match &args.what {
-        What::List => hub.insist(&PoolsParams::default()).await?,
-        What::Resize { name, size } => {
+    let answer = match &args.command {
+        PoolCommand::List => hub.request_idempotent(&PoolsParams::default()).await?,
+        PoolCommand::Resize { name, size } => {
             let resize = Resize {
                 pool: name.clone(),
                 size: *size,
             };
-            hub.ask(&PoolsParams {
+            hub.request(&PoolsParams {
                 resize: Some(resize),
                 ..PoolsParams::default()
             })
             .await?
         }
-        What::Probe { name } => {
-            hub.ask(&PoolsParams {
+        PoolCommand::Probe { name } => {
+            hub.request(&PoolsParams {
                 probe: Some(name.clone()),
                 ..PoolsParams::default()
             })
@@ -72,16 +72,16 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         screen.json(&answer)?;
         return Ok(0);
     }
-    match &args.what {
-        What::List => show(&answer.pools, screen)?,
-        What::Probe { name } => {
+    match &args.command {
+        PoolCommand::List => show(&answer.pools, screen)?,
+        PoolCommand::Probe { name } => {
             let of = |pool: &PoolInfo| {
                 pool.name == *name || pool.lanes.iter().any(|lane| lane.account == *name)
             };
             let tried: Vec<PoolInfo> = answer.pools.into_iter().filter(of).collect();
             show(&tried, screen)?;
         }
-        What::Resize { name, .. } => {
+        PoolCommand::Resize { name, .. } => {
             let changed: Vec<PoolInfo> = answer
                 .pools
                 .into_iter()
@@ -93,7 +93,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
+fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), CliFailure> {
     if pools.is_empty() {
         return screen
             .note("this hub has no pools; agents of other processes are under `kirosu agents`");
@@ -101,9 +101,9 @@ fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
     table(pools).print(screen)
 }
 
-/// The pools, a row each.
-pub(crate) fn table(pools: &[PoolInfo]) -> Table {
-    let mut table = Table::new([
+/// A table with one row per pool.
+pub(crate) fn table(pools: &[PoolInfo]) -> TextTable {
+    let mut table = TextTable::new([
         Column::text("NAME"),
         Column::text("STATE"),
         Column::number("SIZE"),

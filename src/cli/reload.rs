@@ -1,35 +1,35 @@
-//! `kirosu reload`: the hub reads its settings again.
+//! `kirosu reload`: makes the hub read its settings again.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadParams};
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu reload                             pools, limits and retention as the file says now
+  kirosu reload                             applies changed pools, limits and retention
   kirosu config check && kirosu reload
 
-A file with a fault changes nothing. Sizes that `kirosu pool resize` has set go back to the file's.
-log.file is opened anew. `kirosu agent` and `kirosu api` are other processes: send them SIGHUP.";
+A file with a fault changes nothing. Sizes that `kirosu pool resize` has set return to those of the file.
+The hub opens log.file again. `kirosu agent` and `kirosu api` are other processes: send them SIGHUP.";
 
 /// Makes the hub read its settings again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
 
-/// Reloads.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Requests the reload and prints the changed keys.
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
-    let answer = hub.ask(&ReloadParams {}).await?;
+    let answer = hub.request(&ReloadParams {}).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
         return Ok(0);
     }
-    screen.foreign(&sentence(&answer))?;
+    screen.print_untrusted(&sentence(&answer))?;
     for key in &answer.needs_restart {
         screen.note(&format!(
-            "kirosu: {key} has changed, and takes effect only after a restart of the hub"
+            "kirosu: {key} has changed; restart the hub to apply it"
         ))?;
     }
     Ok(0)

@@ -1,11 +1,10 @@
-//! `kirosu restore`: a backup takes the place of the store, while no hub has it.
+//! `kirosu restore`: replaces the store with a backup, while no hub runs on it.
 
 use super::connect::Context;
-use super::failure::Failure;
-use super::log;
+use super::failure::CliFailure;
 use super::show::spinner;
-use super::show::text;
 use crate::restoring;
+use crate::terminal::text;
 use kirosu_config::Flag;
 use serde_json::json;
 use std::path::PathBuf;
@@ -13,18 +12,18 @@ use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu restore nightly.db                 from the hub's folder of backups
+  kirosu restore nightly.db                 from the hub's backup folder
   kirosu restore /mnt/copies/kirosu.db --db /var/lib/kirosu/kirosu.db
   kirosu restore nightly.db --json | jq -r .replaced[]
 
-Stop the hub first. The copy is checked before anything changes, and stays; the files that it replaces are kept beside
-the store. Run it as the user that the hub runs as.";
+Stop the hub first. The copy is checked before anything changes, and is not removed. The replaced files are kept next to
+the store. Run it as the user that runs the hub.";
 
-/// Puts a backup in the place of the store; no hub may run on it
+/// Replaces the store with a backup; no hub may run on it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The copy: a path, or the name of a file in the folder of backups
+    /// The backup: a path, or the name of a file in the backup folder
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The database file to replace [default: kirosu.db in the data folder]
@@ -32,18 +31,18 @@ pub struct Args {
     db: Option<PathBuf>,
 }
 
-/// Restores, and says what was kept.
-pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    log::for_client(&context.globals);
+/// Restores the backup and prints the files that it replaced.
+pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    context.globals.log_as_client();
     let db = args.db.as_ref();
     let flags = db.map(|db| Flag::new("--db", "store.path", db.to_string_lossy()));
     let loaded = context.globals.for_server(flags)?;
     let screen = &context.screen;
-    let spinner = spinner::spinner(screen, "the copy is checked and put in place");
+    let spinner = spinner::spinner(screen, "checking and copying the backup");
     let began = Instant::now();
     let restored = restoring::restore(&args.file, &loaded.settings);
     spinner.finish_and_clear();
-    let restored = restored.map_err(Failure::Local)?;
+    let restored = restored.map_err(CliFailure::Local)?;
     let (store, copy) = (restored.store.display(), restored.copy.display());
     let replaced: Vec<String> = restored
         .replaced
@@ -62,12 +61,12 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     screen.print(&format!(
-        "{store} is {copy} now ({} bytes, {seconds:.1} s)",
+        "restored {store} from {copy} ({} bytes, {seconds:.1} s)",
         text::grouped(restored.bytes)
     ))?;
     if !replaced.is_empty() {
         screen.note(&format!(
-            "the files that were there are kept: {}",
+            "the replaced files are kept: {}",
             replaced.join(", ")
         ))?;
     }

@@ -1,28 +1,28 @@
-//! `kirosu results`: the results of many tasks, printed or written to files, page by page.
+//! `kirosu results`: prints the results of many tasks, or writes them to files, page by page.
 
-use super::connect::{Context, Hub};
-use super::failure::{Failure, NOT_ALL_DONE};
-use super::select::Select;
+use super::connect::{Context, HubConnection};
+use super::failure::{CliFailure, NOT_ALL_DONE};
+use super::select::SelectArgs;
 use super::show::Screen;
-use super::show::paint::Paint;
-use super::show::text;
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
 use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::{IdRange, Status, Task, TaskId};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Tasks of a page: few enough that long results do not fill the memory.
+/// Tasks per page: few enough that long results do not fill the memory.
 const PAGE: u32 = 50;
-/// Tasks of a page of which only the numbers are wanted.
+/// Tasks per page if only the numbers are needed.
 const IDS: u32 = 1000;
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu results --label night
-  kirosu results --label night --json > night.jsonl     an object a line
-  kirosu results --label night --to answers             answers/ID.txt for each
+  kirosu results --label night --json > night.jsonl     one object per line
+  kirosu results --label night --to answers             one file per task: answers/ID.txt
   kirosu results 12-40 --queue docs
-  kirosu results --label night --order oldest           in the order in which the tasks were enqueued
+  kirosu results --label night --order oldest           in the order of enqueueing
 
 A line of --json has task_id, status, result, error, labels, metadata and prompt.
 Exit code: 0 all done, 3 some failed, were cancelled or are not finished.";
@@ -32,67 +32,67 @@ Exit code: 0 all done, 3 some failed, were cancelled or are not finished.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    select: Select,
-    /// Writes each result into this folder, as ID.txt, in place of printing it
+    select: SelectArgs,
+    /// Writes each result to ID.txt in this folder instead of printing it
     #[arg(long, value_name = "DIR", conflicts_with = "json")]
     to: Option<PathBuf>,
-    /// Which tasks come first, by their numbers
+    /// The tasks that come first, by their numbers
     #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
-    order: Order,
+    order: ResultOrder,
 }
 
-/// An order of tasks by their numbers, which is that in which they were enqueued.
+/// An order by task number, which is the order of enqueueing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Order {
+enum ResultOrder {
     #[default]
     Newest,
     Oldest,
 }
 
-/// How many there were.
+/// Number of tasks by outcome.
 #[derive(Debug, Default)]
-struct Counts {
+struct OutcomeCounts {
     done: u64,
     ended_otherwise: u64,
     unfinished: u64,
 }
 
-/// Prints or writes them.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    // Refuses a command line that names nothing.
+/// Prints or writes the results.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    // Refuses a command line without a selection.
     args.select.choice()?;
     let hub = context.connect().await?;
     if let Some(folder) = &args.to {
         let made = tokio::fs::create_dir_all(folder).await;
-        made.map_err(|why| Failure::local(format!("cannot make {}", folder.display()), why))?;
+        made.map_err(|why| CliFailure::local(format!("cannot make {}", folder.display()), why))?;
     }
-    let mut ask = ListParams {
+    let mut params = ListParams {
         status: ListStatus::Any,
         limit: Some(PAGE),
-        // Whole texts.
+        // Full texts.
         preview_bytes: Some(0),
         ..args.select.list()
     };
-    let mut counts = Counts::default();
+    let mut counts = OutcomeCounts::default();
     match args.order {
-        Order::Newest => loop {
-            let page = hub.insist(&ask).await?;
+        ResultOrder::Newest => loop {
+            let page = hub.request_idempotent(&params).await?;
             for task in &page.tasks {
                 counts.count(task.status);
-                tell(task, args.to.as_deref(), &context.screen).await?;
+                print_result(task, args.to.as_deref(), &context.screen).await?;
             }
-            ask.before = page.next;
+            params.before = page.next;
             if page.next.is_none() {
                 break;
             }
         },
-        Order::Oldest => {
+        ResultOrder::Oldest => {
             let ids = ids(&hub, args.select.list()).await?;
-            for some in ids.rchunks(PAGE as usize) {
-                // Of a task that was removed meanwhile there is nothing to print.
-                for task in page_of(&hub, some).await?.iter().rev() {
+            for chunk in ids.rchunks(PAGE as usize) {
+                // A task that was deleted meanwhile is missing here.
+                for task in page_of(&hub, chunk).await?.iter().rev() {
                     counts.count(task.status);
-                    tell(task, args.to.as_deref(), &context.screen).await?;
+                    print_result(task, args.to.as_deref(), &context.screen).await?;
                 }
             }
         }
@@ -100,40 +100,44 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     counts.conclude(args.to.as_deref(), &context.screen)
 }
 
-/// The numbers of all tasks of a list, newest first: the hub lists in no other order.
-async fn ids(hub: &Hub, list: ListParams) -> Result<Vec<TaskId>, Failure> {
-    let mut ask = ListParams {
+/// The numbers of all matching tasks, newest first. The hub supports no other order.
+async fn ids(hub: &HubConnection, list: ListParams) -> Result<Vec<TaskId>, CliFailure> {
+    let mut params = ListParams {
         limit: Some(IDS),
         preview_bytes: Some(1),
         ..list
     };
     let mut ids = Vec::new();
     loop {
-        let page = hub.insist(&ask).await?;
+        let page = hub.request_idempotent(&params).await?;
         ids.extend(page.tasks.iter().map(|task| task.task_id));
         match page.next {
-            Some(next) => ask.before = Some(next),
+            Some(next) => params.before = Some(next),
             None => return Ok(ids),
         }
     }
 }
 
-/// These tasks with their whole texts, newest first.
-async fn page_of(hub: &Hub, ids: &[TaskId]) -> Result<Vec<Task>, Failure> {
+/// These tasks with their full texts, newest first.
+async fn page_of(hub: &HubConnection, ids: &[TaskId]) -> Result<Vec<Task>, CliFailure> {
     let ranges = ids.iter().map(|id| IdRange {
         first: *id,
         last: *id,
     });
-    let ask = ListParams {
+    let params = ListParams {
         limit: Some(PAGE),
         preview_bytes: Some(0),
         ranges: ranges.collect(),
         ..ListParams::default()
     };
-    Ok(hub.insist(&ask).await?.tasks)
+    Ok(hub.request_idempotent(&params).await?.tasks)
 }
 
-async fn tell(task: &Task, folder: Option<&Path>, screen: &Screen) -> Result<(), Failure> {
+async fn print_result(
+    task: &Task,
+    folder: Option<&Path>,
+    screen: &Screen,
+) -> Result<(), CliFailure> {
     if !task.status.is_final() {
         return Ok(());
     }
@@ -157,16 +161,17 @@ async fn tell(task: &Task, folder: Option<&Path>, screen: &Screen) -> Result<(),
         Some(folder) => {
             let path = folder.join(format!("{id}.txt"));
             let written = tokio::fs::write(&path, result).await;
-            written.map_err(|why| Failure::local(format!("cannot write {}", path.display()), why))
+            written
+                .map_err(|why| CliFailure::local(format!("cannot write {}", path.display()), why))
         }
         None => {
             screen.print(&screen.paint(Paint::Bold, &format!("== task {id}")))?;
-            screen.foreign(result)
+            screen.print_untrusted(result)
         }
     }
 }
 
-impl Counts {
+impl OutcomeCounts {
     fn count(&mut self, status: Status) {
         let counter = match status {
             Status::Done => &mut self.done,
@@ -176,11 +181,11 @@ impl Counts {
         *counter += 1;
     }
 
-    /// Tells how many there were; the exit code.
-    fn conclude(&self, folder: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
+    /// Prints the totals and returns the exit code.
+    fn conclude(&self, folder: Option<&Path>, screen: &Screen) -> Result<u8, CliFailure> {
         if self.done + self.ended_otherwise + self.unfinished == 0 {
-            return Err(Failure::Local(
-                "no task belongs to this group; `kirosu list` takes the same words".into(),
+            return Err(CliFailure::Local(
+                "no task matches; `kirosu list` takes the same selection".into(),
             ));
         }
         if let Some(folder) = folder {
@@ -190,7 +195,7 @@ impl Counts {
         if self.unfinished > 0 {
             let open = text::count(self.unfinished, "task");
             screen.note(&format!(
-                "kirosu: {open} not finished yet: wait for them with `kirosu wait` and the same words"
+                "kirosu: {open} not finished yet; wait with `kirosu wait` and the same selection"
             ))?;
         }
         match self.ended_otherwise + self.unfinished {

@@ -1,8 +1,8 @@
-//! `kirosu resume`: a paused queue goes on.
+//! `kirosu resume`: starts tasks of a paused queue again.
 
 use super::connect::Context;
-use super::failure::Failure;
-use super::pause::tell;
+use super::failure::CliFailure;
+use super::pause::send;
 use kirosu_protocol::verbs::resume::ResumeParams;
 
 const EXAMPLES: &str = "\
@@ -10,7 +10,7 @@ Examples:
   kirosu resume                             all queues
   kirosu resume docs";
 
-/// Lets a paused queue, or all, go on
+/// Resumes a paused queue, or all
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -20,10 +20,9 @@ pub struct Args {
 }
 
 /// Resumes.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = ResumeParams {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let params = ResumeParams {
         queue: args.queue.clone(),
     };
-    let answer = context.connect().await?.ask(&ask).await?;
-    tell(&answer, context)
+    send(&params, context).await
 }

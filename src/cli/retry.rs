@@ -1,9 +1,9 @@
-//! `kirosu retry`: failed and cancelled tasks go back into the queue.
+//! `kirosu retry`: enqueues failed and cancelled tasks again.
 
-use super::connect::{Context, Hub};
-use super::failure::Failure;
-use super::select::{Choice, Select, counted};
-use super::show::text;
+use super::connect::{Context, HubConnection};
+use super::failure::CliFailure;
+use super::select::{SelectArgs, Selection, counted};
+use crate::terminal::text;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::verbs::retry::RetryParams;
 use kirosu_protocol::verbs::retry_failed::RetryFailedParams;
@@ -13,49 +13,49 @@ use serde_json::{Value, json};
 const EXAMPLES: &str = "\
 Examples:
   kirosu retry 42
-  kirosu retry 42 --with-dependencies       and what it depends on, as far as that failed or was cancelled
+  kirosu retry 42 --with-dependencies       and the failed or cancelled tasks that it depends on
   kirosu retry --failed                     every failed task
   kirosu retry --failed --queue docs
-  kirosu retry --label night                those that failed or were cancelled
+  kirosu retry --label night                tasks of the label that failed or were cancelled
   kirosu retry --label night --failed       only those that failed
   kirosu retry --label night --with-dependencies
   kirosu retry 12-40";
 
-/// Puts failed or cancelled tasks back into the queue
+/// Enqueues failed or cancelled tasks again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    select: Select,
-    /// The failed and cancelled tasks that they depend on too
+    select: SelectArgs,
+    /// Also retries the failed and cancelled tasks that they depend on
     #[arg(long)]
     with_dependencies: bool,
-    /// Only failed tasks (every one, or those of the group), but for those whose dependencies were cancelled or are gone
+    /// Only failed tasks (all, or those of the group), except those whose dependencies were cancelled or deleted
     #[arg(long)]
     failed: bool,
 }
 
-/// Queues them again.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let along = args.with_dependencies;
-    if args.failed && !along && args.select.is_only_a_queue() {
+/// Retries the tasks.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let with_dependencies = args.with_dependencies;
+    if args.failed && !with_dependencies && args.select.is_only_a_queue() {
         return every_failed(args.select.queue(), context).await;
     }
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
     match choice {
-        Choice::Tasks(_) if args.failed => Err(Failure::Usage(
-            "--failed is for every task or a group (--label, --queue, --parent, 12-40); leave it out for single tasks"
+        Selection::Tasks(_) if args.failed => Err(CliFailure::Usage(
+            "--failed selects from all tasks or from a group (--label, --queue, --parent, 12-40); omit it for single tasks"
                 .into(),
         )),
-        Choice::Tasks(task_ids) => each_task(&task_ids, along, &hub, context).await,
-        Choice::Group(group) => {
-            let ask = RetryParams {
+        Selection::Tasks(task_ids) => each_task(&task_ids, with_dependencies, &hub, context).await,
+        Selection::Group(group) => {
+            let params = RetryParams {
                 target: Target::Group(group),
                 failed: args.failed,
-                with_dependencies: along,
+                with_dependencies,
             };
-            let answer = hub.insist(&ask).await?;
+            let answer = hub.request_idempotent(&params).await?;
             let done = match answer.dependencies {
                 Some(count) => format!("queued again, and {count} that they depend on"),
                 None => "queued again".to_owned(),
@@ -65,10 +65,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
 }
 
-/// Every failed task of the hub, or of one queue.
-async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Failure> {
+/// Retries every failed task of the hub, or of one queue.
+async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
-    let answer = hub.ask(&RetryFailedParams { queue }).await?;
+    let answer = hub.request(&RetryFailedParams { queue }).await?;
     match context.screen.json {
         true => context.screen.json(&answer)?,
         false => context.screen.print(&format!(
@@ -79,23 +79,24 @@ async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Fa
     Ok(0)
 }
 
-/// One after the other. One that fails again at once, for a dependency that has ended without a result, counts as refused.
+/// Retries the tasks one after the other. A task that fails again at once, because a dependency has no result, counts
+/// as refused.
 async fn each_task(
     task_ids: &[TaskId],
     with_dependencies: bool,
-    hub: &Hub,
+    hub: &HubConnection,
     context: &Context,
-) -> Result<u8, Failure> {
+) -> Result<u8, CliFailure> {
     let screen = &context.screen;
-    let (mut went, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
+    let (mut done_ids, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
     for task_id in task_ids.iter().copied() {
-        let ask = RetryParams {
+        let params = RetryParams {
             with_dependencies,
             ..RetryParams::task(task_id)
         };
-        let failure = match hub.client.request(&ask).await {
+        let failure = match hub.client.request(&params).await {
             Ok(answer) if answer.status.is_none() => {
-                went.push(task_id);
+                done_ids.push(task_id);
                 if !screen.json {
                     screen.print(&format!("task {task_id} queued again"))?;
                 }
@@ -103,11 +104,11 @@ async fn each_task(
             }
             Ok(answer) => {
                 let why = answer.error.unwrap_or_default();
-                Failure::Local(format!(
-                    "task {task_id} failed again at once: {why}; `kirosu retry {task_id} --with-dependencies` brings back what it depends on"
+                CliFailure::Local(format!(
+                    "task {task_id} failed again at once: {why}; `kirosu retry {task_id} --with-dependencies` also retries its dependencies"
                 ))
             }
-            Err(error @ CallError::Refused(_)) => Failure::Call(error),
+            Err(error @ CallError::Refused(_)) => CliFailure::Call(error),
             Err(error) => return Err(error.into()),
         };
         failure.report(screen.json);
@@ -116,7 +117,7 @@ async fn each_task(
         refused.push(entry);
     }
     if screen.json {
-        screen.json(&json!({ "ok": went, "refused": refused }))?;
+        screen.json(&json!({ "ok": done_ids, "refused": refused }))?;
     }
     Ok(u8::from(!refused.is_empty()))
 }

@@ -1,20 +1,20 @@
-//! Which tasks a verb is about: single ones, or a group by label, queue, parent and ranges of ids.
+//! Selection of tasks: single ones, or a group by label, queue, parent and ranges of numbers.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::task_id;
-use super::show::text;
+use crate::terminal::text;
 use kirosu_protocol::verbs::list::ListParams;
 use kirosu_protocol::{Group, IdRange, TaskId};
 use serde::Serialize;
 
-/// The tasks, or the group, that are named on the command line.
+/// The selection flags.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Select {
-    /// Tasks, or ranges of them: 42 12-40
+pub struct SelectArgs {
+    /// Tasks or ranges of tasks: 42 12-40
     #[arg(value_name = "ID", value_parser = read_range)]
     ids: Vec<IdRange>,
-    /// Tasks with this label; repeated: with all of them
+    /// Tasks with this label; if repeated, with all of them
     #[arg(long, value_name = "NAME")]
     label: Vec<String>,
     /// Tasks of this queue
@@ -25,24 +25,24 @@ pub struct Select {
     parent: Option<TaskId>,
 }
 
-/// What is named.
+/// A selection.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Choice {
-    /// These tasks, in this order; each is to exist.
+pub enum Selection {
+    /// These tasks, in this order. Each must exist.
     Tasks(Vec<TaskId>),
-    /// The tasks for which all of this holds, however many there are.
+    /// All tasks that match; there may be none.
     Group(Group),
 }
 
-impl Select {
-    /// What is named: single tasks as long as there is nothing but their ids.
+impl SelectArgs {
+    /// The selection: single tasks if only their numbers are given, else a group.
     ///
     /// # Errors
-    /// `Failure::Usage` when nothing is named.
-    pub fn choice(&self) -> Result<Choice, Failure> {
+    /// `Failure::Usage` if nothing is selected.
+    pub fn choice(&self) -> Result<Selection, CliFailure> {
         let group = self.group();
         if group.is_empty() {
-            return Err(Failure::Usage(
+            return Err(CliFailure::Usage(
                 "name tasks (42 43), a range (12-40), or a group with --label, --queue or --parent"
                     .into(),
             ));
@@ -53,12 +53,12 @@ impl Select {
         };
         let single = self.ids.iter().all(|range| range.first == range.last);
         Ok(match flags.is_empty() && single {
-            true => Choice::Tasks(self.ids.iter().map(|range| range.first).collect()),
-            false => Choice::Group(group),
+            true => Selection::Tasks(self.ids.iter().map(|range| range.first).collect()),
+            false => Selection::Group(group),
         })
     }
 
-    /// All that is named as a group.
+    /// The flags as a group.
     pub fn group(&self) -> Group {
         Group {
             labels: self.label.clone(),
@@ -68,17 +68,17 @@ impl Select {
         }
     }
 
-    /// Whether there is nothing but perhaps a queue.
+    /// Whether no flag but `--queue` is given.
     pub fn is_only_a_queue(&self) -> bool {
         self.ids.is_empty() && self.label.is_empty() && self.parent.is_none()
     }
 
-    /// The queue.
+    /// The value of `--queue`.
     pub fn queue(&self) -> Option<String> {
         self.queue.clone()
     }
 
-    /// The list of these tasks.
+    /// Parameters of `list` for this selection.
     pub fn list(&self) -> ListParams {
         let group = self.group();
         ListParams {
@@ -101,7 +101,7 @@ pub fn counted(
     count: u64,
     done: &str,
     context: &Context,
-) -> Result<u8, Failure> {
+) -> Result<u8, CliFailure> {
     match context.screen.json {
         true => context.screen.json(answer)?,
         false => {
@@ -117,23 +117,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_alone_are_single_tasks_and_anything_more_is_a_group() {
-        let of = |ids: &[&str], label: &[&str]| Select {
+    fn numbers_alone_are_single_tasks_anything_else_is_a_group() {
+        let of = |ids: &[&str], label: &[&str]| SelectArgs {
             ids: ids.iter().map(|id| read_range(id).unwrap()).collect(),
             label: label.iter().map(|&label| label.to_owned()).collect(),
-            ..Select::default()
+            ..SelectArgs::default()
         };
         let single = of(&["42", "7"], &[]).choice().unwrap();
-        assert_eq!(single, Choice::Tasks(vec![42, 7]));
+        assert_eq!(single, Selection::Tasks(vec![42, 7]));
         assert!(matches!(
             of(&["12-40", "7"], &[]).choice().unwrap(),
-            Choice::Group(_)
+            Selection::Group(_)
         ));
         assert!(matches!(
             of(&["7"], &["a"]).choice().unwrap(),
-            Choice::Group(_)
+            Selection::Group(_)
         ));
-        assert!(matches!(of(&[], &[]).choice(), Err(Failure::Usage(_))));
+        assert!(matches!(of(&[], &[]).choice(), Err(CliFailure::Usage(_))));
         for bad in ["", "a", "0", "-5", "5-", "9-3", "1-2-3", "1.5"] {
             assert!(read_range(bad).is_err(), "{bad}");
         }

@@ -1,34 +1,34 @@
-//! `kirosu shutdown`: the hub drains and stops.
+//! `kirosu shutdown`: drains and stops the hub.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::show::spinner;
 use kirosu_protocol::client::ConnectionState;
 use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu shutdown                           running tasks get shutdown.drain to finish
-  kirosu shutdown --wait                    until it serves no more";
+  kirosu shutdown                           running tasks have the time shutdown.drain to finish
+  kirosu shutdown --wait                    waits until the hub has stopped";
 
-/// Stops the hub in good order
+/// Drains and stops the hub
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Until it serves no more
+    /// Waits until the hub has stopped serving
     #[arg(long)]
     wait: bool,
 }
 
-/// Stops it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Requests the shutdown, and waits for it if asked to.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let hub = context.connect().await?;
     let mut state = hub.client.state();
-    let answer = hub.ask(&ShutdownParams {}).await?;
+    let answer = hub.request(&ShutdownParams {}).await?;
     let screen = &context.screen;
     if args.wait {
         let spinner = spinner::spinner(screen, "the hub is stopping");
-        // An error means that the client itself has closed: just as good.
+        // An error means that the client is closed, which happens after the hub has stopped.
         let _ = state
             .wait_for(|state| !matches!(state, ConnectionState::Connected(_)))
             .await;

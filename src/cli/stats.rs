@@ -1,9 +1,9 @@
-//! `kirosu stats`: the counters.
+//! `kirosu stats`: shows the task counters.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::show::sheet::Sheet;
-use super::show::{text, time};
+use crate::terminal::{text, time};
 use kirosu_protocol::verbs::stats::StatsParams;
 
 const EXAMPLES: &str = "\
@@ -11,14 +11,18 @@ Examples:
   kirosu stats
   kirosu stats --json | jq .stats.queued";
 
-/// Shows the counters
+/// Shows the task counters
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
 
-/// Prints them.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.insist(&StatsParams {}).await?;
+/// Prints the counters.
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let answer = context
+        .connect()
+        .await?
+        .request_idempotent(&StatsParams {})
+        .await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

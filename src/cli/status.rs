@@ -1,18 +1,19 @@
-//! `kirosu status`: the counters and the newest tasks.
+//! `kirosu status`: shows the task counters and the newest tasks.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::list::{PAGE, preview, read_status};
 use super::numbers::whole;
-use super::show::paint::Paint;
-use super::show::text::one_line;
-use super::show::{task, time};
+use super::show::task;
+use crate::terminal::paint::Paint;
+use crate::terminal::text::one_line;
+use crate::terminal::time;
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::verbs::pools::PoolsParams;
 
-/// The state of a pool whose tasks wait for a budget: nobody would see it from the tasks.
-const PARKED: &str = "budget_exhausted";
+/// State of a pool without budget. It is shown here because its tasks look like any queued task.
+const NO_BUDGET: &str = "budget_exhausted";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,34 +21,34 @@ Examples:
   kirosu status --status failed --limit 5
   kirosu status --json | jq .stats";
 
-/// Shows the counters and the newest tasks
+/// Shows the task counters and the newest tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Tasks to show; 0: all
+    /// Number of tasks to show; 0 shows all
     #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = whole::<u32>(0..=i64::from(u32::MAX), 100))]
     limit: u32,
-    /// Only tasks of this status
+    /// Only tasks with this status
     #[arg(long, value_parser = read_status)]
     status: Option<Status>,
 }
 
-/// Prints them.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = ListParams {
+/// Prints counters, warnings and tasks.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let params = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: (args.limit > 0).then_some(args.limit),
         preview_bytes: preview(false, &context.screen),
         ..ListParams::default()
     };
     let hub = context.connect().await?;
-    let answer = hub.insist(&ask).await?;
+    let answer = hub.request_idempotent(&params).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
         return Ok(0);
     }
-    let pools = hub.insist(&PoolsParams::default()).await?.pools;
+    let pools = hub.request_idempotent(&PoolsParams::default()).await?.pools;
     screen.print(&task::counters(&answer.stats, screen))?;
     if answer.stats.draining {
         screen.print(&screen.paint(Paint::Attention, super::drain::DRAINS))?;
@@ -56,7 +57,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         let paused = super::pause::paused(&answer.stats.paused);
         screen.print(&screen.paint(Paint::Attention, &paused))?;
     }
-    for pool in pools.iter().filter(|pool| pool.state == PARKED) {
+    for pool in pools.iter().filter(|pool| pool.state == NO_BUDGET) {
         let why = pool.note.as_deref().unwrap_or_default();
         let line = format!("pool {} takes no tasks: {}", pool.name, one_line(why));
         screen.print(&screen.paint(Paint::Attention, &line))?;

@@ -1,11 +1,12 @@
-//! `kirosu usage`: tokens and money, and how the budgets stand.
+//! `kirosu usage`: shows tokens, cost and budgets.
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::{task_id, whole};
-use super::show::paint::Paint;
-use super::show::table::{Cell, Column, Table};
-use super::show::{Screen, text, time};
+use super::show::Screen;
+use super::show::table::{Cell, Column, TextTable};
+use crate::terminal::paint::Paint;
+use crate::terminal::{text, time};
 use kirosu_protocol::verbs::usage::{
     BudgetInfo, BudgetState, UsageAnswer, UsageBy, UsageParams, UsageSum,
 };
@@ -13,31 +14,31 @@ use kirosu_protocol::{Scope, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu usage                              by provider, since the beginning
+  kirosu usage                              by provider, since the first task
   kirosu usage --by day --since 7d
   kirosu usage --by task --since 2026-11-01 --limit 10
-  kirosu usage --tree 42 --by model         a task and all that it has enqueued
+  kirosu usage --tree 42 --by model         a task and all its descendants
   kirosu usage --json | jq .total.cost_usd
-A cost with ~ before it is computed from [prices], in whole or in part; with + after it, some attempts have none.
+~ before a cost means that it is computed from [prices], wholly or in part; + after it, that some attempts have no cost.
 In a pipe the columns are: what, attempts, input, cached, written to cache, output, cost.";
 
-/// Shows what runs used, in tokens and money, and how the budgets stand
+/// Shows the tokens and cost of runs, and the state of the budgets
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A line for each provider, pool, model, day or task
+    /// One line per provider, pool, model, day or task
     #[arg(long, default_value = "provider", value_name = "WHAT", value_parser = read_by)]
     by: UsageBy,
-    /// Only of this time: 7d (back from now), or from a day on: 2026-11-01 (days are UTC and whole)
+    /// Only this time: 7d (back from now), or since a day: 2026-11-01 (UTC)
     #[arg(long, value_name = "TIME", value_parser = read_since)]
     since: Option<f64>,
-    /// Only of this task
+    /// Only this task
     #[arg(long, value_name = "ID", conflicts_with = "tree", value_parser = task_id)]
     task: Option<TaskId>,
-    /// Only of this task and all that descend from it
+    /// Only this task and all its descendants
     #[arg(long, value_name = "ID", value_parser = task_id)]
     tree: Option<TaskId>,
-    /// Lines; what is left out is added up in one
+    /// Maximum number of lines; the others are summed up in one
     #[arg(long, default_value_t = 50, value_name = "NUMBER", value_parser = whole::<u32>(1..=100_000, 50))]
     limit: u32,
 }
@@ -54,7 +55,7 @@ fn read_by(word: &str) -> Result<UsageBy, String> {
 fn read_since(words: &str) -> Result<f64, String> {
     let rule = |_| "write a time back from now (24h, 7d) or a day (2026-11-01)".to_owned();
     if words.contains('-') {
-        // Usage is kept by days of UTC.
+        // Usage is stored by UTC day.
         let day = match words.trim().len() {
             10 => format!("{}T00:00:00Z", words.trim()),
             _ => words.to_owned(),
@@ -65,16 +66,16 @@ fn read_since(words: &str) -> Result<f64, String> {
     Ok((time::now() - back.as_secs_f64()).max(0.0))
 }
 
-/// Prints it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = UsageParams {
+/// Prints the usage and the budgets.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let params = UsageParams {
         by: args.by,
         since_ms: args.since.map(|at| (at * 1000.0) as i64),
         task_id: args.task,
         tree_id: args.tree,
         limit: Some(args.limit),
     };
-    let answer = context.connect().await?.insist(&ask).await?;
+    let answer = context.connect().await?.request_idempotent(&params).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
@@ -91,8 +92,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The rows, what was left out, and the total: the column adds up.
-fn sums(answer: &UsageAnswer) -> Table {
+/// The rows, the sum of the omitted ones, and the total, so that the column adds up.
+fn sums(answer: &UsageAnswer) -> TextTable {
     let name = match answer.by {
         UsageBy::Provider => "PROVIDER",
         UsageBy::Pool => "POOL",
@@ -100,7 +101,7 @@ fn sums(answer: &UsageAnswer) -> Table {
         UsageBy::Day => "DAY",
         UsageBy::Task => "TASK",
     };
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         Column::long(name),
         Column::number("ATTEMPTS"),
         Column::number("INPUT"),
@@ -111,7 +112,7 @@ fn sums(answer: &UsageAnswer) -> Table {
     ]);
     for row in &answer.rows {
         let key = match row.key.as_str() {
-            "" => "(not told)",
+            "" => "(unknown)",
             key => key,
         };
         table.row(line(key, &row.sum, Paint::Plain));
@@ -144,7 +145,7 @@ fn line(key: &str, sum: &UsageSum, paint: Paint) -> Vec<Cell> {
     ]
 }
 
-/// What it cost, and how sure that is.
+/// A cost, with marks for estimated and unknown parts.
 fn cost(sum: &UsageSum) -> Cell {
     if sum.unpriced == sum.attempts {
         return Cell::new("");
@@ -155,7 +156,7 @@ fn cost(sum: &UsageSum) -> Cell {
     Cell::new(format!("{about}${usd}{more}")).exact(format!("{about}{:.6}{more}", sum.cost_usd))
 }
 
-/// Cents, and for less than a dollar hundredths of them.
+/// Two decimals; four for less than a dollar.
 fn dollars(usd: f64) -> String {
     match usd.abs() {
         small if small < 1.0 => format!("{usd:.4}"),
@@ -178,8 +179,8 @@ fn minus(all: &UsageSum, one: &UsageSum) -> UsageSum {
     }
 }
 
-fn budgets(budgets: &[BudgetInfo], screen: &Screen) -> Table {
-    let mut table = Table::new([
+fn budgets(budgets: &[BudgetInfo], screen: &Screen) -> TextTable {
+    let mut table = TextTable::new([
         Column::text("BUDGET"),
         Column::number("USED"),
         Column::number("RESERVED").unless("0"),
@@ -235,7 +236,7 @@ fn standing_line(
         amount(standing.limit),
         Cell::new(unit),
         Cell::new(resets.unwrap_or_else(|| match used_up {
-            true => "when somebody approves".to_owned(),
+            true => "when a person approves".to_owned(),
             false => String::new(),
         })),
     ]
@@ -247,7 +248,7 @@ mod tests {
     use kirosu_protocol::verbs::usage::UsageRow;
 
     #[test]
-    fn the_table_adds_up_with_what_is_left_out() {
+    fn the_table_adds_up_with_the_omitted_rows() {
         let sum = |attempts, cost_usd, estimated_usd, unpriced| UsageSum {
             attempts,
             input_tokens: 1000 * attempts,

@@ -1,9 +1,10 @@
-//! `kirosu wait`: until tasks are finished; the hub tells, nobody polls.
+//! `kirosu wait`: waits until tasks are finished. The hub answers when they are; the client does not poll.
 
-use super::connect::{Context, Hub};
-use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
-use super::select::{Choice, Select};
-use super::show::{Screen, spinner, task, text, time};
+use super::connect::{Context, HubConnection};
+use super::failure::{CliFailure, NOT_ALL_DONE, TIMED_OUT};
+use super::select::{SelectArgs, Selection};
+use super::show::{Screen, spinner, task};
+use crate::terminal::{text, time};
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
 use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Requests at once; more tasks than that share them.
+/// Maximum number of concurrent requests; more tasks share them.
 const REQUESTS: usize = 64;
 
 const EXAMPLES: &str = "\
@@ -20,7 +21,7 @@ Examples:
   kirosu wait 42 43 44 --timeout 10m
   kirosu enqueue --jsonl tasks.jsonl --label night
   kirosu wait --label night && echo all done
-  kirosu wait 12-40                         all of them that exist
+  kirosu wait 12-40                         the existing tasks of the range
 
 Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 
@@ -29,20 +30,20 @@ Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    select: Select,
-    /// Gives up after this long: 90, 5m, 1h30m [default: never]
+    select: SelectArgs,
+    /// Gives up after this time: 90, 5m, 1h30m [default: never]
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     timeout: Option<Duration>,
 }
 
-/// When a wait gives up.
+/// The time at which a wait gives up; `None` means never.
 #[derive(Clone, Copy, Debug)]
-pub struct Until(Option<Instant>);
+pub struct Deadline(Option<Instant>);
 
-impl Until {
-    /// After that time from now; none, or one beyond the clock: never.
-    pub fn after(timeout: Option<Duration>) -> Until {
-        Until(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+impl Deadline {
+    /// That time from now. `None`, or a time beyond the clock's range, means never.
+    pub fn after(timeout: Option<Duration>) -> Deadline {
+        Deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
     fn left(self) -> Duration {
@@ -52,49 +53,50 @@ impl Until {
     }
 }
 
-/// Waits for tasks, through reconnects and beyond the hub's longest wait.
+/// Waits for tasks, through reconnects and longer than the hub's maximum wait.
 pub async fn for_tasks(
     task_ids: Vec<TaskId>,
-    until: Until,
-    hub: &Hub,
-) -> Result<WaitAnswer, Failure> {
+    deadline: Deadline,
+    hub: &HubConnection,
+) -> Result<WaitAnswer, CliFailure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
-    let mut ask = WaitParams {
+    let mut params = WaitParams {
         target: WaitTarget::Tasks(task_ids),
         timeout_ms: 0,
     };
     loop {
-        let left = until.left().min(longest);
-        ask.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let answer = hub.insist(&ask).await?;
-        if answer.finished || until.left().is_zero() {
+        let left = deadline.left().min(longest);
+        params.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let answer = hub.request_idempotent(&params).await?;
+        if answer.finished || deadline.left().is_zero() {
             return Ok(answer);
         }
     }
 }
 
-/// How long a wait lasts before its reason is printed; then the time between two looks doubles, up to [`LOOKS_MOST`].
-const LOOKS_FIRST: Duration = Duration::from_secs(1);
-/// The longest time between two looks at why tasks wait.
-const LOOKS_MOST: Duration = Duration::from_secs(30);
-/// Of so many tasks the reason is looked at.
-const LOOKS_AT: usize = 10;
-/// Reasons that one wait prints at most.
-const REASONS: usize = 20;
+/// Time until the reason of a wait is first printed. It doubles with each check, up to [`LONGEST_CHECK`].
+const FIRST_CHECK: Duration = Duration::from_secs(1);
+/// Maximum time between two checks.
+const LONGEST_CHECK: Duration = Duration::from_secs(30);
+/// Maximum number of tasks whose reason is checked.
+const TASKS_CHECKED: usize = 10;
+/// Maximum number of reasons that one wait prints.
+const MAX_REASONS: usize = 20;
 
-/// Prints on standard error why the first of these tasks wait, once that lasts, and again when it changes. Never
-/// ends by itself; the failure of a request is left to the wait beside it.
-pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infallible {
+/// Prints on standard error why the first of these tasks wait, once that lasts, and again when the reason changes.
+/// Never returns. It ignores failed requests, which the wait itself reports.
+pub async fn explain(task_ids: &[TaskId], hub: &HubConnection, screen: &Screen) -> Infallible {
     let mut open = task_ids.to_vec();
-    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
+    let (mut pause, mut reasons) = (FIRST_CHECK, PrintedReasons::default());
     while !open.is_empty() {
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOKS_MOST);
-        let ask = WaitParams {
-            target: WaitTarget::Tasks(open.iter().take(LOOKS_AT).copied().collect()),
+        pause = (pause * 2).min(LONGEST_CHECK);
+        let checked = open.iter().take(TASKS_CHECKED).copied().collect();
+        let params = WaitParams {
+            target: WaitTarget::Tasks(checked),
             timeout_ms: 0,
         };
-        let Ok(answer) = hub.client.request(&ask).await else {
+        let Ok(answer) = hub.client.request(&params).await else {
             continue;
         };
         open.retain(|id| {
@@ -108,14 +110,14 @@ pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infalli
 
 /// The reasons that a wait has printed.
 #[derive(Debug, Default)]
-struct Reasons(Vec<String>);
+struct PrintedReasons(Vec<String>);
 
-impl Reasons {
-    /// Prints why these tasks wait, where that is news; [`REASONS`] lines at most.
+impl PrintedReasons {
+    /// Prints new reasons, up to [`MAX_REASONS`] lines in all.
     fn print(&mut self, tasks: &[Task], screen: &Screen) {
         for line in reasons(tasks) {
-            if self.0.len() < REASONS && !self.0.contains(&line) {
-                // A closed standard error ends no wait.
+            if self.0.len() < MAX_REASONS && !self.0.contains(&line) {
+                // A closed standard error does not end the wait.
                 let _ = screen.note(&line);
                 self.0.push(line);
             }
@@ -123,26 +125,26 @@ impl Reasons {
     }
 }
 
-/// Waits until no task of a group is unfinished, through reconnects and beyond the hub's longest wait.
+/// Waits until all tasks of a group are finished, through reconnects and longer than the hub's maximum wait.
 async fn for_group(
     group: Group,
-    until: Until,
-    hub: &Hub,
+    deadline: Deadline,
+    hub: &HubConnection,
     screen: &Screen,
-) -> Result<WaitAnswer, Failure> {
+) -> Result<WaitAnswer, CliFailure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let spinner = spinner::spinner(screen, "waiting for a group of tasks");
-    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
-    let mut ask = WaitParams {
+    let (mut pause, mut reasons) = (FIRST_CHECK, PrintedReasons::default());
+    let mut params = WaitParams {
         target: WaitTarget::Group(group),
         timeout_ms: 0,
     };
     loop {
-        let left = until.left().min(longest).min(pause);
-        pause = (pause * 2).min(LOOKS_MOST);
-        ask.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let answer = hub.insist(&ask).await?;
-        if answer.finished || until.left().is_zero() {
+        let left = deadline.left().min(longest).min(pause);
+        pause = (pause * 2).min(LONGEST_CHECK);
+        params.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let answer = hub.request_idempotent(&params).await?;
+        if answer.finished || deadline.left().is_zero() {
             return Ok(answer);
         }
         let open = answer
@@ -155,14 +157,19 @@ async fn for_group(
     }
 }
 
-/// Waits for a group, and tells how it stands at the end.
-async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Result<u8, Failure> {
+/// Waits for a group and prints the number of tasks by status.
+async fn group(
+    group: Group,
+    deadline: Deadline,
+    hub: &HubConnection,
+    context: &Context,
+) -> Result<u8, CliFailure> {
     let screen = &context.screen;
-    let answer = for_group(group, until, hub, screen).await?;
+    let answer = for_group(group, deadline, hub, screen).await?;
     let counts = answer.counts.clone().unwrap_or_default();
     if counts.is_empty() {
-        return Err(Failure::Local(
-            "no task belongs to this group; `kirosu list` takes the same words".into(),
+        return Err(CliFailure::Local(
+            "no task matches; `kirosu list` takes the same selection".into(),
         ));
     }
     if screen.json {
@@ -183,7 +190,7 @@ async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Resu
     })
 }
 
-/// A line for each reason why some of the tasks wait.
+/// One line per reason why some of the tasks wait.
 fn reasons(tasks: &[Task]) -> Vec<String> {
     let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
     for task in tasks {
@@ -206,7 +213,7 @@ fn reasons(tasks: &[Task]) -> Vec<String> {
     by_reason.into_iter().map(line).collect()
 }
 
-/// 0 when all are done, else what was missing.
+/// 0 if all tasks are done, else the code of the failure.
 pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
     match (
         finished,
@@ -218,14 +225,14 @@ pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
     }
 }
 
-/// Waits, telling of each task as it ends.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Waits, and prints each task when it ends.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
-    let until = Until::after(args.timeout);
+    let deadline = Deadline::after(args.timeout);
     let task_ids = match choice {
-        Choice::Tasks(task_ids) => task_ids,
-        Choice::Group(chosen) => return group(chosen, until, &hub, context).await,
+        Selection::Tasks(task_ids) => task_ids,
+        Selection::Group(chosen) => return group(chosen, deadline, &hub, context).await,
     };
     let mut ids = task_ids.clone();
     ids.sort_unstable();
@@ -233,7 +240,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut waits = JoinSet::new();
     for group in ids.chunks(ids.len().div_ceil(REQUESTS)) {
         let (group, hub) = (group.to_vec(), hub.clone());
-        waits.spawn(async move { for_tasks(group, until, &hub).await });
+        waits.spawn(async move { for_tasks(group, deadline, &hub).await });
     }
     let spinner = spinner::spinner(&context.screen, waiting(ids.len() as u64));
     let (mut ended, mut finished) = (HashMap::new(), true);
@@ -243,7 +250,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         joined = waits.join_next() => joined,
         never = &mut explained => match never {},
     } {
-        let answer = joined.map_err(|why| Failure::local("a wait ended badly", why))??;
+        let answer = joined.map_err(|why| CliFailure::local("a wait ended badly", why))??;
         finished &= answer.finished;
         for task in answer.tasks {
             if task.status.is_final() && !context.screen.json {
@@ -255,20 +262,20 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         spinner.set_message(waiting(open as u64));
     }
     spinner.finish_and_clear();
-    tell(&task_ids, ended, finished, context)
+    print_result(&task_ids, ended, finished, context)
 }
 
 fn waiting(open: u64) -> String {
     format!("waiting for {}", text::count(open, "task"))
 }
 
-fn tell(
+fn print_result(
     ids: &[TaskId],
     mut ended: HashMap<TaskId, Task>,
     finished: bool,
     context: &Context,
-) -> Result<u8, Failure> {
-    // In the order asked for, each once.
+) -> Result<u8, CliFailure> {
+    // In the order of the command line, each task once.
     let tasks: Vec<Task> = ids.iter().filter_map(|id| ended.remove(id)).collect();
     if context.screen.json {
         let answer = WaitAnswer {

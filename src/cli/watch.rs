@@ -1,12 +1,13 @@
-//! `kirosu watch`: what happens, as it happens.
+//! `kirosu watch`: prints events.
 
 use super::approvals;
 use super::connect::Context;
-use super::events::{Events, Heard};
-use super::failure::Failure;
+use super::events::{StreamItem, WatchStream};
+use super::failure::CliFailure;
 use super::numbers::task_id;
-use super::show::paint::Paint;
-use super::show::{Screen, progress, text, time};
+use super::show::{Screen, progress};
+use crate::terminal::paint::Paint;
+use crate::terminal::{text, time};
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
 use kirosu_protocol::{Event, EventKind, TaskId};
@@ -17,11 +18,11 @@ Examples:
   kirosu watch --kind task,actor
   kirosu watch --json | jq -c 'select(.event == \"actor\")'";
 
-/// Shows what happens, as it happens, until Ctrl-C
+/// Prints events until Ctrl-C
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only this task's
+    /// Only events of this task
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
     /// Only these kinds: task, approval, progress, output, session, actor, queue, hub [default: all but output]
@@ -29,8 +30,8 @@ pub struct Args {
     kind: Vec<String>,
 }
 
-/// Prints events until it is interrupted.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Prints events until Ctrl-C.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let kinds = match args.kind.is_empty() {
         true => KINDS
             .iter()
@@ -40,46 +41,46 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         false => args.kind.clone(),
     };
     let hub = context.connect().await?;
-    let ask = WatchParams {
+    let params = WatchParams {
         task_id: args.task,
         kinds,
         ..WatchParams::default()
     };
-    let mut events = Events::start(&hub, ask).await?;
+    let mut events = WatchStream::start(&hub, params).await?;
     let screen = &context.screen;
     loop {
         match events.next().await? {
-            Heard::Missed => screen.note("(some events were missed)")?,
-            Heard::Event(event) if screen.json => screen.json(&event)?,
-            Heard::Event(event) => screen.print(&line(&event, screen))?,
+            StreamItem::Missed => screen.note("(some events were missed)")?,
+            StreamItem::Event(event) if screen.json => screen.json(&event)?,
+            StreamItem::Event(event) => screen.print(&line(&event, screen))?,
         }
     }
 }
 
-/// An event in one line.
+/// An event as one line.
 pub(super) fn line(event: &Event, screen: &Screen) -> String {
-    // The time of day is enough for a person who looks on.
+    // On a terminal the time of day is enough.
     let shown = match screen.width {
         Some(_) => time::of_day(event.time, screen.zone().as_ref()),
         None => time::stamp(event.time),
     };
-    let (subject, paint, told) = told(&event.what);
+    let (subject, paint, description) = describe(&event.what);
     let subject = text::one_line(&subject);
     let room = screen.width.unwrap_or(usize::MAX);
-    let told = text::fit(
-        &text::one_line(&told),
+    let description = text::fit(
+        &text::one_line(&description),
         room.saturating_sub(shown.len() + 2 + subject.len() + 2)
             .max(20),
     );
     format!(
         "{}  {subject}  {}",
         screen.paint(Paint::Dim, &shown),
-        screen.paint(paint, &told)
+        screen.paint(paint, &description)
     )
 }
 
-/// Whom it is about, and what happened.
-pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
+/// The subject of an event and a description.
+pub(crate) fn describe(what: &EventKind) -> (String, Paint, String) {
     let task = |id: &TaskId| format!("task {id}");
     match what {
         EventKind::Task {
@@ -121,8 +122,8 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
             let by = by.as_ref().map(|by| format!(" by {by}"));
             let rule = rule.as_ref().map(|rule| format!(" by rule {rule}"));
             let who = by.or(rule).unwrap_or_default();
-            let told = format!("a{approval_id} {state}{who}: {tool}: {title}");
-            (task(task_id), paint, told)
+            let describe = format!("a{approval_id} {state}{who}: {tool}: {title}");
+            (task(task_id), paint, describe)
         }
         EventKind::Progress { task_id, data, .. } => {
             (task(task_id), Paint::Plain, progress::line(data))

@@ -1,13 +1,13 @@
-//! `kirosu workspaces`: the worktrees on this machine.
+//! `kirosu workspaces`: lists, prunes and repairs the worktrees on this machine.
 
 use super::connect::Context;
 use super::diff::local;
 use super::discard::{lines, references};
-use super::failure::Failure;
-use super::show::paint::Paint;
-use super::show::table::{Cell, Column, Table};
-use super::show::text::count;
-use super::show::time::{ago, now, stamp};
+use super::failure::CliFailure;
+use super::show::table::{Cell, Column, TextTable};
+use crate::terminal::paint::Paint;
+use crate::terminal::text::count;
+use crate::terminal::time::{ago, now, stamp};
 use crate::worktrees::{self, Git, Pruned, Removed, WorktreeRecord};
 use kirosu_config::Settings;
 use serde_json::{Value, json};
@@ -15,39 +15,39 @@ use serde_json::{Value, json};
 const EXAMPLES: &str = "\
 Examples:
   kirosu workspaces
-  kirosu workspaces --prune                 removes those that were applied or discarded, and unchanged ones
-  kirosu workspaces --prune --ignored       also where files that git ignores (build outputs, .env) are left in them
+  kirosu workspaces --prune                 removes applied, discarded and unchanged worktrees
+  kirosu workspaces --prune --ignored       also those with files that git ignores (build outputs, .env)
   kirosu workspaces --repair                after a repository or data_dir was moved
   kirosu workspaces --json | jq -r '.workspaces[] | select(.state == \"kept\") | .task_id'
 In a pipe the columns are: task, pool, state, ended, files, bytes, changed, branch, path.
---prune looks again: a branch that no other branch has (any more), that is checked out somewhere, or a folder with anything
-that no commit has, stays and is named. Each removed branch is printed with its last commit.";
+--prune checks again, and keeps and names a branch that is not in another branch or is checked out, and a folder with
+anything that is not committed. It prints each removed branch with its last commit.";
 
-/// Shows the worktrees of tasks on this machine
+/// Lists the worktrees of tasks on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Removes what is left of applied and discarded ones, and those whose task is done and changed nothing
+    /// Removes applied and discarded worktrees, and those of done tasks without changes
     #[arg(long)]
     prune: bool,
-    /// With --prune: files that git ignores do not keep a worktree
+    /// With --prune: also removes worktrees with files that git ignores
     #[arg(long, requires = "prune")]
     ignored: bool,
-    /// Connects worktrees and their repositories again after one of them, or data_dir, was moved
+    /// Reconnects worktrees and repositories after one of them, or data_dir, was moved
     #[arg(long, conflicts_with = "prune")]
     repair: bool,
 }
 
-/// One worktree, looked at.
-struct Row {
+/// A worktree with its size.
+struct WorktreeRow {
     record: WorktreeRecord,
-    /// Files that differ from the base; `None`: git could not tell.
+    /// Number of files that differ from the base; `None` if git failed.
     files: Option<usize>,
     bytes: u64,
 }
 
-/// Prints them, or prunes.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+/// Lists, prunes or repairs.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let loaded = context.globals.for_folders()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
     let git = worktrees::git();
@@ -67,7 +67,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
                 record
             }
         };
-        rows.push(look(&git, record).await);
+        rows.push(measure(&git, record).await);
     }
     let screen = &context.screen;
     if screen.json {
@@ -81,19 +81,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn look(git: &Git, record: WorktreeRecord) -> Row {
+async fn measure(git: &Git, record: WorktreeRecord) -> WorktreeRow {
     let files = async {
         let tip = worktrees::tip(git, &record).await?;
         worktrees::changes(git, &record, &tip).await
     };
-    Row {
+    WorktreeRow {
         files: files.await.ok().map(|files| files.len()),
         bytes: worktrees::size(&record),
         record,
     }
 }
 
-fn document(row: &Row) -> Value {
+fn document(row: &WorktreeRow) -> Value {
     let record = &row.record;
     json!({
         "task_id": record.task_id,
@@ -111,8 +111,8 @@ fn document(row: &Row) -> Value {
     })
 }
 
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new([
+fn table(rows: &[WorktreeRow]) -> TextTable {
+    let mut table = TextTable::new([
         Column::number("TASK"),
         Column::text("POOL"),
         Column::text("STATE"),
@@ -124,7 +124,7 @@ fn table(rows: &[Row]) -> Table {
         Column::long("PATH").yields(2),
     ]);
     let now = now();
-    for Row {
+    for WorktreeRow {
         record,
         files,
         bytes,
@@ -156,15 +156,15 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Removes what it can; the exit code is 1 where something could not be looked at or removed.
+/// Removes what can be removed. The exit code is 1 if a worktree could not be examined or removed.
 async fn prune(
     settings: &Settings,
     git: &Git,
     mut records: Vec<WorktreeRecord>,
     ignored: bool,
     context: &Context,
-) -> Result<u8, Failure> {
-    // The folder of an earlier attempt may go once the task's own is gone.
+) -> Result<u8, CliFailure> {
+    // The folder of an earlier attempt can be removed only after the task's own.
     records.sort_by_key(|it| it.attempt_of.is_some());
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     let mut last = None;
@@ -192,7 +192,7 @@ fn print(
     removed: &[Removed],
     kept: &[(WorktreeRecord, String)],
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<(), CliFailure> {
     let screen = &context.screen;
     if screen.json {
         let ids: Vec<i64> = removed.iter().map(|it| it.task_id).collect();
@@ -209,10 +209,10 @@ fn print(
     let worktrees = count(removed.len() as u64, "worktree");
     screen.print(&format!("removed {worktrees}"))?;
     for line in removed.iter().flat_map(lines) {
-        screen.foreign(&format!("  {line}"))?;
+        screen.print_untrusted(&format!("  {line}"))?;
     }
     for (record, why) in kept {
-        screen.foreign(&format!(
+        screen.print_untrusted(&format!(
             "kept {} (task {}): {why}",
             record.name, record.task_id
         ))?;
@@ -220,13 +220,13 @@ fn print(
     Ok(())
 }
 
-/// Repairs what it can, and says what; the exit code is 1 where something could not be repaired.
+/// Repairs what can be repaired and prints the repairs. The exit code is 1 if one failed.
 async fn repair(
     settings: &Settings,
     git: &Git,
     records: Vec<WorktreeRecord>,
     context: &Context,
-) -> Result<u8, Failure> {
+) -> Result<u8, CliFailure> {
     let screen = &context.screen;
     let mut rows = Vec::new();
     let mut last = None;
@@ -237,7 +237,7 @@ async fn repair(
             Ok(repaired) => {
                 if !screen.json {
                     let id = record.task_id;
-                    screen.foreign(&format!("task {id}: {}", repaired.join("; ")))?;
+                    screen.print_untrusted(&format!("task {id}: {}", repaired.join("; ")))?;
                 }
                 rows.push(json!({ "task_id": record.task_id, "repaired": repaired }));
             }

@@ -1,25 +1,25 @@
-//! When a frame is drawn: at once after a rest, and never faster than the eye.
+//! Limits the frame rate: a change after a pause is drawn at once.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// From one frame to the next, at least.
+/// Minimum time between two frames.
 const PAUSE: Duration = Duration::from_millis(33);
 
-/// Which frame is owed.
+/// The time of the next frame.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Frames {
+pub struct FrameClock {
     changed: bool,
     last: Option<Instant>,
 }
 
-impl Frames {
-    /// What is on the screen is old.
+impl FrameClock {
+    /// The screen is out of date.
     pub fn changed(&mut self) {
         self.changed = true;
     }
 
-    /// When the next frame has to be drawn; none: nothing has changed.
+    /// The time at which the next frame is due; `None` if nothing has changed.
     pub fn due(&self) -> Option<Instant> {
         let earliest = self.last.map(|last| last + PAUSE);
         self.changed.then(|| earliest.unwrap_or_else(Instant::now))
@@ -37,8 +37,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_change_is_drawn_at_once_and_the_next_not_too_soon() {
-        let mut frames = Frames::default();
+    async fn the_first_change_is_drawn_at_once_and_the_next_after_a_pause() {
+        let mut frames = FrameClock::default();
         assert!(frames.due().is_none());
         frames.changed();
         let now = Instant::now();

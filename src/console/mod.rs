@@ -2,20 +2,19 @@
 //!
 //! # Theory of operation
 //!
-//! As in Elm: [`model`] is everything on the screen as one value, [`update`] takes keys in, [`views`] draws the value and
-//! changes nothing. None of them waits or looks at a clock. [`feed`] speaks to the hub and tells news; [`terminal`] holds
-//! the terminal and gives it back however we end. The loop below passes keys, news and time to the model, tells the feed
-//! what is on the screen now, and draws: at once when the last frame is old enough, otherwise when it is, and never when
-//! nothing has changed. Ages grow by themselves once a second.
+//! The structure is that of Elm: [`model`] is everything on the screen as one value, [`update`] handles keys, [`views`]
+//! draws the value. None of them waits or reads a clock. [`feed`] talks to the hub and sends updates; [`terminal`] owns
+//! the terminal and restores it however the process ends. The loop below passes keys, updates and the time to the model
+//! and reports to the feed which data is on the screen. It draws a frame after a change, at a limited rate. Ages are
+//! drawn again once a second.
 //!
-//! What tasks print and ask is not trusted: [`clean`] takes out whatever could steer a terminal.
+//! Output and questions of tasks are not trusted: `crate::terminal` removes everything that could control the terminal.
 
-pub mod clean;
+mod cursor;
 mod feed;
 mod frames;
-mod list;
+mod messages;
 pub mod model;
-mod news;
 mod pane;
 mod plain;
 mod query;
@@ -29,48 +28,48 @@ pub mod transcript;
 mod update;
 mod views;
 
-pub use plain::{Plain, plain};
+pub use plain::{PlainOptions, plain};
 
 use crate::cli::connect::Context;
-use crate::cli::failure::Failure;
-use crate::cli::show::time;
-use feed::{Feed, Told};
-use frames::Frames;
+use crate::cli::failure::CliFailure;
+use crate::terminal::time;
+use feed::{Feed, FeedMessage};
+use frames::FrameClock;
 use jiff::tz::TimeZone;
 use kirosu_protocol::TaskId;
+use messages::KeyEffect;
 use model::{Model, View};
-use news::Effect;
-use query::Query;
+use query::ListFilter;
 use std::time::Duration;
-use terminal::{Input, Screen};
+use terminal::{TerminalScreen, UserInput};
 use tokio::time::{Instant, sleep_until};
 
-/// News taken in before a frame that is due is drawn.
-const GULP: usize = 512;
-/// From one look at the clock to the next.
+/// Maximum number of updates that are applied before a due frame is drawn.
+const MAX_UPDATES: usize = 512;
+/// Time between two readings of the clock.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the dashboard begins with.
+/// Options of the dashboard at its start.
 #[derive(Clone, Debug, Default)]
-pub struct Begin {
-    /// The screen.
+pub struct StartOptions {
+    /// The first screen.
     pub view: View,
-    /// The task looked at.
+    /// The task to open.
     pub task: Option<TaskId>,
-    /// The screen's filter.
+    /// The filter of the first screen.
     pub filter: String,
-    /// The zone of the times that are shown; `None`: UTC.
+    /// The zone of times; `None` means UTC.
     pub zone: Option<TimeZone>,
 }
 
-impl Begin {
-    /// The model at the beginning.
-    fn model(&self, hub: &str, size: (u16, u16)) -> Result<Model, Failure> {
+impl StartOptions {
+    /// The model at the start.
+    fn model(&self, hub: &str, size: (u16, u16)) -> Result<Model, CliFailure> {
         let mut model = Model::new(hub, self.view, size, time::now());
         model.zone.clone_from(&self.zone);
         if self.view == View::Tasks {
-            let query = Query::read(&self.filter)
-                .map_err(|why| Failure::Usage(format!("cannot read --filter: {why}")))?;
+            let query = ListFilter::read(&self.filter)
+                .map_err(|why| CliFailure::Usage(format!("cannot read --filter: {why}")))?;
             model.tasks.filter(query);
         }
         model.filters[self.view as usize].clone_from(&self.filter);
@@ -81,11 +80,14 @@ impl Begin {
     }
 }
 
-/// Shows it until somebody leaves, or it cannot go on.
-pub async fn run(begin: &Begin, context: &Context) -> Result<u8, Failure> {
+/// Shows the dashboard until the user quits or it cannot continue.
+///
+/// # Errors
+/// The filter or the settings have a fault, the hub refuses, or the terminal fails.
+pub async fn run(begin: &StartOptions, context: &Context) -> Result<u8, CliFailure> {
     let model = begin.model("", (80, 24))?;
-    let feed = Feed::start(&context.globals, model.want())?;
-    let screen = Screen::open(context.screen.colour)?;
+    let feed = Feed::start(&context.globals, model.interest())?;
+    let screen = TerminalScreen::open(context.screen.colour)?;
     Console::new(begin, feed, screen)?.run().await
 }
 
@@ -93,25 +95,29 @@ pub async fn run(begin: &Begin, context: &Context) -> Result<u8, Failure> {
 struct Console {
     model: Model,
     feed: Feed,
-    screen: Screen,
-    frames: Frames,
+    screen: TerminalScreen,
+    frames: FrameClock,
 }
 
 impl Console {
-    fn new(begin: &Begin, feed: Feed, screen: Screen) -> Result<Console, Failure> {
+    fn new(
+        begin: &StartOptions,
+        feed: Feed,
+        screen: TerminalScreen,
+    ) -> Result<Console, CliFailure> {
         Ok(Console {
             model: begin.model(feed.endpoint(), screen.size())?,
             feed,
             screen,
-            frames: Frames::default(),
+            frames: FrameClock::default(),
         })
     }
 
-    async fn run(mut self) -> Result<u8, Failure> {
-        let mut news = Vec::with_capacity(GULP);
+    async fn run(mut self) -> Result<u8, CliFailure> {
+        let mut messages = Vec::with_capacity(MAX_UPDATES);
         let mut tick = Instant::now();
         loop {
-            self.feed.want(self.model.want());
+            self.feed.set_interest(self.model.interest());
             let draw = self.frames.due();
             tokio::select! {
                 biased;
@@ -122,11 +128,11 @@ impl Console {
                     self.screen.draw(&mut self.model)?;
                     self.frames.drawn(Instant::now());
                 }
-                count = self.feed.news.recv_many(&mut news, GULP) => {
+                count = self.feed.messages.recv_many(&mut messages, MAX_UPDATES) => {
                     if count == 0 {
                         return Ok(0);
                     }
-                    self.hear(&mut news)?;
+                    self.apply(&mut messages)?;
                 }
                 () = sleep_until(tick) => {
                     tick = Instant::now() + TICK;
@@ -136,41 +142,41 @@ impl Console {
         }
     }
 
-    /// Something is different: time has passed too.
+    /// Marks the screen as out of date and updates the time.
     fn change(&mut self) {
         self.model.pass(time::now());
         self.frames.changed();
     }
 
-    fn hear(&mut self, news: &mut Vec<Told>) -> Result<(), Failure> {
+    fn apply(&mut self, messages: &mut Vec<FeedMessage>) -> Result<(), CliFailure> {
         self.change();
-        for told in news.drain(..) {
-            match told {
-                Told::News(news) => self.model.hear(*news),
-                Told::Failed(failure) => return Err(failure),
+        for message in messages.drain(..) {
+            match message {
+                FeedMessage::Update(update) => self.model.apply(*update),
+                FeedMessage::Failed(failure) => return Err(failure),
             }
         }
         Ok(())
     }
 
-    /// Takes in a key or a new size; an exit code when that ends it.
-    fn input(&mut self, input: Input) -> Result<Option<u8>, Failure> {
+    /// Handles a key or a new size. Returns the exit code if the dashboard ends.
+    fn input(&mut self, input: UserInput) -> Result<Option<u8>, CliFailure> {
         self.change();
         let effect = match input {
-            Input::Key(key) => update::key(&mut self.model, key),
-            Input::Size(size) => {
+            UserInput::Key(key) => update::key(&mut self.model, key),
+            UserInput::Size(size) => {
                 self.model.resize(size);
                 None
             }
-            Input::Terminated => Some(Effect::Interrupt),
+            UserInput::Terminated => Some(KeyEffect::Interrupt),
         };
         match effect {
             None => {}
-            Some(Effect::Quit) => return Ok(Some(0)),
-            Some(Effect::Interrupt) => return Err(Failure::Interrupted),
-            Some(Effect::Redraw) => self.screen.clear()?,
-            Some(Effect::Act(act, subject)) => self.feed.act(act, subject),
-            Some(Effect::Answer(task_id, text)) => self.feed.answer(task_id, text),
+            Some(KeyEffect::Quit) => return Ok(Some(0)),
+            Some(KeyEffect::Interrupt) => return Err(CliFailure::Interrupted),
+            Some(KeyEffect::Redraw) => self.screen.clear()?,
+            Some(KeyEffect::TaskAction(act, subject)) => self.feed.act(act, subject),
+            Some(KeyEffect::Answer(task_id, text)) => self.feed.answer(task_id, text),
         }
         Ok(None)
     }

@@ -1,17 +1,17 @@
-//! Everything that is on the screen, as one value: what came from the hub, and where the eye is.
+//! The state of the dashboard as one value: data from the hub, and what the user has chosen.
 //!
-//! Nothing here waits or looks at a clock: time comes in with [`Model::pass`], news with [`Model::hear`].
+//! Nothing here waits or reads a clock: [`Model::pass`] sets the time, [`Model::apply`] takes updates.
 
-use super::clean::one_line;
-use super::list::Cursor;
-use super::news::{Link, News, Want};
+use super::cursor::ListCursor;
+use super::messages::{Interest, LinkState, Update};
 use super::pane::TaskPane;
-use super::query::Query;
-use super::rate::Rate;
-use super::tasks::Tasks;
+use super::query::ListFilter;
+use super::rate::CompletionRate;
+use super::tasks::TaskListView;
 use super::views;
-use crate::cli::show::paint::Paint;
-use crate::cli::watch::told;
+use crate::cli::watch::describe;
+use crate::terminal::paint::Paint;
+use crate::terminal::text::one_line_start;
 use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::pools::PoolInfo;
@@ -19,12 +19,12 @@ use kirosu_protocol::verbs::tree::TreeNode;
 use kirosu_protocol::{Approval, Event, EventKind, Stats, Subject, TaskId};
 use std::collections::VecDeque;
 
-/// Events kept.
+/// Maximum number of events.
 const EVENTS: usize = 2000;
-/// Seconds for which a message stays.
+/// Seconds for which a message is shown.
 const MESSAGE: f64 = 6.0;
 
-/// One screen of the dashboard.
+/// A screen of the dashboard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum View {
     /// The list of tasks.
@@ -36,14 +36,14 @@ pub enum View {
     Agents,
     /// The supervision tree.
     Tree,
-    /// Events in their order.
+    /// Events, the newest first.
     Events,
-    /// What waits for a person.
+    /// Tasks and permission requests that wait for a person.
     Inbox,
 }
 
 impl View {
-    /// All, in the order of their keys.
+    /// All screens, in the order of their keys.
     pub const ALL: [View; 6] = [
         View::Tasks,
         View::Task,
@@ -53,7 +53,7 @@ impl View {
         View::Inbox,
     ];
 
-    /// Its name for people.
+    /// The name that is shown.
     pub fn name(self) -> &'static str {
         match self {
             View::Tasks => "Tasks",
@@ -66,105 +66,105 @@ impl View {
     }
 }
 
-/// What a person can do to a task.
+/// An action of a person on a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Lets it run (a tool: once), or answers it.
+pub enum TaskAction {
+    /// Lets a task or tool call run, or answers a `human` task with yes.
     Approve,
-    /// Lets it fail.
+    /// Lets a task fail, or refuses a tool call.
     Reject,
-    /// Ends it.
+    /// Stops a task.
     Cancel,
-    /// Queues it again.
+    /// Enqueues a task again.
     Retry,
 }
 
-/// A question that waits for `y` or `n`.
+/// An action that waits for `y` or `n`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Confirm {
-    /// What is going to be done.
-    pub act: Act,
-    /// To which task, or tool question.
+pub struct PendingConfirm {
+    /// The action.
+    pub act: TaskAction,
+    /// The task or permission request.
     pub subject: Subject,
-    /// What is known of it.
+    /// Description of the subject.
     pub about: String,
 }
 
 /// An answer that is being typed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
+pub struct ReplyDraft {
     /// The task.
     pub task_id: TaskId,
     /// The text so far.
     pub text: String,
 }
 
-/// A sentence at the foot of the screen.
+/// A message at the foot of the screen.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct FootMessage {
     /// The sentence.
     pub text: String,
-    /// Good or bad.
+    /// The kind of message.
     pub paint: Paint,
-    /// Unix seconds at which it goes.
+    /// Unix seconds at which it disappears.
     pub until: f64,
 }
 
-/// All of it.
+/// The state of the dashboard.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     /// Unix seconds.
     pub now: f64,
-    /// The zone of the times that are shown; `None`: UTC.
+    /// The zone of times; `None` means UTC.
     pub zone: Option<TimeZone>,
     /// Columns and lines of the screen.
     pub size: (u16, u16),
-    /// Where the hub is.
+    /// Address of the hub.
     pub hub: String,
-    /// How the connection stands.
-    pub link: Link,
-    /// The present screen.
+    /// State of the connection.
+    pub link: LinkState,
+    /// The screen that is shown.
     pub view: View,
-    /// The counters.
+    /// The counters; `None` until they are known.
     pub stats: Option<Stats>,
-    /// Completions by the second.
-    pub rate: Rate,
+    /// Completed tasks per second.
+    pub rate: CompletionRate,
     /// The list of tasks.
-    pub tasks: Tasks,
-    /// The chosen task.
+    pub tasks: TaskListView,
+    /// The task on screen 2.
     pub task: Option<TaskPane>,
-    /// Pools, once known.
+    /// Pools; `None` until they are known.
     pub pools: Option<Vec<PoolInfo>>,
-    /// Agents, once known.
+    /// Agents; `None` until they are known.
     pub agents: Option<Vec<AgentInfo>>,
-    /// The tree, once known, and when it was read.
+    /// The tree and the Unix seconds at which it was read; `None` until it is known.
     pub tree: Option<(TreeNode, f64)>,
-    /// What waits for a person, once known.
+    /// Entries that wait for a person; `None` until they are known.
     pub inbox: Option<Vec<Approval>>,
-    /// Newest first.
+    /// Events, the newest first.
     pub events: VecDeque<Event>,
-    /// The eye on agents, tree, events and inbox.
-    pub cursors: [Cursor; 6],
+    /// The position in the list of each screen.
+    pub cursors: [ListCursor; 6],
     /// The filter of each screen, as typed.
     pub filters: [String; 6],
     /// The filter that is being typed.
     pub typing: Option<String>,
     /// The answer that is being typed.
-    pub reply: Option<Reply>,
-    /// What waits for `y` or `n`.
-    pub confirm: Option<Confirm>,
-    /// What is told at the foot.
-    pub message: Option<Message>,
-    /// Whether the keys are shown.
+    pub reply: Option<ReplyDraft>,
+    /// The action that waits for `y` or `n`.
+    pub confirm: Option<PendingConfirm>,
+    /// The message at the foot of the screen.
+    pub message: Option<FootMessage>,
+    /// Whether the help is shown.
     pub help: bool,
 }
 
 impl Model {
-    /// An empty dashboard of a screen's size.
+    /// An empty dashboard.
     pub fn new(hub: &str, view: View, size: (u16, u16), now: f64) -> Model {
         let mut model = Model {
             now,
-            hub: one_line(hub, 200),
+            hub: one_line_start(hub, 200),
             view,
             ..Model::default()
         };
@@ -172,43 +172,43 @@ impl Model {
         model
     }
 
-    /// The screen has another size.
+    /// Sets the size of the screen.
     pub fn resize(&mut self, size: (u16, u16)) {
         self.size = size;
         self.tasks.resize(views::list_height(self, View::Tasks));
     }
 
-    /// Time passes.
+    /// Sets the time, in Unix seconds.
     pub fn pass(&mut self, now: f64) {
         self.now = now;
         self.rate.pass(now);
         self.message.take_if(|message| message.until <= now);
     }
 
-    /// Says something at the foot of the screen.
-    pub fn say(&mut self, text: impl Into<String>, paint: Paint) {
-        self.message = Some(Message {
+    /// Shows a message at the foot of the screen.
+    pub fn show_message(&mut self, text: impl Into<String>, paint: Paint) {
+        self.message = Some(FootMessage {
             text: text.into(),
             paint,
             until: self.now + MESSAGE,
         });
     }
 
-    /// The filter of the present screen.
+    /// The filter of the current screen.
     pub fn filter(&self) -> &str {
         &self.filters[self.view as usize]
     }
 
-    /// What has to be fetched for what is on the screen.
-    pub fn want(&self) -> Want {
-        Want {
+    /// The data that the current screen needs.
+    pub fn interest(&self) -> Interest {
+        Interest {
             view: self.view,
-            page: self.tasks.ask.clone(),
+            page: self.tasks.request.clone(),
             task: self.task.as_ref().map(|pane| pane.id),
         }
     }
 
-    /// Looks at one task.
+    /// Opens a task.
     pub fn open(&mut self, id: TaskId) {
         if self.task.as_ref().is_none_or(|pane| pane.id != id) {
             self.task = Some(TaskPane::new(id));
@@ -216,69 +216,69 @@ impl Model {
         self.view = View::Task;
     }
 
-    /// Takes in what the hub said.
-    pub fn hear(&mut self, news: News) {
-        match news {
-            News::Link(link) => {
-                if !matches!(link, Link::Up { .. }) {
+    /// Applies an update from the hub.
+    pub fn apply(&mut self, update: Update) {
+        match update {
+            Update::Link(link) => {
+                if !matches!(link, LinkState::Up { .. }) {
                     self.rate.forget_counter();
                 }
                 self.link = link;
             }
-            News::Event(event) => {
+            Update::Event(event) => {
                 self.events.push_front(event);
                 self.events.truncate(EVENTS);
                 self.keep_event();
             }
-            News::Page(ask, page, stats) => {
+            Update::Page(request, page, stats) => {
                 let height = views::list_height(self, View::Tasks);
-                self.tasks.arrive(&ask, page, height);
+                self.tasks.arrive(&request, page, height);
                 self.count(stats);
             }
-            News::Stats(stats) => self.count(stats),
-            News::Task(answer) => {
+            Update::Stats(stats) => self.count(stats),
+            Update::Task(answer) => {
                 if let Some(pane) = self.pane(answer.task.task_id) {
-                    pane.came(answer);
+                    pane.set_answer(answer);
                 }
             }
-            News::Output(id, output) => {
+            Update::Output(id, output) => {
                 if let Some(pane) = self.pane(id) {
-                    pane.printed(output);
+                    pane.add_output(output);
                 }
             }
-            News::Agents(agents) => self.agents = Some(agents),
-            News::Pools(pools) => self.pools = Some(pools),
-            News::Inbox(approvals) => self.inbox_came(approvals),
-            News::Tree(tree) => self.tree = Some((tree, self.now)),
-            News::Trouble(View::Task, id, why) => {
+            Update::Agents(agents) => self.agents = Some(agents),
+            Update::Pools(pools) => self.pools = Some(pools),
+            Update::Inbox(approvals) => self.set_inbox(approvals),
+            Update::Tree(tree) => self.tree = Some((tree, self.now)),
+            Update::Failed(View::Task, id, why) => {
                 if let Some(pane) = self.pane(id) {
-                    pane.trouble = Some(why);
+                    pane.failure = Some(why);
                 }
             }
-            News::Trouble(_, _, why) => self.say(why, Paint::Bad),
-            News::Acted(Ok(text)) => self.say(text, Paint::Good),
-            News::Acted(Err(text)) => self.say(text, Paint::Bad),
+            Update::Failed(_, _, why) => self.show_message(why, Paint::Bad),
+            Update::Acted(Ok(text)) => self.show_message(text, Paint::Good),
+            Update::Acted(Err(text)) => self.show_message(text, Paint::Bad),
         }
     }
 
-    /// Entries come and go: the eye stays with the one that is chosen, so that nobody decides what slid under it.
-    fn inbox_came(&mut self, approvals: Vec<Approval>) {
+    /// The chosen entry stays chosen, so that a decision cannot hit an entry that has moved to its line.
+    fn set_inbox(&mut self, approvals: Vec<Approval>) {
         let chosen = views::inbox::chosen(self).map(|(subject, _)| subject);
         self.inbox = Some(approvals);
         if let Some(chosen) = chosen
-            && let Some(at) = views::inbox::place(self, chosen)
+            && let Some(at) = views::inbox::position_of(self, chosen)
         {
             self.cursors[View::Inbox as usize].at = at;
         }
         if let Some(confirm) = self.confirm.take_if(|_| self.view == View::Inbox) {
-            match views::inbox::place(self, confirm.subject) {
+            match views::inbox::position_of(self, confirm.subject) {
                 Some(_) => self.confirm = Some(confirm),
-                None => self.say("that was decided meanwhile", Paint::Attention),
+                None => self.show_message("that was decided meanwhile", Paint::Attention),
             }
         }
     }
 
-    /// The task that is looked at, if it is this one.
+    /// The open task, if it is this one.
     fn pane(&mut self, id: TaskId) -> Option<&mut TaskPane> {
         self.task.as_mut().filter(|pane| pane.id == id)
     }
@@ -288,9 +288,9 @@ impl Model {
         self.stats = Some(stats);
     }
 
-    /// A new event at the top moves the others: who has gone down stays with the one that is chosen.
+    /// A new event moves the others down: the chosen one stays chosen unless it is the first.
     fn keep_event(&mut self) {
-        let shows = Query::words(&self.filters[View::Events as usize]);
+        let shows = ListFilter::words(&self.filters[View::Events as usize]);
         let newest = self.events.front();
         let cursor = &mut self.cursors[View::Events as usize];
         if cursor.at > 0 && newest.is_some_and(|event| shown(event, &shows)) {
@@ -300,13 +300,13 @@ impl Model {
     }
 }
 
-/// Whether an event passes a filter.
-pub fn shown(event: &Event, filter: &Query) -> bool {
-    let (subject, _, text) = told(&event.what);
-    filter.found_in([subject.as_str(), text.as_str()].into_iter())
+/// Whether an event matches a filter.
+pub fn shown(event: &Event, filter: &ListFilter) -> bool {
+    let (subject, _, text) = describe(&event.what);
+    filter.matches_texts([subject.as_str(), text.as_str()].into_iter())
 }
 
-/// The task that an event is about.
+/// The task of an event.
 pub fn task_of(event: &Event) -> Option<TaskId> {
     match &event.what {
         EventKind::Task { task_id, .. }

@@ -1,35 +1,35 @@
-//! The task that is looked at.
+//! The task on screen 2.
 
-use super::news::Output;
+use super::messages::OutputUpdate;
 use super::transcript::Transcript;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::{Fence, TaskId};
 
-/// The task that is looked at.
+/// The task on screen 2.
 #[derive(Clone, Debug, Default)]
 pub struct TaskPane {
     /// Its number.
     pub id: TaskId,
-    /// What the hub knows of it.
+    /// The hub's answer; `None` until it is known.
     pub answer: Option<Box<GetAnswer>>,
-    /// Why there is nothing to show.
-    pub trouble: Option<String>,
-    /// The attempt whose output this is; 0: none.
+    /// The reason why the hub does not return the task.
+    pub failure: Option<String>,
+    /// Fence of the attempt whose output is shown; 0 for none.
     pub fence: Fence,
-    /// What that attempt printed.
+    /// The output of that attempt.
     pub output: Transcript,
-    /// Whether the hub cut it.
+    /// Whether the hub has only a part of it.
     pub cut: bool,
-    /// The first row shown; counted from the end when `follows`.
+    /// The first visible row; set by the drawing while `follows` is set.
     pub top: usize,
-    /// Whether the newest output stays in sight.
+    /// Whether the view stays at the end of the output.
     pub follows: bool,
-    /// Rows in all, and rows on the screen, when it was drawn last.
+    /// Number of rows, and of visible rows, at the last drawing.
     pub rows: (usize, usize),
 }
 
 impl TaskPane {
-    /// Nothing is known of it yet but its number.
+    /// A task of which only the number is known.
     pub fn new(id: TaskId) -> TaskPane {
         TaskPane {
             id,
@@ -38,27 +38,27 @@ impl TaskPane {
         }
     }
 
-    /// What the hub knows has come.
-    pub fn came(&mut self, answer: Box<GetAnswer>) {
-        // A task that has ended is read from its beginning.
+    /// Sets the hub's answer.
+    pub fn set_answer(&mut self, answer: Box<GetAnswer>) {
+        // The text of a finished task is shown from its start.
         if self.answer.is_none() && answer.task.status.is_final() {
             self.follows = false;
             self.top = 0;
         }
-        self.trouble = None;
+        self.failure = None;
         self.answer = Some(answer);
     }
 
-    /// A piece of its output has come.
-    pub fn printed(&mut self, output: Output) {
+    /// Adds output.
+    pub fn add_output(&mut self, output: OutputUpdate) {
         match output {
-            Output::Whole { fence, text, cut } => {
+            OutputUpdate::Whole { fence, text, cut } => {
                 self.fence = fence;
                 self.cut = cut;
                 self.output = Transcript::default();
                 self.output.push(&text);
             }
-            Output::More(text) => self.output.push(&text),
+            OutputUpdate::More(text) => self.output.push(&text),
         }
     }
 }

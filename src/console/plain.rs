@@ -1,36 +1,43 @@
-//! One frame as text, for pipes and for terminals that can do no more.
+//! Prints one frame as text, for pipes and simple terminals.
 
 use super::feed::{fetch, output, since};
+use super::messages::{LinkState, Update};
 use super::model::{Model, View};
-use super::news::{Link, News};
-use super::{Begin, views};
-use crate::cli::connect::{Context, Hub};
-use crate::cli::events::{Events, Heard};
-use crate::cli::failure::Failure;
+use super::{StartOptions, views};
+use crate::cli::connect::{Context, HubConnection};
+use crate::cli::events::{StreamItem, WatchStream};
+use crate::cli::failure::CliFailure;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 use std::time::Duration;
 
-/// A frame's size where no terminal says one.
+/// Size of a frame without a terminal.
 const SIZE: (u16, u16) = (100, 30);
-/// How long past events are waited for: they come at once or not at all.
+/// Time to wait for past events, which arrive at once or not at all.
 const EVENTS_WAIT: Duration = Duration::from_millis(300);
 
-/// How to print.
+/// Options of the plain output.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plain {
-    /// Columns and lines.
+pub struct PlainOptions {
+    /// Columns and lines; `None` means the size of the terminal.
     pub size: Option<(u16, u16)>,
 }
 
-/// Asks the hub once and prints what would be on the screen.
-pub async fn plain(begin: &Begin, plain: Plain, context: &Context) -> Result<u8, Failure> {
+/// Reads the data from the hub once and prints the frame.
+///
+/// # Errors
+/// The hub cannot be reached or refuses, or standard output fails.
+pub async fn plain(
+    begin: &StartOptions,
+    plain: PlainOptions,
+    context: &Context,
+) -> Result<u8, CliFailure> {
     let size = plain.size.or_else(terminal_size).unwrap_or(SIZE);
     begin.model("", size)?;
     let hub = context.connect().await?;
     let mut model = begin.model(hub.client.endpoint(), size)?;
-    model.hear(News::Link(Link::Up {
+    model.apply(Update::Link(LinkState::Up {
         version: String::new(),
     }));
     read(&hub, &mut model).await?;
@@ -45,37 +52,37 @@ fn terminal_size() -> Option<(u16, u16)> {
     (size.ws_col >= 40 && size.ws_row >= 10).then_some((size.ws_col, size.ws_row))
 }
 
-/// Reads all that is on the screen.
-async fn read(hub: &Hub, model: &mut Model) -> Result<(), Failure> {
-    let (client, want) = (&hub.client, model.want());
-    let mut news = fetch::tasks(client, &want).await?;
-    news.extend(fetch::agents(client, &want).await?);
-    news.extend(fetch::tree(client, &want).await?);
-    news.extend(fetch::inbox(client, &want).await?);
-    news.extend(fetch::task(client, &want).await?);
-    if let (View::Task, Some(id)) = (want.view, want.task) {
+/// Reads all data of the current screen.
+async fn read(hub: &HubConnection, model: &mut Model) -> Result<(), CliFailure> {
+    let (client, interest) = (&hub.client, model.interest());
+    let mut updates = fetch::tasks(client, &interest).await?;
+    updates.extend(fetch::agents(client, &interest).await?);
+    updates.extend(fetch::tree(client, &interest).await?);
+    updates.extend(fetch::inbox(client, &interest).await?);
+    updates.extend(fetch::task(client, &interest).await?);
+    if let (View::Task, Some(id)) = (interest.view, interest.task) {
         let (output, _) = output::read(hub, id).await?;
-        news.push(News::Output(id, output));
+        updates.push(Update::Output(id, output));
     }
-    news.into_iter().for_each(|news| model.hear(news));
-    if want.view == View::Events {
+    updates.into_iter().for_each(|update| model.apply(update));
+    if interest.view == View::Events {
         read_events(hub, model).await?;
     }
     Ok(())
 }
 
-async fn read_events(hub: &Hub, model: &mut Model) -> Result<(), Failure> {
-    let ask = since(hub, u64::from(model.size.1)).await?;
-    let mut events = Events::start(hub, ask).await?;
-    while let Ok(heard) = tokio::time::timeout(EVENTS_WAIT, events.next()).await {
-        if let Heard::Event(event) = heard? {
-            model.hear(News::Event(event));
+async fn read_events(hub: &HubConnection, model: &mut Model) -> Result<(), CliFailure> {
+    let params = since(hub, u64::from(model.size.1)).await?;
+    let mut events = WatchStream::start(hub, params).await?;
+    while let Ok(item) = tokio::time::timeout(EVENTS_WAIT, events.next()).await {
+        if let StreamItem::Event(event) = item? {
+            model.apply(Update::Event(event));
         }
     }
     Ok(())
 }
 
-/// The frame's characters, without blanks at the ends of lines and of the frame.
+/// The frame's characters, without trailing blanks and blank lines.
 pub fn text(frame: &Buffer) -> String {
     let mut text = String::new();
     for y in frame.area.rows() {
@@ -83,7 +90,7 @@ pub fn text(frame: &Buffer) -> String {
         let mut hidden = 0;
         for at in y.columns() {
             let symbol = frame[(at.x, at.y)].symbol();
-            // The cell behind a wide character is not there.
+            // A wide character is followed by an unused cell.
             if hidden == 0 {
                 line.push_str(symbol);
                 hidden = Span::raw(symbol).width().saturating_sub(1);

@@ -1,32 +1,36 @@
-//! The filter: words that a task holds, and `status:`, `queue:`, `type:`, `label:`, `parent:` for what the hub can pick itself.
+//! The filter: words, which are searched here, and `status:`, `queue:`, `type:`, `label:`, `parent:`, which the hub
+//! applies.
 
 use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::{Status, Task, TaskId};
 
-/// Bytes of each of a task's texts that are searched.
+/// Bytes of each text of a task that are searched.
 const SEARCHED: usize = 64 << 10;
 
-/// A filter that was understood.
+/// A parsed filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
-    /// Only of this status.
+pub struct ListFilter {
+    /// Only tasks with this status.
     pub status: Option<Status>,
-    /// Only of this queue.
+    /// Only tasks of this queue.
     pub queue: Option<String>,
-    /// Only of this type.
+    /// Only tasks of this type.
     pub task_type: Option<String>,
-    /// Only with all of these labels.
+    /// Only tasks with all of these labels.
     pub labels: Vec<String>,
     /// Only children of this task.
     pub parent: Option<TaskId>,
-    /// Words that all have to be found; in lower case.
+    /// Words that must all be found, in lower case.
     pub words: Vec<String>,
 }
 
-impl Query {
-    /// Reads a filter as it was typed; the error says which word cannot be meant.
-    pub fn read(text: &str) -> Result<Query, String> {
-        let mut query = Query::default();
+impl ListFilter {
+    /// Parses a filter.
+    ///
+    /// # Errors
+    /// A word with a prefix has no valid value; the message names it.
+    pub fn read(text: &str) -> Result<ListFilter, String> {
+        let mut query = ListFilter::default();
         for word in text.split_whitespace() {
             match word.split_once(':') {
                 Some(("status" | "s", name)) => query.status = Some(status(name)?),
@@ -46,21 +50,21 @@ impl Query {
         Ok(query)
     }
 
-    /// Words alone, for what the hub has no filter for.
-    pub fn words(text: &str) -> Query {
-        Query {
+    /// A filter that only has words, for lists that the hub cannot filter.
+    pub fn words(text: &str) -> ListFilter {
+        ListFilter {
             words: text.split_whitespace().map(str::to_lowercase).collect(),
-            ..Query::default()
+            ..ListFilter::default()
         }
     }
 
-    /// Whether everything passes.
+    /// Whether the filter matches everything.
     pub fn is_empty(&self) -> bool {
-        *self == Query::default()
+        *self == ListFilter::default()
     }
 
-    /// The hub's part of it, for a page of `limit` tasks below `before`.
-    pub fn ask(&self, limit: u32, before: Option<TaskId>) -> ListParams {
+    /// The hub's part of the filter, for a page of `limit` tasks below `before`.
+    pub fn params(&self, limit: u32, before: Option<TaskId>) -> ListParams {
         ListParams {
             status: self.status.map_or(ListStatus::Any, ListStatus::Is),
             limit: Some(limit),
@@ -74,8 +78,8 @@ impl Query {
         }
     }
 
-    /// Whether a task holds all words: in its number, type, queue, worker, prompt, result or error.
-    pub fn finds(&self, task: &Task) -> bool {
+    /// Whether a task contains all words in its number, type, queue, status, worker, prompt, result or error.
+    pub fn matches(&self, task: &Task) -> bool {
         if self.words.is_empty() {
             return true;
         }
@@ -90,11 +94,11 @@ impl Query {
             task.result.as_deref(),
             task.error.as_deref(),
         ];
-        self.found_in(texts.into_iter().flatten())
+        self.matches_texts(texts.into_iter().flatten())
     }
 
-    /// Whether these texts together hold all words.
-    pub fn found_in<'a>(&self, texts: impl Iterator<Item = &'a str>) -> bool {
+    /// Whether these texts together contain all words.
+    pub fn matches_texts<'a>(&self, texts: impl Iterator<Item = &'a str>) -> bool {
         let mut missing: Vec<&String> = self.words.iter().collect();
         for text in texts {
             if missing.is_empty() {
@@ -107,7 +111,7 @@ impl Query {
     }
 }
 
-/// The greatest border between characters that is not beyond `at`.
+/// The last character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     if at >= text.len() {
         return text.len();
@@ -118,7 +122,7 @@ fn floor(text: &str, at: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// A status, by its name, a beginning of it that no other has, or the word people use.
+/// Parses a status: its name, an unambiguous prefix, or `running` and `approval`.
 fn status(name: &str) -> Result<Status, String> {
     let name = name.to_lowercase().replace('-', "_");
     let name = match name.as_str() {
@@ -143,29 +147,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_read_as_it_is_typed() {
-        let query = Query::read("status:fail Timeout queue:docs parent:7 a:b").unwrap();
+    fn a_filter_is_parsed() {
+        let query = ListFilter::read("status:fail Timeout queue:docs parent:7 a:b").unwrap();
         assert_eq!(query.status, Some(Status::Failed));
         assert_eq!(query.queue.as_deref(), Some("docs"));
         assert_eq!(query.parent, Some(7));
         assert_eq!(query.words, ["timeout", "a:b"]);
         assert_eq!(
-            Query::read("s:running").unwrap().status,
+            ListFilter::read("s:running").unwrap().status,
             Some(Status::Leased)
         );
         assert!(
-            Query::read("status:odd")
+            ListFilter::read("status:odd")
                 .unwrap_err()
                 .contains("queued, blocked")
         );
-        assert!(Query::read("parent:x").is_err());
-        assert!(Query::read("  ").unwrap().is_empty());
+        assert!(ListFilter::read("parent:x").is_err());
+        assert!(ListFilter::read("  ").unwrap().is_empty());
     }
 
     #[test]
-    fn words_may_stand_in_different_texts() {
-        let query = Query::words("Alpha 42");
-        assert!(query.found_in(["task 42", "ALPHABET"].into_iter()));
-        assert!(!query.found_in(["task 43", "alphabet"].into_iter()));
+    fn words_may_be_in_different_texts() {
+        let query = ListFilter::words("Alpha 42");
+        assert!(query.matches_texts(["task 42", "ALPHABET"].into_iter()));
+        assert!(!query.matches_texts(["task 43", "alphabet"].into_iter()));
     }
 }

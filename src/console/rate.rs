@@ -1,21 +1,21 @@
-//! How many tasks get done, second by second.
+//! Number of completed tasks per second.
 
 use std::collections::VecDeque;
 
-/// Seconds that are remembered.
+/// Seconds that are stored.
 const SECONDS: usize = 300;
 
-/// Tasks done in each of the last seconds, told by a counter that only grows.
+/// Completed tasks in each of the last seconds, computed from a counter.
 #[derive(Clone, Debug, Default)]
-pub struct Rate {
-    /// Oldest first; the last is `second`.
+pub struct CompletionRate {
+    /// Oldest first; the last entry belongs to `second`.
     done: VecDeque<u64>,
     second: i64,
     counter: Option<i64>,
 }
 
-impl Rate {
-    /// The counter stands at `counter` now (Unix seconds).
+impl CompletionRate {
+    /// Adds the growth of the counter to the second `now` (Unix seconds).
     pub fn count(&mut self, counter: i64, now: f64) {
         self.pass(now);
         let more = self.counter.map_or(0, |before| counter - before);
@@ -25,12 +25,12 @@ impl Rate {
         }
     }
 
-    /// The counter was not looked at for a while: what it grew by meanwhile belongs to no second.
+    /// Ends the count after a gap: growth in the meantime belongs to no known second.
     pub fn forget_counter(&mut self) {
         self.counter = None;
     }
 
-    /// Time passes.
+    /// Sets the time, in Unix seconds.
     pub fn pass(&mut self, now: f64) {
         let second = now.floor() as i64;
         let passed = match self.done.is_empty() {
@@ -43,13 +43,13 @@ impl Rate {
         self.second = second;
     }
 
-    /// The last `seconds` seconds, oldest first; fewer when it has not run so long.
+    /// The last `seconds` seconds, oldest first; fewer if not yet known.
     pub fn last(&self, seconds: usize) -> Vec<u64> {
         let skipped = self.done.len().saturating_sub(seconds);
         self.done.iter().skip(skipped).copied().collect()
     }
 
-    /// The mean over the last `seconds` full seconds, or as many as there are; none before the first is full.
+    /// The mean over at most `seconds` full seconds; `None` before the first one is full.
     pub fn mean(&self, seconds: usize) -> Option<f64> {
         let full = self.done.len().saturating_sub(1);
         let taken = full.min(seconds);
@@ -63,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_by_the_second_and_not_what_happened_unseen() {
-        let mut rate = Rate::default();
+    fn growth_during_a_gap_is_not_counted() {
+        let mut rate = CompletionRate::default();
         rate.count(1000, 10.1);
         rate.count(1003, 10.9);
         rate.count(1004, 11.2);

@@ -1,25 +1,25 @@
-//! A task as its line in the list: short and harmless, so that a window of them is cheap to keep and to draw.
+//! A task as a row of the list: short sanitized texts, so that a window of rows is cheap to store and to draw.
 
-use super::clean::one_line;
+use crate::terminal::text::one_line_start;
 use kirosu_protocol::{Status, Task, TaskId};
 
-/// Characters kept of a prompt or result: more than the widest screen shows.
+/// Maximum number of characters of a text; more than the widest screen shows.
 const PIECE: usize = 300;
 
-/// One line of the list of tasks.
+/// A row of the task list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct ListRow {
     /// The task's number.
     pub id: TaskId,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Its type.
     pub task_type: String,
     /// Its queue.
     pub queue: String,
-    /// Attempts that count.
+    /// Number of attempts.
     pub attempts: u32,
-    /// Who holds, or last held, it.
+    /// The worker that holds it or held it last.
     pub worker: String,
     /// Unix seconds of the enqueue.
     pub created_at: f64,
@@ -27,34 +27,34 @@ pub struct Row {
     pub updated_at: f64,
     /// Unix seconds before which it does not run.
     pub run_at: Option<f64>,
-    /// The prompt's beginning.
+    /// The start of the prompt.
     pub prompt: String,
-    /// The beginning of its result, of why it waits, or of its error.
-    pub told: String,
-    /// Unix seconds at which the reason for which it waits ends by itself.
+    /// The start of the result, of the reason why it waits, or of the error.
+    pub outcome: String,
+    /// Unix seconds at which it stops waiting, if that is known.
     pub until: Option<f64>,
 }
 
-impl From<&Task> for Row {
-    fn from(task: &Task) -> Row {
+impl From<&Task> for ListRow {
+    fn from(task: &Task) -> ListRow {
         let waiting = task.waiting.as_deref();
-        let told = match (task.status, waiting) {
+        let outcome = match (task.status, waiting) {
             (Status::Done, _) => task.result.as_deref(),
             (_, Some(waiting)) => Some(waiting.message.as_str()),
             _ => task.error.as_deref(),
         };
-        Row {
+        ListRow {
             id: task.task_id,
             status: task.status,
-            task_type: one_line(&task.task_type, PIECE),
-            queue: one_line(&task.queue, PIECE),
+            task_type: one_line_start(&task.task_type, PIECE),
+            queue: one_line_start(&task.queue, PIECE),
             attempts: task.attempts,
-            worker: one_line(task.worker_id.as_deref().unwrap_or_default(), PIECE),
+            worker: one_line_start(task.worker_id.as_deref().unwrap_or_default(), PIECE),
             created_at: task.created_at,
             updated_at: task.updated_at,
             run_at: task.run_at,
-            prompt: one_line(&task.prompt, PIECE),
-            told: one_line(told.unwrap_or_default(), PIECE),
+            prompt: one_line_start(&task.prompt, PIECE),
+            outcome: one_line_start(outcome.unwrap_or_default(), PIECE),
             until: waiting.and_then(|waiting| waiting.until),
         }
     }

@@ -1,8 +1,8 @@
-//! The terminal: taken over at the start, given back however the dashboard ends: in order, by a signal, by a panic.
+//! The terminal: set up at the start, restored at the end, on a signal and on a panic.
 
 use super::model::Model;
 use super::views;
-use crate::cli::failure::Failure;
+use crate::cli::failure::CliFailure;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
@@ -18,51 +18,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Keys that may wait; a person types slower.
+/// Keys that can wait; a person types more slowly.
 const QUEUE: usize = 64;
-/// What a frame writes at most before it is flushed.
+/// Bytes of a frame that are buffered before a flush.
 const BUFFER: usize = 64 << 10;
 
-/// What comes from the person's side.
+/// Input of the user or the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum UserInput {
     /// A key was pressed.
     Key(KeyEvent),
-    /// The terminal has another size now: columns, lines.
+    /// The new size of the terminal: columns, lines.
     Size((u16, u16)),
-    /// The process is told to end, or the terminal is gone.
+    /// A signal ends the process, or the terminal is gone.
     Terminated,
 }
 
-/// The taken terminal.
-pub struct Screen {
+/// The terminal in raw mode.
+pub struct TerminalScreen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     colour: bool,
-    input: mpsc::Receiver<Input>,
+    input: mpsc::Receiver<UserInput>,
     terminate: Signal,
     hangup: Signal,
-    _taken: Taken,
+    _guard: TerminalGuard,
 }
 
-impl Screen {
-    /// Takes the terminal of standard output.
-    pub fn open(colour: bool) -> Result<Screen, Failure> {
-        let failed = |why| Failure::local("cannot take the terminal", why);
+impl TerminalScreen {
+    /// Sets up the terminal of standard output.
+    ///
+    /// # Errors
+    /// The terminal or the signal handlers cannot be set up.
+    pub fn open(colour: bool) -> Result<TerminalScreen, CliFailure> {
+        let failed = |why| CliFailure::local("cannot set up the terminal", why);
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let hangup = signal(SignalKind::hangup()).map_err(failed)?;
-        let taken = Taken::take().map_err(failed)?;
+        let guard = TerminalGuard::set_up().map_err(failed)?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));
         let options = TerminalOptions {
             viewport: Viewport::Fullscreen,
         };
         let terminal = Terminal::with_options(backend, options).map_err(failed)?;
-        Ok(Screen {
+        Ok(TerminalScreen {
             terminal,
             colour,
             input: read_input(),
             terminate,
             hangup,
-            _taken: taken,
+            _guard: guard,
         })
     }
 
@@ -73,47 +76,48 @@ impl Screen {
             .map_or((80, 24), |size| (size.width, size.height))
     }
 
-    /// The next thing from the person's side.
-    pub async fn next(&mut self) -> Result<Input, Failure> {
+    /// Waits for the next input.
+    pub async fn next(&mut self) -> Result<UserInput, CliFailure> {
         Ok(tokio::select! {
-            input = self.input.recv() => input.unwrap_or(Input::Terminated),
-            _ = self.terminate.recv() => Input::Terminated,
-            _ = self.hangup.recv() => Input::Terminated,
+            input = self.input.recv() => input.unwrap_or(UserInput::Terminated),
+            _ = self.terminate.recv() => UserInput::Terminated,
+            _ = self.hangup.recv() => UserInput::Terminated,
         })
     }
 
     /// Draws a frame.
-    pub fn draw(&mut self, model: &mut Model) -> Result<(), Failure> {
+    pub fn draw(&mut self, model: &mut Model) -> Result<(), CliFailure> {
         let colour = self.colour;
         self.terminal
             .draw(|frame| views::draw(model, frame.buffer_mut(), colour))
             .map(drop)
-            .map_err(|why| Failure::local("cannot draw on the terminal", why))
+            .map_err(|why| CliFailure::local("cannot draw on the terminal", why))
     }
 
-    /// Forgets what is on the screen, so that all of it is drawn anew.
-    pub fn clear(&mut self) -> Result<(), Failure> {
-        let failed = |why| Failure::local("cannot clear the terminal", why);
+    /// Marks the whole screen as out of date.
+    pub fn clear(&mut self) -> Result<(), CliFailure> {
+        let failed = |why| CliFailure::local("cannot clear the terminal", why);
         let size = self.terminal.size().map_err(failed)?;
-        // Not `clear`, which asks the terminal for the cursor's position: the thread that reads keys takes the answer.
+        // `clear` would ask the terminal for the cursor's position, and the thread that reads keys would get the
+        // answer.
         self.terminal
             .resize(Rect::from((Position::ORIGIN, size)))
             .map_err(failed)
     }
 }
 
-/// Reads keys on a thread of its own, as the terminal can only be waited for by a thread. It ends with the process.
-fn read_input() -> mpsc::Receiver<Input> {
-    let (tell, input) = mpsc::channel(QUEUE);
+/// Reads keys on a thread of its own, because reading blocks. The thread ends with the process.
+fn read_input() -> mpsc::Receiver<UserInput> {
+    let (sender, input) = mpsc::channel(QUEUE);
     std::thread::spawn(move || {
         loop {
             let input = match event::read() {
-                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
-                Ok(Event::Resize(columns, lines)) => Input::Size((columns, lines)),
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => UserInput::Key(key),
+                Ok(Event::Resize(columns, lines)) => UserInput::Size((columns, lines)),
                 Ok(_) => continue,
-                Err(_) => Input::Terminated,
+                Err(_) => UserInput::Terminated,
             };
-            if tell.blocking_send(input).is_err() || input == Input::Terminated {
+            if sender.blocking_send(input).is_err() || input == UserInput::Terminated {
                 return;
             }
         }
@@ -121,46 +125,46 @@ fn read_input() -> mpsc::Receiver<Input> {
     input
 }
 
-/// Whether the terminal is ours now.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the terminal is in raw mode.
+static IS_SET_UP: AtomicBool = AtomicBool::new(false);
 
-/// Ours until it is dropped.
-struct Taken;
+/// Restores the terminal when it is dropped.
+struct TerminalGuard;
 
-impl Taken {
-    fn take() -> io::Result<Taken> {
-        give_back_on_panic();
-        TAKEN.store(true, Ordering::SeqCst);
-        let taken = Taken;
+impl TerminalGuard {
+    fn set_up() -> io::Result<TerminalGuard> {
+        restore_on_panic();
+        IS_SET_UP.store(true, Ordering::SeqCst);
+        let guard = TerminalGuard;
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
-        Ok(taken)
+        Ok(guard)
     }
 }
 
-impl Drop for Taken {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-/// Gives the terminal back, once.
-fn give_back() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
-        // There is nobody to tell a failure to but the terminal itself.
+/// Restores the terminal once.
+fn restore() {
+    if IS_SET_UP.swap(false, Ordering::SeqCst) {
+        // A failure cannot be reported: the terminal itself has failed.
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = io::stdout().flush();
     }
 }
 
-/// A panic's message has to be readable.
-fn give_back_on_panic() {
+/// Restores the terminal before a panic's message is printed.
+fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            give_back();
+            restore();
             before(panic);
         }));
     });

@@ -1,10 +1,10 @@
-//! The screens as text at two sizes, and keys at random on screens of any size.
+//! Snapshots of the screens at two sizes, and random keys on screens of any size.
 
-use super::list::Step;
+use super::cursor::CursorStep;
+use super::messages::{LinkState, OutputUpdate, Update};
 use super::model::{Model, View};
-use super::news::{Link, News, Output};
-use super::row::Row;
-use super::tasks::{From, Page};
+use super::row::ListRow;
+use super::tasks::{PageStart, TaskPage};
 use super::{plain, update, views};
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::get::GetAnswer;
@@ -19,8 +19,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 const NOW: f64 = 1_800_000_000.0;
 
 /// A row of the list.
-pub fn row(id: TaskId) -> Row {
-    Row::from(&task(id, Status::Queued))
+pub fn row(id: TaskId) -> ListRow {
+    ListRow::from(&task(id, Status::Queued))
 }
 
 fn task(id: TaskId, status: Status) -> Task {
@@ -63,11 +63,11 @@ fn node(name: &str, state: &str, children: Vec<TreeNode>) -> TreeNode {
     }
 }
 
-/// A dashboard with something on every screen.
+/// A dashboard with content on every screen.
 fn full(view: View, size: (u16, u16)) -> Model {
     let mut model = Model::new("127.0.0.1:8765", view, size, NOW);
     let version = "0.1.0".into();
-    model.hear(News::Link(Link::Up { version }));
+    model.apply(Update::Link(LinkState::Up { version }));
     let stats = Stats {
         queued: 3,
         leased: 1,
@@ -76,23 +76,23 @@ fn full(view: View, size: (u16, u16)) -> Model {
         awaiting_approval: 1,
         ..Stats::default()
     };
-    model.hear(News::Stats(Stats {
+    model.apply(Update::Stats(Stats {
         done: 12_300,
         ..stats.clone()
     }));
     model.pass(NOW + 2.0);
     let rows = (1..=8)
         .rev()
-        .map(|id| Row::from(&task(id, Status::ALL[id as usize - 1])));
-    let page = Page {
+        .map(|id| ListRow::from(&task(id, Status::ALL[id as usize - 1])));
+    let page = TaskPage {
         rows: rows.collect(),
-        from: From::Newest,
-        ..Page::default()
+        from: PageStart::Newest,
+        ..TaskPage::default()
     };
-    model.hear(News::Page(model.tasks.ask.clone(), page, stats));
-    hear_task(&mut model);
-    hear_workers(&mut model);
-    model.hear(News::Inbox(vec![question(17, "git push")]));
+    model.apply(Update::Page(model.tasks.request.clone(), page, stats));
+    apply_task(&mut model);
+    apply_workers(&mut model);
+    model.apply(Update::Inbox(vec![question(17, "git push")]));
     let event = |seq, what| Event {
         seq,
         time: NOW + seq as f64 / 8.0,
@@ -112,13 +112,13 @@ fn full(view: View, size: (u16, u16)) -> Model {
         state: "restarting".into(),
         reason: "panicked: \x1b[2Joh no".into(),
     };
-    model.hear(News::Event(event(1, queued)));
-    model.hear(News::Event(event(2, crashed)));
+    model.apply(Update::Event(event(1, queued)));
+    model.apply(Update::Event(event(2, crashed)));
     model.pass(NOW + 3.0);
     model
 }
 
-fn hear_task(model: &mut Model) {
+fn apply_task(model: &mut Model) {
     let view = model.view;
     model.open(5);
     model.view = view;
@@ -141,19 +141,19 @@ fn hear_task(model: &mut Model) {
         progress: None,
         output: None,
     };
-    model.hear(News::Task(Box::new(answer)));
-    let output = Output::Whole {
+    model.apply(Update::Task(Box::new(answer)));
+    let output = OutputUpdate::Whole {
         fence: 2,
         text: "reading\nreading more\n".into(),
         cut: false,
     };
-    model.hear(News::Output(5, output));
+    model.apply(Update::Output(5, output));
     let more = "\x1b[32m10 %\r20 %\n\x1b]0;title\x07half a li";
-    model.hear(News::Output(5, Output::More(more.into())));
-    model.hear(News::Output(5, Output::More("ne\n".into())));
+    model.apply(Update::Output(5, OutputUpdate::More(more.into())));
+    model.apply(Update::Output(5, OutputUpdate::More("ne\n".into())));
 }
 
-fn hear_workers(model: &mut Model) {
+fn apply_workers(model: &mut Model) {
     let agent = |n: i64, leases: Vec<HeldLease>| AgentInfo {
         session_id: Some(format!("host-7-coders-{n}")),
         name: format!("coders-{n}@host"),
@@ -167,7 +167,7 @@ fn hear_workers(model: &mut Model) {
         task_id: 5,
         fence: 1,
     };
-    model.hear(News::Agents(vec![
+    model.apply(Update::Agents(vec![
         agent(1, vec![lease]),
         agent(2, vec![]),
         agent(3, vec![]),
@@ -181,7 +181,7 @@ fn hear_workers(model: &mut Model) {
         state: "running".into(),
         ..PoolInfo::default()
     };
-    model.hear(News::Pools(vec![pool]));
+    model.apply(Update::Pools(vec![pool]));
     let mut sick = node("2", "backing_off", vec![]);
     (sick.restarts, sick.next_restart_in, sick.uptime) = (3, Some(4.0), None);
     sick.last_exit = Some("panicked: oh no".into());
@@ -200,10 +200,10 @@ fn hear_workers(model: &mut Model) {
         "running",
         vec![node("writer", "running", vec![]), pools],
     );
-    model.hear(News::Tree(tree));
+    model.apply(Update::Tree(tree));
 }
 
-/// What is on a terminal of that size.
+/// The screen as text.
 fn drawn(model: &mut Model) -> String {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
     terminal
@@ -212,8 +212,8 @@ fn drawn(model: &mut Model) -> String {
     plain::text(terminal.backend().buffer()) + "\n"
 }
 
-/// Compares with the file that keeps how it should look; `KIROSU_SNAPSHOTS=write` writes it anew, to be looked at.
-fn same(name: &str, text: &str) {
+/// Compares with a snapshot. `KIROSU_SNAPSHOTS=write` writes new snapshots, which must be reviewed.
+fn matches_snapshot(name: &str, text: &str) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/snapshots");
     let path = format!("{folder}/{name}.txt");
     if std::env::var("KIROSU_SNAPSHOTS").is_ok_and(|value| value == "write") {
@@ -228,32 +228,32 @@ fn same(name: &str, text: &str) {
 }
 
 #[test]
-fn the_screens_look_as_they_should_at_both_sizes() {
+fn the_screens_match_their_snapshots() {
     for (size, name) in [((80, 24), "80x24"), ((200, 50), "200x50")] {
         for view in View::ALL {
             let text = drawn(&mut full(view, size));
             assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text}");
-            same(&format!("{}-{name}", view.name().to_lowercase()), &text);
+            matches_snapshot(&format!("{}-{name}", view.name().to_lowercase()), &text);
         }
     }
 }
 
 #[test]
-fn what_stands_over_a_screen_looks_as_it_should() {
+fn popups_match_their_snapshots() {
     let mut model = full(View::Tasks, (80, 24));
-    model.tasks.step(Step::Lines(3), 20);
+    model.tasks.step(CursorStep::Lines(3), 20);
     update::key(&mut model, key('c'));
-    same("confirm-80x24", &drawn(&mut model));
+    matches_snapshot("confirm-80x24", &drawn(&mut model));
     update::key(&mut model, key('n'));
     update::key(&mut model, key('?'));
-    same("help-80x24", &drawn(&mut model));
+    matches_snapshot("help-80x24", &drawn(&mut model));
     let why =
         "cannot reach the hub at 127.0.0.1:8765: connection refused; start one with `kirosu up`"
             .to_owned();
     let again = Some(NOW + 4.2);
     let mut model = Model::new("127.0.0.1:8765", View::Tasks, (80, 24), NOW);
-    model.hear(News::Link(Link::Away { why, again }));
-    same("away-80x24", &drawn(&mut model));
+    model.apply(Update::Link(LinkState::Away { why, again }));
+    matches_snapshot("away-80x24", &drawn(&mut model));
 }
 
 fn key(c: char) -> KeyEvent {
@@ -261,7 +261,7 @@ fn key(c: char) -> KeyEvent {
 }
 
 #[test]
-fn no_key_and_no_size_breaks_it() {
+fn random_keys_and_sizes_do_not_panic() {
     let codes = [
         KeyCode::Tab,
         KeyCode::Enter,
@@ -272,7 +272,7 @@ fn no_key_and_no_size_breaks_it() {
         KeyCode::Backspace,
     ];
     let letters: Vec<char> = "12345jkgGacrRwyn/?:日 x".chars().collect();
-    // A simple generator, so that a failure can be seen again.
+    // A simple generator with a fixed seed, so that a failure can be reproduced.
     let mut state = 42_u64;
     let mut random = |below: usize| {
         state = state
@@ -302,15 +302,16 @@ fn no_key_and_no_size_breaks_it() {
 }
 
 #[test]
-fn an_action_is_asked_for_first_and_needs_a_connection() {
+fn an_action_needs_confirmation_and_a_connection() {
     let mut model = full(View::Tasks, (80, 24));
     assert_eq!(update::key(&mut model, key('c')), None);
     assert_eq!(update::key(&mut model, key('j')), None);
     let effect = update::key(&mut model, key('y'));
-    let cancel = super::news::Effect::Act(super::model::Act::Cancel, Subject::Task(8));
+    let cancel =
+        super::messages::KeyEffect::TaskAction(super::model::TaskAction::Cancel, Subject::Task(8));
     assert_eq!(effect, Some(cancel));
     let why = "gone".to_owned();
-    model.hear(News::Link(Link::Away { why, again: None }));
+    model.apply(Update::Link(LinkState::Away { why, again: None }));
     update::key(&mut model, key('R'));
     assert!(model.confirm.is_none());
 }
@@ -325,7 +326,7 @@ fn an_answer_is_typed_and_sent_and_needs_a_connection() {
     }
     assert!(drawn(&mut model).contains("answer to task 8: qx the second"));
     let sent = press(&mut model, KeyCode::Enter);
-    let answer = super::news::Effect::Answer(8, "qx the second".into());
+    let answer = super::messages::KeyEffect::Answer(8, "qx the second".into());
     assert_eq!(sent, Some(answer));
     press(&mut model, KeyCode::Char('w'));
     assert_eq!(press(&mut model, KeyCode::Enter), None);
@@ -335,7 +336,7 @@ fn an_answer_is_typed_and_sent_and_needs_a_connection() {
     assert!(drawn(&mut model).contains("approve or reject it"));
     model.view = View::Tasks;
     let why = "gone".to_owned();
-    model.hear(News::Link(Link::Away { why, again: None }));
+    model.apply(Update::Link(LinkState::Away { why, again: None }));
     press(&mut model, KeyCode::Char('w'));
     assert!(model.reply.is_none());
 }
@@ -354,13 +355,13 @@ fn question(id: i64, title: &str) -> Approval {
 }
 
 #[test]
-fn the_inbox_shows_what_would_run_and_the_eye_stays_on_what_is_decided() {
+fn the_inbox_shows_arguments_and_keeps_the_chosen_entry() {
     let mut model = full(View::Inbox, (100, 24));
     let ask = |model: &mut Model, ids: &[i64]| {
         let entries = ids
             .iter()
             .map(|id| question(*id, &format!("git push {id}\x1b[2J")));
-        model.hear(News::Inbox(entries.collect()));
+        model.apply(Update::Inbox(entries.collect()));
     };
     ask(&mut model, &[17, 18]);
     let shown = drawn(&mut model);
@@ -373,10 +374,13 @@ fn the_inbox_shows_what_would_run_and_the_eye_stays_on_what_is_decided() {
     press(&mut model, KeyCode::Down);
     press(&mut model, KeyCode::Char('a'));
     assert!(drawn(&mut model).contains(" approve a18? "));
-    // The one above is decided by somebody else, and another one comes.
+    // Another person decides the entry above, and a new entry arrives.
     ask(&mut model, &[18, 19]);
     let done = press(&mut model, KeyCode::Char('y'));
-    let approve = super::news::Effect::Act(super::model::Act::Approve, Subject::Approval(18));
+    let approve = super::messages::KeyEffect::TaskAction(
+        super::model::TaskAction::Approve,
+        Subject::Approval(18),
+    );
     assert_eq!(done, Some(approve));
     press(&mut model, KeyCode::Char('r'));
     ask(&mut model, &[19]);

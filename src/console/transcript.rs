@@ -1,44 +1,44 @@
-//! What a run prints, as lines: pieces are appended as they come, lines are wrapped once for a width.
+//! The output of a run as lines: pieces are appended as they arrive, lines are wrapped once per width.
 
-use super::clean::Cleaner;
+use crate::terminal::escapes::EscapeStripper;
 use ratatui::text::Span;
 use std::collections::VecDeque;
 
-/// Lines kept; of a longer output the newest.
-const MOST: usize = 10_000;
-/// Characters of a line beyond which it is broken, so that no line is endless.
-const LONGEST: usize = 4000;
-/// Columns from one tab stop to the next.
+/// Maximum number of lines; the oldest are dropped.
+const MAX_LINES: usize = 10_000;
+/// Maximum length of a line in characters; a longer line is broken.
+const MAX_LINE: usize = 4000;
+/// Distance of tab stops in columns.
 const TAB: usize = 8;
 
 /// The output of a task's newest attempt.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
-    cleaner: Cleaner,
+    escapes: EscapeStripper,
     lines: VecDeque<String>,
-    /// A carriage return has come: what follows overwrites the line, unless it is the line's end.
+    /// A carriage return was the last character: the next one overwrites the line, unless it is a line end.
     returned: bool,
-    /// Whether earlier lines were dropped.
+    /// Whether old lines were dropped.
     dropped: bool,
-    wrapped: Wrapped,
+    wrapped: WrappedLines,
 }
 
-/// The lines cut to a width; the rows of line `n` are made once, when a later line begins.
+/// The lines wrapped to a width. The rows of a line are computed once, when the next line starts.
 #[derive(Clone, Debug, Default)]
-struct Wrapped {
+struct WrappedLines {
     width: usize,
-    /// Rows of all lines but the last.
+    /// Rows of all lines except the last.
     rows: VecDeque<String>,
-    /// Lines that are in `rows`, counted from the first that is kept.
+    /// Number of lines whose rows are in `rows`.
     lines: usize,
 }
 
 impl Transcript {
     /// Appends a piece.
     pub fn push(&mut self, text: &str) {
-        let mut cleaner = std::mem::take(&mut self.cleaner);
-        cleaner.push(text, |c| self.put(c));
-        self.cleaner = cleaner;
+        let mut escapes = std::mem::take(&mut self.escapes);
+        escapes.push(text, |c| self.put(c));
+        self.escapes = escapes;
     }
 
     fn put(&mut self, c: char) {
@@ -64,7 +64,7 @@ impl Transcript {
                     '\x08' => drop(line.pop()),
                     c => line.push(c),
                 }
-                if line.len() > LONGEST {
+                if line.len() > MAX_LINE {
                     self.put('\n');
                 }
             }
@@ -81,25 +81,25 @@ impl Transcript {
     }
 
     fn drop_old(&mut self) {
-        // In steps, as everything is wrapped anew after it.
-        if self.lines.len() > MOST + MOST / 10 {
-            self.lines.drain(..MOST / 10);
+        // In large steps, because all rows are wrapped again afterwards.
+        if self.lines.len() > MAX_LINES + MAX_LINES / 10 {
+            self.lines.drain(..MAX_LINES / 10);
             self.dropped = true;
-            self.wrapped = Wrapped::default();
+            self.wrapped = WrappedLines::default();
         }
     }
 
-    /// Whether nothing was printed.
+    /// Whether the output is empty.
     pub fn is_empty(&self) -> bool {
         self.lines.iter().all(String::is_empty)
     }
 
-    /// Whether the beginning is missing.
+    /// Whether the start of the output was dropped.
     pub fn is_dropped(&self) -> bool {
         self.dropped
     }
 
-    /// The rows on a screen of that width, from `from` on, at most `most`; and how many there are in all.
+    /// At most `most` rows from row `from` on, wrapped to `width`, and the total number of rows.
     pub fn rows(&mut self, width: usize, from: usize, most: usize) -> (Vec<String>, usize) {
         let last = self.wrap(width);
         let made = self.wrapped.rows.len();
@@ -108,12 +108,12 @@ impl Transcript {
         (shown, made + last.len())
     }
 
-    /// Brings the rows up to date; the rows of the line that is still being written.
+    /// Updates the stored rows. Returns the rows of the line that is being written.
     fn wrap(&mut self, width: usize) -> Vec<String> {
         if self.wrapped.width != width {
-            self.wrapped = Wrapped {
+            self.wrapped = WrappedLines {
                 width,
-                ..Wrapped::default()
+                ..WrappedLines::default()
             };
         }
         let Some(last) = self.lines.len().checked_sub(1) else {
@@ -124,7 +124,7 @@ impl Transcript {
             self.wrapped.rows.extend(rows);
             self.wrapped.lines += 1;
         }
-        // After a line end there is no line yet.
+        // After a line end, the next line does not exist yet.
         match self.lines[last].is_empty() {
             true => Vec::new(),
             false => wrap(&self.lines[last], width),
@@ -132,8 +132,8 @@ impl Transcript {
     }
 }
 
-/// Cuts a clean line into rows of at most `width` columns, between words where it can: a word is only cut where it is longer
-/// than a row.
+/// Wraps a sanitized line into rows of at most `width` columns. Rows end between words; only a word longer than a row
+/// is split.
 pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(2);
     let mut rows = Vec::new();
@@ -212,7 +212,7 @@ mod tests {
             transcript
                 .lines
                 .iter()
-                .all(|line| line.len() <= LONGEST + 4)
+                .all(|line| line.len() <= MAX_LINE + 4)
         );
     }
 }

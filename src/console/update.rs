@@ -1,21 +1,21 @@
-//! Keys: what each does to the model, and what has to be done besides.
+//! Keys: their effect on the model, and effects beyond it.
 
-use super::clean::harmless;
-use super::list::Step;
-use super::model::{Act, Confirm, Model, Reply, View, task_of};
-use super::news::{Effect, Link};
-use super::query::Query;
+use super::cursor::CursorStep;
+use super::messages::{KeyEffect, LinkState};
+use super::model::{Model, PendingConfirm, ReplyDraft, TaskAction, View, task_of};
+use super::query::ListFilter;
 use super::views;
-use crate::cli::show::paint::Paint;
+use crate::terminal::escapes::visible;
+use crate::terminal::paint::Paint;
 use kirosu_protocol::Subject;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Takes in one key.
-pub fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
+/// Handles a key.
+pub fn key(model: &mut Model, key: KeyEvent) -> Option<KeyEffect> {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
-        KeyCode::Char('c') if control => return Some(Effect::Interrupt),
-        KeyCode::Char('l') if control => return Some(Effect::Redraw),
+        KeyCode::Char('c') if control => return Some(KeyEffect::Interrupt),
+        KeyCode::Char('l') if control => return Some(KeyEffect::Redraw),
         _ => {}
     }
     if model.confirm.is_some() {
@@ -29,55 +29,55 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
         return type_reply(model, key.code, control);
     }
     if model.help {
-        // Any key closes it; those that leave do so.
+        // Any key closes the help; `q` also quits.
         model.help = false;
-        return matches!(key.code, KeyCode::Char('q')).then_some(Effect::Quit);
+        return matches!(key.code, KeyCode::Char('q')).then_some(KeyEffect::Quit);
     }
     if let Some(step) = step_of(key.code, control) {
         step_by(model, step);
         return None;
     }
     match key.code {
-        KeyCode::Char('q') => return Some(Effect::Quit),
+        KeyCode::Char('q') => return Some(KeyEffect::Quit),
         KeyCode::Char('?') | KeyCode::F(1) => model.help = true,
         KeyCode::Char(digit @ '1'..='6') => {
             show(model, View::ALL[digit as usize - '1' as usize]);
         }
-        KeyCode::Tab => turn(model, 1),
-        KeyCode::BackTab => turn(model, View::ALL.len() - 1),
+        KeyCode::Tab => next_screen(model, 1),
+        KeyCode::BackTab => next_screen(model, View::ALL.len() - 1),
         KeyCode::Enter => enter(model),
         KeyCode::Esc => back(model),
         KeyCode::Char('/') => match model.view {
-            View::Task => model.say("this screen has no filter", Paint::Attention),
+            View::Task => model.show_message("this screen has no filter", Paint::Attention),
             _ => model.typing = Some(model.filter().to_owned()),
         },
-        KeyCode::Char('a') => ask(model, Act::Approve),
+        KeyCode::Char('a') => confirm_action(model, TaskAction::Approve),
         KeyCode::Char('w') => begin_reply(model),
-        KeyCode::Char('r') => ask(model, Act::Reject),
-        KeyCode::Char('c') => ask(model, Act::Cancel),
-        KeyCode::Char('R') => ask(model, Act::Retry),
+        KeyCode::Char('r') => confirm_action(model, TaskAction::Reject),
+        KeyCode::Char('c') => confirm_action(model, TaskAction::Cancel),
+        KeyCode::Char('R') => confirm_action(model, TaskAction::Retry),
         _ => {}
     }
     None
 }
 
-fn step_of(code: KeyCode, control: bool) -> Option<Step> {
+fn step_of(code: KeyCode, control: bool) -> Option<CursorStep> {
     Some(match code {
-        KeyCode::Char('d' | 'f') if control => Step::Pages(1),
-        KeyCode::Char('u' | 'b') if control => Step::Pages(-1),
-        KeyCode::Down | KeyCode::Char('j') => Step::Lines(1),
-        KeyCode::Up | KeyCode::Char('k') => Step::Lines(-1),
-        KeyCode::PageDown | KeyCode::Char(' ') => Step::Pages(1),
-        KeyCode::PageUp => Step::Pages(-1),
-        KeyCode::Home | KeyCode::Char('g') => Step::First,
-        KeyCode::End | KeyCode::Char('G') => Step::Last,
+        KeyCode::Char('d' | 'f') if control => CursorStep::Pages(1),
+        KeyCode::Char('u' | 'b') if control => CursorStep::Pages(-1),
+        KeyCode::Down | KeyCode::Char('j') => CursorStep::Lines(1),
+        KeyCode::Up | KeyCode::Char('k') => CursorStep::Lines(-1),
+        KeyCode::PageDown | KeyCode::Char(' ') => CursorStep::Pages(1),
+        KeyCode::PageUp => CursorStep::Pages(-1),
+        KeyCode::Home | KeyCode::Char('g') => CursorStep::First,
+        KeyCode::End | KeyCode::Char('G') => CursorStep::Last,
         _ => return None,
     })
 }
 
 /// Shows another screen.
 fn show(model: &mut Model, view: View) {
-    // The screen of one task shows the chosen one.
+    // The task screen shows the task chosen in the list.
     let chosen = model.tasks.chosen().map(|row| row.id);
     match (view, chosen) {
         (View::Task, Some(id)) if model.view == View::Tasks || model.task.is_none() => {
@@ -87,12 +87,12 @@ fn show(model: &mut Model, view: View) {
     }
 }
 
-fn turn(model: &mut Model, by: usize) {
+fn next_screen(model: &mut Model, by: usize) {
     let next = (model.view as usize + by) % View::ALL.len();
     show(model, View::ALL[next]);
 }
 
-fn step_by(model: &mut Model, step: Step) {
+fn step_by(model: &mut Model, step: CursorStep) {
     let height = views::list_height(model, model.view);
     match model.view {
         View::Tasks => model.tasks.step(step, height),
@@ -104,8 +104,8 @@ fn step_by(model: &mut Model, step: Step) {
     }
 }
 
-/// Moves through one task's text; at its end the newest output stays in sight.
-fn scroll(model: &mut Model, step: Step) {
+/// Scrolls the text of a task. At its end, the view follows new output.
+fn scroll(model: &mut Model, step: CursorStep) {
     let Some(pane) = &mut model.task else { return };
     let (rows, height) = pane.rows;
     let most = rows.saturating_sub(height);
@@ -115,13 +115,15 @@ fn scroll(model: &mut Model, step: Step) {
         pane.top.min(most)
     };
     pane.top = match step {
-        Step::Lines(by) => top.saturating_add_signed(by),
-        Step::Pages(by) => top.saturating_add_signed(by * height.saturating_sub(2).max(1) as isize),
-        Step::First => 0,
-        Step::Last => most,
+        CursorStep::Lines(by) => top.saturating_add_signed(by),
+        CursorStep::Pages(by) => {
+            top.saturating_add_signed(by * height.saturating_sub(2).max(1) as isize)
+        }
+        CursorStep::First => 0,
+        CursorStep::Last => most,
     }
     .min(most);
-    pane.follows = pane.top == most && !matches!(step, Step::First);
+    pane.follows = pane.top == most && !matches!(step, CursorStep::First);
 }
 
 fn enter(model: &mut Model) {
@@ -134,13 +136,13 @@ fn enter(model: &mut Model) {
     };
     match (id, model.view) {
         (Some(id), _) => model.open(id),
-        (None, View::Agents) => model.say("this line holds no task", Paint::Attention),
-        (None, View::Events) => model.say("this event is about no task", Paint::Attention),
+        (None, View::Agents) => model.show_message("this line has no task", Paint::Attention),
+        (None, View::Events) => model.show_message("this event has no task", Paint::Attention),
         _ => {}
     }
 }
 
-/// Takes back what was done last: the filter, the way into a task.
+/// Goes back one step: from the filter, or from the task to the list.
 fn back(model: &mut Model) {
     model.message = None;
     match model.view {
@@ -151,84 +153,81 @@ fn back(model: &mut Model) {
 }
 
 fn type_filter(model: &mut Model, code: KeyCode, control: bool) {
-    let Some(typed) = &mut model.typing else {
+    let Some(input) = &mut model.typing else {
         return;
     };
     match code {
         KeyCode::Esc => model.typing = None,
         KeyCode::Enter => {
-            let typed = typed.trim().to_owned();
+            let input = input.trim().to_owned();
             model.typing = None;
-            filter(model, typed);
+            filter(model, input);
         }
-        code => edit(typed, code, control),
+        code => edit(input, code, control),
     }
 }
 
-/// Changes a line that is being typed.
-fn edit(typed: &mut String, code: KeyCode, control: bool) {
+/// Edits a line that is being input.
+fn edit(input: &mut String, code: KeyCode, control: bool) {
     match code {
-        KeyCode::Char('u' | 'w') if control => typed.clear(),
-        KeyCode::Char(c) if !control => typed.extend(harmless(c)),
-        KeyCode::Backspace => drop(typed.pop()),
+        KeyCode::Char('u' | 'w') if control => input.clear(),
+        KeyCode::Char(c) if !control => input.extend(visible(c)),
+        KeyCode::Backspace => drop(input.pop()),
         _ => {}
     }
 }
 
-/// Begins an answer to the chosen task; the hub refuses it where the task is no `human` task that waits.
+/// Starts an answer to the chosen task. The hub refuses it if the task is not a waiting `human` task.
 fn begin_reply(model: &mut Model) {
     match subject(model) {
-        Some((Subject::Task(task_id), _)) if linked(model) => {
+        Some((Subject::Task(task_id), _)) if is_connected(model) => {
             model.message = None;
             let text = String::new();
-            model.reply = Some(Reply { task_id, text });
+            model.reply = Some(ReplyDraft { task_id, text });
         }
         Some((Subject::Task(_), _)) => {}
-        Some((Subject::Approval(_), _)) => model.say(
-            "a tool question takes no text: approve or reject it",
+        Some((Subject::Approval(_), _)) => model.show_message(
+            "a permission request takes no text: approve or reject it",
             Paint::Attention,
         ),
-        None => model.say("choose a task first, on screen 1 or 6", Paint::Attention),
+        None => model.show_message("choose a task first, on screen 1 or 6", Paint::Attention),
     }
 }
 
-fn type_reply(model: &mut Model, code: KeyCode, control: bool) -> Option<Effect> {
+fn type_reply(model: &mut Model, code: KeyCode, control: bool) -> Option<KeyEffect> {
     match code {
         KeyCode::Esc => {
             model.reply = None;
-            model.say("nothing was sent", Paint::Dim);
+            model.show_message("nothing was sent", Paint::Dim);
         }
         KeyCode::Enter => {
             let reply = model.reply.take()?;
             if !reply.text.trim().is_empty() {
-                return Some(Effect::Answer(reply.task_id, reply.text));
+                return Some(KeyEffect::Answer(reply.task_id, reply.text));
             }
-            model.say("nothing was sent: the answer is empty", Paint::Attention);
+            model.show_message("nothing was sent: the answer is empty", Paint::Attention);
         }
         code => edit(&mut model.reply.as_mut()?.text, code, control),
     }
     None
 }
 
-/// Whether there is a connection; says so where there is none.
-fn linked(model: &mut Model) -> bool {
-    let up = matches!(model.link, Link::Up { .. });
+/// Whether the hub is connected; shows a message if it is not.
+fn is_connected(model: &mut Model) -> bool {
+    let up = matches!(model.link, LinkState::Up { .. });
     if !up {
-        model.say(
-            "there is no connection to the hub; try again when it is back",
-            Paint::Bad,
-        );
+        model.show_message("the hub is not connected; try again later", Paint::Bad);
     }
     up
 }
 
-/// Sets the present screen's filter, where it can be understood; otherwise it stays to be corrected.
+/// Sets the filter of the current screen. A filter with a fault stays open for correction.
 fn filter(model: &mut Model, text: String) {
     if model.view == View::Tasks {
-        match Query::read(&text) {
+        match ListFilter::read(&text) {
             Ok(query) => model.tasks.filter(query),
             Err(why) => {
-                model.say(why, Paint::Bad);
+                model.show_message(why, Paint::Bad);
                 model.typing = Some(text);
                 return;
             }
@@ -238,7 +237,7 @@ fn filter(model: &mut Model, text: String) {
     model.filters[model.view as usize] = text;
 }
 
-/// The task, or tool question, that an action would be about.
+/// The task or permission request that an action would change, and its description.
 fn subject(model: &Model) -> Option<(Subject, String)> {
     match model.view {
         View::Tasks => {
@@ -251,7 +250,7 @@ fn subject(model: &Model) -> Option<(Subject, String)> {
         View::Task => {
             let pane = model.task.as_ref()?;
             let task = &pane.answer.as_ref()?.task;
-            let prompt = super::clean::one_line(&task.prompt, 300);
+            let prompt = crate::terminal::text::one_line_start(&task.prompt, 300);
             Some((Subject::Task(pane.id), format!("{}: {prompt}", task.status)))
         }
         View::Inbox => views::inbox::chosen(model),
@@ -259,33 +258,36 @@ fn subject(model: &Model) -> Option<(Subject, String)> {
     }
 }
 
-fn ask(model: &mut Model, act: Act) {
+fn confirm_action(model: &mut Model, act: TaskAction) {
     let Some((subject, about)) = subject(model) else {
-        return model.say("choose a task first, on screen 1 or 6", Paint::Attention);
+        return model.show_message("choose a task first, on screen 1 or 6", Paint::Attention);
     };
-    if model.view == View::Inbox && matches!(act, Act::Cancel | Act::Retry) {
-        return model.say("here one can approve and reject", Paint::Attention);
+    if model.view == View::Inbox && matches!(act, TaskAction::Cancel | TaskAction::Retry) {
+        return model.show_message(
+            "on this screen, only approve and reject are possible",
+            Paint::Attention,
+        );
     }
-    if !linked(model) {
+    if !is_connected(model) {
         return;
     }
     model.message = None;
-    model.confirm = Some(Confirm {
+    model.confirm = Some(PendingConfirm {
         act,
         subject,
         about,
     });
 }
 
-fn answer(model: &mut Model, code: KeyCode) -> Option<Effect> {
+fn answer(model: &mut Model, code: KeyCode) -> Option<KeyEffect> {
     match code {
         KeyCode::Char('y' | 'Y') => {
             let confirm = model.confirm.take()?;
-            Some(Effect::Act(confirm.act, confirm.subject))
+            Some(KeyEffect::TaskAction(confirm.act, confirm.subject))
         }
         KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => {
             model.confirm = None;
-            model.say("nothing was done", Paint::Dim);
+            model.show_message("nothing was done", Paint::Dim);
             None
         }
         _ => None,

@@ -1,73 +1,76 @@
-//! Which files are counted, and how they are shared out.
+//! Finds the files to count, and splits them into batches.
 
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Larger files are left out, for the same reason.
-const LARGEST: u64 = 4 << 20;
-/// Most files: the demo must end in seconds.
-const MOST: usize = 5000;
-/// Bytes looked at to tell text from data.
+/// Maximum size of a counted file in bytes: the demo must end in seconds.
+const MAX_BYTES: u64 = 4 << 20;
+/// Maximum number of files, for the same reason.
+const MAX_FILES: usize = 5000;
+/// Bytes that are read to distinguish text from data.
 const PROBE: usize = 8 << 10;
-/// Folders with nothing that a person wrote.
-const PASSED_OVER: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// Folders without files written by people.
+const SKIPPED_FOLDERS: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
-/// A file to be counted.
+/// A file to count.
 #[derive(Debug)]
 pub struct TextFile {
     path: PathBuf,
     bytes: u64,
 }
 
-/// What was found under a folder.
+/// The files under a folder.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// In the order of their names.
+pub struct FoundFiles {
+    /// Sorted by path.
     pub files: Vec<TextFile>,
-    /// Files and folders that are not counted, and why.
-    pub left_out: LeftOut,
+    /// Files and folders that are not counted.
+    pub left_out: OmittedFiles,
 }
 
-/// Files that a person would expect in the counts and that are not there.
+/// Files that a person would expect in the counts but that are omitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
-    /// Files above [`LARGEST`].
+pub struct OmittedFiles {
+    /// Files above [`MAX_BYTES`].
     pub large: usize,
     /// Files and folders that cannot be read, or whose name is not UTF-8.
     pub unreadable: usize,
-    /// There are more than [`MOST`] files; the others were not looked at.
+    /// Whether there are more than [`MAX_FILES`] files. The others were not examined.
     pub more: bool,
 }
 
-impl LeftOut {
-    /// A sentence about them; `None` where all files are counted.
+impl OmittedFiles {
+    /// A sentence about the omitted files; `None` if all files are counted.
     pub fn sentence(&self) -> Option<String> {
         let count = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
         let more = self
             .more
-            .then(|| format!("all files after the first {MOST}"));
-        let large = count(self.large, &format!("of more than {} MiB", LARGEST >> 20));
+            .then(|| format!("all files after the first {MAX_FILES}"));
+        let large = count(self.large, &format!("of more than {} MiB", MAX_BYTES >> 20));
         let unreadable = count(self.unreadable, "unreadable");
         let parts: Vec<String> = [more, large, unreadable].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| format!("Not counted: {}.", parts.join(", ")))
     }
 }
 
-/// Files for one task.
+/// The files of one task.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Batch {
+pub struct FileBatch {
     /// Their paths.
     pub paths: Vec<PathBuf>,
     #[serde(skip)]
     bytes: u64,
 }
 
-/// The text files under a folder; hidden ones and links are passed over.
-pub fn find(folder: &Path) -> io::Result<Found> {
-    let mut found = Found::default();
+/// The text files under a folder, except hidden ones and links.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn find(folder: &Path) -> io::Result<FoundFiles> {
+    let mut found = FoundFiles::default();
     let mut folders = vec![folder.to_owned()];
     let mut first = true;
     while let Some(folder) = folders.pop() {
@@ -81,7 +84,7 @@ pub fn find(folder: &Path) -> io::Result<Found> {
         };
         first = false;
         let mut entries: Vec<_> = entries.flatten().collect();
-        // So that the first files are the same ones each time.
+        // Sorted, so that each run counts the same first files.
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
@@ -92,18 +95,18 @@ pub fn find(folder: &Path) -> io::Result<Found> {
             if name.starts_with('.') {
                 continue;
             }
-            if kind.is_dir() && !PASSED_OVER.contains(&&*name) {
+            if kind.is_dir() && !SKIPPED_FOLDERS.contains(&&*name) {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                match look(entry.path()) {
-                    Ok(Look::Text(_)) if found.files.len() == MOST => {
+                match examine(entry.path()) {
+                    Ok(FileKind::Text(_)) if found.files.len() == MAX_FILES => {
                         found.left_out.more = true;
                         folders.clear();
                         break;
                     }
-                    Ok(Look::Text(file)) => found.files.push(file),
-                    Ok(Look::Large) => found.left_out.large += 1,
-                    Ok(Look::Data) => {}
+                    Ok(FileKind::Text(file)) => found.files.push(file),
+                    Ok(FileKind::Large) => found.left_out.large += 1,
+                    Ok(FileKind::Data) => {}
                     Err(_) => found.left_out.unreadable += 1,
                 }
             }
@@ -113,15 +116,15 @@ pub fn find(folder: &Path) -> io::Result<Found> {
     Ok(found)
 }
 
-/// What a file is.
-enum Look {
+/// The kind of a file.
+enum FileKind {
     Text(TextFile),
     Large,
     Data,
 }
 
-fn look(path: PathBuf) -> io::Result<Look> {
-    // Its path travels as text.
+fn examine(path: PathBuf) -> io::Result<FileKind> {
+    // The path is sent as JSON text.
     if path.to_str().is_none() {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
@@ -131,17 +134,17 @@ fn look(path: PathBuf) -> io::Result<Look> {
         .take(PROBE as u64)
         .read_to_end(&mut head)?;
     Ok(match head.contains(&0) {
-        true => Look::Data,
-        false if bytes > LARGEST => Look::Large,
-        false => Look::Text(TextFile { path, bytes }),
+        true => FileKind::Data,
+        false if bytes > MAX_BYTES => FileKind::Large,
+        false => FileKind::Text(TextFile { path, bytes }),
     })
 }
 
-/// Shares files out into at most `most` batches of about the same size: each next one goes to the smallest batch.
-pub fn split(mut files: Vec<TextFile>, most: usize) -> Vec<Batch> {
+/// Splits files into at most `most` batches of similar size: each file goes to the batch that is smallest so far.
+pub fn split(mut files: Vec<TextFile>, most: usize) -> Vec<FileBatch> {
     files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
     let count = most.clamp(1, files.len().max(1));
-    let mut batches: Vec<Batch> = (0..count).map(|_| Batch::default()).collect();
+    let mut batches: Vec<FileBatch> = (0..count).map(|_| FileBatch::default()).collect();
     for file in files {
         if let Some(smallest) = batches
             .iter_mut()
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_in_one_batch_and_batches_are_alike() {
+    fn every_file_is_in_one_batch_and_batches_have_similar_sizes() {
         let files = (0..100).map(|n| file(&n.to_string(), n * 10)).collect();
         let batches = split(files, 7);
         assert_eq!(batches.len(), 7);

@@ -1,18 +1,18 @@
-//! `kirosu demo`: the main job on real input, with nothing installed but this binary and python3.
+//! `kirosu demo`: shows the main use on the user's own files. It needs only this binary and python3.
 //!
-//! A supervisor starts on a fresh data folder, the text files under a folder are split into tasks, sessions count them
-//! (map), one last task that depends on all others adds the counts up (reduce), and meanwhile one session is crashed on
-//! purpose, so that its restart and the repeated attempt can be seen.
+//! A hub and a pool start on a new data folder. The text files under a folder are split into tasks, and sessions count
+//! their words (map). A last task, which depends on all others, adds up the counts (reduce). Meanwhile one session is
+//! crashed on purpose, to show its restart and the repeated attempt.
 
 mod files;
+mod progress_log;
 mod report;
-mod story;
 mod work;
 
 use crate::boot::{self, App, BootError, Role};
 use crate::notify::Manager;
 use crate::signals::{Cause, Signal, Signals};
-use files::{Batch, Found};
+use files::{FileBatch, FoundFiles};
 use kirosu_config::{Faults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
@@ -21,88 +21,91 @@ use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchParams;
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, Notice, Status, Task, TaskId};
-use report::{Report, Summary};
+use progress_log::ProgressLog;
+use report::{CountReport, RunSummary};
 use std::fs::DirBuilder;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use story::Story;
 
 /// Sessions of the demo's pool.
 const SESSIONS: u32 = 4;
-/// Most tasks that the files are split into.
+/// Maximum number of map tasks.
 const TASKS: usize = 16;
-/// The demo ends by itself, whatever happens.
+/// Maximum run time. The demo ends even if it hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What the user asked for.
+/// The options of the user.
 #[derive(Debug)]
 pub struct DemoArgs {
-    /// The folder whose text files are counted; the current one when none.
+    /// The folder whose text files are counted; `None` means the current one.
     pub folder: Option<PathBuf>,
-    /// Whether the data folder stays.
+    /// Whether the data folder is kept.
     pub keep: bool,
     /// Whether the report is printed as JSON.
     pub json: bool,
 }
 
-/// Why the demo did not reach its end.
+/// The reason why the demo did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The supervisor could not be started.
+    /// The hub or the pool could not start.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// The demo's own settings were refused.
+    /// The demo's own settings have a fault.
     #[error(transparent)]
     Settings(#[from] Faults),
-    /// The hub refused a request or could not be asked.
+    /// The hub refused a request or the connection failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// A file or folder is in the way.
+    /// A file or folder cannot be used.
     #[error("{what} {path}: {source}")]
     File {
-        /// What was tried.
+        /// The attempted action.
         what: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nothing to count.
+    /// The folder has no text files.
     #[error("there is no text file under {0}; name another folder: kirosu demo FOLDER")]
     NoFiles(PathBuf),
-    /// The tasks are Python code.
+    /// The tasks are Python code, and there is no Python.
     #[error(
         "the demo's tasks are Python code, and python3 cannot be started ({0}); install it, on Debian with: apt-get install python3"
     )]
     NoPython(io::Error),
-    /// A task failed for good.
+    /// A task failed.
     #[error("task {task} ended as {status}: {why}")]
     TaskFailed {
         /// The task.
         task: TaskId,
-        /// How it ended.
+        /// Its final status.
         status: Status,
-        /// Why.
+        /// The error of the task.
         why: String,
     },
-    /// It took too long.
+    /// The maximum run time is over.
     #[error("the demo was not done after {0:?} and was stopped")]
     TooLong(Duration),
-    /// Standard output does not take what is printed.
+    /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-    /// A signal asked for the end.
+    /// A signal stopped the demo.
     #[error("stopped ({0})")]
     Stopped(Cause),
-    /// The last task's result is no report.
+    /// The result of the last task is not a report.
     #[error("the report cannot be read: {0}")]
     BadReport(serde_json::Error),
 }
 
-/// Runs the demo to its end; leaves nothing running.
+/// Runs the demo to its end and stops everything it started.
+///
+/// # Errors
+/// See [`DemoError`].
 pub fn run(args: DemoArgs) -> Result<(), DemoError> {
     let folder = args.folder.unwrap_or_else(|| PathBuf::from("."));
     let folder = folder
@@ -115,15 +118,15 @@ pub fn run(args: DemoArgs) -> Result<(), DemoError> {
         return Err(DemoError::NoFiles(folder));
     }
     let left_out = found.left_out;
-    let story = Story::new(args.json);
-    let played = actix_rt::System::new().block_on(play(&folder, found, args.keep, &story));
-    story.finish();
+    let log = ProgressLog::new(args.json);
+    let played = actix_rt::System::new().block_on(play(&folder, found, args.keep, &log));
+    log.finish();
     let (report, summary, data) = played?;
     let text = match args.json {
         true => report::json(&report, &summary, left_out) + "\n",
         false => {
             let left_out = left_out.sentence().map(|text| text + "\n");
-            let kept = format!("\nThe data stay in {}.\n", data.path.display());
+            let kept = format!("\nThe data is kept in {}.\n", data.path.display());
             let kept = args.keep.then_some(kept);
             report::text(&report, &summary)
                 + &left_out.unwrap_or_default()
@@ -146,19 +149,19 @@ fn check_python() -> Result<(), DemoError> {
     Ok(())
 }
 
-/// Runs the swarm to the report, or to what ends it before: a signal, an output that is closed, the time. Its folder is
-/// removed however it ends, unless it is to be kept.
+/// Runs the swarm until the report is ready, or a signal, a closed output or the time limit ends it. The data folder is
+/// removed in every case, unless it is to be kept.
 async fn play(
     folder: &Path,
-    found: Found,
+    found: FoundFiles,
     keep: bool,
-    story: &Story,
-) -> Result<(Report, Summary, DataFolder), DemoError> {
+    log: &ProgressLog,
+) -> Result<(CountReport, RunSummary, DataFolder), DemoError> {
     let began = Instant::now();
-    // Before the folder is made: a signal that comes from now on does not leave it behind.
+    // The signal handlers are set up before the folder is created, so that a signal cannot leave it behind.
     let mut signals = Signals::listen().map_err(BootError::from)?;
     let data = DataFolder::new(keep)?;
-    story.say(&format!(
+    log.print(&format!(
         "{}{} text files under {}, {} sessions, data in {}",
         if found.left_out.more {
             "the first "
@@ -171,7 +174,7 @@ async fn play(
         data.path.display()
     ));
     if let Some(sentence) = found.left_out.sentence() {
-        story.say(&sentence);
+        log.print(&sentence);
     }
     let batches = files::split(found.files, TASKS);
     crate::panics::to_log();
@@ -182,15 +185,15 @@ async fn play(
     )
     .await?;
     let played = tokio::select! {
-        played = tokio::time::timeout(LONGEST, tell(&app, batches, story)) => {
+        played = tokio::time::timeout(LONGEST, run_tasks(&app, batches, log)) => {
             played.unwrap_or(Err(DemoError::TooLong(LONGEST)))
         }
         signal = signals.next() => Err(DemoError::Stopped(match signal {
             Signal::Stop(cause) => cause,
-            // The demo has no settings to read again.
+            // The demo has no settings file that could be read again.
             Signal::Reload => Cause::Hangup,
         })),
-        error = story.broken() => Err(DemoError::Output(error)),
+        error = log.output_failed() => Err(DemoError::Output(error)),
     };
     app.stop().await;
     let (report, mut summary) = played?;
@@ -198,7 +201,7 @@ async fn play(
     Ok((report, summary, data))
 }
 
-/// Settings of a file of its own, so that nobody's configuration is touched or read.
+/// Settings of a file of their own, so that the user's configuration is not read.
 fn settings(folder: &Path, data: &Path) -> Result<Settings, DemoError> {
     let path = data.join("kirosu.toml");
     let text = work::settings(folder, data, SESSIONS);
@@ -211,12 +214,12 @@ fn settings(folder: &Path, data: &Path) -> Result<Settings, DemoError> {
     Ok(Settings::load(options)?.settings)
 }
 
-/// Enqueues, watches, crashes one session, and waits for the report.
-async fn tell(
+/// Enqueues the tasks, watches them, crashes one session, and waits for the report.
+async fn run_tasks(
     app: &App,
-    batches: Vec<Batch>,
-    story: &Story,
-) -> Result<(Report, Summary), DemoError> {
+    batches: Vec<FileBatch>,
+    log: &ProgressLog,
+) -> Result<(CountReport, RunSummary), DemoError> {
     let Some((endpoint, address)) = app.local.clone().zip(app.address) else {
         return Err(DemoError::Boot(BootError::System(io::Error::other(
             "the demo's hub has no address",
@@ -239,13 +242,13 @@ async fn tell(
         ..python(work::reduce(&maps, address))
     };
     let reduce = client.request(&reduce).await?.task_id;
-    story.enqueued(&maps, reduce);
+    log.enqueued(&maps, reduce);
 
-    let mut summary = Summary {
+    let mut summary = RunSummary {
         tasks: maps.len() + 1,
-        ..Summary::default()
+        ..RunSummary::default()
     };
-    let mut crash = Crash::default();
+    let mut crash = PlannedCrash::default();
     loop {
         let notice = match notices.recv().await {
             Ok(notification) => notification.notice(),
@@ -259,9 +262,9 @@ async fn tell(
         let Some(Notice::Event(event)) = notice else {
             continue;
         };
-        story.tell(&event.what);
+        log.event(&event.what);
         summary.count(&event.what);
-        crash.perhaps(app, &event.what, &maps, story);
+        crash.crash_once(app, &event.what, &maps, log);
         if let EventKind::Task {
             task_id, status, ..
         } = event.what
@@ -281,8 +284,8 @@ async fn tell(
         })
         .await?
         .task;
-    let report =
-        Report::read(task.result.as_deref().unwrap_or_default()).map_err(DemoError::BadReport)?;
+    let report = CountReport::read(task.result.as_deref().unwrap_or_default())
+        .map_err(DemoError::BadReport)?;
     Ok((report, summary))
 }
 
@@ -308,17 +311,17 @@ fn python(prompt: String) -> NewTask {
     }
 }
 
-/// Ends one session in the middle of its second task, on purpose.
+/// Crashes one session in the middle of its second task.
 #[derive(Debug, Default)]
-struct Crash {
-    /// Who works on which task.
+struct PlannedCrash {
+    /// The session that runs each task.
     at_work: std::collections::HashMap<TaskId, u32>,
     done: usize,
     happened: bool,
 }
 
-impl Crash {
-    fn perhaps(&mut self, app: &App, what: &EventKind, maps: &[TaskId], story: &Story) {
+impl PlannedCrash {
+    fn crash_once(&mut self, app: &App, what: &EventKind, maps: &[TaskId], log: &ProgressLog) {
         match what {
             EventKind::Task {
                 task_id,
@@ -326,7 +329,7 @@ impl Crash {
                 worker_id: Some(worker),
                 ..
             } => {
-                if let Some(session) = story::session_of(worker) {
+                if let Some(session) = progress_log::session_of(worker) {
                     self.at_work.insert(*task_id, session);
                 }
             }
@@ -334,27 +337,29 @@ impl Crash {
                 status: Status::Done,
                 ..
             } => self.done += 1,
-            // It prints, so it is in the middle of its work.
-            EventKind::Output { task_id, .. } if !self.happened && self.may(maps, *task_id) => {
+            // The task has printed something, so it is running.
+            EventKind::Output { task_id, .. }
+                if !self.happened && self.is_late_enough(maps, *task_id) =>
+            {
                 let Some(session) = self.at_work.get(task_id) else {
                     return;
                 };
                 let Some(swarm) = &app.swarm else { return };
-                story.crash(*session, *task_id);
+                log.crash(*session, *task_id);
                 self.happened = swarm.kill_session(work::POOL, *session).is_ok();
             }
             _ => {}
         }
     }
 
-    /// A few tasks first, so that the reader sees how it goes without a crash; with few tasks, at once.
-    fn may(&self, maps: &[TaskId], task: TaskId) -> bool {
+    /// A few tasks finish first, so that the user sees runs without a crash. If there are few tasks, one is enough.
+    fn is_late_enough(&self, maps: &[TaskId], task: TaskId) -> bool {
         let first = usize::min(2, maps.len().saturating_sub(1));
         maps.contains(&task) && self.done >= first
     }
 }
 
-/// A fresh folder, removed at the end unless it is to be kept.
+/// A new folder that is removed when it is dropped, unless it is to be kept.
 struct DataFolder {
     path: PathBuf,
     keep: bool,
@@ -382,7 +387,7 @@ impl Drop for DataFolder {
         if !self.keep
             && let Err(error) = std::fs::remove_dir_all(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "the demo's folder could not be removed");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the demo's data folder");
         }
     }
 }

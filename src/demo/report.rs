@@ -1,6 +1,6 @@
-//! The report: counts by kind of file, and how the swarm got there.
+//! The report: counts by kind of file, and figures of the run.
 
-use super::files::LeftOut;
+use super::files::OmittedFiles;
 use kirosu_protocol::{EventKind, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// Counts of one kind of file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct FileCounts {
     files: u64,
     lines: u64,
     words: u64,
@@ -19,39 +19,44 @@ pub struct Counts {
 /// Counts by kind of file: `.rs`, `.md`, `(none)`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Report(BTreeMap<String, Counts>);
+pub struct CountReport(BTreeMap<String, FileCounts>);
 
-impl Report {
-    /// Reads what the last task printed.
-    pub fn read(result: &str) -> Result<Report, serde_json::Error> {
+impl CountReport {
+    /// Parses the result of the last task.
+    ///
+    /// # Errors
+    /// The result is not the JSON of a report.
+    pub fn read(result: &str) -> Result<CountReport, serde_json::Error> {
         serde_json::from_str(result)
     }
 
-    fn total(&self) -> Counts {
-        self.0.values().fold(Counts::default(), |sum, row| Counts {
-            files: sum.files + row.files,
-            lines: sum.lines + row.lines,
-            words: sum.words + row.words,
-            bytes: sum.bytes + row.bytes,
-        })
+    fn total(&self) -> FileCounts {
+        self.0
+            .values()
+            .fold(FileCounts::default(), |sum, row| FileCounts {
+                files: sum.files + row.files,
+                lines: sum.lines + row.lines,
+                words: sum.words + row.words,
+                bytes: sum.bytes + row.bytes,
+            })
     }
 }
 
-/// How the swarm got there.
+/// Figures of the run.
 #[derive(Debug, Default, Serialize)]
-pub struct Summary {
-    /// Tasks.
+pub struct RunSummary {
+    /// Number of tasks.
     pub tasks: usize,
-    /// Leases handed out: one a task, and one more for each repeated attempt.
+    /// Number of leases: one per task, and one more per repeated attempt.
     pub attempts: usize,
-    /// Sessions that crashed and came back.
+    /// Number of sessions that crashed and were restarted.
     pub restarts: usize,
-    /// From start to end.
+    /// Seconds from start to end.
     pub seconds: f64,
 }
 
-impl Summary {
-    /// Counts an event in.
+impl RunSummary {
+    /// Counts an event.
     pub fn count(&mut self, what: &EventKind) {
         match what {
             EventKind::Task {
@@ -64,15 +69,15 @@ impl Summary {
     }
 }
 
-/// For a program.
-pub fn json(report: &Report, summary: &Summary, left_out: LeftOut) -> String {
+/// The report as JSON.
+pub fn json(report: &CountReport, summary: &RunSummary, left_out: OmittedFiles) -> String {
     json!({ "report": report, "total": report.total(), "run": summary, "left_out": left_out })
         .to_string()
 }
 
-/// For a person.
-pub fn text(report: &Report, summary: &Summary) -> String {
-    let mut rows: Vec<(&str, Counts)> = report
+/// The report for a person.
+pub fn text(report: &CountReport, summary: &RunSummary) -> String {
+    let mut rows: Vec<(&str, FileCounts)> = report
         .0
         .iter()
         .map(|(kind, row)| (kind.as_str(), *row))
@@ -117,7 +122,7 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn cells(row: Counts) -> [String; 4] {
+fn cells(row: FileCounts) -> [String; 4] {
     [row.files, row.lines, row.words, row.bytes].map(|number| number.to_string())
 }
 
@@ -126,21 +131,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_adds_up_and_the_table_lines_up() {
-        let report = Report::read(
+    fn the_total_adds_up_and_the_columns_are_aligned() {
+        let report = CountReport::read(
             r#"{".rs":{"files":2,"lines":30,"words":100,"bytes":900},".md":{"files":1,"lines":5,"words":40,"bytes":200}}"#,
         );
         let report = report.expect("a report");
         assert_eq!(
             report.total(),
-            Counts {
+            FileCounts {
                 files: 3,
                 lines: 35,
                 words: 140,
                 bytes: 1100
             }
         );
-        let text = text(&report, &Summary::default());
+        let text = text(&report, &RunSummary::default());
         let table: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
         assert_eq!(table.len(), 4);
         assert!(

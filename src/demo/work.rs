@@ -1,22 +1,22 @@
-//! What the demo's tasks and its settings say.
+//! The code of the demo's tasks, and its settings.
 
-use super::files::Batch;
+use super::files::FileBatch;
 use kirosu_protocol::TaskId;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The pool's name.
+/// Name of the pool.
 pub const POOL: &str = "demo";
 
 const COUNT: &str = include_str!("count.py");
 const REDUCE: &str = include_str!("reduce.py");
 
-/// Code that counts a batch of files.
-pub fn map(batch: &Batch) -> String {
+/// Python code that counts a batch of files.
+pub fn map(batch: &FileBatch) -> String {
     format!("FILES = {}\n{COUNT}", json(batch))
 }
 
-/// Code that adds the results of other tasks up; it asks the hub for them, as any client may.
+/// Python code that adds up the results of other tasks, which it requests from the hub.
 pub fn reduce(tasks: &[TaskId], hub: SocketAddr) -> String {
     let (host, port) = (json(&hub.ip().to_string()), hub.port());
     format!(
@@ -30,7 +30,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The settings file of the demo: a hub on any free port and one pool that may run Python.
+/// The settings file of the demo: a hub on any free port, and one pool that may run Python.
 pub fn settings(folder: &Path, data: &Path, sessions: u32) -> String {
     let text = |path: &Path| json(&path.to_string_lossy());
     format!(

@@ -1,4 +1,4 @@
-//! Files and folders: whose they are, and who else may read or change them.
+//! Files and folders: owners and permissions.
 
 use super::Finding;
 use kirosu_config::Settings;
@@ -28,7 +28,7 @@ pub(super) fn findings(settings: &Settings, fix: bool) -> Vec<Finding> {
     findings
 }
 
-fn who() -> u32 {
+fn own_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -36,14 +36,14 @@ fn data_dir(path: &Path, fix: bool) -> Finding {
     let shown = path.display();
     let name = "data folder";
     let Ok(meta) = fs::metadata(path) else {
-        let missing = format!("{shown} is not there; the hub makes it at its start");
+        let missing = format!("{shown} does not exist; the hub creates it at its start");
         if !fix {
-            return Finding::note(AREA, name, missing).advise("or let --fix make it");
+            return Finding::note(AREA, name, missing).advise("or create it with --fix");
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         return match made {
-            Ok(()) => Finding::note(AREA, name, missing).fixed(format!("made {shown}")),
-            Err(why) => Finding::problem(AREA, name, format!("cannot make {shown}: {why}"))
+            Ok(()) => Finding::note(AREA, name, missing).fixed(format!("created {shown}")),
+            Err(why) => Finding::problem(AREA, name, format!("cannot create {shown}: {why}"))
                 .advise("make its parent writable, or set another data_dir"),
         };
     };
@@ -73,15 +73,15 @@ fn data_dir(path: &Path, fix: bool) -> Finding {
     restrict(open, path, &meta, meta.mode() & 0o7777 & !0o022, fix)
 }
 
-/// A file that is nobody else's business; nothing where it is not there.
+/// Checks a file that only its owner should use; `None` if it does not exist.
 fn private(name: &str, path: &Path, fix: bool) -> Option<Finding> {
     let shown = path.display();
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return None,
         Err(why) => {
-            let finding = Finding::problem(AREA, name, format!("cannot look at {shown}: {why}"));
-            return Some(finding.advise("look at the permissions of its folders"));
+            let finding = Finding::problem(AREA, name, format!("cannot examine {shown}: {why}"));
+            return Some(finding.advise("check the permissions of its folders"));
         }
     };
     if access(path, Access::READ_OK).is_err() {
@@ -105,7 +105,7 @@ fn private(name: &str, path: &Path, fix: bool) -> Option<Finding> {
     Some(Finding::ok(AREA, name, format!("{shown} (mode {mode:o})")))
 }
 
-/// Takes away what others may do, where asked to and where it is ours.
+/// Removes permissions of others, if `fix` is set and the file belongs to this user.
 fn restrict(finding: Finding, path: &Path, meta: &Metadata, mode: u32, fix: bool) -> Finding {
     let shown = path.display();
     let by_hand = format!("chmod {mode:o} {shown}");
@@ -113,7 +113,7 @@ fn restrict(finding: Finding, path: &Path, meta: &Metadata, mode: u32, fix: bool
     if !fix {
         return finding;
     }
-    if meta.uid() != who() {
+    if meta.uid() != own_user() {
         return finding.advise(format!("{by_hand}, as its owner (user {})", meta.uid()));
     }
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
@@ -129,17 +129,17 @@ fn socket(path: &Path, fix: bool) -> Finding {
         return Finding::ok(
             AREA,
             name,
-            format!("{shown} is not there: no hub runs on it"),
+            format!("{shown} does not exist: no hub runs on it"),
         );
     };
     if !meta.file_type().is_socket() {
-        return Finding::problem(AREA, name, format!("{shown} is there and no socket"))
+        return Finding::problem(AREA, name, format!("{shown} exists and is not a socket"))
             .advise("move it away, or set another hub.socket");
     }
     match UnixStream::connect(path) {
         Ok(_) => Finding::ok(AREA, name, format!("{shown}: a hub listens")),
         Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
-            let left = format!("{shown} was left behind: nobody listens");
+            let left = format!("{shown} is unused: no hub listens");
             let finding = Finding::note(AREA, name, left);
             let finding = finding.advise("a hub that starts replaces it; --fix removes it");
             if !fix {

@@ -1,20 +1,20 @@
-//! What was found.
+//! Findings of the doctor.
 
 use serde::{Serialize, Serializer};
 
-/// How much it matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// No fault.
     Ok,
-    /// Worth knowing; nothing is broken.
+    /// Worth knowing; everything works.
     Note,
-    /// Something will not work.
+    /// Something does not work.
     Problem,
 }
 
 impl Level {
-    /// The word for it.
+    /// The name in output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -30,24 +30,24 @@ impl Serialize for Level {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// The heading that it stands under.
+    /// The heading under which it is printed.
     pub area: &'static str,
-    /// What was looked at.
+    /// The checked object.
     pub name: String,
-    /// How it is.
+    /// Its severity.
     pub level: Level,
-    /// The same in words.
+    /// The result as text.
     pub message: String,
-    /// The action.
+    /// Advice for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
-    /// What `--fix` has done about it.
+    /// The change that `--fix` has made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixed: Option<String>,
-    /// More facts, by name.
+    /// More facts, as names and values.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_object")]
     pub details: Vec<(&'static str, String)>,
 }
@@ -69,17 +69,17 @@ impl Finding {
         }
     }
 
-    /// As it should be.
+    /// A finding without fault.
     pub fn ok(area: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(area, name, Level::Ok, message.into())
     }
 
-    /// Worth knowing.
+    /// A finding that is worth knowing.
     pub fn note(area: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(area, name, Level::Note, message.into())
     }
 
-    /// Will not work.
+    /// A finding about something that does not work.
     pub fn problem(
         area: &'static str,
         name: impl Into<String>,
@@ -88,21 +88,21 @@ impl Finding {
         Self::new(area, name, Level::Problem, message.into())
     }
 
-    /// With what to do about it.
+    /// Adds advice for the user.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
-    /// With one more fact.
+    /// Adds a fact.
     #[must_use]
     pub fn detail(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.details.push((name, value.into()));
         self
     }
 
-    /// Put right: nothing is wrong any more.
+    /// Records a fix; the finding has no fault any more.
     #[must_use]
     pub fn fixed(mut self, what: impl Into<String>) -> Self {
         self.level = Level::Ok;

@@ -1,9 +1,9 @@
-//! The hub: whether one answers, and if not, whether one could start.
+//! The hub: whether it answers, and if not, whether it could start.
 
 use super::{Finding, Level};
 use crate::cli::drain::DRAINS;
 use crate::cli::pause::paused;
-use crate::cli::show::text::one_line;
+use crate::terminal::text::one_line;
 use kirosu_config::Loaded;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::pause::ALL;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const AREA: &str = "Hub";
-/// A hub on this or a near machine answers in a fraction of it.
+/// Time limit for one connection or request; a near hub answers in a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Vec<Finding> {
@@ -27,33 +27,34 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             Finding::note(
                 AREA,
                 "address",
-                "port 0: any free one, so that it cannot be looked for",
+                "port 0 means any free one, so the hub cannot be found",
             )
-            .advise("name the port that it got, with --port"),
+            .advise("name the port of the running hub with --port"),
         ),
         Some(endpoint) => {
-            let (seen, more) = ask(loaded, endpoint).await;
-            let nobody_there = seen.level != Level::Ok;
+            let (seen, more) = examine(loaded, endpoint).await;
+            let is_absent = seen.level != Level::Ok;
             findings.push(seen);
             findings.extend(more);
-            // A hub listens at both.
-            if nobody_there && matches!(endpoint, Endpoint::Unix(_)) && hub.port != 0 {
+            // A hub listens on both addresses.
+            if is_absent && matches!(endpoint, Endpoint::Unix(_)) && hub.port != 0 {
                 let tcp = Endpoint::Tcp(hub.host.as_str().into(), hub.port);
-                findings.push(nobody(&tcp.to_string(), &tcp, ErrorKind::NotFound));
+                findings.push(no_hub(&tcp.to_string(), &tcp, ErrorKind::NotFound));
             }
         }
     }
     let everywhere = !is_loopback(&hub.host);
     findings.push(match (&hub.key, everywhere) {
-        (Some(_), _) => Finding::ok(AREA, "key", "clients must show one"),
+        (Some(_), _) => Finding::ok(AREA, "key", "clients need a key"),
         (None, false) => Finding::ok(
             AREA,
             "key",
-            "none: all users of this machine may speak to it",
+            "none: all users of this machine can use the hub",
         ),
-        // The settings refuse this to a hub that starts.
-        (None, true) => Finding::note(AREA, "key", format!("none for {}", hub.host))
-            .advise("set hub.key_file or KIRO_SWARM_KEY: a hub beyond loopback needs one"),
+        // A hub without a key refuses to start on such an address.
+        (None, true) => Finding::note(AREA, "key", format!("none for {}", hub.host)).advise(
+            "set hub.key_file or KIRO_SWARM_KEY: a hub that listens beyond loopback needs a key",
+        ),
     });
     findings
 }
@@ -62,21 +63,21 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.")
 }
 
-/// A pool of a hub that answers, where it takes fewer tasks than it could, or none.
+/// A finding about a pool that does not run all its agents.
 fn pool(pool: &PoolInfo) -> Option<Finding> {
     let note = pool.note.clone().unwrap_or_default();
     let finding = |message: String| Finding::note(AREA, format!("pool {}", pool.name), message);
     match pool.state.as_str() {
         "running" | "draining" => None,
         state => {
-            let advice = "put right what is named, or wait: the pool tries again by itself";
+            let advice = "fix the named cause, or wait: the pool tries again by itself";
             Some(finding(format!("{state}: {note}")).advise(advice))
         }
     }
 }
 
-/// Why a hub that answers hands out no tasks, or not those of all queues.
-fn held_back(stats: &Stats) -> Vec<Finding> {
+/// Findings about a hub that leases no tasks, or not those of all queues.
+fn not_leasing(stats: &Stats) -> Vec<Finding> {
     let mut findings = Vec::new();
     if stats.draining {
         let advice = "restart it when you want tasks to run again: kirosu shutdown, then kirosu up (or systemctl restart kirosu)";
@@ -94,12 +95,12 @@ fn held_back(stats: &Stats) -> Vec<Finding> {
     findings
 }
 
-/// The hub's own report; why it hands out no tasks, and its pools.
-async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
+/// The hub's own report, the reasons why it leases no tasks, and its pools.
+async fn examine(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
     let key = loaded.settings.hub.key.as_ref();
     let options = ClientOptions {
         key: key.map(|key| key.expose().to_owned()),
-        // One attempt is enough.
+        // The pause is longer than the time limit, so there is only one attempt.
         delays: Arc::new(|| Box::new(std::iter::repeat(10 * PATIENCE))),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
@@ -114,9 +115,9 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
             let finding = Finding::problem(
                 AREA,
                 &name,
-                "takes connections, and does not answer as a hub",
+                "accepts connections but does not answer like a hub",
             );
-            let advice = "end what listens there, or set another hub.port";
+            let advice = "stop the program that listens there, or set another hub.port";
             return (finding.advise(advice), Vec::new());
         }
     };
@@ -132,7 +133,7 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
     let finding = match figures {
         Ok(answer) => {
             let stats = answer.stats;
-            more = held_back(&stats);
+            more = not_leasing(&stats);
             let message = format!(
                 "kirosu {version} answers: {} queued, {} at work, {} failed",
                 stats.queued, stats.leased, stats.failed
@@ -155,17 +156,17 @@ fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {
         CallError::Refused(refusal) if refusal.code == ErrorCode::Unauthorized => Finding::problem(
             AREA,
             name,
-            format!("answers, and does not take our key: {refusal}"),
+            format!("answers, but refuses this key: {refusal}"),
         )
         .advise("give the hub's key: KIRO_SWARM_KEY, hub.key_file or --key-file"),
-        CallError::Unreachable { source, .. } => nobody(name, endpoint, source.kind()),
+        CallError::Unreachable { source, .. } => no_hub(name, endpoint, source.kind()),
         other => Finding::problem(AREA, name, other.to_string())
-            .advise("end what listens there, or set another hub.port"),
+            .advise("stop the program that listens there, or set another hub.port"),
     }
 }
 
-/// Nobody answers: could a hub start there?
-fn nobody(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
+/// A finding about an address where no hub answers: whether a hub could start there.
+fn no_hub(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
     let start = "start one: kirosu up";
     match endpoint {
         Endpoint::Tcp(host, port) => {
@@ -176,10 +177,12 @@ fn nobody(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
             });
             match free.map_err(|why| why.kind()) {
                 Ok(_) => Finding::note(AREA, name, "no hub runs; the port is free").advise(start),
-                Err(ErrorKind::AddrInUse) => {
-                    Finding::problem(AREA, name, "no hub answers, and the port is taken")
-                        .advise("end what has it, or set another hub.port")
-                }
+                Err(ErrorKind::AddrInUse) => Finding::problem(
+                    AREA,
+                    name,
+                    "no hub answers, and another program uses the port",
+                )
+                .advise("stop that program, or set another hub.port"),
                 Err(ErrorKind::PermissionDenied) => Finding::problem(
                     AREA,
                     name,
@@ -187,15 +190,13 @@ fn nobody(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
                 )
                 .advise("set a hub.port of 1024 or above"),
                 Err(_) => Finding::problem(AREA, name, format!("no hub can be reached: {why}"))
-                    .advise("start it there, or correct hub.host and hub.port"),
+                    .advise("start the hub on that machine, or correct hub.host and hub.port"),
             }
         }
-        _ if why == ErrorKind::PermissionDenied => Finding::problem(
-            AREA,
-            name,
-            "the socket is there, and this user may not use it",
-        )
-        .advise("run this as its user, or join its group"),
+        _ if why == ErrorKind::PermissionDenied => {
+            Finding::problem(AREA, name, "this user may not use the socket")
+                .advise("run this as its user, or join its group")
+        }
         _ => Finding::note(AREA, name, "no hub runs").advise(start),
     }
 }

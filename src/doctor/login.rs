@@ -1,9 +1,9 @@
-//! Signs of a login.
+//! Signs that an agent program is logged in.
 
 use kirosu_config::Pool;
 use kirosu_providers::definition::{Definition, LoginSign};
 
-/// In words, and whether it is a good sign (none: nobody knows).
+/// The signs in words, and whether they are good; `None` if there is no way to know.
 pub(super) fn words(
     definition: &Definition,
     env: &[(String, String)],
@@ -17,15 +17,14 @@ pub(super) fn words(
             .or_else(|| std::env::var(name).ok())
     };
     match definition.login.find(var) {
-        LoginSign::Found(sign) if sign.contains('/') => (
-            format!("logged in, as it seems ({sign} is there)"),
-            Some(true),
-        ),
+        LoginSign::Found(sign) if sign.contains('/') => {
+            (format!("probably logged in ({sign} exists)"), Some(true))
+        }
         LoginSign::Found(sign) => (format!("has a key ({sign} is set)"), Some(true)),
         LoginSign::None(places) => (
             format!("no sign of a login (none of {})", places.join(", ")),
             Some(false),
         ),
-        LoginSign::Unknown => ("whether it is logged in cannot be told".to_owned(), None),
+        LoginSign::Unknown => ("its login cannot be checked".to_owned(), None),
     }
 }

@@ -1,4 +1,4 @@
-//! Where each pool works: its folder, its repository, its hooks. What is wrong here, the pool would say only once it runs.
+//! The pools: folder, repository and hooks of each. Without this check, a pool reports these faults only when it runs.
 
 use super::Finding;
 use crate::worktrees::{Git, base};
@@ -26,21 +26,21 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
             Some((why, advice)) => Finding::problem(AREA, &pool.name, why).advise(advice),
             None => Finding::ok(AREA, &pool.name, works_in(pool, &folder)),
         });
-        // Without its folder a relative hook cannot be looked for.
+        // A relative hook is looked up in the pool's folder.
         findings.extend(hooks(pool, is_good.then_some(&*folder)));
     }
     findings
 }
 
-/// Why, and what to do about it.
-type Problem = (String, String);
+/// A fault and advice for the user.
+type PoolFault = (String, String);
 
 fn folder(settings: &Settings, pool: &Pool) -> PathBuf {
-    let usual = || match pool.workspace {
+    let default = || match pool.workspace {
         Workspace::Shared | Workspace::Worktree => env::current_dir().unwrap_or_default(),
         Workspace::Isolated | Workspace::Ephemeral => settings.workspaces_dir(),
     };
-    pool.workdir.clone().unwrap_or_else(usual)
+    pool.workdir.clone().unwrap_or_else(default)
 }
 
 fn works_in(pool: &Pool, folder: &Path) -> String {
@@ -53,9 +53,9 @@ fn works_in(pool: &Pool, folder: &Path) -> String {
     }
 }
 
-/// Whether runs can work there. A parent of private folders is made by the pool, so that the nearest folder above it that
-/// is there has to be writable.
-fn usable(pool: &Pool, folder: &Path) -> Result<(), Problem> {
+/// Whether runs can work in the folder. The pool creates private folders itself, so the nearest existing parent must be
+/// writable.
+fn usable(pool: &Pool, folder: &Path) -> Result<(), PoolFault> {
     let is_made = matches!(pool.workspace, Workspace::Isolated | Workspace::Ephemeral);
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     for place in whole.ancestors() {
@@ -86,17 +86,17 @@ fn usable(pool: &Pool, folder: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn repository(git: &Git, pool: &Pool, folder: &Path) -> Result<(), Problem> {
+async fn repository(git: &Git, pool: &Pool, folder: &Path) -> Result<(), PoolFault> {
     base(git, folder, pool.base.as_deref())
         .await
         .map_err(|fault| {
-            let advice = "the pool takes no tasks until then; it looks again by itself";
+            let advice = "the pool takes no tasks until this is fixed; it checks again by itself";
             (fault.to_string(), advice.to_owned())
         })
 }
 
-/// Hooks whose program is not there. One with a relative path is in the folder of each run, which for a pool with private
-/// folders only exists then.
+/// Findings about hooks whose program does not exist. A relative path is in the folder of each run, which exists here
+/// only for a shared workspace.
 fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
     let hooks = pool.hooks();
     let variables: Vec<(String, String)> = pool.env.clone().into_iter().collect();
@@ -118,8 +118,9 @@ fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
             if find_program(&place, &variables).is_some() {
                 return None;
             }
-            let what =
-                format!("the program of hooks.{name}, {place}, is not there or not executable");
+            let what = format!(
+                "the program of hooks.{name}, {place}, does not exist or is not executable"
+            );
             let advice = "install it, or correct hooks: runs of this pool fail without it";
             Some(Finding::problem(AREA, &pool.name, what).advise(advice))
         })

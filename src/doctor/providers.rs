@@ -1,6 +1,6 @@
-//! Providers: those that pools use first, in full; then the others, in a line each.
+//! Providers: first those that pools use, in full; then the others, with one line each.
 
-use super::{Finding, Orders, login, secrets};
+use super::{DoctorOptions, Finding, login, secrets};
 use crate::options;
 use futures_util::future::join_all;
 use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
@@ -11,16 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 const USED: &str = "Providers in use";
 const OTHERS: &str = "Other providers";
 
-/// `certain`: these are the user's settings, so that what is missing is missed.
+/// Checks the providers. `certain` means that these are the user's settings, so that missing programs are problems.
+///
+/// # Errors
+/// The options name an unknown provider.
 pub(super) async fn findings(
     loaded: &Loaded,
-    orders: &Orders,
+    doctor_options: &DoctorOptions,
     certain: bool,
     containment: &Containment,
 ) -> Result<Vec<Finding>, String> {
     let settings = &loaded.settings;
     let used = used(settings);
-    if let Some(name) = &orders.provider {
+    if let Some(name) = &doctor_options.provider {
         let Some(provider) = settings.providers.get(name) else {
             let names: Vec<&str> = settings.providers.keys().map(String::as_str).collect();
             return Err(format!(
@@ -28,22 +31,22 @@ pub(super) async fn findings(
                 names.join(", ")
             ));
         };
-        let look = Look::new(settings, name, provider, true);
-        return Ok(vec![look.finding(containment).await]);
+        let check = ProviderCheck::new(settings, name, provider, true);
+        return Ok(vec![check.finding(containment).await]);
     }
-    let (mut first, mut others): (Vec<Look<'_>>, Vec<Look<'_>>) = settings
+    let (mut first, mut others): (Vec<ProviderCheck<'_>>, Vec<ProviderCheck<'_>>) = settings
         .providers
         .iter()
         .map(|(name, provider)| {
-            let matters = certain && used.contains(name.as_str());
-            Look::new(settings, name, provider, matters)
+            let is_needed = certain && used.contains(name.as_str());
+            ProviderCheck::new(settings, name, provider, is_needed)
         })
-        .partition(|look| look.matters);
+        .partition(|check| check.is_needed);
     first.append(&mut others);
-    Ok(join_all(first.iter().map(|look| look.finding(containment))).await)
+    Ok(join_all(first.iter().map(|check| check.finding(containment))).await)
 }
 
-/// Those of pools, and those that a router of a pool chooses among.
+/// The providers of pools, and those among which a pool's router chooses.
 fn used(settings: &Settings) -> BTreeSet<&str> {
     let mut used = BTreeSet::new();
     let mut open: Vec<&str> = settings
@@ -63,28 +66,28 @@ fn used(settings: &Settings) -> BTreeSet<&str> {
     used
 }
 
-/// One provider.
-struct Look<'a> {
+/// The check of one provider.
+struct ProviderCheck<'a> {
     settings: &'a Settings,
     name: &'a str,
     provider: &'a Provider,
-    matters: bool,
+    is_needed: bool,
     pools: Vec<&'a Pool>,
 }
 
-impl<'a> Look<'a> {
-    fn new(settings: &'a Settings, name: &'a str, provider: &'a Provider, matters: bool) -> Self {
+impl<'a> ProviderCheck<'a> {
+    fn new(settings: &'a Settings, name: &'a str, provider: &'a Provider, is_needed: bool) -> Self {
         let pools = settings.pools.iter().filter(|pool| pool.provider == name);
         Self {
             settings,
             name,
             provider,
-            matters,
+            is_needed,
             pools: pools.collect(),
         }
     }
 
-    /// Whether a look would leave this machine.
+    /// Whether the check would contact a service.
     fn is_service(&self) -> bool {
         matches!(
             self.provider.kind,
@@ -93,17 +96,14 @@ impl<'a> Look<'a> {
     }
 
     async fn finding(&self, containment: &Containment) -> Finding {
-        let area = if self.matters { USED } else { OTHERS };
-        if self.is_service() && !self.matters {
-            let about = format!(
-                "not looked at; `kirosu doctor --provider {}` does",
-                self.name
-            );
+        let area = if self.is_needed { USED } else { OTHERS };
+        if self.is_service() && !self.is_needed {
+            let about = format!("not checked; `kirosu doctor --provider {}` does", self.name);
             return Finding::ok(area, self.name, about);
         }
         let options = options::routed(self.settings, self.name, self.provider);
         let probe = match kirosu_providers::build(&options, containment) {
-            Ok(provider) if self.matters => provider.check().await,
+            Ok(provider) if self.is_needed => provider.check().await,
             Ok(provider) => provider.probe().await,
             Err(why) => {
                 return Finding::problem(area, self.name, why.to_string())
@@ -112,9 +112,9 @@ impl<'a> Look<'a> {
         };
         let definition = options.definition().ok();
         let install = definition.as_ref().and_then(|it| it.install.clone());
-        let finding = match (&probe.problem, self.matters) {
+        let finding = match (&probe.problem, self.is_needed) {
             (None, _) => self.found(area, &probe, &options),
-            // Nobody misses the others: how to get them is all there is to tell.
+            // No pool needs the others, so a missing program is not a fault.
             (Some(_), false) => {
                 let how = install.as_deref().unwrap_or("its program is not in PATH");
                 return Finding::ok(area, self.name, format!("not installed: {how}"));
@@ -134,7 +134,10 @@ impl<'a> Look<'a> {
         probe: &ProbeReport,
         options: &kirosu_providers::ProviderOptions,
     ) -> Finding {
-        let version = probe.version.clone().unwrap_or_else(|| "there".to_owned());
+        let version = probe
+            .version
+            .clone()
+            .unwrap_or_else(|| "installed".to_owned());
         let program = matches!(
             self.provider.kind,
             ProviderKind::Command | ProviderKind::Acp
@@ -157,11 +160,11 @@ impl<'a> Look<'a> {
         let (words, sign) = login::words(&definition, &options.env, &self.pools);
         let message = format!("{version}; {words}");
         match sign {
-            Some(false) if self.matters => {
+            Some(false) if self.is_needed => {
                 let finding = Finding::note(area, self.name, message);
                 match &definition.install {
                     Some(line) => finding.advise(format!(
-                        "log in, unless it keeps its login elsewhere: {line}"
+                        "log in, unless the login is stored elsewhere: {line}"
                     )),
                     None => finding,
                 }
@@ -176,7 +179,7 @@ impl<'a> Look<'a> {
         probe: &ProbeReport,
         options: &kirosu_providers::ProviderOptions,
     ) -> Finding {
-        if !self.matters {
+        if !self.is_needed {
             return finding;
         }
         let definition = options.definition().ok();

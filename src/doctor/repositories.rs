@@ -1,4 +1,4 @@
-//! The repositories of pools with `workspace = "worktree"`: settings in them that agents may have changed.
+//! The repositories of pools with `workspace = "worktree"`: git settings that agents may have changed.
 
 use super::Finding;
 use crate::worktrees::{Git, concerns};
@@ -23,7 +23,7 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
                 findings.push(Finding::ok(
                     AREA,
                     name,
-                    "no settings keep people from their checkout",
+                    "no git settings hinder people in their checkout",
                 ));
             }
             Ok(found) => findings.extend(
@@ -31,7 +31,7 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
                     .into_iter()
                     .map(|it| Finding::note(AREA, &name, it.what).advise(it.advice)),
             ),
-            // It is a problem of the pool, and reported as one.
+            // The area of pools reports this as a problem.
             Err(_) => {}
         }
     }

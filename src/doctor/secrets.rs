@@ -1,19 +1,19 @@
-//! What must not be shown of a command line.
+//! Hides secrets in a command line.
 
 const HIDDEN: &str = "***";
-/// Parts of names whose values are nobody's business.
+/// Parts of the names of secrets.
 const NAMES: [&str; 6] = ["key", "token", "secret", "password", "passwd", "auth"];
-/// Beginnings of well-known keys.
+/// Prefixes of well-known keys.
 const KEYS: [&str; 6] = ["sk-", "ghp_", "github_pat_", "gho_", "AIza", "xox"];
 
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    // Tokens in the plural are counted, not kept.
+    // `max_tokens` and the like are numbers.
     NAMES.iter().any(|part| name.contains(part)) && !name.contains("tokens")
 }
 
-/// The arguments with secrets hidden: values of options and settings that are named like one, what looks like a key, and
-/// the values of `known`.
+/// The arguments with secrets replaced: values of options and settings with the name of a secret, values that look like
+/// a key, and the values of `known`.
 pub(super) fn hide(argv: &[String], known: &[&str]) -> Vec<String> {
     let mut shown = Vec::with_capacity(argv.len());
     let mut next_is_secret = false;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_and_the_rest_is_shown() {
+    fn secrets_are_hidden_and_other_arguments_are_shown() {
         let argv = [
             "x",
             "--api-key",

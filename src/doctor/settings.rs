@@ -1,4 +1,4 @@
-//! The settings: whether they can be read, and where they come from.
+//! The settings: whether they can be read, and their origin.
 
 use super::Finding;
 use kirosu_config::{Faults, Loaded};
@@ -41,17 +41,17 @@ fn good(loaded: &Loaded) -> Vec<Finding> {
 }
 
 fn bad(faults: &Faults) -> Vec<Finding> {
-    let tell = |fault: &kirosu_config::Fault| {
+    let finding = |fault: &kirosu_config::Fault| {
         let place = fault.origin.as_ref().map(ToString::to_string);
         let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
         Finding::problem(AREA, &fault.key, format!("{}{place}", fault.message))
-            .advise("correct it; `kirosu config check` looks again, `kirosu config example` shows every key")
+            .advise("correct it; `kirosu config check` checks again, `kirosu config example` shows every key")
     };
-    let mut findings: Vec<Finding> = faults.0.iter().map(tell).collect();
+    let mut findings: Vec<Finding> = faults.0.iter().map(finding).collect();
     findings.push(Finding::note(
         AREA,
         "rest",
-        "hub, store and files were not looked at, as the settings have faults; providers are the built-in ones",
+        "hub, store and files were not checked, because the settings have faults; only built-in providers were",
     ));
     findings
 }

@@ -1,4 +1,4 @@
-//! The store: from outside while a hub has it, else by a read-only look into the file.
+//! The store: opened read-only, unless a hub runs on it.
 
 use super::Finding;
 use kirosu_config::Settings;
@@ -7,11 +7,11 @@ use rustix::fs::{statfs, statvfs};
 use std::path::Path;
 
 const AREA: &str = "Store";
-/// Below it the next hours may end badly.
-const LITTLE: u64 = 1 << 30;
-/// Below it a hub is about to refuse tasks.
-const NONE: u64 = 100 << 20;
-/// File systems of other machines, by their number in `statfs(2)`.
+/// Free bytes below which the disk may soon be full.
+const LOW: u64 = 1 << 30;
+/// Free bytes below which a hub soon refuses tasks.
+const FULL: u64 = 100 << 20;
+/// Network file systems, by their number in `statfs(2)`.
 const REMOTE: [(i64, &str); 5] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -23,32 +23,32 @@ const REMOTE: [(i64, &str); 5] = [
 pub(super) async fn findings(settings: &Settings) -> Vec<Finding> {
     let path = settings.store.path.clone();
     let limit = settings.store.wal_limit;
-    // A large file is read through.
-    let looking = tokio::task::spawn_blocking(move || look(&path, limit));
-    looking.await.unwrap_or_else(|why| {
+    // A blocking thread, because the whole file is read.
+    let examined = tokio::task::spawn_blocking(move || examine(&path, limit));
+    examined.await.unwrap_or_else(|why| {
         vec![Finding::problem(
             AREA,
             "file",
-            format!("the look at it failed: {why}"),
+            format!("the check failed: {why}"),
         )]
     })
 }
 
-fn look(path: &Path, wal_limit: u64) -> Vec<Finding> {
+fn examine(path: &Path, wal_limit: u64) -> Vec<Finding> {
     let shown = path.display();
     let mut findings = Vec::new();
     if !path.exists() {
         findings.push(Finding::ok(
             AREA,
             "file",
-            format!("{shown} is not there yet; the hub makes it at its first start"),
+            format!("{shown} does not exist yet; the hub creates it at its first start"),
         ));
     } else {
         match inspect(path) {
-            Ok(seen) => findings.extend(seen_findings(path, &seen, wal_limit)),
+            Ok(inspection) => findings.extend(file_findings(path, &inspection, wal_limit)),
             Err(why) => findings.push(
                 Finding::problem(AREA, "file", why.to_string())
-                    .advise("look at its owner and permissions; if it is no store, name another with store.path"),
+                    .advise("check its owner and permissions; if it is not a store, name another with store.path"),
             ),
         }
     }
@@ -59,24 +59,24 @@ fn look(path: &Path, wal_limit: u64) -> Vec<Finding> {
     findings
 }
 
-fn seen_findings(path: &Path, seen: &Inspection, wal_limit: u64) -> Vec<Finding> {
+fn file_findings(path: &Path, inspection: &Inspection, wal_limit: u64) -> Vec<Finding> {
     let shown = path.display();
-    let size = mib(seen.bytes);
-    let restore = "stop all hubs, keep the file, and put the newest of backups/ in its place (docs/operations.md)";
-    let mut findings = vec![match &seen.state {
+    let size = mib(inspection.bytes);
+    let restore = "stop all hubs, keep the file, and replace it with the newest of backups/ (docs/operations.md)";
+    let mut findings = vec![match &inspection.state {
         StoreState::Held(pid) => Finding::ok(
             AREA,
             "file",
-            format!("{shown}, {size}; process {pid} has it, so only the hub looks into it"),
+            format!("{shown}, {size}; process {pid} uses it, so its content was not checked"),
         ),
         StoreState::Sound { pending, checked } => {
             let checked = match checked {
                 true => "sound",
-                false => "too large to be read through (kirosu backup checks its copy)",
+                false => "too large for a full check (kirosu backup checks its copy)",
             };
             let pending = match pending {
                 0 => String::new(),
-                _ => "; the next start brings it up to date".to_owned(),
+                _ => "; the next start migrates it".to_owned(),
             };
             Finding::ok(AREA, "file", format!("{shown}, {size}, {checked}{pending}"))
         }
@@ -86,21 +86,23 @@ fn seen_findings(path: &Path, seen: &Inspection, wal_limit: u64) -> Vec<Finding>
             format!("{shown} is from a later version of kirosu (schema {version})"),
         )
         .advise("install that version, or name another file with store.path"),
-        StoreState::Damaged(said) => {
-            Finding::problem(AREA, "file", format!("{shown} is damaged: {said}")).advise(restore)
+        StoreState::Damaged(message) => {
+            Finding::problem(AREA, "file", format!("{shown} is damaged: {message}")).advise(restore)
         }
     }];
-    if seen.log_bytes > wal_limit.saturating_mul(2) {
+    if inspection.log_bytes > wal_limit.saturating_mul(2) {
         findings.push(
             Finding::note(
                 AREA,
                 "log",
                 format!(
                     "the write-ahead log has {}, more than store.wal_limit",
-                    mib(seen.log_bytes)
+                    mib(inspection.log_bytes)
                 ),
             )
-            .advise("a hub that starts cuts it back; if it grows again, look for a long backup"),
+            .advise(
+                "a restart of the hub shortens it; if it grows again, examine for a long backup",
+            ),
         );
     }
     findings
@@ -111,10 +113,10 @@ fn disk(folder: &Path) -> Vec<Finding> {
     if let Ok(disk) = statvfs(folder) {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         let message = format!("{} free at {}", mib(free), folder.display());
-        let make_room = "make room, or set store.retention so that finished tasks go";
+        let free_space = "free some space, or set store.retention to delete finished tasks";
         findings.push(match free {
-            0..NONE => Finding::problem(AREA, "disk", message).advise(make_room),
-            NONE..LITTLE => Finding::note(AREA, "disk", message).advise(make_room),
+            0..FULL => Finding::problem(AREA, "disk", message).advise(free_space),
+            FULL..LOW => Finding::note(AREA, "disk", message).advise(free_space),
             _ => Finding::ok(AREA, "disk", message),
         });
     }

@@ -1,4 +1,4 @@
-//! The machine: limits of the process, the clock, programs that settings need.
+//! The machine: limits of the process, the clock, and programs that the settings need.
 
 use super::Finding;
 use kirosu_config::Settings;
@@ -8,11 +8,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 const AREA: &str = "Machine";
-/// Files that a hub has open beside its connections: store, readers, log, runners' pipes.
+/// Files that a hub opens in addition to connections: store, readers, log, pipes of runners.
 const OTHER_FILES: u64 = 256;
-/// Pipes and sockets of one run.
-const FILES_A_RUN: u64 = 8;
-/// 2025-01-01, in Unix seconds: before it no version of this was there.
+/// Pipes and sockets per run.
+const FILES_PER_RUN: u64 = 8;
+/// 2025-01-01 in Unix seconds; no version of this program is older.
 const EARLIEST: u64 = 1_735_689_600;
 
 pub(super) fn findings(settings: &Settings, certain: bool) -> Vec<Finding> {
@@ -34,18 +34,18 @@ pub(super) fn findings(settings: &Settings, certain: bool) -> Vec<Finding> {
     findings
 }
 
-/// The runs of all pools side by side.
+/// Maximum number of runs of all pools at the same time.
 fn runs(settings: &Settings) -> u64 {
     settings.pools.iter().map(|pool| u64::from(pool.size)).sum()
 }
 
-/// A warning where the runs of all pools need more open files than the limit allows.
+/// A warning if the runs of all pools may need more open files than the limit allows.
 pub fn too_few_files(settings: &Settings) -> Option<String> {
     let runs = runs(settings);
-    let wanted = runs * FILES_A_RUN + OTHER_FILES;
+    let wanted = runs * FILES_PER_RUN + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile).current?;
     (limit < wanted).then(|| {
-        format!("{limit} files may be open, and {runs} runs side by side may need {wanted}: not all agents can work at once; ulimit -n {wanted} before the start (LimitNOFILE= in a unit), or smaller pools")
+        format!("{limit} files may be open, and {runs} concurrent runs may need {wanted}: not all agents can run at the same time; ulimit -n {wanted} before the start (LimitNOFILE= in a unit), or smaller pools")
     })
 }
 
@@ -53,9 +53,9 @@ fn open_files(settings: &Settings) -> Finding {
     let limit = getrlimit(Resource::Nofile);
     let runs = runs(settings);
     let connections = u64::from(settings.limits.connections);
-    let wanted = connections + runs * FILES_A_RUN + OTHER_FILES;
+    let wanted = connections + runs * FILES_PER_RUN + OTHER_FILES;
     let name = "open files";
-    // A hub raises its own to what may be allowed.
+    // A hub raises its limit to the maximum.
     match limit.maximum {
         None => Finding::ok(AREA, name, "no limit"),
         Some(now) if now >= wanted => Finding::ok(AREA, name, format!("{now} may be open, at most {wanted} are needed")),
@@ -79,7 +79,7 @@ fn clock(store: &Path) -> Finding {
         return Finding::problem(
             AREA,
             "clock",
-            "it is before 2025: due times and keys will be wrong",
+            "it shows a time before 2025: due times and keys will be wrong",
         )
         .advise("set the clock: timedatectl set-ntp true");
     }
@@ -98,7 +98,7 @@ fn clock(store: &Path) -> Finding {
     }
 }
 
-/// Whether a program is in PATH; only one that the settings need is missed.
+/// Whether a program is in PATH. It is a problem only if the settings need it.
 fn program(name: &str, for_what: &str, needed: bool) -> Finding {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -108,11 +108,14 @@ fn program(name: &str, for_what: &str, needed: bool) -> Finding {
         });
     match (found, needed) {
         (Some(file), _) => Finding::ok(AREA, name, file.display().to_string()),
-        (None, false) => Finding::ok(AREA, name, format!("not there; only {for_what} need it")),
+        (None, false) => Finding::ok(
+            AREA,
+            name,
+            format!("not installed; only {for_what} need it"),
+        ),
         (None, true) => {
-            Finding::problem(AREA, name, format!("not in PATH, and {for_what} need it")).advise(
-                format!("apt install {name}, or what your system has for it"),
-            )
+            Finding::problem(AREA, name, format!("not in PATH, and {for_what} need it"))
+                .advise(format!("apt install {name}, or the package of your system"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The units, on a machine that systemd runs.
+//! The systemd units.
 
 use super::Finding;
 use kirosu_providers::{Cancel, Containment, EventSink, Program, ProgramEnd};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const AREA: &str = "systemd";
-/// There when systemd runs this machine.
+/// Exists if systemd runs this machine.
 const RUNS: &str = "/run/systemd/system";
-/// Where units are, the strongest first.
+/// Folders of units, in order of precedence.
 const FOLDERS: [&str; 4] = [
     "/etc/systemd/system",
     "/usr/local/lib/systemd/system",
@@ -16,7 +16,7 @@ const FOLDERS: [&str; 4] = [
     "/lib/systemd/system",
 ];
 const UNITS: [&str; 2] = ["kirosu.service", "kirosu-agent@.service"];
-/// systemd answers in a moment, or not at all.
+/// Time limit of one call of systemd's programs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn findings(containment: &Containment) -> Vec<Finding> {
@@ -31,7 +31,7 @@ pub(super) async fn findings(containment: &Containment) -> Vec<Finding> {
             None if unit == UNITS[0] => findings.push(Finding::ok(
                 AREA,
                 unit,
-                "not installed; `make install` puts the units in place",
+                "not installed; `make install` installs the units",
             )),
             None => {}
         }
@@ -57,7 +57,7 @@ async fn installed_unit(unit: &str, path: PathBuf, containment: &Containment) ->
         return Finding::problem(
             AREA,
             unit,
-            format!("{message}; systemd does not take it: {first}"),
+            format!("{message}; systemd refuses it: {first}"),
         )
         .advise(format!("systemd-analyze verify {shown}"));
     }
@@ -68,7 +68,7 @@ async fn installed_unit(unit: &str, path: PathBuf, containment: &Containment) ->
         return Finding::ok(AREA, unit, format!("{message}; with a watchdog"));
     }
     Finding::note(AREA, unit, format!("{message}; without a watchdog"))
-        .advise("set WatchdogSec=1min, so that a hub that hangs is started again")
+        .advise("set WatchdogSec=1min, so that systemd restarts a hub that hangs")
 }
 
 async fn call(argv: &[&str], containment: &Containment) -> ProgramEnd {

@@ -23,7 +23,7 @@ fn lines_whose_keys_are_known_are_named_with_the_state_of_their_tasks() {
     let (code, out, err) = enqueue(&[], &["a", "b", "c"]);
     assert_eq!((code, out.as_str()), (0, "1\n2\n3\n"));
     for text in [
-        "2 lines enqueued nothing new",
+        "2 lines enqueued nothing, because",
         "1 (failed), 2 (queued)",
         "kirosu retry",
     ] {

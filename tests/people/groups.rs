@@ -191,7 +191,7 @@ fn a_group_is_waited_for_with_those_that_join_it_and_its_results_are_collected()
     for verb in ["wait", "results"] {
         let (code, _, err) = parts(&kirosu(&hub, &[verb, "--label", "unknown"]));
         assert_eq!(code, 1, "{err}");
-        assert!(err.contains("no task belongs to this group"), "{err}");
+        assert!(err.contains("no task matches"), "{err}");
     }
 
     let (code, out, err) = parts(&kirosu(&hub, &["results", "--label", "n"]));

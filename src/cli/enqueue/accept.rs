@@ -1,21 +1,21 @@
-//! `--accept-*`: what must hold before the task is done, as flags.
+//! `--accept-*`: conditions that must hold before the task counts as done.
 
-use super::super::failure::Failure;
-use super::super::show::time;
+use super::super::failure::CliFailure;
+use crate::terminal::time;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Most bytes of a schema's file, blanks and line ends included.
+/// Maximum size of a schema file in bytes, including blanks and line ends.
 const SCHEMA_BYTES: u64 = 4 << 20;
-/// What only a shell understands.
+/// Words that only a shell interprets.
 const SHELL: [&str; 8] = ["&&", "||", "|", ";", ">", ">>", "<", "&"];
 
-/// The flags; all that are given must hold.
+/// The acceptance flags. All that are given must hold.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Done only if (docs/accept.md)")]
 pub struct AcceptFlags {
-    /// This file of the workspace is there; may be repeated
+    /// This file exists in the workspace; may be repeated
     #[arg(long, value_name = "PATH")]
     accept_file: Vec<String>,
     /// The run has changed something in its git checkout
@@ -27,17 +27,20 @@ pub struct AcceptFlags {
     /// The answer is JSON that matches the JSON schema in this file
     #[arg(long, value_name = "FILE")]
     accept_schema: Option<PathBuf>,
-    /// This program exits with 0 in the workspace: 'cargo test'; no shell reads it
+    /// This program exits with 0 in the workspace, such as 'cargo test'; it runs without a shell
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
     accept_command: Option<String>,
-    /// With --accept-command: ends it after this long [default: 5m]
+    /// With --accept-command: maximum run time [default: 5m]
     #[arg(long, value_name = "TIME", requires = "accept_command", value_parser = time::read_span)]
     accept_timeout: Option<Duration>,
 }
 
 impl AcceptFlags {
-    /// As the parameter `accept`, where anything is given.
-    pub fn to_json(&self) -> Result<Option<Value>, Failure> {
+    /// The value of the parameter `accept`; `None` if no flag is given.
+    ///
+    /// # Errors
+    /// The schema cannot be read, or the command needs a shell.
+    pub fn to_json(&self) -> Result<Option<Value>, CliFailure> {
         let mut clauses = Map::new();
         if !self.accept_file.is_empty() {
             clauses.insert("file".into(), json!(self.accept_file));
@@ -51,9 +54,10 @@ impl AcceptFlags {
         if let Some(path) = &self.accept_schema {
             let shown = path.display();
             let text = kirosu_config::read_text(path, SCHEMA_BYTES)
-                .map_err(|why| Failure::local(format!("cannot read the schema {shown}"), why))?;
-            let schema: Value = serde_json::from_str(&text)
-                .map_err(|why| Failure::Usage(format!("the schema {shown} is not JSON: {why}")))?;
+                .map_err(|why| CliFailure::local(format!("cannot read the schema {shown}"), why))?;
+            let schema: Value = serde_json::from_str(&text).map_err(|why| {
+                CliFailure::Usage(format!("the schema {shown} is not JSON: {why}"))
+            })?;
             clauses.insert("schema".into(), schema);
         }
         if let Some(line) = &self.accept_command {
@@ -66,12 +70,12 @@ impl AcceptFlags {
     }
 }
 
-fn argv(line: &str) -> Result<Vec<String>, Failure> {
+fn argv(line: &str) -> Result<Vec<String>, CliFailure> {
     let words = kirosu_config::words(line);
     match words.iter().find(|word| SHELL.contains(&word.as_str())) {
         None => Ok(words),
-        Some(word) => Err(Failure::Usage(format!(
-            "--accept-command is not read by a shell, and {word} means nothing without one; write --accept-command \"sh -c '...'\""
+        Some(word) => Err(CliFailure::Usage(format!(
+            "--accept-command runs without a shell, which {word} needs; write --accept-command \"sh -c '...'\""
         ))),
     }
 }
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_words_and_no_shell_line() {
+    fn a_command_is_split_into_words_and_shell_syntax_is_refused() {
         assert_eq!(argv("cargo test 'a b'").unwrap(), ["cargo", "test", "a b"]);
         assert_eq!(argv("sh -c 'a && b'").unwrap(), ["sh", "-c", "a && b"]);
         assert!(argv("a && b").is_err());

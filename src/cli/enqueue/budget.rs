@@ -1,4 +1,4 @@
-//! How much may be used, in a few letters: `200k`, `1.50usd`, `200k,1.50usd`.
+//! Budgets in short form: `200k`, `1.50usd`, `200k,1.50usd`.
 
 use kirosu_protocol::Budget;
 use kirosu_protocol::budget::micros_of;
@@ -6,7 +6,10 @@ use kirosu_protocol::budget::micros_of;
 const RULE: &str =
     "write tokens (50000, 200k, 2M), dollars (1.50usd), or both with a comma between";
 
-/// Reads it.
+/// Reads a budget.
+///
+/// # Errors
+/// The text breaks the rule, which the message states.
 pub fn read(words: &str) -> Result<Budget, String> {
     let mut budget = Budget::default();
     for word in words.split(',') {

@@ -1,17 +1,18 @@
-//! What can be said of a task, as flags and as the protocol's parameters.
+//! The parameters of a task, as flags and as JSON.
 
-use super::super::failure::Failure;
+use super::super::failure::CliFailure;
 use super::super::numbers::{task_id, whole};
 use super::super::running_task;
-use super::super::show::time;
 use super::accept::AcceptFlags;
 use super::budget;
+use crate::terminal::time;
 use kirosu_protocol::verbs::enqueue::{ATTEMPTS, NewTask, PRIORITIES};
 use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId, Verb};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Every parameter of `enqueue`: a line of a file with another one is refused, where the hub would ignore it.
+/// Every parameter of `enqueue`. A line of a file with another key is refused here, because the hub ignores unknown
+/// parameters.
 const KNOWN: [&str; 22] = [
     "prompt",
     "system_prompt",
@@ -44,61 +45,61 @@ pub struct Fields {
     /// Instructions that frame the prompt
     #[arg(long, visible_alias = "system-prompt", value_name = "TEXT")]
     pub system: Option<String>,
-    /// chat, python, human, or any word that workers agree on [default: chat]
+    /// chat, python, human, or any type that workers agree on [default: chat]
     #[arg(long = "type", value_name = "TYPE")]
     pub task_type: Option<String>,
-    /// The queue [default: default]
+    /// Queue of the task [default: default]
     #[arg(long)]
     pub queue: Option<String>,
-    /// Higher goes first, -1000 to 1000
+    /// Higher values run first, -1000 to 1000
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = whole::<i64>(PRIORITIES, 10))]
     pub priority: Option<i64>,
-    /// Not before this long from now: 90, 5m, 1h30m
+    /// Runs no earlier than this time from now: 90, 5m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = time::read_span, conflicts_with = "at")]
     pub delay: Option<Duration>,
-    /// Not before this moment: "2027-01-31 08:00" (local time), 2027-01-31T08:00:00Z or +02:00
+    /// Runs no earlier than this moment: "2027-01-31 08:00" (local time), 2027-01-31T08:00:00Z or +02:00
     #[arg(long, value_name = "MOMENT", value_parser = time::read_moment)]
     pub at: Option<f64>,
-    /// Tries at most; with it, failed ones are repeated with growing pauses
+    /// Maximum number of attempts; failed ones are repeated with growing pauses
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(ATTEMPTS, 3))]
     pub max_attempts: Option<u32>,
-    /// Longest run
+    /// Maximum run time of an attempt
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     pub timeout: Option<Duration>,
-    /// The same key gives the same task: enqueueing twice does no harm
+    /// A second task with the same key is not created; the first one is returned
     #[arg(long, value_name = "KEY", conflicts_with = "jsonl")]
     pub idempotency_key: Option<String>,
-    /// Tasks that must be done first; may be repeated
+    /// Task that must be done first; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = task_id)]
     pub depends_on: Vec<TaskId>,
     /// Waits for `kirosu approve` before it runs
     #[arg(long)]
     pub requires_approval: bool,
-    /// The model asked for
+    /// Model to use
     #[arg(long)]
     pub model: Option<String>,
-    /// The provider asked for
+    /// Provider to use
     #[arg(long)]
     pub provider: Option<String>,
-    /// The folder to run in
+    /// Folder to run in
     #[arg(long, value_name = "FOLDER")]
     pub workdir: Option<String>,
-    /// What happens when its agent is lost: retry, fail or ask [default: retry]
+    /// Action when the task's agent is lost: retry, fail or ask [default: retry]
     #[arg(long, value_name = "WHAT", value_parser = ["retry", "fail", "ask"], hide_possible_values = true)]
     pub on_lost: Option<String>,
-    /// The task that this one is a part of; 0: none [default: the task whose agent calls this (KIROSU_TASK_ID), else none]
+    /// Parent of the task; 0 for none [default: the task whose agent runs this command (KIROSU_TASK_ID)]
     #[arg(long, value_name = "ID", value_parser = whole::<TaskId>(0..=TaskId::MAX, 42))]
     pub parent: Option<TaskId>,
-    /// How much all its attempts may use: 200k (tokens), 1.50usd, or both: 200k,1.50usd
+    /// Budget of all attempts together: 200k (tokens), 1.50usd, or both: 200k,1.50usd
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
     pub budget: Option<Budget>,
-    /// How much it and all that descends from it may use together
+    /// Budget of the task and all its descendants together
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
     pub tree_budget: Option<Budget>,
-    /// A name of the group that it belongs to, for `wait`, `list`, `cancel`, `retry` and `results`; may be repeated
+    /// Label of the task, to select a group with `wait`, `list`, `cancel`, `retry` and `results`; may be repeated
     #[arg(long, value_name = "NAME")]
     pub label: Vec<String>,
-    /// Anything you want to keep with it
+    /// Any JSON to store with the task
     #[arg(long, value_name = "JSON")]
     pub metadata: Option<String>,
     #[command(flatten)]
@@ -106,8 +107,11 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// As parameters of `enqueue`, those that were given.
-    pub fn to_json(&self) -> Result<Map<String, Value>, Failure> {
+    /// The given flags as parameters of `enqueue`.
+    ///
+    /// # Errors
+    /// `--metadata` is not JSON, or an acceptance flag cannot be used.
+    pub fn to_json(&self) -> Result<Map<String, Value>, CliFailure> {
         let mut map = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -159,17 +163,20 @@ impl Fields {
         (budget != TaskBudget::default()).then(|| json!(budget))
     }
 
-    fn metadata(&self) -> Result<Option<Value>, Failure> {
+    fn metadata(&self) -> Result<Option<Value>, CliFailure> {
         let Some(text) = &self.metadata else {
             return Ok(None);
         };
         let value = serde_json::from_str(text)
-            .map_err(|why| Failure::Usage(format!("--metadata is not JSON: {why}")))?;
+            .map_err(|why| CliFailure::Usage(format!("--metadata is not JSON: {why}")))?;
         Ok(Some(value))
     }
 }
 
-/// Reads the parameters of `enqueue` by the hub's own rules; the reason when they break one.
+/// Reads the parameters of `enqueue` by the hub's own rules.
+///
+/// # Errors
+/// The first rule that they break.
 pub fn read(object: &str, limits: &Limits) -> Result<NewTask, String> {
     let plain = |error: kirosu_protocol::Error| {
         error
@@ -181,8 +188,11 @@ pub fn read(object: &str, limits: &Limits) -> Result<NewTask, String> {
     NewTask::read(&params, limits).map_err(plain)
 }
 
-/// A line of a file laid over what the flags say, as one object's text.
-pub fn merged(line: &str, usual: &Map<String, Value>) -> Result<String, String> {
+/// Merges the flags with a line of the file, which takes precedence, into the text of one object.
+///
+/// # Errors
+/// The line is not an object, has an unknown key, or has no prompt.
+pub fn merged(line: &str, defaults: &Map<String, Value>) -> Result<String, String> {
     let own: Map<String, Value> = serde_json::from_str(line).map_err(|why| {
         let why = why.to_string();
         let reason = why.split(" at line ").next().unwrap_or_default();
@@ -197,8 +207,8 @@ pub fn merged(line: &str, usual: &Map<String, Value>) -> Result<String, String> 
     if !own.contains_key("prompt") {
         return Err("`prompt` is missing".into());
     }
-    let mut all = usual.clone();
-    // One of the two says when; a line's own word counts.
+    let mut all = defaults.clone();
+    // The line and the flags may each name a time; the line wins.
     if own.contains_key("run_at") || own.contains_key("delay_seconds") {
         all.remove("run_at");
         all.remove("delay_seconds");

@@ -1,46 +1,46 @@
-//! A file of tasks: checked whole, then sent in durable steps.
+//! Enqueues a file of tasks: checks all lines first, then sends them in durable batches.
 
-use super::super::connect::{Context, Hub};
-use super::super::failure::Failure;
-use super::super::show::{spinner, text};
+use super::super::connect::{Context, HubConnection};
+use super::super::failure::CliFailure;
+use super::super::show::spinner;
 use super::fields;
+use crate::terminal::text;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
 use kirosu_protocol::{Limits, Status, TaskId};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// Tasks of one step: large enough for speed, small enough for a bar that moves.
-const STEP: usize = 1000;
-/// What the fields that a line leaves out may add to it on the wire.
-const OVERHEAD: usize = 512;
-/// Bad lines that are named one by one.
-const NAMED: usize = 20;
+/// Tasks per batch: large enough to be fast, small enough for a progress bar that moves.
+const BATCH: usize = 1000;
+/// Bytes that defaults may add to a line on the wire.
+const DEFAULTS_BYTES: usize = 512;
+/// Maximum number of bad lines, or existing tasks, that are listed.
+const MAX_LISTED: usize = 20;
 
-/// One line of the file: its number from 1, and its text.
-type Numbered<'a> = (usize, &'a str);
+/// A line of the file: its number from 1, and its text.
+type NumberedLine<'a> = (usize, &'a str);
 
-/// Checks every line, then enqueues them all.
+/// Checks every line, then enqueues all tasks.
 pub async fn run(
     file: &str,
-    usual: &Map<String, Value>,
-    hub: &Hub,
+    defaults: &Map<String, Value>,
+    hub: &HubConnection,
     context: &Context,
-) -> Result<u8, Failure> {
+) -> Result<u8, CliFailure> {
     let limits = hub.limits();
     let lines = lines(file);
     if lines.is_empty() {
-        // Its writer failed, or it is another file: a script has to see that.
-        return Err(Failure::Usage(
-            "nothing was enqueued: the file or standard input that should hold the tasks has no line"
-                .into(),
+        // The program that should have written the tasks failed, or the file is the wrong one: a script has to notice.
+        return Err(CliFailure::Usage(
+            "nothing was enqueued: the file or standard input has no line".into(),
         ));
     }
-    check(&lines, usual, &limits)?;
+    check(&lines, defaults, &limits)?;
     let bar = spinner::bar(&context.screen, lines.len() as u64, "tasks");
     let mut all = EnqueueBatchAnswer::default();
-    for step in steps(&lines, &limits) {
-        let sent = send(step, usual, &limits, hub).await;
+    for batch in batches(&lines, &limits) {
+        let sent = send(batch, defaults, &limits, hub).await;
         match sent {
             Ok(more) => {
                 all.task_ids.extend(more.task_ids);
@@ -48,18 +48,18 @@ pub async fn run(
             }
             Err(failure) => {
                 bar.finish_and_clear();
-                broke_off(&all, step, context)?;
+                print_partial(&all, batch, context)?;
                 return Err(failure);
             }
         }
         bar.set_position(all.task_ids.len() as u64);
     }
     bar.finish_and_clear();
-    tell(&all, context)
+    print_ids(&all, context)
 }
 
-/// The lines that hold something.
-fn lines(file: &str) -> Vec<Numbered<'_>> {
+/// The lines that are not empty.
+fn lines(file: &str) -> Vec<NumberedLine<'_>> {
     let file = file.strip_prefix('\u{feff}').unwrap_or(file);
     let numbered = file
         .lines()
@@ -68,83 +68,83 @@ fn lines(file: &str) -> Vec<Numbered<'_>> {
     numbered.filter(|(_, line)| !line.is_empty()).collect()
 }
 
-fn read(line: &str, usual: &Map<String, Value>, limits: &Limits) -> Result<NewTask, String> {
-    fields::read(&fields::merged(line, usual)?, limits)
+fn read(line: &str, defaults: &Map<String, Value>, limits: &Limits) -> Result<NewTask, String> {
+    fields::read(&fields::merged(line, defaults)?, limits)
 }
 
-/// Refuses the file when any line is bad, naming each.
+/// Refuses the file if any line is bad, and lists the bad ones.
 fn check(
-    lines: &[Numbered<'_>],
-    usual: &Map<String, Value>,
+    lines: &[NumberedLine<'_>],
+    defaults: &Map<String, Value>,
     limits: &Limits,
-) -> Result<(), Failure> {
+) -> Result<(), CliFailure> {
     let bad: Vec<String> = lines
         .iter()
         .filter_map(|(number, line)| {
-            let why = read(line, usual, limits).err()?;
+            let why = read(line, defaults, limits).err()?;
             Some(format!("  line {number}: {why}"))
         })
         .collect();
     if bad.is_empty() {
         return Ok(());
     }
-    let more = match bad.len().saturating_sub(NAMED) {
+    let more = match bad.len().saturating_sub(MAX_LISTED) {
         0 => String::new(),
         n => format!("\n  and {n} more"),
     };
-    Err(Failure::Local(format!(
+    Err(CliFailure::Local(format!(
         "nothing was enqueued: {} of {} cannot be used\n{}{more}",
         text::grouped(bad.len() as u64),
         text::count(lines.len() as u64, "line"),
-        bad[..bad.len().min(NAMED)].join("\n")
+        bad[..bad.len().min(MAX_LISTED)].join("\n")
     )))
 }
 
-/// Cuts the lines into steps that the hub takes: by number and by bytes.
-fn steps<'l, 'f>(lines: &'l [Numbered<'f>], limits: &Limits) -> Vec<&'l [Numbered<'f>]> {
-    let most = STEP.min(limits.batch).max(1);
+/// Splits the lines into batches that the hub accepts, by number of tasks and by bytes.
+fn batches<'l, 'f>(lines: &'l [NumberedLine<'f>], limits: &Limits) -> Vec<&'l [NumberedLine<'f>]> {
+    let most = BATCH.min(limits.batch).max(1);
     let room = limits.line_bytes / 2;
-    let mut steps = Vec::new();
+    let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, (_, line)) in lines.iter().enumerate() {
-        let size = line.len() + OVERHEAD;
+        let size = line.len() + DEFAULTS_BYTES;
         if at > start && (at - start == most || bytes + size > room) {
-            steps.push(&lines[start..at]);
+            batches.push(&lines[start..at]);
             (start, bytes) = (at, 0);
         }
         bytes += size;
     }
     if start < lines.len() {
-        steps.push(&lines[start..]);
+        batches.push(&lines[start..]);
     }
-    steps
+    batches
 }
 
 async fn send(
-    step: &[Numbered<'_>],
-    usual: &Map<String, Value>,
+    batch: &[NumberedLine<'_>],
+    defaults: &Map<String, Value>,
     limits: &Limits,
-    hub: &Hub,
-) -> Result<EnqueueBatchAnswer, Failure> {
-    let tasks: Result<Vec<NewTask>, String> = step
+    hub: &HubConnection,
+) -> Result<EnqueueBatchAnswer, CliFailure> {
+    let tasks: Result<Vec<NewTask>, String> = batch
         .iter()
-        .map(|(_, line)| read(line, usual, limits))
+        .map(|(_, line)| read(line, defaults, limits))
         .collect();
-    let tasks = tasks.map_err(Failure::Local)?;
-    hub.ask(&EnqueueBatchParams { tasks }).await
+    let tasks = tasks.map_err(CliFailure::Local)?;
+    hub.request(&EnqueueBatchParams { tasks }).await
 }
 
-/// Says what stands when a step in the middle was refused.
-fn broke_off(
+/// Prints which tasks exist after the hub refused a batch.
+fn print_partial(
     all: &EnqueueBatchAnswer,
-    step: &[Numbered<'_>],
+    batch: &[NumberedLine<'_>],
     context: &Context,
-) -> Result<(), Failure> {
-    let (Some(first), Some(last)) = (step.first(), step.last()) else {
+) -> Result<(), CliFailure> {
+    let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
         return Ok(());
     };
     context.screen.note(&format!(
-        "kirosu: {} enqueued; the step of lines {} to {} failed, and what follows was not sent",
+        "kirosu: {} enqueued; the batch of lines {} to {} failed; later lines were not sent",
         match all.task_ids.len() {
             0 => "nothing was".to_owned(),
             n => format!("{} before it were", text::count(n as u64, "task")),
@@ -154,7 +154,7 @@ fn broke_off(
     ))
 }
 
-fn tell(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, Failure> {
+fn print_ids(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, CliFailure> {
     let screen = &context.screen;
     if screen.json {
         screen.json(all)?;
@@ -179,7 +179,7 @@ fn tell(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, Failure> {
     }
 }
 
-/// The tasks that did not exist. Of a key that is in the file twice, the first line made the task.
+/// The tasks that were created. If a key is in the file twice, its first line created the task.
 fn new(all: &EnqueueBatchAnswer) -> Vec<TaskId> {
     let mut known: HashMap<TaskId, usize> = HashMap::new();
     for it in &all.existed {
@@ -195,11 +195,11 @@ fn new(all: &EnqueueBatchAnswer) -> Vec<TaskId> {
     all.task_ids.iter().copied().rev().filter(is_new).collect()
 }
 
-/// Which tasks have their key already, and how they stand.
+/// The tasks whose key existed already, with their status; `None` if there are none.
 fn existed(existed: &[Existing]) -> Option<String> {
     let one = |it: &Existing| format!("{} ({})", it.task_id, it.status);
-    let named: Vec<String> = existed.iter().take(NAMED).map(one).collect();
-    let more = match existed.len().saturating_sub(NAMED) {
+    let named: Vec<String> = existed.iter().take(MAX_LISTED).map(one).collect();
+    let more = match existed.len().saturating_sub(MAX_LISTED) {
         0 => String::new(),
         n => format!(" and {} more", text::grouped(n as u64)),
     };
@@ -213,7 +213,7 @@ fn existed(existed: &[Existing]) -> Option<String> {
     let lines = text::count(existed.len() as u64, "line");
     (!named.is_empty()).then(|| {
         format!(
-            "{lines} enqueued nothing new, as a task has the key already: {}{more}{again}",
+            "{lines} enqueued nothing, because a task has the key already: {}{more}{again}",
             named.join(", ")
         )
     })
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn usual() -> Map<String, Value> {
+    fn defaults() -> Map<String, Value> {
         [
             ("queue".to_owned(), json!("night")),
             ("delay_seconds".to_owned(), json!(5)),
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_named_and_refuses_the_file() {
+    fn a_bad_line_refuses_the_file_and_all_bad_lines_are_listed() {
         let file = "\u{feff}{\"prompt\":\"a\"}\r\n\n{\"prompt\":[5]}\n[1]\n{\"prompt\":\"b\",\"prio\":1}\n{oops\n{}\n{\"prompt\":\"c\",\"priority\":9999}\n";
         let lines = lines(file);
         assert_eq!(
             lines.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
             [1, 3, 4, 5, 6, 7, 8]
         );
-        let Err(Failure::Local(text)) = check(&lines, &usual(), &Limits::default()) else {
+        let Err(CliFailure::Local(text)) = check(&lines, &defaults(), &Limits::default()) else {
             panic!("taken");
         };
         for part in [
@@ -258,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn flags_count_where_a_line_says_nothing_else() {
+    fn flags_are_defaults_for_each_line() {
         let limits = Limits::default();
-        let plain = read(r#"{"prompt":"a"}"#, &usual(), &limits).unwrap();
+        let plain = read(r#"{"prompt":"a"}"#, &defaults(), &limits).unwrap();
         assert_eq!((plain.queue.as_str(), plain.delay_ms), ("night", 5000));
         let own = read(
             r#"{"prompt":"a","queue":"day","run_at":1e9}"#,
-            &usual(),
+            &defaults(),
             &limits,
         )
         .unwrap();
@@ -275,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn steps_keep_to_the_hubs_limits_and_lose_no_line() {
+    fn batches_respect_the_hubs_limits_and_lose_no_line() {
         let file = "{\"prompt\":\"x\"}\n".repeat(2500);
         let lines = lines(&file);
         let sizes = |limits: &Limits| {
-            steps(&lines, limits)
+            batches(&lines, limits)
                 .iter()
                 .map(|s| s.len())
                 .collect::<Vec<_>>()
@@ -295,6 +295,6 @@ mod tests {
             sizes(&narrow)
         );
         assert_eq!(sizes(&narrow).iter().sum::<usize>(), 2500);
-        assert!(steps(&[], &narrow).is_empty());
+        assert!(batches(&[], &narrow).is_empty());
     }
 }

@@ -1,14 +1,14 @@
-//! `kirosu enqueue`: one task, or a file of them.
+//! `kirosu enqueue`: enqueues a task, or a file of tasks.
 
 mod accept;
 mod budget;
 mod fields;
 mod jsonl;
 
-use super::connect::{Context, Hub};
-use super::failure::Failure;
-use super::show::{text, time, zone};
-use super::wait::{self, Until};
+use super::connect::{Context, HubConnection};
+use super::failure::CliFailure;
+use super::wait::{self, Deadline};
+use crate::terminal::{text, time, zone};
 use fields::Fields;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
@@ -18,8 +18,8 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Most bytes that are read of a file or of standard input, which may have no end.
-const MOST: u64 = 1 << 30;
+/// Maximum number of bytes that are read from a file or from standard input, which may be endless.
+const MAX_BYTES: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,55 +33,55 @@ Examples:
 
 A line of --jsonl is an object with the parameters of `enqueue`, such as
   {\"prompt\": \"Summarise README.md\", \"priority\": 5, \"delay_seconds\": 60}
-Flags count for the lines that say nothing else. Nothing is enqueued if any line is bad. A line whose idempotency_key a
-task has already enqueues nothing; the number and state of that task are printed (--json: `existed`).
-In a pipe only the new task's number is printed.
+Flags are defaults for every line. If any line is bad, nothing is enqueued. A line whose idempotency_key belongs to an
+existing task creates no task; the number and status of that task are printed (--json: `existed`).
+In a pipe, only the new task's number is printed.
 
-Exit codes: 0 enqueued, 1 refused, 2 wrong usage, also a prompt or a --jsonl without any line; with --wait also 3 and 4,
-as kirosu wait.";
+Exit codes: 0 enqueued, 1 refused, 2 wrong usage, also an empty prompt or --jsonl file; with --wait also 3 and 4,
+like kirosu wait.";
 
-/// Puts a task, or a file of tasks, into the queue
+/// Enqueues a task, or a file of tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What is to be done; `-` reads it from standard input
+    /// The prompt; `-` reads it from standard input
     #[arg(value_name = "PROMPT", conflicts_with_all = ["file", "jsonl"])]
     prompt: Option<String>,
     /// Reads the prompt from a file
     #[arg(long, value_name = "FILE", conflicts_with = "jsonl")]
     file: Option<PathBuf>,
-    /// Enqueues a task for each line of a file (`-`: standard input)
+    /// Enqueues one task per line of a file (`-`: standard input)
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
     #[command(flatten)]
     fields: Fields,
-    /// Waits for the end, and prints the result
+    /// Waits until the task is finished, and prints its result
     #[arg(long, conflicts_with = "jsonl", help_heading = "The answer")]
     wait: bool,
-    /// With --wait: gives up after this long
+    /// With --wait: gives up after this time
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = time::read_span, help_heading = "The answer")]
     wait_timeout: Option<Duration>,
 }
 
-/// Enqueues, and waits where asked to.
-pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
-    let usual = args.fields.to_json()?;
+/// Enqueues, and waits if asked to.
+pub async fn run(args: Args, context: &Context) -> Result<u8, CliFailure> {
+    let defaults = args.fields.to_json()?;
     if let Some(path) = &args.jsonl {
         let text = read(path).await?;
         let hub = context.connect().await?;
-        return jsonl::run(&text, &usual, &hub, context).await;
+        return jsonl::run(&text, &defaults, &hub, context).await;
     }
-    let mut fields = usual;
+    let mut fields = defaults;
     fields.insert("prompt".into(), Value::String(args.prompt().await?));
     let hub = context.connect().await?;
-    let task =
-        fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
+    let task = fields::read(&Value::Object(fields).to_string(), &hub.limits())
+        .map_err(CliFailure::Usage)?;
     let human = task.task_type == TYPE_HUMAN;
-    let asks = task.requires_approval || human;
+    let waits_for_person = task.requires_approval || human;
     let answer = match task.idempotency_key {
-        // With a key it can be sent again when the connection breaks, without becoming two tasks.
-        Some(_) => hub.insist(&task).await?,
-        None => hub.ask(&task).await?,
+        // The key makes a repeated request safe: it cannot create a second task.
+        Some(_) => hub.request_idempotent(&task).await?,
+        None => hub.request(&task).await?,
     };
     let task_id = answer.task_id;
     if let Some(status) = answer.status {
@@ -92,7 +92,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
             _ => String::new(),
         };
         context.screen.note(&format!(
-            "task {task_id} has this key already, nothing new was enqueued; it is {status}{again}"
+            "task {task_id} has this key already, so nothing was enqueued; its status is {status}{again}"
         ))?;
     } else if let Some(at) = args.fields.at {
         let utc = time::stamp(at);
@@ -102,7 +102,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
             .screen
             .note(&format!("task {task_id} runs at {shown}"))?;
     }
-    if args.wait && asks {
+    if args.wait && waits_for_person {
         let how = match human {
             true => format!("kirosu answer {task_id} TEXT"),
             false => format!("kirosu approve {task_id}"),
@@ -113,12 +113,12 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     }
     match args.wait {
         true => finish(task_id, args.wait_timeout, &hub, context).await,
-        false => told(&answer, context),
+        false => print_id(&answer, context),
     }
 }
 
 impl Args {
-    async fn prompt(&self) -> Result<String, Failure> {
+    async fn prompt(&self) -> Result<String, CliFailure> {
         match (&self.prompt, &self.file) {
             (_, Some(file)) => piped(file, true, "prompt").await,
             (Some(prompt), None) if prompt != "-" => Ok(prompt.clone()),
@@ -127,19 +127,19 @@ impl Args {
     }
 }
 
-/// The text of a file or (`-`) of standard input, without the line end that files and pipes end with; `what` names it in
-/// errors. Standard input that is a terminal is read only where it was asked for by name.
+/// Reads the text of a file or (`-`) of standard input, without its last line end. `what` names the text in errors.
+/// Standard input is read from a terminal only if the user wrote `-`.
 ///
 /// # Errors
-/// `Failure::Usage` where there is no text.
-pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String, Failure> {
+/// The file cannot be read, or `Failure::Usage` if there is no text.
+pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String, CliFailure> {
     if !named && std::io::stdin().is_terminal() {
         let file = if what == "prompt" {
             " with --file,"
         } else {
             ""
         };
-        return Err(Failure::Usage(format!(
+        return Err(CliFailure::Usage(format!(
             "there is no {what}: give it in quotes,{file} or on standard input"
         )));
     }
@@ -148,16 +148,16 @@ pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String
         .strip_suffix('\n')
         .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     match text {
-        // Nothing was piped, or its writer failed.
-        "" => Err(Failure::Usage(format!(
-            "there is no {what}: the file or standard input that should hold it is empty"
+        // Nothing was piped in, or the program before the pipe failed.
+        "" => Err(CliFailure::Usage(format!(
+            "there is no {what}: the file or standard input is empty"
         ))),
         text => Ok(text.to_owned()),
     }
 }
 
 /// Reads a whole file or, for `-`, standard input.
-async fn read(path: &Path) -> Result<String, Failure> {
+async fn read(path: &Path) -> Result<String, CliFailure> {
     let named = match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
@@ -169,30 +169,30 @@ async fn read(path: &Path) -> Result<String, Failure> {
     });
     let bytes = match bytes.await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(why)) => return Err(Failure::local(format!("cannot read {named}"), why)),
-        Err(why) => return Err(Failure::local(format!("cannot read {named}"), why)),
+        Ok(Err(why)) => return Err(CliFailure::local(format!("cannot read {named}"), why)),
+        Err(why) => return Err(CliFailure::local(format!("cannot read {named}"), why)),
     };
     String::from_utf8(bytes).map_err(|why| {
         let at = why.utf8_error().valid_up_to();
-        Failure::Local(format!(
+        CliFailure::Local(format!(
             "cannot use {named}: it is not UTF-8 text (byte {at})"
         ))
     })
 }
 
-/// Everything there is, up to [`MOST`].
+/// Reads to the end; fails above [`MAX_BYTES`] bytes.
 fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(MOST + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MOST {
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_BYTES {
         true => Err(std::io::Error::other(format!(
-            "it has more than {MOST} bytes; enqueue it in several parts"
+            "it has more than {MAX_BYTES} bytes; split it"
         ))),
         false => Ok(bytes),
     }
 }
 
-fn told(answer: &EnqueueAnswer, context: &Context) -> Result<u8, Failure> {
+fn print_id(answer: &EnqueueAnswer, context: &Context) -> Result<u8, CliFailure> {
     let (screen, task_id) = (&context.screen, answer.task_id);
     match (screen.json, screen.width) {
         (true, _) => screen.json(answer)?,
@@ -203,20 +203,20 @@ fn told(answer: &EnqueueAnswer, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Waits for the one task and prints its result.
+/// Waits for the task and prints its result.
 async fn finish(
     task_id: TaskId,
     timeout: Option<Duration>,
-    hub: &Hub,
+    hub: &HubConnection,
     context: &Context,
-) -> Result<u8, Failure> {
+) -> Result<u8, CliFailure> {
     let screen = &context.screen;
-    let message = format!("task {task_id} is on its way");
+    let message = format!("waiting for task {task_id}");
     let spinner = super::show::spinner::spinner(screen, message);
-    let until = Until::after(timeout);
+    let deadline = Deadline::after(timeout);
     let ids = [task_id];
     let answer = tokio::select! {
-        answer = wait::for_tasks(vec![task_id], until, hub) => answer,
+        answer = wait::for_tasks(vec![task_id], deadline, hub) => answer,
         never = wait::explain(&ids, hub, screen) => match never {},
     };
     spinner.finish_and_clear();
@@ -232,7 +232,7 @@ async fn finish(
             "task {task_id} is still {state}; keep waiting with `kirosu wait {task_id}`"
         ))?;
     } else if task.status == Status::Done {
-        screen.foreign(task.result.as_deref().unwrap_or_default())?;
+        screen.print_untrusted(task.result.as_deref().unwrap_or_default())?;
     } else {
         let why = task
             .error

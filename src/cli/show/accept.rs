@@ -1,11 +1,11 @@
-//! What must hold before a task is done, and whether it does, for people.
+//! The acceptance clauses of a task and their result, for people.
 
-use super::paint::Paint;
-use super::text::one_line;
+use crate::terminal::paint::Paint;
+use crate::terminal::text::one_line;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::{Accept, Status};
 
-/// The clauses in a line.
+/// All clauses as one line.
 pub fn clauses(accept: &Accept) -> String {
     let mut parts = Vec::new();
     if !accept.file.is_empty() {
@@ -26,13 +26,13 @@ pub fn clauses(accept: &Accept) -> String {
     one_line(&parts.join("; "))
 }
 
-/// Whether they hold; none for a task without clauses.
+/// The result of the last check; `None` for a task without clauses.
 pub fn verdict(answer: &GetAnswer) -> Option<(&'static str, Paint)> {
     let task = &answer.task;
     task.accept.as_ref()?;
     let newest = answer.attempts.last().map(|it| it.outcome.as_str());
     Some(match (task.status, newest) {
-        // The hub takes no `done` of such a task that was not checked.
+        // The hub accepts `done` for such a task only after a check.
         (Status::Done, _) => ("accepted", Paint::Good),
         (_, Some("not_accepted")) => ("not accepted", Paint::Bad),
         _ => ("not checked yet", Paint::Dim),

@@ -1,61 +1,61 @@
-//! Which columns of a table a terminal has room for, and how wide each is.
+//! Selects the columns of a table that fit on a terminal, and their widths.
 
 use super::table::Column;
 
-/// Columns between two columns.
+/// Blank columns between two columns.
 pub const GAP: usize = 2;
-/// A column that can shrink keeps at least this much.
+/// Minimum width of a column that shrinks.
 const LEAST: usize = 12;
-/// As long as those that can shrink have not this much, columns that yield are left out.
+/// Columns that yield are left out until each shrinking column can have this width, or its natural one.
 const COMFORT: usize = 24;
 
-/// A column that is shown.
+/// The width of a column that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its index among all columns.
+pub struct ColumnWidth {
+    /// Index of the column in the table.
     pub column: usize,
-    /// Its width.
+    /// Width in terminal columns.
     pub width: usize,
 }
 
-/// Fits the columns (each with its natural width) into `room`. Columns that yield go first; then those that shrink give
-/// way, the widest first, so that a short one is not cut for a long one's sake.
-pub fn fit(columns: &[Column], mut places: Vec<Place>, room: usize) -> Vec<Place> {
-    let shrinks = |place: &Place| columns[place.column].shrinks;
+/// Fits the columns, given with their natural widths, into `room`. First, columns that yield are left out. Then columns
+/// that shrink are cut, the widest first, so that a short column is not cut while a longer one could be.
+pub fn fit(columns: &[Column], mut widths: Vec<ColumnWidth>, room: usize) -> Vec<ColumnWidth> {
+    let shrinks = |it: &ColumnWidth| columns[it.column].shrinks;
     loop {
-        let wanted = |place: &Place| match shrinks(place) {
-            true => place.width.min(COMFORT),
-            false => place.width,
+        let wanted = |it: &ColumnWidth| match shrinks(it) {
+            true => it.width.min(COMFORT),
+            false => it.width,
         };
-        if total(&places, wanted) <= room {
+        if total(&widths, wanted) <= room {
             break;
         }
-        let yields = |at: &usize| columns[places[*at].column].yields;
-        match (0..places.len())
+        let yields = |at: &usize| columns[widths[*at].column].yields;
+        match (0..widths.len())
             .filter(|at| yields(at) > 0)
             .max_by_key(yields)
         {
-            Some(at) => places.remove(at),
+            Some(at) => widths.remove(at),
             None => break,
         };
     }
     loop {
-        let over = total(&places, |place| place.width).saturating_sub(room);
-        let mut wide: Vec<usize> = (0..places.len())
-            .filter(|at| shrinks(&places[*at]) && places[*at].width > LEAST)
+        let over = total(&widths, |it| it.width).saturating_sub(room);
+        let mut shrinking: Vec<usize> = (0..widths.len())
+            .filter(|at| shrinks(&widths[*at]) && widths[*at].width > LEAST)
             .collect();
-        wide.sort_by_key(|at| std::cmp::Reverse(places[*at].width));
-        let Some((widest, others)) = wide.split_first().filter(|_| over > 0) else {
-            return places;
+        shrinking.sort_by_key(|at| std::cmp::Reverse(widths[*at].width));
+        let Some((widest, others)) = shrinking.split_first().filter(|_| over > 0) else {
+            return widths;
         };
-        let next = others.first().map_or(LEAST, |at| places[*at].width);
-        let step = places[*widest].width - next.max(LEAST);
-        places[*widest].width -= over.min(step.max(1));
+        let next = others.first().map_or(LEAST, |at| widths[*at].width);
+        let step = widths[*widest].width - next.max(LEAST);
+        widths[*widest].width -= over.min(step.max(1));
     }
 }
 
-fn total(places: &[Place], width: impl Fn(&Place) -> usize) -> usize {
-    places.iter().map(width).sum::<usize>() + GAP * places.len().saturating_sub(1)
+fn total(widths: &[ColumnWidth], width: impl Fn(&ColumnWidth) -> usize) -> usize {
+    widths.iter().map(width).sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -70,20 +70,17 @@ mod tests {
     ];
 
     fn fitted(widths: [usize; 4], room: usize) -> Vec<(usize, usize)> {
-        let places = widths.iter().enumerate();
-        let places = places.map(|(column, width)| Place {
+        let widths = widths.iter().enumerate();
+        let widths = widths.map(|(column, width)| ColumnWidth {
             column,
             width: *width,
         });
-        let places = fit(&COLUMNS, places.collect(), room);
-        places
-            .iter()
-            .map(|place| (place.column, place.width))
-            .collect()
+        let widths = fit(&COLUMNS, widths.collect(), room);
+        widths.iter().map(|it| (it.column, it.width)).collect()
     }
 
     #[test]
-    fn the_widest_gives_way_and_what_yields_goes() {
+    fn the_widest_column_shrinks_and_yielding_columns_are_left_out() {
         assert_eq!(
             fitted([3, 10, 30, 40], 100),
             [(0, 3), (1, 10), (2, 30), (3, 40)]
@@ -104,11 +101,11 @@ mod tests {
     }
 
     #[test]
-    fn never_wider_than_the_room_while_something_can_shrink() {
+    fn a_table_fits_while_a_column_can_shrink() {
         for room in 31..200 {
-            let places = fitted([3, 10, 70, 30], room);
-            let used: usize = places.iter().map(|(_, width)| width).sum();
-            assert!(used + 2 * (places.len() - 1) <= room, "{room}: {places:?}");
+            let widths = fitted([3, 10, 70, 30], room);
+            let used: usize = widths.iter().map(|(_, width)| width).sum();
+            assert!(used + 2 * (widths.len() - 1) <= room, "{room}: {widths:?}");
         }
     }
 }

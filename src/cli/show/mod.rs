@@ -1,46 +1,41 @@
-//! How things are shown: on a terminal for people, in a pipe for programs.
+//! Output: for people on a terminal, for programs in a pipe.
 
 pub mod accept;
-pub mod foreign;
 mod layout;
-pub mod paint;
 pub mod progress;
 pub mod sheet;
 pub mod spinner;
 pub mod table;
 pub mod task;
-pub mod text;
-pub mod time;
-pub mod zone;
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::globals::Globals;
-use foreign::Foreign;
+use crate::terminal::paint::Paint;
+use crate::terminal::sanitizer::Sanitizer;
 use jiff::tz::TimeZone;
-use paint::Paint;
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-/// What is known of standard output and standard error.
+/// Properties of standard output and standard error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Screen {
-    /// One JSON document (or one a line, for streams) instead of text.
+    /// Whether to print JSON instead of text: one document, or one per line for streams.
     pub json: bool,
-    /// Only errors on standard error.
+    /// Whether standard error shows only errors.
     pub quiet: bool,
     /// Whether standard output may be coloured.
     pub colour: bool,
-    /// The terminal's width in columns; none: standard output is no terminal, and nothing is shortened.
+    /// The terminal's width in columns; `None` means that standard output is not a terminal and nothing is cut.
     pub width: Option<usize>,
-    /// Whether standard error is a terminal that may show something moving.
+    /// Whether standard error is a terminal that can show progress indicators.
     pub lively: bool,
-    /// Whether times are shown in UTC on a terminal too.
+    /// Whether times are in UTC on a terminal too.
     pub utc: bool,
 }
 
 impl Screen {
-    /// Looks at this process's standard output and error.
-    pub fn look(globals: &Globals) -> Screen {
+    /// Examines this process's standard output and error.
+    pub fn new(globals: &Globals) -> Screen {
         let terminal = io::stdout().is_terminal();
         let colourless = globals.no_color || set("NO_COLOR") || is("TERM", "dumb");
         Screen {
@@ -56,15 +51,19 @@ impl Screen {
         }
     }
 
-    /// The zone that moments are shown in: on a terminal the user's own, unless that is not wanted or not known. `None`:
-    /// UTC, in the form for programs.
+    /// The zone of printed times: the user's own on a terminal. `None` means UTC in the form for programs.
     pub fn zone(&self) -> Option<TimeZone> {
         let is_for_people = self.width.is_some() && !self.json && !self.utc;
-        is_for_people.then(|| zone::local().ok()).flatten()
+        is_for_people
+            .then(|| crate::terminal::zone::local().ok())
+            .flatten()
     }
 
     /// Prints a text and ends its last line.
-    pub fn print(&self, text: &str) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Standard output is closed or cannot be written. The same holds for the methods below.
+    pub fn print(&self, text: &str) -> Result<(), CliFailure> {
         let end = if text.is_empty() || text.ends_with('\n') {
             ""
         } else {
@@ -73,16 +72,16 @@ impl Screen {
         self.raw(&format!("{text}{end}"))
     }
 
-    /// Prints a text that others wrote: on a terminal without what could steer it, in a pipe as it is.
-    pub fn foreign(&self, text: &str) -> Result<(), Failure> {
+    /// Prints a text that others wrote: sanitized on a terminal, unchanged in a pipe.
+    pub fn print_untrusted(&self, text: &str) -> Result<(), CliFailure> {
         match self.width {
-            Some(_) => self.print(&Foreign::whole(text)),
+            Some(_) => self.print(&Sanitizer::whole(text)),
             None => self.print(text),
         }
     }
 
-    /// Prints a text as it is.
-    pub fn raw(&self, text: &str) -> Result<(), Failure> {
+    /// Prints a text unchanged.
+    pub fn raw(&self, text: &str) -> Result<(), CliFailure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())
@@ -90,23 +89,23 @@ impl Screen {
     }
 
     /// Prints a value as JSON, on one line.
-    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn json(&self, value: &impl Serialize) -> Result<(), CliFailure> {
         match serde_json::to_string(value) {
             Ok(text) => self.raw(&format!("{text}\n")),
-            Err(why) => Err(Failure::local("cannot write the answer as JSON", why)),
+            Err(why) => Err(CliFailure::local("cannot write the answer as JSON", why)),
         }
     }
 
-    /// Tells something by the way, on standard error; not with `--quiet` or `--json`.
-    pub fn note(&self, text: &str) -> Result<(), Failure> {
+    /// Prints a sanitized line on standard error, unless `--quiet` or `--json` is set.
+    pub fn note(&self, text: &str) -> Result<(), CliFailure> {
         if !self.quiet && !self.json {
-            let text = Foreign::whole(text);
-            // What moves on that line comes again by itself.
+            let text = Sanitizer::whole(text);
+            // Overwrites a progress indicator, which is drawn again by its own timer.
             let text = match self.lively {
                 true => format!("\r\x1b[K{text}"),
                 false => text,
             };
-            // A closed standard error is no reason to end.
+            // The verb continues if standard error is closed.
             let _ = io::stderr()
                 .lock()
                 .write_all(format!("{text}\n").as_bytes());
@@ -114,17 +113,17 @@ impl Screen {
         Ok(())
     }
 
-    /// The text in a colour, where colours are shown.
+    /// Paints a text if colours are shown.
     pub fn paint(&self, paint: Paint, text: &str) -> String {
         paint.on(text, self.colour)
     }
 }
 
-/// A failed write to standard output; a reader that has gone is no failure to report.
-pub fn output_failure(why: io::Error) -> Failure {
+/// Converts an error of standard output. A reader that has closed the pipe is not reported.
+pub fn output_failure(why: io::Error) -> CliFailure {
     match why.kind() {
-        ErrorKind::BrokenPipe => Failure::PipeClosed,
-        _ => Failure::local("cannot write to standard output", why),
+        ErrorKind::BrokenPipe => CliFailure::PipeClosed,
+        _ => CliFailure::local("cannot write to standard output", why),
     }
 }
 

@@ -1,10 +1,10 @@
-//! How far a run is, as a line.
+//! Progress of a run as one line.
 
-use super::text;
+use crate::terminal::text;
 use serde_json::Value;
 
-/// What a worker says of its progress. What agent sessions tell (tool, tools used, tokens, model) and a plain `text` are
-/// put into words; anything else is shown as the JSON it is.
+/// Describes the progress that a worker reported. Fields of agent sessions (tool, tools, usage, model), `percent` and
+/// `text` are described in words; other values are printed as JSON.
 pub fn line(data: &Value) -> String {
     let word = |key: &str| data.get(key).and_then(Value::as_str);
     let mut parts: Vec<String> = word("text").map(str::to_owned).into_iter().collect();
@@ -47,13 +47,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_known_is_put_into_words() {
-        let told = json!({
+    fn known_fields_are_described_in_words() {
+        let reported = json!({
             "session": "s-1", "model": "m", "tools": 2, "tool": {"name": "shell", "what": "ls -la"},
             "usage": {"input_tokens": 1000, "cache_read_tokens": 200, "output_tokens": 34, "cost_usd": 0.0036}
         });
         let expected = "shell: ls -la · 2 tools used · 1200 tokens in, 34 out · $0.0036 · m";
-        assert_eq!(line(&told), expected);
+        assert_eq!(line(&reported), expected);
         assert_eq!(
             line(&json!({"percent": 40, "text": "reading"})),
             "40 % · reading"

@@ -1,25 +1,26 @@
-//! A sheet: one thing's facts, a line each, names aligned.
+//! A sheet: the fields of one object, one line per field, with aligned names.
 
-use super::text::{one_line, width};
-use super::{Failure, Paint, Screen};
+use super::{CliFailure, Screen};
+use crate::terminal::paint::Paint;
+use crate::terminal::text::{one_line, width};
 
-/// Facts of one thing, in order.
+/// Names and values, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Sheet(Vec<(&'static str, String)>);
 
 impl Sheet {
-    /// Adds a fact, in one harmless line: others may have written it.
+    /// Adds a field whose value others may have written, as one sanitized line.
     pub fn fact(&mut self, name: &'static str, value: impl AsRef<str>) -> &mut Sheet {
         self.painted(name, one_line(value.as_ref()))
     }
 
-    /// Adds a fact of our own words, painted or not.
+    /// Adds a field whose value is safe and may be painted.
     pub fn painted(&mut self, name: &'static str, value: String) -> &mut Sheet {
         self.0.push((name, value));
         self
     }
 
-    /// Adds a fact that may be missing.
+    /// Adds a field if it has a value.
     pub fn maybe(&mut self, name: &'static str, value: Option<impl AsRef<str>>) -> &mut Sheet {
         if let Some(value) = value {
             self.fact(name, value);
@@ -27,13 +28,13 @@ impl Sheet {
         self
     }
 
-    /// The facts, name and value.
+    /// Names and values.
     pub fn facts(&self) -> &[(&'static str, String)] {
         &self.0
     }
 
-    /// Prints it.
-    pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
+    /// Prints the sheet.
+    pub fn print(&self, screen: &Screen) -> Result<(), CliFailure> {
         let wide = self
             .0
             .iter()

@@ -1,10 +1,10 @@
-//! Something that moves while a verb waits: only on a terminal, on standard error, gone at the end.
+//! Progress indicators on standard error, only on a terminal. They are removed at the end.
 
 use super::Screen;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::time::Duration;
 
-/// A spinner with a message; nothing where nothing may move.
+/// A spinner with a message; hidden if standard error is not a terminal.
 pub fn spinner(screen: &Screen, message: impl Into<String>) -> ProgressBar {
     let spinner = hidden_unless(screen, ProgressBar::no_length());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
@@ -17,7 +17,7 @@ pub fn spinner(screen: &Screen, message: impl Into<String>) -> ProgressBar {
     spinner
 }
 
-/// A bar over `length` steps; nothing where nothing may move.
+/// A progress bar of `length` steps; hidden if standard error is not a terminal.
 pub fn bar(screen: &Screen, length: u64, noun: &str) -> ProgressBar {
     let bar = hidden_unless(screen, ProgressBar::new(length));
     let template =
@@ -28,7 +28,7 @@ pub fn bar(screen: &Screen, length: u64, noun: &str) -> ProgressBar {
     bar
 }
 
-/// Whatever ends it, its line goes with it.
+/// Removes the line also when the bar is dropped on an error.
 fn hidden_unless(screen: &Screen, bar: ProgressBar) -> ProgressBar {
     let bar = bar.with_finish(ProgressFinish::AndClear);
     if !screen.lively {

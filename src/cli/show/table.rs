@@ -1,27 +1,27 @@
-//! Tables: aligned and cut to the terminal's width for people, tab-separated and whole for programs.
+//! Tables: aligned and cut to the terminal's width for people; tab-separated and complete for programs.
 
-use super::layout::{self, GAP, Place};
-use super::paint::Paint;
-use super::text::{fit, one_line, width};
-use super::{Failure, Screen};
+use super::layout::{self, ColumnWidth, GAP};
+use super::{CliFailure, Screen};
+use crate::terminal::paint::Paint;
+use crate::terminal::text::{fit, one_line, width};
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its heading.
+    /// Heading.
     pub name: &'static str,
-    /// Numbers stand to the right.
+    /// Whether the text is aligned to the right, as for numbers.
     pub right: bool,
-    /// Gives way when the terminal is too narrow.
+    /// Whether the column is cut if the terminal is too narrow.
     pub shrinks: bool,
-    /// Left out on a terminal while every cell holds this.
+    /// The column is left out on a terminal if every cell has this text.
     pub dull: Option<&'static str>,
-    /// Left out on a narrow terminal, the highest first; 0: never.
+    /// Order in which columns are left out on a narrow terminal, the highest first; 0 means never.
     pub yields: u8,
 }
 
 impl Column {
-    /// Text that is shown whole.
+    /// A column of text that is never cut.
     pub const fn text(name: &'static str) -> Column {
         Column {
             name,
@@ -32,7 +32,7 @@ impl Column {
         }
     }
 
-    /// A number.
+    /// A column of numbers.
     pub const fn number(name: &'static str) -> Column {
         Column {
             right: true,
@@ -40,7 +40,7 @@ impl Column {
         }
     }
 
-    /// Text that is cut where the room ends.
+    /// A column of text that is cut on a narrow terminal.
     pub const fn long(name: &'static str) -> Column {
         Column {
             shrinks: true,
@@ -48,7 +48,7 @@ impl Column {
         }
     }
 
-    /// Left out on a terminal while every cell holds `value`.
+    /// Leaves the column out on a terminal if every cell is `value`.
     pub const fn unless(self, value: &'static str) -> Column {
         Column {
             dull: Some(value),
@@ -58,7 +58,7 @@ impl Column {
 }
 
 impl Column {
-    /// Left out on a narrow terminal; of several the one with the highest `order` goes first.
+    /// Leaves the column out on a narrow terminal, the one with the highest `order` first.
     pub const fn yields(self, order: u8) -> Column {
         Column {
             yields: order,
@@ -67,7 +67,7 @@ impl Column {
     }
 }
 
-/// One cell: what people see, and what programs get where that differs.
+/// A cell: the text for people, and the text for programs if it differs.
 #[derive(Clone, Debug)]
 pub struct Cell {
     text: String,
@@ -76,7 +76,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The same text for people and programs.
+    /// A cell with the same text for people and programs.
     pub fn new(text: impl Into<String>) -> Cell {
         Cell {
             text: text.into(),
@@ -85,12 +85,12 @@ impl Cell {
         }
     }
 
-    /// Painted.
+    /// Paints the cell.
     pub fn painted(self, paint: Paint) -> Cell {
         Cell { paint, ..self }
     }
 
-    /// With what programs get instead, such as a moment for `3 s ago`.
+    /// Sets the text for programs, such as an exact time for `3 s ago`.
     pub fn exact(self, text: impl Into<String>) -> Cell {
         Cell {
             exact: Some(text.into()),
@@ -99,33 +99,33 @@ impl Cell {
     }
 }
 
-/// A table under construction.
+/// A table.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct TextTable {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
-impl Table {
-    /// An empty table.
-    pub fn new(columns: impl Into<Vec<Column>>) -> Table {
-        Table {
+impl TextTable {
+    /// A table without rows.
+    pub fn new(columns: impl Into<Vec<Column>>) -> TextTable {
+        TextTable {
             columns: columns.into(),
             rows: Vec::new(),
         }
     }
 
-    /// Adds a row: one cell a column.
+    /// Adds a row; it must have one cell per column.
     pub fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         self.rows.push(cells.into());
     }
 
-    /// Prints it.
-    pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
+    /// Prints the table.
+    pub fn print(&self, screen: &Screen) -> Result<(), CliFailure> {
         screen.print(&self.render(screen.width, screen.colour))
     }
 
-    /// As text: for a terminal of that many columns, or for a program.
+    /// The table as text: for a terminal of `columns` columns, or for programs if `None`.
     pub fn render(&self, columns: Option<usize>, colour: bool) -> String {
         match columns {
             Some(columns) => self.aligned(columns, colour),
@@ -154,32 +154,33 @@ impl Table {
         text
     }
 
-    /// Its heading and rows for so many columns: the pieces of each line, blanks between them included.
+    /// Heading and rows for a terminal of `room` columns: the painted pieces of each line, including the blanks between
+    /// them.
     pub fn lines(&self, room: usize) -> Vec<Vec<(String, Paint)>> {
         let texts: Vec<Vec<String>> = self
             .rows
             .iter()
             .map(|row| row.iter().map(|cell| one_line(&cell.text)).collect())
             .collect();
-        let places = layout::fit(&self.columns, self.natural(&texts), room);
-        let at = |place: &Place| place.column;
-        let heads = places
+        let widths = layout::fit(&self.columns, self.natural(&texts), room);
+        let at = |it: &ColumnWidth| it.column;
+        let heads = widths
             .iter()
             .map(at)
             .map(|at| (self.columns[at].name, Paint::Dim));
-        let mut lines = vec![self.line(&places, heads)];
+        let mut lines = vec![self.line(&widths, heads)];
         for (row, cells) in texts.iter().zip(&self.rows) {
-            let cells = places
+            let cells = widths
                 .iter()
                 .map(at)
                 .map(|at| (row[at].as_str(), cells[at].paint));
-            lines.push(self.line(&places, cells));
+            lines.push(self.line(&widths, cells));
         }
         lines
     }
 
-    /// The columns that tell something, each as wide as its widest cell.
-    fn natural(&self, texts: &[Vec<String>]) -> Vec<Place> {
+    /// The columns that are shown, each as wide as its widest cell.
+    fn natural(&self, texts: &[Vec<String>]) -> Vec<ColumnWidth> {
         let dull = |at: usize| {
             let same = |row: &Vec<String>| Some(row[at].as_str()) == self.columns[at].dull;
             !texts.is_empty() && texts.iter().all(same)
@@ -188,23 +189,24 @@ impl Table {
             let cells = texts.iter().map(|row| width(&row[at])).max();
             cells.unwrap_or(0).max(width(self.columns[at].name))
         };
-        let told = (0..self.columns.len()).filter(|at| !dull(*at));
-        told.map(|column| Place {
-            column,
-            width: wide(column),
-        })
-        .collect()
+        let shown = (0..self.columns.len()).filter(|at| !dull(*at));
+        shown
+            .map(|column| ColumnWidth {
+                column,
+                width: wide(column),
+            })
+            .collect()
     }
 
     fn line<'a>(
         &self,
-        places: &[Place],
+        widths: &[ColumnWidth],
         cells: impl Iterator<Item = (&'a str, Paint)>,
     ) -> Vec<(String, Paint)> {
         let mut line = Vec::new();
         let mut pending = 0;
-        for ((text, paint), place) in cells.zip(places) {
-            let (column, wide) = (&self.columns[place.column], place.width);
+        for ((text, paint), it) in cells.zip(widths) {
+            let (column, wide) = (&self.columns[it.column], it.width);
             let text = match column.shrinks {
                 true => fit(text, wide),
                 false => text.to_owned(),
@@ -223,8 +225,8 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn sample() -> Table {
-        let mut table = Table::new([
+    fn sample() -> TextTable {
+        let mut table = TextTable::new([
             Column::number("ID"),
             Column::text("STATUS"),
             Column::text("QUEUE").unless("default"),
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn fits_the_terminal_and_leaves_out_what_tells_nothing() {
+    fn a_table_fits_the_terminal_and_omits_dull_columns() {
         assert_eq!(
             sample().render(Some(30), false),
             " ID  STATUS  PROMPT\n  7  done    a prompt that is…\n123  queued  short\n"
@@ -252,10 +254,28 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_everything_between_tabs() {
+    fn programs_get_complete_tab_separated_rows() {
         assert_eq!(
             sample().render(None, false),
             "7\tdone\tdefault\ta prompt that is rather long\n123\tqueued\tdefault\tshort\n"
         );
+    }
+
+    #[test]
+    fn emoji_and_hindi_fit_an_80_column_terminal() {
+        for prompt in ["✅✅✅ done ", "हिन्दी में लिखा हुआ ", "日本語の文 "]
+        {
+            let mut table = sample();
+            table.row([
+                Cell::new("9"),
+                Cell::new("done"),
+                Cell::new("default"),
+                Cell::new(prompt.repeat(20)),
+            ]);
+            let text = table.render(Some(80), false);
+            let widths = text.lines().map(width).collect::<Vec<_>>();
+            assert!(widths.iter().all(|it| *it <= 80), "{widths:?}\n{text}");
+            assert!(widths.iter().any(|it| *it >= 78), "{widths:?}\n{text}");
+        }
     }
 }

@@ -1,18 +1,18 @@
-//! Tasks in tables and in one line.
+//! Tasks as tables and lines.
 
-use super::paint::Paint;
-use super::table::{Cell, Column, Table};
-use super::text::{fit, grouped, one_line};
-use super::time::{ago, span, stamp};
-use super::{Failure, Screen};
+use super::table::{Cell, Column, TextTable};
+use super::{CliFailure, Screen};
+use crate::terminal::paint::Paint;
+use crate::terminal::text::{fit, grouped, one_line};
+use crate::terminal::time::{ago, span, stamp};
 use kirosu_protocol::{Stats, Status, Task, Waiting};
 
-/// Longest piece of a prompt or result that is looked at for a table's cell on a terminal.
+/// Maximum number of characters of a prompt or result that a table on a terminal examines.
 const PIECE: usize = 2000;
 
-/// The tasks as a table.
-pub fn table(tasks: &[Task], screen: &Screen, now: f64) -> Table {
-    let mut table = Table::new([
+/// A table with one row per task.
+pub fn table(tasks: &[Task], screen: &Screen, now: f64) -> TextTable {
+    let mut table = TextTable::new([
         Column::number("ID"),
         Column::text("STATUS"),
         Column::text("TYPE").unless("chat"),
@@ -42,7 +42,7 @@ pub fn table(tasks: &[Task], screen: &Screen, now: f64) -> Table {
     table
 }
 
-/// The start of a long text: a table shows no more of it anyway.
+/// The start of a long text; a table on a terminal shows less than that.
 fn piece(text: &str, short: bool) -> String {
     match text.char_indices().nth(PIECE) {
         Some((at, _)) if short => text[..at].to_owned(),
@@ -50,7 +50,7 @@ fn piece(text: &str, short: bool) -> String {
     }
 }
 
-/// What came of it, or what it waits for.
+/// The result or error of a task, or the reason why it waits.
 fn outcome(task: &Task, short: bool, now: f64) -> Cell {
     let text = |text: &Option<String>| piece(text.as_deref().unwrap_or_default(), short);
     if short && let Some(waiting) = &task.waiting {
@@ -71,7 +71,7 @@ fn outcome(task: &Task, short: bool, now: f64) -> Cell {
     }
 }
 
-/// Why a task waits, and how long this lasts where that is known.
+/// The reason why a task waits, and until when if that is known.
 pub fn why(waiting: &Waiting, now: f64) -> String {
     match waiting.until {
         Some(until) => format!("{} ({})", waiting.message, ago(until, now)),
@@ -79,15 +79,15 @@ pub fn why(waiting: &Waiting, now: f64) -> String {
     }
 }
 
-/// Prints the tasks; says so where there are none.
-pub fn print(tasks: &[Task], screen: &Screen, none: &str, now: f64) -> Result<(), Failure> {
+/// Prints the tasks, or the note `none` if there are none.
+pub fn print(tasks: &[Task], screen: &Screen, none: &str, now: f64) -> Result<(), CliFailure> {
     match tasks.is_empty() {
         true => screen.note(none),
         false => table(tasks, screen, now).print(screen),
     }
 }
 
-/// How a finished task ended, in one line.
+/// The end of a task as one line.
 pub fn ending(task: &Task, screen: &Screen) -> String {
     let status = screen.paint(Paint::of_status(task.status), task.status.as_str());
     let took = task
@@ -95,12 +95,12 @@ pub fn ending(task: &Task, screen: &Screen) -> String {
         .map(|end| format!(" in {}", span(end - task.created_at)))
         .unwrap_or_default();
     let head = format!("task {} {status}{took}", task.task_id);
-    let told = match task.status {
+    let text = match task.status {
         Status::Done => task.result.as_deref(),
         _ => task.error.as_deref(),
     };
-    let tells = |text: &String| !text.is_empty() && text != task.status.as_str();
-    match told.map(one_line).filter(tells) {
+    let has_text = |text: &String| !text.is_empty() && text != task.status.as_str();
+    match text.map(one_line).filter(has_text) {
         None => head,
         Some(text) => {
             let plain = format!("task {} {}{took}: ", task.task_id, task.status);
@@ -113,7 +113,7 @@ pub fn ending(task: &Task, screen: &Screen) -> String {
     }
 }
 
-/// The counters in one line: those that always matter, and the others while they count something.
+/// The counters as one line: the main ones always, the others if they are not zero.
 pub fn counters(stats: &Stats, screen: &Screen) -> String {
     let parts = counted(stats).into_iter();
     parts
@@ -122,7 +122,7 @@ pub fn counters(stats: &Stats, screen: &Screen) -> String {
         .join(" · ")
 }
 
-/// The counters worth telling, each with its paint.
+/// The counters that are shown, with their paints.
 pub fn counted(stats: &Stats) -> Vec<(String, Paint)> {
     let always = [
         (Status::Queued, stats.queued, true),

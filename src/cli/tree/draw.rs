@@ -1,22 +1,23 @@
-//! The tree as a drawing with box characters, one line an actor.
+//! Draws the supervision tree with box characters, one line per actor.
 
 use super::Args;
-use crate::cli::show::paint::Paint;
-use crate::cli::show::{Screen, text, time};
+use crate::cli::show::Screen;
+use crate::terminal::paint::Paint;
+use crate::terminal::{text, time};
 use kirosu_protocol::verbs::tree::TreeNode;
 
-/// Of more siblings than this the ordinary ones are left out.
+/// Maximum number of ordinary siblings that are shown.
 const SIBLINGS: usize = 12;
 
-/// One line of the drawing.
-struct Line<'a> {
-    /// Branches and name.
+/// A line of the drawing.
+struct TreeLine<'a> {
+    /// Box characters before the name.
     branch: String,
     name: String,
     node: Option<&'a TreeNode>,
 }
 
-/// Draws the tree as deep and as complete as the flags say.
+/// Draws the tree within the limits of the flags.
 pub fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
     let room = screen.width.unwrap_or(usize::MAX);
     let line = |pieces: Vec<(String, Paint)>| {
@@ -28,16 +29,16 @@ pub fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
     pieces(root, args, room).into_iter().map(line).collect()
 }
 
-/// The drawing for so many columns: the pieces of each line.
+/// The drawing for `room` columns: the painted pieces of each line.
 pub fn pieces(root: &TreeNode, args: &Args, room: usize) -> Vec<Vec<(String, Paint)>> {
     let mut lines = Vec::new();
-    lines.push(Line {
+    lines.push(TreeLine {
         branch: String::new(),
         name: text::one_line(&root.name),
         node: Some(root),
     });
     branches(root, "", 0, args, &mut lines);
-    let wide = |line: &Line<'_>| text::width(&line.branch) + text::width(&line.name);
+    let wide = |line: &TreeLine<'_>| text::width(&line.branch) + text::width(&line.name);
     let named = lines
         .iter()
         .filter(|line| line.node.is_some())
@@ -64,14 +65,14 @@ pub fn pieces(root: &TreeNode, args: &Args, room: usize) -> Vec<Vec<(String, Pai
             let pad = " ".repeat(named - wide(line) + 2);
             let gap = " ".repeat(states - node.state.len() + 2);
             let room = room.saturating_sub(named + 2 + states + 2).max(16);
-            let told = text::fit(&text::one_line(&facts(node)), room);
+            let facts = text::fit(&text::one_line(&facts(node)), room);
             vec![
                 branch,
                 (line.name.clone(), name),
                 (pad, Paint::Plain),
                 (node.state.clone(), Paint::of_state(&node.state)),
                 (gap, Paint::Plain),
-                (told, facts_paint(node)),
+                (facts, facts_paint(node)),
             ]
         })
         .collect()
@@ -82,7 +83,7 @@ fn branches<'a>(
     before: &str,
     depth: usize,
     args: &Args,
-    lines: &mut Vec<Line<'a>>,
+    lines: &mut Vec<TreeLine<'a>>,
 ) {
     if args.depth.is_some_and(|most| depth >= most) {
         return;
@@ -96,7 +97,7 @@ fn branches<'a>(
         } else {
             ("├── ", "│   ")
         };
-        lines.push(Line {
+        lines.push(TreeLine {
             branch: format!("{before}{branch}"),
             name: text::one_line(&child.name),
             node: Some(child),
@@ -104,7 +105,7 @@ fn branches<'a>(
         branches(child, &format!("{before}{below}"), depth + 1, args, lines);
     }
     if left_out > 0 {
-        lines.push(Line {
+        lines.push(TreeLine {
             branch: format!("{before}└── "),
             name: format!("… {} more", text::grouped(left_out as u64)),
             node: None,
@@ -112,7 +113,7 @@ fn branches<'a>(
     }
 }
 
-/// Of many siblings: those that are in trouble or have a history, and the first of the others.
+/// Selects from many siblings those that are not running or were restarted, and the first ordinary ones.
 fn worth_showing(children: &[TreeNode], all: bool) -> Vec<&TreeNode> {
     if all || children.len() <= SIBLINGS {
         return children.iter().collect();
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_crowd_the_notable_ones_are_shown() {
+    fn of_many_siblings_the_notable_ones_are_shown() {
         let mut crowd: Vec<TreeNode> = (0..1000).map(|n| node(&format!("c{n}"), vec![])).collect();
         crowd[777].restarts = 1;
         let root = node("root", crowd);

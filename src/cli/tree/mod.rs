@@ -1,9 +1,9 @@
-//! `kirosu tree`: the supervision tree, live.
+//! `kirosu tree`: draws the supervision tree.
 
 pub(crate) mod draw;
 
 use super::connect::Context;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::numbers::whole;
 use kirosu_protocol::verbs::tree::TreeParams;
 
@@ -11,24 +11,28 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu tree
   kirosu tree --depth 2
-  kirosu tree --all                         every connection and session
+  kirosu tree --all                         with every connection and session
   kirosu tree --json";
 
 /// Draws the supervision tree: states, restarts, last exits
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Levels below the root
+    /// Maximum depth below the root
     #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(0..=i64::MAX, 2))]
     pub(crate) depth: Option<usize>,
-    /// Leaves nobody out, however many there are
+    /// Shows all siblings, however many there are
     #[arg(long)]
     pub(crate) all: bool,
 }
 
-/// Draws it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.insist(&TreeParams {}).await?;
+/// Prints the tree.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+    let answer = context
+        .connect()
+        .await?
+        .request_idempotent(&TreeParams {})
+        .await?;
     match context.screen.json {
         true => context.screen.json(&answer)?,
         false => context

@@ -1,11 +1,11 @@
-//! Questions to the hub: one function for what each screen shows.
+//! Requests to the hub: one function per topic.
 
-use crate::cli::each::{fence_of, questions};
-use crate::console::model::{Act, View};
-use crate::console::news::{News, Want};
-use crate::console::query::Query;
-use crate::console::row::Row;
-use crate::console::tasks::{From, Page, PageParams};
+use crate::cli::each::fence_of;
+use crate::console::messages::{Interest, Update};
+use crate::console::model::{TaskAction, View};
+use crate::console::query::ListFilter;
+use crate::console::row::ListRow;
+use crate::console::tasks::{PageRequest, PageStart, TaskPage};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::agents::AgentsParams;
 use kirosu_protocol::verbs::answer::AnswerParams;
@@ -20,164 +20,171 @@ use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_protocol::verbs::tree::TreeParams;
 use kirosu_protocol::{Stats, Subject, Target, TaskId};
 
-/// Entries of the inbox that are shown at most.
+/// Maximum number of inbox entries that are shown.
 const INBOX: u32 = 500;
-/// Tasks asked for at once while words are searched.
+/// Tasks per request during a text search.
 const SEARCH_STEP: usize = 500;
-/// Tasks that are searched for words; then the search is given up, and the screen says so.
+/// Maximum number of tasks that a text search examines; then it gives up, and the screen shows that.
 pub const SEARCH_MOST: usize = 20_000;
 
-/// The window of the list, or the counters alone while another screen is shown.
-pub async fn tasks(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
-    if want.view != View::Tasks {
+/// The window of the task list, or only the counters while another screen is shown.
+pub async fn tasks(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Tasks {
         let stats = client.request(&StatsParams {}).await?.stats;
-        return Ok(vec![News::Stats(stats)]);
+        return Ok(vec![Update::Stats(stats)]);
     }
-    let (page, stats) = page(client, &want.page).await?;
-    Ok(vec![News::Page(want.page.clone(), page, stats)])
+    let (page, stats) = page(client, &interest.page).await?;
+    Ok(vec![Update::Page(interest.page.clone(), page, stats)])
 }
 
 /// The chosen task, while it is shown.
-pub async fn task(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
-    let (View::Task, Some(task_id)) = (want.view, want.task) else {
+pub async fn task(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    let (View::Task, Some(task_id)) = (interest.view, interest.task) else {
         return Ok(Vec::new());
     };
-    let ask = GetParams {
+    let params = GetParams {
         task_id,
         ..GetParams::default()
     };
-    Ok(vec![News::Task(Box::new(client.request(&ask).await?))])
+    Ok(vec![Update::Task(Box::new(client.request(&params).await?))])
 }
 
 /// Pools and agents, while they are shown.
-pub async fn agents(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
-    if want.view != View::Agents {
+pub async fn agents(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Agents {
         return Ok(Vec::new());
     }
     let (pools, agents) = (PoolsParams::default(), AgentsParams::default());
     let (pools, agents) = tokio::try_join!(client.request(&pools), client.request(&agents))?;
-    Ok(vec![News::Pools(pools.pools), News::Agents(agents.agents)])
+    Ok(vec![
+        Update::Pools(pools.pools),
+        Update::Agents(agents.agents),
+    ])
 }
 
-/// The tree, while it is shown.
-pub async fn tree(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
-    if want.view != View::Tree {
+/// The supervision tree, while it is shown.
+pub async fn tree(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Tree {
         return Ok(Vec::new());
     }
-    Ok(vec![News::Tree(client.request(&TreeParams {}).await?.tree)])
+    Ok(vec![Update::Tree(
+        client.request(&TreeParams {}).await?.tree,
+    )])
 }
 
-/// What waits for a person, while it is shown.
-pub async fn inbox(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
-    if want.view != View::Inbox {
+/// Tasks and permission requests that wait for a person, while they are shown.
+pub async fn inbox(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Inbox {
         return Ok(Vec::new());
     }
-    let ask = ApprovalsParams {
+    let params = ApprovalsParams {
         limit: Some(INBOX),
         ..ApprovalsParams::default()
     };
-    Ok(vec![News::Inbox(client.request(&ask).await?.approvals)])
+    Ok(vec![Update::Inbox(
+        client.request(&params).await?.approvals,
+    )])
 }
 
-/// Carries out what was confirmed; a sentence on what came of it.
-pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>) -> News {
+/// Carries out a confirmed action. The result is a message for the user.
+pub async fn act(client: &Client, act: TaskAction, subject: Subject, by: Option<String>) -> Update {
     let fence = match act {
-        Act::Approve | Act::Reject => fence_of(&questions(&[subject], client).await, subject),
-        Act::Cancel | Act::Retry => None,
+        TaskAction::Approve | TaskAction::Reject => fence_of(subject, client).await,
+        TaskAction::Cancel | TaskAction::Retry => None,
     };
     let (outcome, done) = match (act, subject) {
-        (Act::Approve, _) => {
-            let ask = ApproveParams {
+        (TaskAction::Approve, _) => {
+            let params = ApproveParams {
                 subject,
                 fence,
                 by,
                 ..ApproveParams::default()
             };
-            (client.request(&ask).await.map(|_| ()), "approved")
+            (client.request(&params).await.map(|_| ()), "approved")
         }
-        (Act::Reject, _) => {
-            let ask = RejectParams {
+        (TaskAction::Reject, _) => {
+            let params = RejectParams {
                 subject,
                 fence,
                 by,
                 ..RejectParams::default()
             };
-            (client.request(&ask).await.map(|_| ()), "rejected")
+            (client.request(&params).await.map(|_| ()), "rejected")
         }
-        (Act::Cancel, Subject::Task(task_id)) => {
-            let ask = CancelParams {
+        (TaskAction::Cancel, Subject::Task(task_id)) => {
+            let params = CancelParams {
                 target: Target::Task(task_id),
                 by,
                 reason: None,
             };
-            (client.request(&ask).await.map(|_| ()), "cancelled")
+            (client.request(&params).await.map(|_| ()), "cancelled")
         }
-        (Act::Retry, Subject::Task(task_id)) => {
+        (TaskAction::Retry, Subject::Task(task_id)) => {
             let outcome = client.request(&RetryParams::task(task_id)).await;
             if let Ok(RetryAnswer {
                 error: Some(why), ..
             }) = &outcome
             {
-                return News::Acted(Err(format!("{subject} failed again: {why}")));
+                return Update::Acted(Err(format!("{subject} failed again: {why}")));
             }
             (outcome.map(|_| ()), "queued again")
         }
-        (Act::Cancel | Act::Retry, Subject::Approval(_)) => {
-            let why = "a tool question can be approved or rejected";
-            return News::Acted(Err(why.to_owned()));
+        (TaskAction::Cancel | TaskAction::Retry, Subject::Approval(_)) => {
+            let why = "a permission request can only be approved or rejected";
+            return Update::Acted(Err(why.to_owned()));
         }
     };
-    News::Acted(match outcome {
+    Update::Acted(match outcome {
         Ok(_) => Ok(format!("{subject} {done}")),
         Err(why) => Err(why.to_string()),
     })
 }
 
-/// Sends an answer to a `human` task; a sentence on the outcome.
-pub async fn answer(client: &Client, ask: AnswerParams) -> News {
-    News::Acted(match client.request(&ask).await {
-        Ok(_) => Ok(format!("{} answered", Subject::Task(ask.task_id))),
+/// Sends an answer to a `human` task. The result is a message for the user.
+pub async fn answer(client: &Client, params: AnswerParams) -> Update {
+    Update::Acted(match client.request(&params).await {
+        Ok(_) => Ok(format!("{} answered", Subject::Task(params.task_id))),
         Err(why) => Err(why.to_string()),
     })
 }
 
 /// A window of the list, with the counters.
-async fn page(client: &Client, ask: &PageParams) -> Result<(Page, Stats), CallError> {
-    let from = match ask.from {
-        From::Above(id) => match above(client, ask, id).await? {
-            Some(below) => From::Below(below),
-            None => From::Newest,
+async fn page(client: &Client, params: &PageRequest) -> Result<(TaskPage, Stats), CallError> {
+    let from = match params.from {
+        PageStart::Above(id) => match above(client, params, id).await? {
+            Some(below) => PageStart::Below(below),
+            None => PageStart::Newest,
         },
         from => from,
     };
-    collect(client, &ask.query, from, ask.rows).await
+    collect(client, &params.query, from, params.rows).await
 }
 
-/// The rows from a place on: page by page, as a filter may leave little of each.
+/// Rows from a position on, page by page, because a filter may leave few rows of each page.
 async fn collect(
     client: &Client,
-    query: &Query,
-    from: From,
+    query: &ListFilter,
+    from: PageStart,
     rows: usize,
-) -> Result<(Page, Stats), CallError> {
+) -> Result<(TaskPage, Stats), CallError> {
     let step = match query.words.is_empty() {
         true => rows,
         false => SEARCH_STEP,
     };
     let mut before = match from {
-        From::Below(id) => Some(id),
-        From::Newest | From::Above(_) => None,
+        PageStart::Below(id) => Some(id),
+        PageStart::Newest | PageStart::Above(_) => None,
     };
-    let mut page = Page {
+    let mut page = TaskPage {
         from,
-        ..Page::default()
+        ..TaskPage::default()
     };
     let mut searched = 0;
     loop {
-        let answer = client.request(&query.ask(step as u32, before)).await?;
+        let answer = client.request(&query.params(step as u32, before)).await?;
         searched += answer.tasks.len();
-        let found = answer.tasks.iter().filter(|task| query.finds(task));
-        page.rows.extend(found.map(Row::from));
+        let found = answer.tasks.iter().filter(|task| query.matches(task));
+        page.rows.extend(found.map(ListRow::from));
         before = answer.next;
         if page.rows.len() >= rows || before.is_none() || searched >= SEARCH_MOST {
             page.more = before.is_some() || page.rows.len() > rows;
@@ -189,17 +196,21 @@ async fn collect(
     }
 }
 
-/// The number below which a window ends right above the task `id`; none: the newest window is as good.
+/// The number below which a window ends right above the task `id`; `None` if the newest window serves as well.
 ///
-/// The hub lists downwards only, so the number is searched for: first outwards, then by halves. Numbers are dense but for
-/// what a filter or the retention leaves out, so few steps do.
-async fn above(client: &Client, ask: &PageParams, id: TaskId) -> Result<Option<TaskId>, CallError> {
-    let newest = client.request(&ask.query.ask(1, None)).await?;
+/// The hub lists only downwards, so the number is searched for: first outwards, then by bisection. Only a filter or the
+/// retention leaves gaps between numbers, so a few steps are enough.
+async fn above(
+    client: &Client,
+    params: &PageRequest,
+    id: TaskId,
+) -> Result<Option<TaskId>, CallError> {
+    let newest = client.request(&params.query.params(1, None)).await?;
     let newest = newest.tasks.first().map_or(0, |task| task.task_id);
-    let mut step = ask.rows.max(1) as TaskId;
-    // Below `low` there are too few above `id`, below `high` enough.
+    let mut step = params.rows.max(1) as TaskId;
+    // Below `low` there are too few tasks above `id`, below `high` there are enough.
     let (mut low, mut high) = (id + 1, id + 1 + step);
-    while !full(client, ask, id, high).await? {
+    while !full(client, params, id, high).await? {
         if high > newest {
             return Ok(None);
         }
@@ -208,7 +219,7 @@ async fn above(client: &Client, ask: &PageParams, id: TaskId) -> Result<Option<T
     }
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        match full(client, ask, id, middle).await? {
+        match full(client, params, id, middle).await? {
             true => high = middle,
             false => low = middle,
         }
@@ -219,11 +230,11 @@ async fn above(client: &Client, ask: &PageParams, id: TaskId) -> Result<Option<T
 /// Whether a window below `before` is full of tasks above `id`.
 async fn full(
     client: &Client,
-    ask: &PageParams,
+    params: &PageRequest,
     id: TaskId,
     before: TaskId,
 ) -> Result<bool, CallError> {
-    let (page, _) = collect(client, &ask.query, From::Below(before), ask.rows).await?;
+    let (page, _) = collect(client, &params.query, PageStart::Below(before), params.rows).await?;
     let lowest = page.rows.last().map_or(0, |row| row.id);
-    Ok(page.rows.len() == ask.rows && lowest > id)
+    Ok(page.rows.len() == params.rows && lowest > id)
 }

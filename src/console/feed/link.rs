@@ -1,9 +1,9 @@
-//! How the connection stands, and when it is tried again.
+//! State of the connection, and the time of the next attempt.
 
-use super::{Line, Told, Topics};
-use crate::cli::connect::Hub;
-use crate::cli::show::time;
-use crate::console::news::{Link, News};
+use super::{FeedContext, FeedMessage, Topics};
+use crate::cli::connect::HubConnection;
+use crate::console::messages::{LinkState, Update};
+use crate::terminal::time;
 use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::{CallError, ConnectionState, Delays};
 use kirosu_supervision::BackoffPolicy;
@@ -11,28 +11,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Pauses between attempts to connect, which tell when the next one is due (Unix seconds). Somebody looks on: they stay
-/// short.
+/// Pauses between attempts to connect, and the Unix seconds of the next attempt. A person is watching, so the pauses
+/// stay short.
 pub fn delays() -> (Delays, watch::Receiver<Option<f64>>) {
-    let (tell, again) = watch::channel(None);
+    let (sender, again) = watch::channel(None);
     let policy = BackoffPolicy {
         max: Duration::from_secs(5),
         ..BackoffPolicy::default()
     };
     let delays = move || -> Box<dyn Iterator<Item = Duration> + Send> {
-        let tell = tell.clone();
-        let told = move |delay: &Duration| {
-            tell.send_replace(Some(time::now() + delay.as_secs_f64()));
+        let sender = sender.clone();
+        let report = move |delay: &Duration| {
+            sender.send_replace(Some(time::now() + delay.as_secs_f64()));
         };
-        Box::new(policy.delays().inspect(told))
+        Box::new(policy.delays().inspect(report))
     };
     (Arc::new(delays), again)
 }
 
-/// Tells of each change, for ever.
+/// Reports each change; never returns while the hub can come back.
 pub(super) async fn run(
-    line: Line,
-    hub: Hub,
+    feed: FeedContext,
+    hub: HubConnection,
     mut again: watch::Receiver<Option<f64>>,
     topics: Arc<Topics>,
 ) {
@@ -46,19 +46,22 @@ pub(super) async fn run(
                 if is_final(refusal.code) =>
             {
                 let failure = CallError::Refused(refusal).into();
-                return line.tell(Told::Failed(failure)).await;
+                return feed.report(FeedMessage::Failed(failure)).await;
             }
             ConnectionState::Connecting(Some(why)) => {
-                let link = Link::Away {
+                let link = LinkState::Away {
                     why: why.to_string(),
                     again: again_at,
                 };
-                line.tell(Told::News(News::Link(link).into())).await;
+                feed.report(FeedMessage::Update(Update::Link(link).into()))
+                    .await;
             }
             ConnectionState::Connected(hello) => {
                 let version = hello.version.clone();
-                line.tell(Told::News(News::Link(Link::Up { version }).into()))
-                    .await;
+                feed.report(FeedMessage::Update(
+                    Update::Link(LinkState::Up { version }).into(),
+                ))
+                .await;
                 topics.mark_all();
             }
             ConnectionState::Closed => return,
@@ -67,13 +70,13 @@ pub(super) async fn run(
             changed = state.changed() => if changed.is_err() {
                 return;
             },
-            // The delay of an attempt is known a moment after its failure.
+            // The delay of an attempt is known shortly after its failure.
             _ = again.changed() => {}
         }
     }
 }
 
-/// Whether trying again cannot help: not so with a hub that is full or on its way down.
+/// Whether another attempt is useless. A hub that is full or shutting down may accept a later one.
 fn is_final(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::Busy | ErrorCode::ShuttingDown)
 }

@@ -1,26 +1,27 @@
-//! What keeps the model up to date: tasks in the background that listen to the hub and ask it.
+//! Keeps the model up to date: background tasks that watch the hub and send requests to it.
 //!
 //! # Theory of operation
 //!
-//! Nothing is polled. One connection carries a `watch` of everything but output; each event marks the topics (list, one
-//! task, agents, tree) that it may have changed, and a keeper for each topic asks the hub anew when its mark is set and
-//! the topic is on the screen. A keeper rests after each answer, longer after a slow one: however much happens, a topic
-//! is asked for a few times a second, and the last change is always seen. A key that wants something else ends the rest.
+//! There is no polling. One connection has a `watch` of all events except output. Each event marks the topics (list,
+//! one task, agents, tree, inbox) that it may have changed. Each topic has a refresher, which sends a request when its
+//! topic is marked and on the screen. A refresher pauses after each answer, longer after a slow one: a busy hub gets
+//! only a few requests per second and topic, and the last change is always shown. A key that changes the screen ends
+//! the pause.
 //!
-//! The link's task tells how the connection stands, and marks everything when it stands again. The output of the task
-//! that is looked at has a connection of its own.
+//! The link task reports the state of the connection, and marks all topics after a reconnect. The output of the task on
+//! the screen has a connection of its own.
 
 pub mod fetch;
 mod link;
 pub mod output;
 mod topics;
 
-use super::model::Act;
-use super::news::{News, Want};
-use crate::cli::connect::{Context, Hub};
+use super::messages::{Interest, Update};
+use super::model::TaskAction;
+use crate::cli::connect::{Context, HubConnection};
 use crate::cli::each::actor;
-use crate::cli::events::{Events, Heard};
-use crate::cli::failure::Failure;
+use crate::cli::events::{StreamItem, WatchStream};
+use crate::cli::failure::CliFailure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
@@ -31,36 +32,36 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
-use topics::{Topics, keep};
+use topics::{Topics, start_refreshers};
 
-/// Events of before that are shown at the start.
+/// Past events that are shown at the start.
 const HISTORY: u64 = 300;
-/// News that may wait to be taken in; more wait at the hub.
+/// Updates that can wait for the model; more wait at the hub.
 const QUEUE: usize = 256;
-/// Before a watch that ended is begun again.
+/// Pause before an ended watch is started again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What the feed tells.
+/// A message of the feed.
 #[derive(Debug)]
-pub enum Told {
-    /// For the model.
-    News(Box<News>),
-    /// It cannot go on.
-    Failed(Failure),
+pub enum FeedMessage {
+    /// An update for the model.
+    Update(Box<Update>),
+    /// The dashboard cannot continue.
+    Failed(CliFailure),
 }
 
-/// How to reach the hub, and whom to tell.
+/// Address of the hub, and the channel to the model.
 #[derive(Clone)]
-pub struct Line {
+pub struct FeedContext {
     context: Arc<Context>,
     endpoint: Endpoint,
     options: ClientOptions,
-    news: mpsc::Sender<Told>,
+    messages: mpsc::Sender<FeedMessage>,
 }
 
-impl Line {
-    /// One more connection; its pauses are told nobody.
-    fn another(&self) -> Hub {
+impl FeedContext {
+    /// Opens another connection. The times of its attempts are not reported.
+    fn another(&self) -> HubConnection {
         let options = ClientOptions {
             delays: link::delays().0,
             ..self.options.clone()
@@ -68,39 +69,42 @@ impl Line {
         self.over(options)
     }
 
-    fn over(&self, options: ClientOptions) -> Hub {
+    fn over(&self, options: ClientOptions) -> HubConnection {
         self.context
             .over(Client::start(self.endpoint.clone(), options))
     }
 
-    async fn tell(&self, told: Told) {
-        // Nobody listens any more when the dashboard ends.
-        let _ = self.news.send(told).await;
+    async fn report(&self, message: FeedMessage) {
+        // The receiver is gone when the dashboard ends.
+        let _ = self.messages.send(message).await;
     }
 
-    /// Waits until the connection stands.
-    async fn stands(&self, hub: &Hub) {
+    /// Waits until the hub is connected.
+    async fn connected(&self, hub: &HubConnection) {
         let mut state = hub.client.state();
-        let stands = |state: &ConnectionState| matches!(state, ConnectionState::Connected(_));
-        if state.wait_for(stands).await.is_err() {
+        let connected = |state: &ConnectionState| matches!(state, ConnectionState::Connected(_));
+        if state.wait_for(connected).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The running feed; dropped, it ends with the runtime.
+/// The running feed. Its tasks end with the runtime.
 pub struct Feed {
-    /// What it tells.
-    pub news: mpsc::Receiver<Told>,
-    want: watch::Sender<Want>,
-    hub: Hub,
-    line: Line,
+    /// Messages of the feed.
+    pub messages: mpsc::Receiver<FeedMessage>,
+    interest: watch::Sender<Interest>,
+    hub: HubConnection,
+    feed: FeedContext,
 }
 
 impl Feed {
-    /// Starts to listen; the hub may come later.
-    pub fn start(globals: &Globals, want: Want) -> Result<Feed, Failure> {
-        // What it has to tell of the connection stands on the screen, not in between.
+    /// Starts the feed; the hub may start later.
+    ///
+    /// # Errors
+    /// The settings have a fault.
+    pub fn start(globals: &Globals, interest: Interest) -> Result<Feed, CliFailure> {
+        // The dashboard shows the state of the connection; notes on standard error would damage the screen.
         let screen = Screen {
             quiet: true,
             ..Screen::default()
@@ -111,30 +115,30 @@ impl Feed {
         };
         let (delays, again) = link::delays();
         let (endpoint, options) = context.address(delays)?;
-        let (told, news) = mpsc::channel(QUEUE);
-        let line = Line {
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let feed = FeedContext {
             context: Arc::new(context),
             endpoint,
             options,
-            news: told,
+            messages: sender,
         };
-        let hub = line.over(line.options.clone());
-        let (want, wanted) = watch::channel(want);
+        let hub = feed.over(feed.options.clone());
+        let (interest, current) = watch::channel(interest);
         let topics = Arc::new(Topics::default());
-        tokio::spawn(link::run(line.clone(), hub.clone(), again, topics.clone()));
+        tokio::spawn(link::run(feed.clone(), hub.clone(), again, topics.clone()));
         tokio::spawn(listen(
-            line.clone(),
+            feed.clone(),
             hub.clone(),
             topics.clone(),
-            wanted.clone(),
+            current.clone(),
         ));
-        tokio::spawn(output::run(line.clone(), wanted.clone()));
-        keep(&line, &hub, &topics, &wanted);
+        tokio::spawn(output::run(feed.clone(), current.clone()));
+        start_refreshers(&feed, &hub, &topics, &current);
         Ok(Feed {
-            news,
-            want,
+            messages,
+            interest,
             hub,
-            line,
+            feed,
         })
     }
 
@@ -143,76 +147,82 @@ impl Feed {
         self.hub.client.endpoint()
     }
 
-    /// Something else is on the screen.
-    pub fn want(&self, want: Want) {
-        self.want.send_if_modified(|now| {
-            let other = *now != want;
-            *now = want;
+    /// Changes the data that is kept up to date.
+    pub fn set_interest(&self, interest: Interest) {
+        self.interest.send_if_modified(|now| {
+            let other = *now != interest;
+            *now = interest;
             other
         });
     }
 
-    /// Asks the hub for an action; what came of it is told.
-    pub fn act(&self, act: Act, subject: Subject) {
-        let (client, line) = (self.hub.client.clone(), self.line.clone());
+    /// Sends an action to the hub; its outcome is reported as an update.
+    pub fn act(&self, act: TaskAction, subject: Subject) {
+        let (client, feed) = (self.hub.client.clone(), self.feed.clone());
         tokio::spawn(async move {
-            let news = fetch::act(&client, act, subject, actor(&None)).await;
-            line.tell(Told::News(news.into())).await;
+            let update = fetch::act(&client, act, subject, actor(&None)).await;
+            feed.report(FeedMessage::Update(update.into())).await;
         });
     }
 
-    /// Sends an answer to a `human` task; the outcome is reported as news.
+    /// Sends an answer to a `human` task; its outcome is reported as an update.
     pub fn answer(&self, task_id: TaskId, text: String) {
-        let (client, line) = (self.hub.client.clone(), self.line.clone());
+        let (client, feed) = (self.hub.client.clone(), self.feed.clone());
         tokio::spawn(async move {
             let by = actor(&None);
-            let news = fetch::answer(&client, AnswerParams { task_id, text, by }).await;
-            line.tell(Told::News(news.into())).await;
+            let update = fetch::answer(&client, AnswerParams { task_id, text, by }).await;
+            feed.report(FeedMessage::Update(update.into())).await;
         });
     }
 }
 
-/// Listens to the hub, for ever.
-async fn listen(line: Line, hub: Hub, topics: Arc<Topics>, want: watch::Receiver<Want>) {
+/// Watches the hub until the dashboard ends.
+async fn listen(
+    feed: FeedContext,
+    hub: HubConnection,
+    topics: Arc<Topics>,
+    interest: watch::Receiver<Interest>,
+) {
     let mut history = HISTORY;
-    while !line.news.is_closed() {
-        line.stands(&hub).await;
-        // The link tells of a broken connection.
-        let _ = listen_once(&line, &hub, &topics, &want, history).await;
+    while !feed.messages.is_closed() {
+        feed.connected(&hub).await;
+        // The link task reports broken connections.
+        let _ = listen_once(&feed, &hub, &topics, &interest, history).await;
         history = 0;
         sleep(PAUSE).await;
     }
 }
 
 async fn listen_once(
-    line: &Line,
-    hub: &Hub,
+    feed: &FeedContext,
+    hub: &HubConnection,
     topics: &Topics,
-    want: &watch::Receiver<Want>,
+    interest: &watch::Receiver<Interest>,
     history: u64,
-) -> Result<(), Failure> {
-    let mut events = Events::start(hub, since(hub, history).await?).await?;
+) -> Result<(), CliFailure> {
+    let mut events = WatchStream::start(hub, since(hub, history).await?).await?;
     topics.mark_all();
     loop {
         match events.next().await? {
-            Heard::Missed => topics.mark_all(),
-            Heard::Event(event) => {
-                topics.mark(&event, want.borrow().task);
-                line.tell(Told::News(News::Event(event).into())).await;
+            StreamItem::Missed => topics.mark_all(),
+            StreamItem::Event(event) => {
+                topics.mark(&event, interest.borrow().task);
+                feed.report(FeedMessage::Update(Update::Event(event).into()))
+                    .await;
             }
         }
     }
 }
 
-/// A watch of everything but output, from so many events ago on.
-pub async fn since(hub: &Hub, history: u64) -> Result<WatchParams, Failure> {
-    // A watch that hears nearly nothing says which number is the newest.
-    let ask = |kinds: &[&str], since| WatchParams {
+/// Parameters to watch all events except output, starting `history` events ago.
+pub async fn since(hub: &HubConnection, history: u64) -> Result<WatchParams, CliFailure> {
+    // A watch of almost no events returns the number of the newest one.
+    let params = |kinds: &[&str], since| WatchParams {
         since,
         kinds: kinds.iter().map(ToString::to_string).collect(),
         ..WatchParams::default()
     };
-    let newest = hub.insist(&ask(&["hub"], None)).await?.seq;
+    let newest = hub.request_idempotent(&params(&["hub"], None)).await?.seq;
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != "output").collect();
-    Ok(ask(&kinds, Some(newest.saturating_sub(history))))
+    Ok(params(&kinds, Some(newest.saturating_sub(history))))
 }

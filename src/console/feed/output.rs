@@ -1,25 +1,25 @@
-//! The chosen task's output as it comes, over a connection of its own: a watch ends only with its connection, and nobody
-//! wants to be told what all the tasks print that were ever looked at.
+//! The output of the task on the screen. It has a connection of its own, because a watch ends only with its connection:
+//! otherwise the output of every task that was ever opened would arrive.
 
-use super::{Line, PAUSE, Told};
-use crate::cli::connect::Hub;
-use crate::cli::events::{Events, Heard};
-use crate::cli::failure::Failure;
-use crate::cli::logs::{Piece, Position};
+use super::{FeedContext, FeedMessage, PAUSE};
+use crate::cli::connect::HubConnection;
+use crate::cli::events::{StreamItem, WatchStream};
+use crate::cli::failure::CliFailure;
+use crate::cli::logs::{ChunkOrder, OutputPosition};
+use crate::console::messages::{Interest, OutputUpdate, Update};
 use crate::console::model::View;
-use crate::console::news::{News, Output, Want};
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, TaskId};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Follows the task that is on the screen, for ever.
-pub async fn run(line: Line, mut want: watch::Receiver<Want>) {
-    let shown = |want: &Want| want.task.filter(|_| want.view == View::Task);
+/// Follows the task on the screen until the dashboard ends.
+pub async fn run(feed: FeedContext, mut interest: watch::Receiver<Interest>) {
+    let shown = |interest: &Interest| interest.task.filter(|_| interest.view == View::Task);
     loop {
-        let task = shown(&want.borrow_and_update());
-        let changed = want.wait_for(|want| shown(want) != task);
+        let task = shown(&interest.borrow_and_update());
+        let changed = interest.wait_for(|interest| shown(interest) != task);
         let Some(task) = task else {
             if changed.await.is_err() {
                 return;
@@ -30,33 +30,37 @@ pub async fn run(line: Line, mut want: watch::Receiver<Want>) {
             changed = changed => if changed.is_err() {
                 return;
             },
-            () = follow(&line, task) => {}
+            () = follow(&feed, task) => {}
         }
     }
 }
 
-/// Follows one task until nobody listens.
-async fn follow(line: &Line, task: TaskId) {
-    let hub = line.another();
-    while !line.news.is_closed() {
-        line.stands(&hub).await;
-        // The link tells of a broken connection.
-        let _ = follow_once(line, &hub, task).await;
+/// Follows one task until the dashboard ends.
+async fn follow(feed: &FeedContext, task: TaskId) {
+    let hub = feed.another();
+    while !feed.messages.is_closed() {
+        feed.connected(&hub).await;
+        // The link task reports broken connections.
+        let _ = follow_once(feed, &hub, task).await;
         sleep(PAUSE).await;
     }
 }
 
-async fn follow_once(line: &Line, hub: &Hub, task_id: TaskId) -> Result<(), Failure> {
-    let ask = WatchParams {
+async fn follow_once(
+    feed: &FeedContext,
+    hub: &HubConnection,
+    task_id: TaskId,
+) -> Result<(), CliFailure> {
+    let params = WatchParams {
         task_id: Some(task_id),
         kinds: vec!["output".into()],
         ..WatchParams::default()
     };
-    let mut events = Events::start(hub, ask).await?;
-    let mut at = whole(line, hub, task_id).await?;
+    let mut events = WatchStream::start(hub, params).await?;
+    let mut at = whole(feed, hub, task_id).await?;
     loop {
-        let Heard::Event(event) = events.next().await? else {
-            at = whole(line, hub, task_id).await?;
+        let StreamItem::Event(event) = events.next().await? else {
+            at = whole(feed, hub, task_id).await?;
             continue;
         };
         let EventKind::Output {
@@ -66,45 +70,52 @@ async fn follow_once(line: &Line, hub: &Hub, task_id: TaskId) -> Result<(), Fail
             continue;
         };
         let cut = false;
-        let output = match at.piece(fence, chunk) {
-            Piece::Known => continue,
-            Piece::Gap => {
-                at = whole(line, hub, task_id).await?;
+        let output = match at.compare(fence, chunk) {
+            ChunkOrder::Known => continue,
+            ChunkOrder::Gap => {
+                at = whole(feed, hub, task_id).await?;
                 continue;
             }
-            Piece::NewAttempt => Output::Whole { fence, text, cut },
-            Piece::Next => Output::More(text),
+            ChunkOrder::NewAttempt => OutputUpdate::Whole { fence, text, cut },
+            ChunkOrder::Next => OutputUpdate::More(text),
         };
         (at.fence, at.chunk) = (fence, chunk + 1);
-        line.tell(Told::News(News::Output(task_id, output).into()))
+        feed.report(FeedMessage::Update(Update::Output(task_id, output).into()))
             .await;
     }
 }
 
-/// Reads all of the newest attempt's output, and how far that is.
-async fn whole(line: &Line, hub: &Hub, task_id: TaskId) -> Result<Position, Failure> {
+/// Reads the newest attempt's whole output and returns its end.
+async fn whole(
+    feed: &FeedContext,
+    hub: &HubConnection,
+    task_id: TaskId,
+) -> Result<OutputPosition, CliFailure> {
     let (output, at) = read(hub, task_id).await?;
-    line.tell(Told::News(News::Output(task_id, output).into()))
+    feed.report(FeedMessage::Update(Update::Output(task_id, output).into()))
         .await;
     Ok(at)
 }
 
-/// All of the newest attempt's output, and where it ends.
-pub async fn read(hub: &Hub, task_id: TaskId) -> Result<(Output, Position), Failure> {
-    let ask = GetParams {
+/// The newest attempt's whole output, and its end.
+pub async fn read(
+    hub: &HubConnection,
+    task_id: TaskId,
+) -> Result<(OutputUpdate, OutputPosition), CliFailure> {
+    let params = GetParams {
         task_id,
         output: true,
         ..GetParams::default()
     };
-    let answer = hub.insist(&ask).await?;
+    let answer = hub.request_idempotent(&params).await?;
     let newest = answer.output.into_iter().flatten().next_back();
     let newest = newest.unwrap_or_default();
-    let at = Position {
+    let at = OutputPosition {
         fence: newest.fence,
         chunk: newest.next_chunk.unwrap_or(0),
-        ..Position::default()
+        ..OutputPosition::default()
     };
-    let output = Output::Whole {
+    let output = OutputUpdate::Whole {
         fence: newest.fence,
         text: newest.text,
         cut: newest.cut,

@@ -1,9 +1,9 @@
-//! Topics: what may have changed, and who asks the hub about it.
+//! Topics: parts of the model that may be out of date, and their refreshers.
 
-use super::{Line, Told, fetch};
-use crate::cli::connect::Hub;
+use super::{FeedContext, FeedMessage, fetch};
+use crate::cli::connect::HubConnection;
+use crate::console::messages::{Interest, Update};
 use crate::console::model::View;
-use crate::console::news::{News, Want};
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::{Event, EventKind, TaskId};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
-/// What may have changed.
+/// One mark per part of the model.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     tasks: Topic,
@@ -21,13 +21,13 @@ pub(super) struct Topics {
     inbox: Topic,
 }
 
-/// One mark.
+/// The mark of one topic.
 #[derive(Debug, Default)]
 struct Topic {
-    /// It may have changed.
+    /// The topic may have changed.
     changed: Notify,
-    /// Something else is wanted of it: now.
-    wanted: Notify,
+    /// The screen shows other data of this topic now; the pause ends.
+    interest_changed: Notify,
 }
 
 impl Topics {
@@ -41,14 +41,14 @@ impl Topics {
         ]
     }
 
-    /// Anything may have changed.
+    /// Marks all topics.
     pub(super) fn mark_all(&self) {
         self.all()
             .iter()
             .for_each(|topic| topic.changed.notify_one());
     }
 
-    /// Marks what an event may have changed; `task` is the chosen one.
+    /// Marks the topics that an event may have changed; `task` is the one on the screen.
     pub(super) fn mark(&self, event: &Event, task: Option<TaskId>) {
         let chosen = |id: &TaskId| Some(*id) == task;
         match &event.what {
@@ -75,76 +75,92 @@ impl Topics {
     }
 }
 
-/// Starts the keepers.
-pub(super) fn keep(line: &Line, hub: &Hub, topics: &Arc<Topics>, want: &watch::Receiver<Want>) {
+/// Starts one refresher per topic.
+pub(super) fn start_refreshers(
+    feed: &FeedContext,
+    hub: &HubConnection,
+    topics: &Arc<Topics>,
+    interest: &watch::Receiver<Interest>,
+) {
     let millis = Duration::from_millis;
-    macro_rules! keeper {
+    macro_rules! refresher {
         ($topic:ident, $rest:expr) => {
-            let (line, client) = (line.clone(), hub.client.clone());
-            let (topics, want) = (topics.clone(), want.clone());
+            let (feed, client) = (feed.clone(), hub.client.clone());
+            let (topics, interest) = (topics.clone(), interest.clone());
             tokio::spawn(async move {
-                let ask = || async {
-                    let now = want.borrow().clone();
+                let fetch_now = || async {
+                    let now = interest.borrow().clone();
                     let outcome = fetch::$topic(&client, &now).await;
-                    answered(&line, &now, outcome).await;
+                    send_updates(&feed, &now, outcome).await;
                 };
-                keeper(&topics.$topic, $rest, ask).await;
+                refresher(&topics.$topic, $rest, fetch_now).await;
             });
         };
     }
-    keeper!(tasks, millis(100));
-    keeper!(task, millis(50));
-    keeper!(agents, millis(200));
-    keeper!(tree, millis(500));
-    keeper!(inbox, millis(100));
-    let (topics, mut want) = (topics.clone(), want.clone());
+    refresher!(tasks, millis(100));
+    refresher!(task, millis(50));
+    refresher!(agents, millis(200));
+    refresher!(tree, millis(500));
+    refresher!(inbox, millis(100));
+    let (topics, mut interest) = (topics.clone(), interest.clone());
     tokio::spawn(async move {
-        while want.changed().await.is_ok() {
+        while interest.changed().await.is_ok() {
             topics
                 .all()
                 .iter()
-                .for_each(|topic| topic.wanted.notify_one());
+                .for_each(|topic| topic.interest_changed.notify_one());
         }
     });
 }
 
-/// Asks when there is something new, and rests.
-async fn keeper<F: Future<Output = ()>>(topic: &Topic, rest: Duration, ask: impl Fn() -> F) {
+/// Sends a request when the topic is marked, then pauses.
+async fn refresher<F: Future<Output = ()>>(
+    topic: &Topic,
+    rest: Duration,
+    fetch_now: impl Fn() -> F,
+) {
     let mut now = false;
     loop {
         if !now {
             tokio::select! {
                 () = topic.changed.notified() => {}
-                () = topic.wanted.notified() => {}
+                () = topic.interest_changed.notified() => {}
             }
         }
         let begun = Instant::now();
         now = tokio::select! {
-            () = ask() => false,
-            () = topic.wanted.notified() => true,
+            () = fetch_now() => false,
+            () = topic.interest_changed.notified() => true,
         };
         if !now {
             now = tokio::select! {
                 () = sleep(rest.max(begun.elapsed() * 4)) => false,
-                () = topic.wanted.notified() => true,
+                () = topic.interest_changed.notified() => true,
             };
         }
     }
 }
 
-async fn answered(line: &Line, want: &Want, outcome: Result<Vec<News>, CallError>) {
+async fn send_updates(
+    feed: &FeedContext,
+    interest: &Interest,
+    outcome: Result<Vec<Update>, CallError>,
+) {
     match outcome {
-        Ok(news) => {
-            for news in news {
-                line.tell(Told::News(news.into())).await;
+        Ok(updates) => {
+            for update in updates {
+                feed.report(FeedMessage::Update(update.into())).await;
             }
         }
         Err(why @ (CallError::Refused(_) | CallError::BadAnswer { .. })) => {
-            let task = want.task.filter(|_| want.view == View::Task).unwrap_or(0);
-            let news = News::Trouble(want.view, task, why.to_string());
-            line.tell(Told::News(news.into())).await;
+            let task = interest
+                .task
+                .filter(|_| interest.view == View::Task)
+                .unwrap_or(0);
+            let update = Update::Failed(interest.view, task, why.to_string());
+            feed.report(FeedMessage::Update(update.into())).await;
         }
-        // The link tells of a broken connection, and everything is asked for again when it stands.
+        // The link task reports broken connections. After a reconnect all topics are marked.
         Err(_) => {}
     }
 }

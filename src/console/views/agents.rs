@@ -1,18 +1,18 @@
-//! Screen 3: the pools, and the agents of all processes with what they hold.
+//! Screen 3: the pools, and the agents of all processes with their leases.
 
-use super::canvas::{Canvas, Pieces};
+use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
-use crate::cli::show::paint::Paint;
 use crate::console::model::{Model, View};
-use crate::console::query::Query;
+use crate::console::query::ListFilter;
+use crate::terminal::paint::Paint;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::pools::PoolInfo;
 
-/// Lines that are no rows: two headings, two titles, a blank.
-pub const LINES_BESIDE: usize = 5;
+/// Lines that are not rows: two titles, two headings, a blank line.
+pub const OTHER_LINES: usize = 5;
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let (pools, agents) = shown(model);
     if pools.is_empty() && agents.is_empty() {
@@ -21,22 +21,23 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         return nothing(model, canvas, model.agents.is_some(), none);
     }
     let width = canvas.width().saturating_sub(2);
-    let mut lines: Vec<(Option<usize>, Pieces)> = Vec::new();
+    let mut lines: Vec<(Option<usize>, PaintedLine)> = Vec::new();
     let mut row = 0;
-    let mut table = |title: &str, none: &str, table: crate::cli::show::table::Table, some: bool| {
-        if !lines.is_empty() {
-            lines.push((None, Vec::new()));
-        }
-        lines.push((None, vec![(title.to_owned(), Paint::Bold)]));
-        if !some {
-            lines.push((None, vec![(none.to_owned(), Paint::Dim)]));
-        }
-        for (at, pieces) in table.lines(width).into_iter().enumerate().filter(|_| some) {
-            let number = (at > 0).then_some(row);
-            row += usize::from(at > 0);
-            lines.push((number, pieces));
-        }
-    };
+    let mut table =
+        |title: &str, none: &str, table: crate::cli::show::table::TextTable, some: bool| {
+            if !lines.is_empty() {
+                lines.push((None, Vec::new()));
+            }
+            lines.push((None, vec![(title.to_owned(), Paint::Bold)]));
+            if !some {
+                lines.push((None, vec![(none.to_owned(), Paint::Dim)]));
+            }
+            for (at, pieces) in table.lines(width).into_iter().enumerate().filter(|_| some) {
+                let number = (at > 0).then_some(row);
+                row += usize::from(at > 0);
+                lines.push((number, pieces));
+            }
+        };
     let (some_pools, some_agents) = (!pools.is_empty(), !agents.is_empty());
     table(
         "Pools",
@@ -53,8 +54,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     place(&lines, model.cursors[View::Agents as usize].at, canvas);
 }
 
-/// Draws lines so that the chosen row is seen.
-fn place(lines: &[(Option<usize>, Pieces)], at: usize, canvas: &mut Canvas<'_>) {
+/// Draws the lines so that the chosen row is visible.
+fn place(lines: &[(Option<usize>, PaintedLine)], at: usize, canvas: &mut Canvas<'_>) {
     let chosen = lines.iter().position(|(row, _)| *row == Some(at));
     let bottom = chosen.map_or(0, |line| line + 1);
     let top = bottom.saturating_sub(canvas.height());
@@ -66,12 +67,12 @@ fn place(lines: &[(Option<usize>, Pieces)], at: usize, canvas: &mut Canvas<'_>) 
     }
 }
 
-/// Pools and agents that pass the filter.
+/// Pools and agents that match the filter.
 fn shown(model: &Model) -> (Vec<PoolInfo>, Vec<AgentInfo>) {
-    let query = Query::words(&model.filters[View::Agents as usize]);
+    let query = ListFilter::words(&model.filters[View::Agents as usize]);
     let pool = |pool: &&PoolInfo| {
         let texts = [&pool.name, &pool.provider, &pool.state].map(String::as_str);
-        query.found_in(
+        query.matches_texts(
             texts
                 .into_iter()
                 .chain(pool.queues.iter().map(String::as_str)),
@@ -79,7 +80,7 @@ fn shown(model: &Model) -> (Vec<PoolInfo>, Vec<AgentInfo>) {
     };
     let agent = |agent: &&AgentInfo| {
         let session = agent.session_id.as_deref().unwrap_or_default();
-        query.found_in([agent.name.as_str(), agent.peer.as_str(), session].into_iter())
+        query.matches_texts([agent.name.as_str(), agent.peer.as_str(), session].into_iter())
     };
     let pools = model.pools.iter().flatten().filter(pool).cloned().collect();
     let agents = model
@@ -92,13 +93,13 @@ fn shown(model: &Model) -> (Vec<PoolInfo>, Vec<AgentInfo>) {
     (pools, agents)
 }
 
-/// Rows that can be chosen.
+/// Number of rows that can be chosen.
 pub fn len(model: &Model) -> usize {
     let (pools, agents) = shown(model);
     pools.len() + agents.len()
 }
 
-/// The task that the chosen agent holds.
+/// The task that the chosen agent runs.
 pub fn chosen_task(model: &Model) -> Option<TaskId> {
     let (pools, agents) = shown(model);
     let at = model.cursors[View::Agents as usize]

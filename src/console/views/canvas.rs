@@ -1,26 +1,26 @@
-//! Drawing on a part of the frame: texts at places, cut where the room ends, in the house's few colours.
+//! Draws on a part of the frame: texts at positions, cut at its border, in few colours.
 
-use crate::cli::show::paint::Paint;
-use crate::cli::show::text;
-use crate::console::clean::harmless;
+use crate::terminal::escapes::visible;
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-/// Pieces of one line.
-pub type Pieces = Vec<(String, Paint)>;
+/// The painted pieces of a line.
+pub type PaintedLine = Vec<(String, Paint)>;
 
 /// A part of the frame.
 pub struct Canvas<'a> {
     /// The frame.
     pub frame: &'a mut Buffer,
-    /// The part.
+    /// The part, in coordinates of the frame.
     pub area: Rect,
     colour: bool,
 }
 
 impl<'a> Canvas<'a> {
-    /// All of a frame.
+    /// The whole frame.
     pub fn new(frame: &'a mut Buffer, colour: bool) -> Canvas<'a> {
         let area = frame.area;
         Canvas {
@@ -39,18 +39,17 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Lines of it.
+    /// Number of lines.
     pub fn height(&self) -> usize {
         usize::from(self.area.height)
     }
 
-    /// Columns of it.
+    /// Number of columns.
     pub fn width(&self) -> usize {
         usize::from(self.area.width)
     }
 
-    /// Writes a text at a column and line, at most `most` columns of it; the column behind it. Whatever the text holds,
-    /// it stays in its room.
+    /// Writes at most `most` columns of a sanitized text at a column and line. Returns the column after it.
     pub fn text(&mut self, x: usize, y: usize, text: &str, paint: Paint, most: usize) -> usize {
         let most = most.min(self.width().saturating_sub(x));
         if y >= self.height() || most == 0 {
@@ -58,7 +57,7 @@ impl<'a> Canvas<'a> {
         }
         let start: String = text
             .chars()
-            .filter_map(harmless)
+            .filter_map(visible)
             .take(4 * most + 4)
             .collect();
         let shown = text::fit(&start, most);
@@ -68,18 +67,18 @@ impl<'a> Canvas<'a> {
         usize::from(end - self.area.x)
     }
 
-    /// As [`text`](Canvas::text), to the end of the line.
+    /// Like [`text`](Canvas::text), up to the border.
     pub fn line(&mut self, x: usize, y: usize, text: &str, paint: Paint) -> usize {
         self.text(x, y, text, paint, usize::MAX)
     }
 
-    /// Writes pieces one after the other; the column behind them.
+    /// Writes pieces one after the other. Returns the column after them.
     pub fn pieces(&mut self, x: usize, y: usize, pieces: &[(String, Paint)]) -> usize {
         let put = |x, (text, paint): &(String, Paint)| self.line(x, y, text, *paint);
         pieces.iter().fold(x, put)
     }
 
-    /// A sentence in the middle, in as many lines as it needs.
+    /// Writes a sentence in the middle, wrapped.
     pub fn sentence(&mut self, text: &str, paint: Paint) {
         let width = self.width().saturating_sub(4).clamp(1, 90);
         let rows = crate::console::transcript::wrap(text, width);
@@ -90,17 +89,17 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Marks a line as the chosen one.
+    /// Marks the chosen line.
     pub fn choose(&mut self, y: usize) {
         if y < self.height() {
             let line = Rect::new(self.area.x, self.area.y + y as u16, self.area.width, 1);
-            // One colour, so that it is one bar.
+            // Without the colours of the line, so that the mark is one bar.
             let style = Style::reset().add_modifier(Modifier::REVERSED);
             self.frame.set_style(line, style);
         }
     }
 
-    /// A paint as the terminal's style.
+    /// The terminal's style for a paint.
     pub fn style(&self, paint: Paint) -> Style {
         let plain = Style::new();
         match (paint, self.colour) {

@@ -1,18 +1,18 @@
-//! Screen 5: what happened, newest first.
+//! Screen 5: events, newest first.
 
 use super::canvas::Canvas;
 use super::nothing;
-use crate::cli::show::paint::Paint;
-use crate::cli::show::{text, time};
-use crate::cli::watch::told;
+use crate::cli::watch::describe;
 use crate::console::model::{self, Model, View};
-use crate::console::query::Query;
+use crate::console::query::ListFilter;
+use crate::terminal::paint::Paint;
+use crate::terminal::{text, time};
 use kirosu_protocol::Event;
 
-/// Columns of whom it is about.
+/// Columns of the subject.
 const SUBJECT: usize = 24;
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let events = shown(model);
     if events.is_empty() {
@@ -32,7 +32,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     cursor.fit(events.len(), canvas.height() - 1);
     let lines = events.iter().skip(cursor.top).take(canvas.height() - 1);
     for (at, event) in lines.enumerate() {
-        let (subject, paint, what) = told(&event.what);
+        let (subject, paint, what) = describe(&event.what);
         let time = time::of_day(event.time, zone);
         canvas.line(1, at + 1, time.get(..12).unwrap_or(&time), Paint::Dim);
         canvas.text(15, at + 1, &subject, Paint::Plain, wide);
@@ -43,9 +43,9 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// The events that pass the filter.
+/// The events that match the filter.
 pub fn shown(model: &Model) -> Vec<&Event> {
-    let query = Query::words(&model.filters[View::Events as usize]);
+    let query = ListFilter::words(&model.filters[View::Events as usize]);
     let passes = |event: &&Event| query.is_empty() || model::shown(event, &query);
     model.events.iter().filter(passes).collect()
 }

@@ -1,8 +1,8 @@
 //! The line below every screen.
 
 use super::canvas::Canvas;
-use crate::cli::show::paint::Paint;
 use crate::console::model::{Model, View};
+use crate::terminal::paint::Paint;
 use ratatui::style::{Modifier, Style};
 
 const ACTIONS: [(&str, &str); 4] = [
@@ -11,18 +11,18 @@ const ACTIONS: [(&str, &str); 4] = [
     ("c", "cancel"),
     ("R", "retry"),
 ];
-/// Actions on what waits for a person.
+/// Actions on entries that wait for a person.
 const DECISIONS: [(&str, &str); 3] = [("a", "approve"), ("r", "reject"), ("w", "answer")];
 
-/// Draws what is being typed, what was told, or the keys.
+/// Draws the text that is being typed, the message, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
-    if let Some(typed) = &model.typing {
-        let hint = "Enter keeps it, Esc leaves it; words, status:failed, queue:x, type:x";
-        return typing("filter: ", typed, hint, canvas);
+    if let Some(input) = &model.typing {
+        let hint = "Enter applies, Esc cancels; words, status:failed, queue:x, type:x";
+        return input_line("filter: ", input, hint, canvas);
     }
     if let Some(reply) = &model.reply {
         let label = format!("answer to task {}: ", reply.task_id);
-        return typing(&label, &reply.text, "Enter sends it, Esc leaves it", canvas);
+        return input_line(&label, &reply.text, "Enter sends, Esc cancels", canvas);
     }
     if let Some(message) = &model.message {
         canvas.line(1, 0, &message.text, message.paint);
@@ -59,12 +59,12 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-fn typing(label: &str, typed: &str, hint: &str, canvas: &mut Canvas<'_>) {
+fn input_line(label: &str, input: &str, hint: &str, canvas: &mut Canvas<'_>) {
     let x = canvas.line(1, 0, label, Paint::Bold);
-    // Of a long line its end is seen, where it is typed.
+    // A long line shows its end, where the user types.
     let room = canvas.width().saturating_sub(x + 2);
-    let skipped = typed.chars().count().saturating_sub(room);
-    let end: String = typed.chars().skip(skipped).collect();
+    let skipped = input.chars().count().saturating_sub(room);
+    let end: String = input.chars().skip(skipped).collect();
     let x = canvas.line(x, 0, &end, Paint::Plain);
     let cursor = (canvas.area.x + x as u16, canvas.area.y);
     if let Some(cell) = canvas.frame.cell_mut(cursor) {

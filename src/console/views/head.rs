@@ -1,43 +1,40 @@
 //! The two lines above every screen.
 
 use super::canvas::Canvas;
-use crate::cli::show::paint::Paint;
 use crate::cli::show::task::counted;
-use crate::cli::show::text::width;
+use crate::console::messages::LinkState;
 use crate::console::model::{Model, View};
-use crate::console::news::Link;
+use crate::terminal::paint::Paint;
+use crate::terminal::text::width;
 use ratatui::style::{Modifier, Style};
 
-/// Draws them.
+/// Draws the lines.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let end = names(model, canvas);
     let (state, paint) = state(model);
     let long = format!("{} {state} ", model.hub);
-    let told = match end + width(&long) < canvas.width() {
+    let place = match end + width(&long) < canvas.width() {
         true => long,
         false => format!("{state} "),
     };
-    let x = canvas.width().saturating_sub(width(&told)).max(end + 1);
-    let hub = told.len() - state.len() - 1;
-    let x = canvas.line(x, 0, &told[..hub], Paint::Dim);
+    let x = canvas.width().saturating_sub(width(&place)).max(end + 1);
+    let hub = place.len() - state.len() - 1;
+    let x = canvas.line(x, 0, &place[..hub], Paint::Dim);
     canvas.line(x, 0, state, paint);
     match &model.link {
-        Link::Away {
-            why: told_why,
-            again,
-        } => {
+        LinkState::Away { why: cause, again } => {
             let again = again.map_or(0.0, |at| (at - model.now).ceil().max(0.0));
-            // Where the hub should be stands above.
-            let why = told_why.split_once(&format!("{}: ", model.hub));
-            let why = why.map_or(told_why.as_str(), |(_, why)| why);
-            let text = format!(" no connection, trying again in {again} s: {why}");
+            // The line above shows the hub's address, so it is removed from the cause.
+            let why = cause.split_once(&format!("{}: ", model.hub));
+            let why = why.map_or(cause.as_str(), |(_, why)| why);
+            let text = format!(" not connected, next attempt in {again} s: {why}");
             canvas.line(0, 1, &text, Paint::Attention);
         }
         _ => counters(model, canvas),
     }
 }
 
-/// The screens' names, the present one marked; the column behind them.
+/// The names of the screens, with the current one marked. Returns the column after them.
 fn names(model: &Model, canvas: &mut Canvas<'_>) -> usize {
     let mut x = canvas.line(1, 0, "kirosu", Paint::Bold) + 1;
     for (at, view) in View::ALL.into_iter().enumerate() {
@@ -56,9 +53,9 @@ fn names(model: &Model, canvas: &mut Canvas<'_>) -> usize {
 
 fn state(model: &Model) -> (&'static str, Paint) {
     match model.link {
-        Link::Up { .. } => ("live", Paint::Good),
-        Link::Connecting => ("connecting", Paint::Busy),
-        Link::Away { .. } => ("away", Paint::Attention),
+        LinkState::Up { .. } => ("live", Paint::Good),
+        LinkState::Connecting => ("connecting", Paint::Busy),
+        LinkState::Away { .. } => ("away", Paint::Attention),
     }
 }
 

@@ -1,31 +1,32 @@
-//! Screen 6: what waits for a person. Below the list stands the chosen entry whole: what runs is in its arguments.
+//! Screen 6: entries that wait for a person. The chosen entry is shown in full below the list, because its arguments
+//! show what would run.
 
 use super::canvas::Canvas;
 use super::{nothing, short};
 use crate::cli::approvals::{paint, question};
-use crate::cli::show::paint::Paint;
-use crate::cli::show::text;
-use crate::console::clean::one_line;
 use crate::console::model::{Model, View};
-use crate::console::query::Query;
+use crate::console::query::ListFilter;
 use crate::console::transcript::wrap;
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
+use crate::terminal::text::one_line_start;
 use kirosu_protocol::{Approval, ApprovalKind, Subject, TaskId};
 
-/// Lines below the list.
+/// Lines of the chosen entry.
 const DETAIL: usize = 6;
-/// Lines beside the rows: the heading, and the chosen entry.
-pub const LINES_BESIDE: usize = 1 + DETAIL;
-/// Most bytes of an entry that are shown.
+/// Lines that are not rows: the heading and the chosen entry.
+pub const OTHER_LINES: usize = 1 + DETAIL;
+/// Maximum number of characters of an entry.
 const SHOWN: usize = 4000;
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let entries = shown(model);
     if entries.is_empty() {
         let known = model.inbox.is_some();
         return nothing(model, canvas, known, "nothing waits for a person");
     }
-    let rows = canvas.height().saturating_sub(LINES_BESIDE).max(1);
+    let rows = canvas.height().saturating_sub(OTHER_LINES).max(1);
     for (x, name) in [
         (1, "ID"),
         (9, "FOR"),
@@ -46,7 +47,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         canvas.text(20, y, &entry.task_id.to_string(), Paint::Plain, 7);
         let tool = entry.tool.as_deref().unwrap_or_default();
         canvas.text(28, y, tool, Paint::Plain, 14);
-        let about = one_line(&question(entry), 500);
+        let about = one_line_start(&question(entry), 500);
         canvas.line(43, y, &about, Paint::Plain);
         if cursor.top + line == cursor.at {
             canvas.choose(y);
@@ -59,16 +60,21 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
 
 fn detail(entry: &Approval, top: usize, canvas: &mut Canvas<'_>) {
     let width = canvas.width().saturating_sub(2).max(1);
-    let whole = text::one_line(&one_line(&question(entry), SHOWN));
-    let place = entry.pool.as_ref().or(entry.queue.as_ref());
-    let place = place.cloned().unwrap_or_default();
-    canvas.line(1, top, &format!("{} of {place}", name(entry)), Paint::Dim);
+    let whole = text::one_line(&one_line_start(&question(entry), SHOWN));
+    let position_of = entry.pool.as_ref().or(entry.queue.as_ref());
+    let position_of = position_of.cloned().unwrap_or_default();
+    canvas.line(
+        1,
+        top,
+        &format!("{} of {position_of}", name(entry)),
+        Paint::Dim,
+    );
     for (at, line) in wrap(&whole, width).iter().take(DETAIL - 2).enumerate() {
         canvas.line(1, top + 1 + at, line, Paint::Plain);
     }
 }
 
-/// How people call it.
+/// The name that users type: a task's number or a permission request's.
 fn name(entry: &Approval) -> String {
     subject_of(entry).map_or_else(String::new, |subject| match subject {
         Subject::Task(id) => id.to_string(),
@@ -91,23 +97,23 @@ fn subject_of(entry: &Approval) -> Option<Subject> {
     }
 }
 
-/// The entries that pass the filter.
+/// The entries that match the filter.
 pub fn shown(model: &Model) -> Vec<&Approval> {
-    let query = Query::words(&model.filters[View::Inbox as usize]);
+    let query = ListFilter::words(&model.filters[View::Inbox as usize]);
     let passes = |entry: &&Approval| {
         let words = [name(entry), entry.task_id.to_string(), question(entry)];
         let tool = entry.tool.iter().chain(&entry.pool).chain(&entry.queue);
         let all = words.iter().chain(tool).map(String::as_str);
-        query.is_empty() || query.found_in(all)
+        query.is_empty() || query.matches_texts(all)
     };
     model.inbox.iter().flatten().filter(passes).collect()
 }
 
-/// The chosen entry: what is decided, and what is known of it.
+/// The subject of the chosen entry, and its description.
 pub fn chosen(model: &Model) -> Option<(Subject, String)> {
     let entries = shown(model);
     let entry = entries.get(model.cursors[View::Inbox as usize].at)?;
-    Some((subject_of(entry)?, one_line(&question(entry), 300)))
+    Some((subject_of(entry)?, one_line_start(&question(entry), 300)))
 }
 
 /// The task of the chosen entry.
@@ -117,8 +123,8 @@ pub fn chosen_task(model: &Model) -> Option<TaskId> {
     Some(entry.task_id)
 }
 
-/// Where the entry about this stands now.
-pub fn place(model: &Model, subject: Subject) -> Option<usize> {
+/// The current position of the entry with this subject.
+pub fn position_of(model: &Model, subject: Subject) -> Option<usize> {
     shown(model)
         .iter()
         .position(|entry| subject_of(entry) == Some(subject))

@@ -1,7 +1,7 @@
-//! The screens: each a function from the model to a part of the frame.
+//! The screens. Each is a function from the model to a part of the frame.
 //!
-//! Two lines stand above every screen (which one it is and how the connection stands; the counters), one below (a
-//! question, a message, or the keys). The model is only changed in what it keeps for drawing: rows wrapped to a width.
+//! Two lines above every screen show the names of the screens, the state of the connection, and the counters. One line
+//! below shows the input, a message, or the keys. Drawing changes the model only to store rows wrapped to a width.
 
 pub mod agents;
 mod canvas;
@@ -14,16 +14,16 @@ mod task;
 mod tasks;
 mod tree;
 
+use super::messages::LinkState;
 use super::model::{Model, View};
-use super::news::Link;
-use crate::cli::show::paint::Paint;
+use crate::terminal::paint::Paint;
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 /// Lines above and below a screen.
 const FRAME: u16 = 3;
-/// The smallest terminal that is drawn on.
+/// The smallest supported terminal.
 const LEAST: (u16, u16) = (40, 10);
 
 /// Draws a frame.
@@ -58,20 +58,20 @@ fn body_of(model: &mut Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// Lines of a screen's list that can be seen at once.
+/// Number of visible lines of a screen's list.
 pub fn list_height(model: &Model, view: View) -> usize {
     let body = usize::from(model.size.1.saturating_sub(FRAME));
     let others = match view {
         View::Tasks => tasks::lines_above(body),
-        View::Agents => agents::LINES_BESIDE,
+        View::Agents => agents::OTHER_LINES,
         View::Events => 1,
-        View::Inbox => inbox::LINES_BESIDE,
+        View::Inbox => inbox::OTHER_LINES,
         View::Task | View::Tree => 0,
     };
     body.saturating_sub(others).max(1)
 }
 
-/// Lines of the present screen's list.
+/// Number of lines of the current screen's list.
 pub fn list_len(model: &Model) -> usize {
     match model.view {
         View::Tasks => model.tasks.page.as_ref().map_or(0, |page| page.rows.len()),
@@ -83,20 +83,20 @@ pub fn list_len(model: &Model) -> usize {
     }
 }
 
-/// In place of a list that has nothing to show: why.
+/// Draws the reason why a list is empty.
 fn nothing(model: &Model, canvas: &mut Canvas<'_>, known: bool, none: &str) {
     let filter = model.filter();
     match (&model.link, known) {
         (_, true) if !filter.is_empty() => {
-            let text = format!("nothing passes the filter {filter:?}; Esc takes it away");
+            let text = format!("nothing matches the filter {filter:?}; Esc removes it");
             canvas.sentence(&text, Paint::Plain);
         }
         (_, true) => canvas.sentence(none, Paint::Plain),
-        (Link::Up { .. }, false) => canvas.sentence("asking the hub …", Paint::Dim),
-        (Link::Connecting, false) => {
+        (LinkState::Up { .. }, false) => canvas.sentence("loading …", Paint::Dim),
+        (LinkState::Connecting, false) => {
             canvas.sentence(&format!("connecting to {} …", model.hub), Paint::Dim);
         }
-        (Link::Away { why, .. }, false) => canvas.sentence(why, Paint::Attention),
+        (LinkState::Away { why, .. }, false) => canvas.sentence(why, Paint::Attention),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What stands over a screen: a question, and the keys.
+//! Popups over a screen: a confirmation, and the keys.
 
 use super::canvas::Canvas;
-use crate::cli::show::paint::Paint;
-use crate::cli::show::text::width;
-use crate::console::model::{Act, Confirm, Model};
+use crate::console::model::{Model, PendingConfirm, TaskAction};
 use crate::console::transcript::wrap;
+use crate::terminal::paint::Paint;
+use crate::terminal::text::width;
 use kirosu_protocol::Subject;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
@@ -14,26 +14,29 @@ const KEYS: [(&str, &str); 15] = [
         "1 … 6, Tab",
         "screens: tasks, one task, agents, tree, events, inbox",
     ),
-    ("↑ ↓ j k", "a line up or down"),
-    ("PgUp PgDn", "a page up or down (Space; Ctrl-B, Ctrl-F)"),
+    ("↑ ↓ j k", "one line up or down"),
+    ("PgUp PgDn", "one page up or down (Space; Ctrl-B, Ctrl-F)"),
     (
         "g G",
         "to the first, to the last (of a task: follow output)",
     ),
-    ("Enter", "opens the chosen task (of an agent, of an event)"),
-    ("Esc", "back to the list; takes the filter away"),
+    ("Enter", "opens the chosen task (also of an agent or event)"),
+    ("Esc", "back to the list; removes the filter"),
     ("/", "filter: words, status:failed, queue:x, type:x,"),
     ("", "label:x, parent:42; an empty one shows all"),
-    ("a", "approve: lets it (or a tool) run; yes to a human task"),
-    ("w", "write: answers a human task in words"),
-    ("r", "reject: it fails; a tool does not run"),
-    ("c", "cancel: ends it, a running one too"),
-    ("R", "retry: a failed or cancelled one is queued again"),
-    ("Ctrl-L", "draws everything anew"),
+    (
+        "a",
+        "approve: lets the task or tool run; yes to a human task",
+    ),
+    ("w", "write: answers a human task with a text"),
+    ("r", "reject: the task fails; a tool does not run"),
+    ("c", "cancel: stops the task, even if it runs"),
+    ("R", "retry: enqueues a failed or cancelled task again"),
+    ("Ctrl-L", "draws the screen again"),
     ("q, Ctrl-C", "quit"),
 ];
 
-/// Draws the question that waits, or the keys.
+/// Draws the pending confirmation, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     match &model.confirm {
         Some(confirm) => question(confirm, canvas),
@@ -42,15 +45,15 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-fn question(confirm: &Confirm, canvas: &mut Canvas<'_>) {
+fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
     let tool = matches!(confirm.subject, Subject::Approval(_));
     let (verb, then) = match confirm.act {
-        Act::Approve if tool => ("approve", "the agent may do this, once"),
-        Act::Reject if tool => ("reject", "the agent may not do this, and goes on"),
-        Act::Approve => ("approve", "it runs, or is done if it is a human task"),
-        Act::Reject => ("reject", "it fails"),
-        Act::Cancel => ("cancel", "it ends; a running one is stopped"),
-        Act::Retry => ("retry", "it is queued again"),
+        TaskAction::Approve if tool => ("approve", "the agent may do this once"),
+        TaskAction::Reject if tool => ("reject", "the agent may not do this, and continues"),
+        TaskAction::Approve => ("approve", "the task runs, or is done if it is a human task"),
+        TaskAction::Reject => ("reject", "the task fails"),
+        TaskAction::Cancel => ("cancel", "the task is stopped"),
+        TaskAction::Retry => ("retry", "the task is enqueued again"),
     };
     let inner = canvas.width().saturating_sub(8).min(70);
     let mut about = wrap(&confirm.about, inner);
@@ -86,7 +89,7 @@ fn help(canvas: &mut Canvas<'_>) {
     }
 }
 
-/// An empty box in the middle; its inside.
+/// Draws an empty box in the middle. Returns its inside.
 fn boxed<'a>(canvas: &'a mut Canvas<'_>, inner: usize, lines: usize, title: &str) -> Canvas<'a> {
     let (wide, high) = (inner.max(width(title)) + 4, lines + 2);
     let area = canvas.area;

@@ -1,35 +1,36 @@
-//! Screen 2: one task. All of it is one long text (facts, prompt, result, attempts, output) that is scrolled through;
-//! at its end it follows what the run prints.
+//! Screen 2: one task, as one long text (fields, prompt, result, attempts, output). At its end, the view follows the
+//! output of the run.
 
-use super::canvas::{Canvas, Pieces};
+use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
 use crate::cli::get;
-use crate::cli::show::paint::Paint;
-use crate::cli::show::time::span;
-use crate::cli::show::{self, text};
+use crate::cli::show;
 use crate::console::model::Model;
 use crate::console::pane::TaskPane;
 use crate::console::transcript::Transcript;
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
+use crate::terminal::time::span;
 use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::{Status, Task};
 use ratatui::layout::Rect;
 
-/// Bytes shown of a prompt or result; `kirosu get` shows all.
+/// Maximum number of bytes of a prompt or result; `kirosu get` prints all.
 const BODY: usize = 16 << 10;
-/// Rows shown of it.
+/// Maximum number of rows of a prompt or result.
 const BODY_ROWS: usize = 1000;
 
-/// The present moment, and the zone that moments are shown in.
-type When<'z> = (f64, Option<&'z TimeZone>);
+/// Current Unix seconds, and the zone of times.
+type ShownTime<'z> = (f64, Option<&'z TimeZone>);
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &mut Model, canvas: &mut Canvas<'_>) {
     let none = "no task is chosen: press 1, choose one, press Enter";
     let Some(pane) = model.task.as_mut() else {
         return canvas.sentence(none, Paint::Plain);
     };
-    if let Some(trouble) = pane.trouble.as_ref().filter(|_| pane.answer.is_none()) {
+    if let Some(trouble) = pane.failure.as_ref().filter(|_| pane.answer.is_none()) {
         return canvas.sentence(trouble, Paint::Bad);
     }
     if pane.answer.is_none() {
@@ -46,7 +47,7 @@ pub fn draw(model: &mut Model, canvas: &mut Canvas<'_>) {
     summary(pane, model.now, canvas);
 }
 
-/// The line that stays: what it is, and where in the text the eye is.
+/// Draws the fixed first line: number, status, duration, worker, and the visible part of the text.
 fn summary(pane: &TaskPane, now: f64, canvas: &mut Canvas<'_>) {
     let Some(answer) = &pane.answer else { return };
     let task = &answer.task;
@@ -90,8 +91,8 @@ fn duration(task: &Task, now: f64) -> String {
     }
 }
 
-/// The text from where the eye is.
-fn text_of(pane: &mut TaskPane, when: When<'_>, canvas: &mut Canvas<'_>) {
+/// Draws the visible part of the text.
+fn text_of(pane: &mut TaskPane, when: ShownTime<'_>, canvas: &mut Canvas<'_>) {
     let Some(answer) = &pane.answer else { return };
     let width = canvas.width().saturating_sub(2);
     let mut fixed = before_output(answer, when, width);
@@ -118,7 +119,7 @@ fn text_of(pane: &mut TaskPane, when: When<'_>, canvas: &mut Canvas<'_>) {
     }
 }
 
-fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> Pieces {
+fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> PaintedLine {
     let mut heading = vec![("Output".to_owned(), Paint::Bold)];
     let note = match (pane.output.is_empty(), answer.task.status) {
         (true, Status::Leased) => "  nothing printed yet".to_owned(),
@@ -130,15 +131,15 @@ fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> Pieces {
     if pane.cut || pane.output.is_dropped() {
         let id = answer.task.task_id;
         heading.push((
-            format!(", cut: kirosu logs {id} shows what there is"),
+            format!(", cut: kirosu logs {id} prints what the hub has"),
             Paint::Dim,
         ));
     }
     heading
 }
 
-/// Everything that stands before the output.
-fn before_output(answer: &GetAnswer, when: When<'_>, width: usize) -> Vec<Pieces> {
+/// The text before the output.
+fn before_output(answer: &GetAnswer, when: ShownTime<'_>, width: usize) -> Vec<PaintedLine> {
     let task = &answer.task;
     let now = when.0;
     let mut rows = facts(answer, when, width);
@@ -153,7 +154,7 @@ fn before_output(answer: &GetAnswer, when: When<'_>, width: usize) -> Vec<Pieces
     body("Prompt", Some(&task.prompt));
     body("Result", task.result.as_deref());
     body("Error", task.error.as_deref());
-    let mut table = |name: &str, table: show::table::Table| {
+    let mut table = |name: &str, table: show::table::TextTable| {
         rows.push(Vec::new());
         rows.push(vec![(name.to_owned(), Paint::Bold)]);
         rows.extend(table.lines(width));
@@ -167,8 +168,8 @@ fn before_output(answer: &GetAnswer, when: When<'_>, width: usize) -> Vec<Pieces
     rows
 }
 
-/// The facts, in as many columns as there is room for.
-fn facts(answer: &GetAnswer, (now, zone): When<'_>, width: usize) -> Vec<Pieces> {
+/// The fields, in as many columns as fit.
+fn facts(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<PaintedLine> {
     let screen = show::Screen {
         width: Some(width),
         ..show::Screen::default()
@@ -184,7 +185,10 @@ fn facts(answer: &GetAnswer, (now, zone): When<'_>, width: usize) -> Vec<Pieces>
     let wide = width / columns;
     let room = wide.saturating_sub(names + 3);
     let cell = |(name, value): &(&'static str, String)| {
-        let value = text::fit(&crate::console::clean::one_line(value, 4 * wide), room);
+        let value = text::fit(
+            &crate::terminal::text::one_line_start(value, 4 * wide),
+            room,
+        );
         let pad = room.saturating_sub(text::width(&value)) + 1;
         [
             (format!("{name:names$}  "), Paint::Dim),
@@ -204,8 +208,8 @@ fn facts(answer: &GetAnswer, (now, zone): When<'_>, width: usize) -> Vec<Pieces>
     (0..lines).map(line).collect()
 }
 
-/// A text of the task, wrapped; of a long one the beginning.
-fn body(text: &str, width: usize) -> Vec<Pieces> {
+/// A text of the task, wrapped; only the start of a long one.
+fn body(text: &str, width: usize) -> Vec<PaintedLine> {
     let mut end = text.len().min(BODY);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -213,13 +217,13 @@ fn body(text: &str, width: usize) -> Vec<Pieces> {
     let mut lines = Transcript::default();
     lines.push(&text[..end]);
     let (rows, all) = lines.rows(width, 0, BODY_ROWS);
-    let mut rows: Vec<Pieces> = rows
+    let mut rows: Vec<PaintedLine> = rows
         .into_iter()
         .map(|row| vec![(row, Paint::Plain)])
         .collect();
     if end < text.len() || all > BODY_ROWS {
         let note = format!(
-            "… {} characters in all: kirosu get shows them",
+            "… {} characters in all: kirosu get prints them",
             text::grouped(text.chars().count() as u64)
         );
         rows.push(vec![(note, Paint::Dim)]);

@@ -1,24 +1,24 @@
-//! Screen 1: how fast it goes, and the tasks.
+//! Screen 1: the completion rate, and the task list.
 
 use super::canvas::Canvas;
 use super::{nothing, short};
-use crate::cli::show::paint::Paint;
-use crate::cli::show::text;
-use crate::cli::show::time::span;
 use crate::console::model::Model;
-use crate::console::row::Row;
-use crate::console::tasks::Page;
+use crate::console::row::ListRow;
+use crate::console::tasks::TaskPage;
+use crate::terminal::paint::Paint;
+use crate::terminal::text;
+use crate::terminal::time::span;
 use kirosu_protocol::Status;
 use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT};
 use ratatui::layout::Rect;
 use ratatui::widgets::{RenderDirection, Sparkline, Widget};
 
-/// A screen of at least so many lines has a higher sparkline.
+/// Height in lines from which the sparkline is higher.
 const TALL: usize = 36;
-/// Seconds over which the rate is told.
+/// Seconds of the mean rate.
 const MINUTE: usize = 60;
 
-/// Lines above the rows on a body of that height.
+/// Lines above the rows on a screen of `body` lines.
 pub fn lines_above(body: usize) -> usize {
     spark_height(body) + 1
 }
@@ -27,7 +27,7 @@ fn spark_height(body: usize) -> usize {
     if body >= TALL { 4 } else { 1 }
 }
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let high = spark_height(canvas.height());
     let area = canvas.area;
@@ -57,19 +57,19 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// A search by words that was not carried to the end.
+/// The note of a text search that was given up.
 fn given_up(searched: usize) -> String {
     let searched = text::grouped(searched as u64);
     format!("searched the newest {searched} tasks; status:, queue: and type: find the older ones")
 }
 
 fn spark(model: &Model, canvas: &mut Canvas<'_>) {
-    let told = match model.rate.mean(MINUTE) {
+    let outcome = match model.rate.mean(MINUTE) {
         Some(mean) if mean >= 10.0 => format!("{mean:.0} done/s"),
         Some(mean) => format!("{mean:.1} done/s"),
         None => "done/s".into(),
     };
-    let x = canvas.line(1, 0, &told, Paint::Bold).max(13) + 1;
+    let x = canvas.line(1, 0, &outcome, Paint::Bold).max(13) + 1;
     if canvas.height() > 1 {
         canvas.line(1, 1, "over the last", Paint::Dim);
         canvas.line(1, 2, "minute", Paint::Dim);
@@ -94,9 +94,9 @@ fn spark(model: &Model, canvas: &mut Canvas<'_>) {
         .render(area, canvas.frame);
 }
 
-/// Where each column stands, and how wide it is; 0: not shown.
+/// The width of each column; 0 if it is not shown.
 #[derive(Clone, Copy, Debug, Default)]
-struct Columns {
+struct TaskColumns {
     id: usize,
     task_type: usize,
     queue: usize,
@@ -104,17 +104,17 @@ struct Columns {
     worker: usize,
     since: usize,
     prompt: usize,
-    told: usize,
+    outcome: usize,
 }
 
 const STATUS: usize = 9;
 const AGE: usize = 4;
 
-impl Columns {
-    fn of(rows: &[Row], width: usize) -> Columns {
+impl TaskColumns {
+    fn of(rows: &[ListRow], width: usize) -> TaskColumns {
         let wide = width >= 120;
         let digits = rows.first().map_or(1, |row| row.id.to_string().len());
-        let longest = |text: fn(&Row) -> &str| {
+        let longest = |text: fn(&ListRow) -> &str| {
             rows.iter()
                 .map(|row| text::width(text(row)))
                 .max()
@@ -141,7 +141,7 @@ impl Columns {
             .sum::<usize>();
         let rest = width.saturating_sub(used + 1);
         let prompt = rest * 11 / 20;
-        Columns {
+        TaskColumns {
             id,
             task_type,
             queue,
@@ -149,13 +149,13 @@ impl Columns {
             worker,
             since,
             prompt,
-            told: rest - prompt,
+            outcome: rest - prompt,
         }
     }
 }
 
-fn rows(model: &Model, page: &Page, canvas: &mut Canvas<'_>) {
-    let columns = Columns::of(&page.rows, canvas.width());
+fn rows(model: &Model, page: &TaskPage, canvas: &mut Canvas<'_>) {
+    let columns = TaskColumns::of(&page.rows, canvas.width());
     heading(&columns, canvas);
     let cursor = model.tasks.cursor;
     let shown = page.rows.iter().enumerate().skip(cursor.top);
@@ -171,14 +171,14 @@ fn rows(model: &Model, page: &Page, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// Puts cells side by side; a cell of no width is left out.
-struct Line<'a, 'b> {
+/// Writes cells next to each other; a cell of width 0 is left out.
+struct RowWriter<'a, 'b> {
     canvas: &'a mut Canvas<'b>,
     x: usize,
     y: usize,
 }
 
-impl Line<'_, '_> {
+impl RowWriter<'_, '_> {
     fn left(&mut self, text: &str, paint: Paint, size: usize) {
         if size > 0 {
             self.canvas.text(self.x, self.y, text, paint, size);
@@ -196,8 +196,8 @@ impl Line<'_, '_> {
     }
 }
 
-fn heading(columns: &Columns, canvas: &mut Canvas<'_>) {
-    let mut line = Line { canvas, x: 1, y: 0 };
+fn heading(columns: &TaskColumns, canvas: &mut Canvas<'_>) {
+    let mut line = RowWriter { canvas, x: 1, y: 0 };
     line.right("ID", Paint::Dim, columns.id);
     line.left("STATUS", Paint::Dim, STATUS);
     line.right("FOR", Paint::Dim, columns.since);
@@ -207,12 +207,12 @@ fn heading(columns: &Columns, canvas: &mut Canvas<'_>) {
     line.left("WORKER", Paint::Dim, columns.worker);
     line.right("AGE", Paint::Dim, AGE);
     line.left("PROMPT", Paint::Dim, columns.prompt);
-    line.left("RESULT", Paint::Dim, columns.told);
+    line.left("RESULT", Paint::Dim, columns.outcome);
 }
 
-fn draw_row(row: &Row, columns: &Columns, now: f64, y: usize, canvas: &mut Canvas<'_>) {
+fn draw_row(row: &ListRow, columns: &TaskColumns, now: f64, y: usize, canvas: &mut Canvas<'_>) {
     let paint = Paint::of_status(row.status);
-    let mut line = Line { canvas, x: 1, y };
+    let mut line = RowWriter { canvas, x: 1, y };
     line.right(&row.id.to_string(), Paint::Plain, columns.id);
     line.left(word(row.status), paint, STATUS);
     line.right(&short(now - row.updated_at), Paint::Dim, columns.since);
@@ -223,23 +223,23 @@ fn draw_row(row: &Row, columns: &Columns, now: f64, y: usize, canvas: &mut Canva
     line.right(&short(now - row.created_at), Paint::Dim, AGE);
     line.left(&row.prompt, Paint::Plain, columns.prompt);
     match (row.status, row.until.or(row.run_at)) {
-        (Status::Scheduled, Some(at)) if row.told.is_empty() => {
+        (Status::Scheduled, Some(at)) if row.outcome.is_empty() => {
             let due = format!("due in {}", span((at - now).max(0.0).ceil()));
-            line.left(&due, Paint::Dim, columns.told);
+            line.left(&due, Paint::Dim, columns.outcome);
         }
         (_, Some(at)) if row.until.is_some() => {
             let left = span((at - now).max(0.0).ceil());
             line.left(
-                &format!("in {left}: {}", row.told),
+                &format!("in {left}: {}", row.outcome),
                 Paint::Dim,
-                columns.told,
+                columns.outcome,
             );
         }
         (Status::Queued | Status::Blocked | Status::AwaitingApproval, _) => {
-            line.left(&row.told, Paint::Dim, columns.told);
+            line.left(&row.outcome, Paint::Dim, columns.outcome);
         }
-        (Status::Failed | Status::Cancelled, _) => line.left(&row.told, paint, columns.told),
-        _ => line.left(&row.told, Paint::Plain, columns.told),
+        (Status::Failed | Status::Cancelled, _) => line.left(&row.outcome, paint, columns.outcome),
+        _ => line.left(&row.outcome, Paint::Plain, columns.outcome),
     }
 }
 

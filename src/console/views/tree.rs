@@ -1,13 +1,13 @@
-//! Screen 4: the supervision tree, as `kirosu tree` draws it.
+//! Screen 4: the supervision tree, drawn like `kirosu tree`.
 
-use super::canvas::{Canvas, Pieces};
+use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
 use crate::cli::tree::{Args, draw};
 use crate::console::model::{Model, View};
-use crate::console::query::Query;
+use crate::console::query::ListFilter;
 use kirosu_protocol::verbs::tree::TreeNode;
 
-/// Draws it.
+/// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let lines = lines(model);
     if lines.is_empty() {
@@ -28,8 +28,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// The drawing's lines that pass the filter.
-pub fn lines(model: &Model) -> Vec<Pieces> {
+/// The lines of the drawing that match the filter.
+pub fn lines(model: &Model) -> Vec<PaintedLine> {
     let Some((tree, read)) = &model.tree else {
         return Vec::new();
     };
@@ -41,14 +41,14 @@ pub fn lines(model: &Model) -> Vec<Pieces> {
     };
     let room = usize::from(model.size.0).saturating_sub(2);
     let mut lines = draw::pieces(&tree, &whole, room);
-    let query = Query::words(&model.filters[View::Tree as usize]);
+    let query = ListFilter::words(&model.filters[View::Tree as usize]);
     if !query.is_empty() {
-        lines.retain(|pieces| query.found_in(pieces.iter().map(|(text, _)| text.as_str())));
+        lines.retain(|pieces| query.matches_texts(pieces.iter().map(|(text, _)| text.as_str())));
     }
     lines
 }
 
-/// Time has passed since the tree was read: its ages grow without asking again.
+/// Updates the ages in the tree by the time since it was read.
 fn pass(node: &mut TreeNode, seconds: f64) {
     node.uptime = node.uptime.map(|up| up + seconds);
     node.next_restart_in = node.next_restart_in.map(|left| (left - seconds).max(0.0));

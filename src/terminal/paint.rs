@@ -1,28 +1,28 @@
-//! Colours: few, and always with the same meaning.
+//! Colours. Each has one meaning.
 
 use kirosu_protocol::Status;
 
-/// What a piece of text is.
+/// The meaning of a piece of text, which selects its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// As it is.
+    /// No meaning: the terminal's default.
     Plain,
-    /// Headings.
+    /// A heading.
     Bold,
-    /// Of less weight.
+    /// Less important.
     Dim,
-    /// Well.
+    /// Success.
     Good,
-    /// At work.
+    /// In progress.
     Busy,
-    /// Waits for somebody, or is starting again.
+    /// Waits for a person, or is restarting.
     Attention,
-    /// Failed.
+    /// Failure.
     Bad,
 }
 
 impl Paint {
-    /// The text with this paint's escapes around it, where `colour` is on.
+    /// The text, with escape sequences if `colour` is set.
     pub fn on(self, text: &str, colour: bool) -> String {
         match self.code() {
             Some(code) if colour && !text.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -42,7 +42,7 @@ impl Paint {
         }
     }
 
-    /// For a task's status.
+    /// The paint of a task's status.
     pub fn of_status(status: Status) -> Paint {
         match status {
             Status::Queued | Status::Blocked | Status::Scheduled => Paint::Plain,
@@ -54,7 +54,7 @@ impl Paint {
         }
     }
 
-    /// For the state of an actor or a pool.
+    /// The paint of an actor's or pool's state.
     pub fn of_state(state: &str) -> Paint {
         match state {
             "running" => Paint::Good,

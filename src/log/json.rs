@@ -1,5 +1,5 @@
-//! One flat JSON object a line: the fields of the spans around an event stand beside its own, so that one can filter by
-//! `task_id` without knowing where in the code it was said.
+//! One flat JSON object per line. The fields of the surrounding spans are next to the event's own, so that a filter by
+//! `task_id` works for every line.
 
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -11,9 +11,9 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The format.
-pub struct Flat;
+pub struct FlatJson;
 
-impl<S> FormatEvent<S, JsonFields> for Flat
+impl<S> FormatEvent<S, JsonFields> for FlatJson
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -26,7 +26,7 @@ where
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let meta = event.metadata();
-        // By hand, so that these three stand first: people read such lines too.
+        // Written by hand so that these three come first, for people who read the lines.
         write!(
             writer,
             "{{\"timestamp\":{},\"level\":{},\"target\":{}",
@@ -35,19 +35,21 @@ where
             json!(meta.target())
         )?;
         let mut fields = Map::new();
-        // From the outermost span inwards, the event last: the nearest word counts.
+        // From the outermost span inwards, then the event: the innermost value wins.
         for span in ctx
             .event_scope()
             .into_iter()
             .flat_map(|scope| scope.from_root())
         {
             let extensions = span.extensions();
-            let said = extensions.get::<FormattedFields<JsonFields>>();
-            if let Some(Ok(Value::Object(said))) = said.map(|said| serde_json::from_str(said)) {
-                fields.extend(said);
+            let recorded = extensions.get::<FormattedFields<JsonFields>>();
+            if let Some(Ok(Value::Object(recorded))) =
+                recorded.map(|recorded| serde_json::from_str(recorded))
+            {
+                fields.extend(recorded);
             }
         }
-        event.record(&mut Fields(&mut fields));
+        event.record(&mut EventFields(&mut fields));
         for (name, value) in &fields {
             write!(writer, ",{}:{value}", json!(name))?;
         }
@@ -55,16 +57,16 @@ where
     }
 }
 
-/// Takes an event's fields.
-struct Fields<'a>(&'a mut Map<String, Value>);
+/// Collects the fields of an event.
+struct EventFields<'a>(&'a mut Map<String, Value>);
 
-impl Fields<'_> {
+impl EventFields<'_> {
     fn put(&mut self, field: &Field, value: Value) {
         self.0.insert(field.name().to_owned(), value);
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for EventFields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, json!(value));
     }

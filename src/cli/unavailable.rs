@@ -1,48 +1,48 @@
-//! Verbs that belong to a later version: known, hidden, and clearly answered.
+//! Hidden verbs of earlier versions that this version does not support. They fail with a hint.
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use clap::Subcommand;
 use std::ffi::OsString;
 
-/// Whatever follows such a verb.
+/// Accepts any arguments.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
-pub struct Anything {
+pub struct AnyArgs {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     _args: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub enum UnavailableVerb {
     /// Suggests a persona for a task
     #[command(hide = true)]
-    Suggest(Anything),
+    Suggest(AnyArgs),
     /// Splits a task into smaller ones
     #[command(hide = true)]
-    RunRecursive(Anything),
+    RunRecursive(AnyArgs),
     /// Runs a plan
     #[command(hide = true)]
-    RunPipeline(Anything),
+    RunPipeline(AnyArgs),
 }
 
-impl Verb {
-    /// Says that it is not there yet, and what is.
-    pub fn run(&self) -> Result<u8, Failure> {
+impl UnavailableVerb {
+    /// Fails with a message that names an alternative.
+    pub fn run(&self) -> Result<u8, CliFailure> {
         let (name, instead) = match self {
-            Verb::Suggest(_) => (
+            UnavailableVerb::Suggest(_) => (
                 "suggest",
                 "`kirosu enqueue --system` takes any system prompt",
             ),
-            Verb::RunRecursive(_) => (
+            UnavailableVerb::RunRecursive(_) => (
                 "run-recursive",
                 "`kirosu enqueue --depends-on` orders tasks by hand",
             ),
-            Verb::RunPipeline(_) => (
+            UnavailableVerb::RunPipeline(_) => (
                 "run-pipeline",
                 "`kirosu enqueue --depends-on` orders tasks by hand",
             ),
         };
-        Err(Failure::NotYet(format!(
+        Err(CliFailure::NotYet(format!(
             "`kirosu {name}` is not in this version yet; {instead}"
         )))
     }

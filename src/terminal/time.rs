@@ -1,4 +1,4 @@
-//! Times and durations as people write and read them.
+//! Times and durations as people read and write them.
 
 use super::zone;
 use jiff::Timestamp;
@@ -6,14 +6,14 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Unix seconds now.
+/// Current time in Unix seconds.
 pub fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A duration in its two largest units at most: `30 ms`, `1.3 s`, `42 s`, `5 min`, `1 h 20 min`, `3 d`.
+/// A duration in seconds, in at most two units: `30 ms`, `1.3 s`, `42 s`, `5 min`, `1 h 20 min`, `3 d`.
 pub fn span(seconds: f64) -> String {
     if seconds.is_nan() {
         return "?".into();
@@ -37,7 +37,7 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// How long ago a moment (Unix seconds) was, or how far ahead it is.
+/// The distance of a time (Unix seconds) from now: `3 s ago`, `in 5 min`.
 pub fn ago(moment: f64, now: f64) -> String {
     let seconds = now - moment;
     if seconds.abs() < 1.0 {
@@ -54,12 +54,13 @@ pub fn ago(moment: f64, now: f64) -> String {
     }
 }
 
-/// A moment (Unix seconds) for a person, to the second: `2027-06-01 12:00:00 +02:00` in a zone, as [`stamp`] without one.
+/// A time (Unix seconds) for people, to the second: `2027-06-01 12:00:00 +02:00`. Without a zone, the same as
+/// [`stamp`].
 pub fn date(moment: f64, zone: Option<&TimeZone>) -> String {
     in_zone(moment, zone, "%Y-%m-%d %H:%M:%S %:z").unwrap_or_else(|| stamp(moment))
 }
 
-/// The time of day of a moment, to the millisecond: `12:00:00.000 +02:00` in a zone, `10:00:00.000Z` without one.
+/// The time of day, to the millisecond: `12:00:00.000 +02:00` in a zone, `10:00:00.000Z` without one.
 pub fn of_day(moment: f64, zone: Option<&TimeZone>) -> String {
     in_zone(moment, zone, "%H:%M:%S%.3f %:z").unwrap_or_else(|| {
         let stamp = stamp(moment);
@@ -67,7 +68,7 @@ pub fn of_day(moment: f64, zone: Option<&TimeZone>) -> String {
     })
 }
 
-/// How far a zone is from UTC at a moment: `+02:00`, or `UTC` without a zone.
+/// The offset of a zone from UTC at a time: `+02:00`, or `UTC` without a zone.
 pub fn offset(moment: f64, zone: Option<&TimeZone>) -> String {
     in_zone(moment, zone, "%:z").unwrap_or_else(|| "UTC".to_owned())
 }
@@ -82,10 +83,10 @@ fn in_zone(moment: f64, zone: Option<&TimeZone>, form: &str) -> Option<String> {
     )
 }
 
-/// A moment (Unix seconds) for programs: RFC 3339, to the millisecond, UTC.
+/// A time (Unix seconds) for programs: RFC 3339, to the millisecond, UTC.
 pub fn stamp(moment: f64) -> String {
     match Duration::try_from_secs_f64(moment) {
-        // The last moment that can be written is the end of the year 9999.
+        // RFC 3339 ends with the year 9999.
         Ok(since) if since.as_secs() < 253_402_300_800 => {
             humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
         }
@@ -94,6 +95,9 @@ pub fn stamp(moment: f64) -> String {
 }
 
 /// Reads a duration: plain seconds (`90`, `0.5`), or with units (`90s`, `5m`, `1h 30m`, `2days`).
+///
+/// # Errors
+/// The text is not a duration; the message says what to write.
 pub fn read_span(text: &str) -> Result<Duration, String> {
     let rule = "write seconds (90, 0.5) or a number with a unit (90s, 5m, 1h30m, 2d)";
     let text = text.trim();
@@ -103,11 +107,11 @@ pub fn read_span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| rule.into())
 }
 
-/// Reads a moment as Unix seconds: a date and a time, local where they name no zone, or Unix seconds. A date alone is its
-/// first moment.
+/// Reads a time as Unix seconds: a date and a time, local if they name no zone, or Unix seconds. A date alone means its
+/// start.
 ///
 /// # Errors
-/// It is no moment, or the local clock shows it twice or never: a sentence about what to write.
+/// The text is not a time, or the local clock shows it twice or never; the message says what to write.
 pub fn read_moment(text: &str) -> Result<f64, String> {
     zone::local().map_or_else(
         |why| moment(text, &Err(why)),
@@ -115,19 +119,19 @@ pub fn read_moment(text: &str) -> Result<f64, String> {
     )
 }
 
-/// As [`read_moment`], with the zone of times that name none.
+/// Like [`read_moment`], with the zone of times that name none.
 fn moment(text: &str, zone: &Result<TimeZone, String>) -> Result<f64, String> {
     let rule = "write it as 2027-01-31T08:00 (local time), 2027-01-31T08:00:00Z, 2027-01-31T08:00:00+02:00 or in Unix seconds";
     let text = text.trim();
     let moment = match text.parse::<f64>() {
         Ok(seconds) => seconds,
-        // It would be read as the second before it.
+        // jiff would read it as the second before.
         Err(_) if text.contains(":60") => {
             return Err(
                 "minutes and seconds go from 00 to 59; a leap second cannot be named".to_owned(),
             );
         }
-        // What has no separators may be anything.
+        // Digits without separators could mean several things.
         Err(_) if text.as_bytes().get(4) != Some(&b'-') => return Err(rule.to_owned()),
         Err(_) => match text.parse::<Timestamp>() {
             Ok(moment) => moment.as_duration().as_secs_f64(),
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn durations_are_read_with_and_without_units() {
         let seconds = |text| read_span(text).map(|d| d.as_secs_f64());
         assert_eq!(seconds("90"), Ok(90.0));
         assert_eq!(seconds(" 0.5 "), Ok(0.5));
@@ -193,7 +197,7 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        // A leap second would silently be the one before.
+        // A leap second must not become the second before it.
         for leap in [
             "2016-12-31T23:59:60Z",
             "2016-12-31 23:59:60",
@@ -201,7 +205,7 @@ mod tests {
         ] {
             assert!(read(leap).unwrap_err().contains("00 to 59"), "{leap}");
         }
-        // In March the clock leaves an hour out, in October it shows one twice.
+        // In March the clock skips an hour, in October it repeats one.
         for twice in ["2027-03-28 02:30", "2027-10-31 02:30"] {
             assert!(
                 read(twice).unwrap_err().contains("twice or never"),
@@ -209,7 +213,7 @@ mod tests {
             );
         }
         assert!(read("2027-10-31T02:30:00+01:00").is_ok());
-        // Without a known zone only what names one can be read.
+        // Without a local zone, only times that name a zone can be read.
         let none = || Err("TZ is wrong".to_owned());
         assert_eq!(
             moment("2027-01-31 08:00", &none()),
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_their_own_time_with_its_zone() {
+    fn times_are_shown_in_the_local_zone_with_its_offset() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let at = 1_811_844_000.25;
         assert_eq!(date(at, Some(&berlin)), "2027-06-01 12:00:00 +02:00");
@@ -229,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn spans_keep_to_what_matters() {
-        let told: Vec<String> = [0.04, 3.12, 42.4, 150.0, 4800.0, 90_000.0, 400_000.0]
+    fn durations_have_at_most_two_units() {
+        let shown: Vec<String> = [0.04, 3.12, 42.4, 150.0, 4800.0, 90_000.0, 400_000.0]
             .into_iter()
             .map(span)
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 "40 ms",
                 "3.1 s",

@@ -1,20 +1,19 @@
-//! The systemd journal, spoken to in its own protocol: fields stay fields, a line break stays within its message.
+//! The systemd journal in its own protocol: fields remain fields, and a line break does not split a message.
 
-use crate::cli::failure::Failure;
 use tracing_journald::{Layer, Priority, PriorityMappings};
 
-/// Before the name of each field, in capitals: `journalctl KIROSU_TASK_ID=42`.
+/// Prefix of the name of each field, in capitals: `journalctl KIROSU_TASK_ID=42`.
 const PREFIX: &str = "KIROSU";
 
 /// A layer that writes to the journal.
 ///
 /// # Errors
-/// When there is none.
-pub fn layer() -> Result<Layer, Failure> {
+/// The journal's socket does not exist.
+pub fn layer() -> Result<Layer, String> {
     let layer = tracing_journald::layer().map_err(|why| {
-        Failure::local(
-            "cannot log to the journal (log.format is \"journald\")",
-            format!("{why}; is /run/systemd/journal/socket there? Without systemd choose \"text\" or \"json\""),
+        format!(
+            "cannot log to the journal (log.format is \"journald\"): {why}; is /run/systemd/journal/socket there? \
+             Without systemd choose \"text\" or \"json\""
         )
     })?;
     Ok(layer

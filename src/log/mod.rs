@@ -1,5 +1,5 @@
-//! The log: set up once, before the verb runs. Text and JSON go to standard error or a file, or lines go to the journal;
-//! in each form a line carries the fields of the spans around it, so that task and session are on all lines of a run.
+//! The log, set up once before the verb runs. It writes text or JSON to standard error or a file, or entries to the
+//! journal. Each line has the fields of the spans around it, so that all lines of a run name its task and session.
 
 mod file;
 mod journal;
@@ -7,8 +7,6 @@ mod json;
 
 pub use file::reopen;
 
-use super::failure::Failure;
-use super::globals::Globals;
 use kirosu_config::Loaded;
 use kirosu_config::settings::LogFormat;
 use std::io::{self, IsTerminal};
@@ -19,43 +17,44 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, registry, reload};
 
-/// For a verb that speaks to a hub: warnings, or more with `--verbose`, on standard error.
-pub fn for_client(globals: &Globals) {
-    let level = match (globals.verbose, globals.quiet) {
+/// Logs to standard error, for a verb that is a client: warnings, everything down to `debug` if `verbose`, or only errors
+/// if `quiet`.
+pub fn for_client(verbose: bool, quiet: bool, colours: bool) {
+    let level = match (verbose, quiet) {
         (true, _) => "debug",
         (_, true) => "rmcp=off,error",
         _ => "rmcp=off,warn",
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
-        .with_ansi(io::stderr().is_terminal() && !globals.no_color)
+        .with_ansi(io::stderr().is_terminal() && colours)
         .with_writer(io::stderr);
-    // Fails only when a log was set up before, as tests of this process may have done.
+    // Fails only if the process has a log already, as tests may.
     let _ = builder.try_init();
 }
 
-/// For a verb that serves: as `[log]` says.
+/// Logs as `[log]` of the settings says, for a verb that serves. `colours` permits colours on a terminal.
 ///
 /// # Errors
-/// When the level cannot be read, the file not be opened, or there is no journal.
-pub fn for_server(loaded: &Loaded, globals: &Globals) -> Result<(), Failure> {
+/// The level cannot be read, the file cannot be opened, or there is no journal.
+pub fn for_server(loaded: &Loaded, colours: bool) -> Result<(), String> {
     let log = &loaded.settings.log;
     let (filter, level) = reload::Layer::new(filter(&log.level)?);
     let lines = match (log.format, &log.file) {
         (LogFormat::Journald, None) => journal::layer()?.boxed(),
         (LogFormat::Journald, Some(path)) => {
-            let tried = "cannot log to the journal (log.format is \"journald\")";
-            let why = format!("log.file is {}; unset one of the two", path.display());
-            return Err(Failure::local(tried, why));
+            return Err(format!(
+                "cannot log to the journal (log.format is \"journald\"): log.file is {}; unset one of the two",
+                path.display()
+            ));
         }
         (format, Some(path)) => {
             let file = file::open(path)?;
             lines(format, BoxMakeWriter::new(move || file), false)
         }
         (format, None) => {
-            let plain = globals.no_color
-                || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let colours = io::stderr().is_terminal() && !plain;
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let colours = colours && !refused && io::stderr().is_terminal();
             lines(format, BoxMakeWriter::new(io::stderr), colours)
         }
     };
@@ -68,13 +67,13 @@ pub fn for_server(loaded: &Loaded, globals: &Globals) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Logs from now on what this directive says.
+/// Changes the level of the log.
 ///
 /// # Errors
-/// When it cannot be read; the old one stays.
+/// The directive cannot be read; the level does not change.
 pub fn set_level(level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|why| why.to_string())?;
-    // Without a log of ours there is nothing to change.
+    // The process has no log of its own if it is a test.
     LEVEL.get().map_or(Ok(()), |log| {
         log.reload(filter).map_err(|why| why.to_string())
     })
@@ -82,13 +81,13 @@ pub fn set_level(level: &str) -> Result<(), String> {
 
 type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 
-/// The level of a server's log, to be changed while it runs.
+/// Handle to change the level while the process runs.
 static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    // rmcp warns of whatever a client does wrong; a level that names it counts.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    // rmcp warns of every mistake of a client. A level that names rmcp overrides this.
     EnvFilter::try_new(format!("rmcp=off,{level}"))
-        .map_err(|why| Failure::local(format!("cannot read log.level {level:?}"), why))
+        .map_err(|why| format!("cannot read log.level {level:?}: {why}"))
 }
 
 fn lines(
@@ -97,14 +96,14 @@ fn lines(
     colours: bool,
 ) -> Box<dyn Layer<Filtered> + Send + Sync> {
     let layer = tracing_subscriber::fmt::layer()
-        // Told of a line that cannot be written, it would print to standard error, and panic where that is full as well.
+        // On a failed write the layer would print to standard error, and panic if that is full as well.
         .log_internal_errors(false)
         .with_ansi(colours)
         .with_writer(writer);
     match format {
         LogFormat::Json => layer
             .fmt_fields(JsonFields::new())
-            .event_format(json::Flat)
+            .event_format(json::FlatJson)
             .boxed(),
         _ => layer.boxed(),
     }
