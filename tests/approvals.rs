@@ -152,7 +152,7 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(
         sentence(&person.refused("approve", json!({"approval_id": 99}))),
-        "no tool question has the number a99"
+        "there is no permission request a99"
     );
     assert_eq!(
         word(&person.refused("approve", json!({"approval_id": 1, "task_id": 1}))),

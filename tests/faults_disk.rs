@@ -96,7 +96,7 @@ fn a_full_disk_is_an_error_and_not_the_end() {
         assert!(sentence(&error).contains("send it again"), "{error}");
         // A program reads the same as a person.
         let words = match error["data"]["effect"].as_str() {
-            Some("none") => "nothing of this request was kept",
+            Some("none") => "the request had no effect",
             Some("unknown") => "is unknown",
             other => panic!("no effect {other:?} in {error}"),
         };

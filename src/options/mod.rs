@@ -82,8 +82,8 @@ pub fn rules(settings: &Settings) -> Rules {
 pub fn store(settings: &Settings) -> StoreOptions {
     StoreOptions {
         durability: match settings.store.durability {
-            Durability::Full => kirosu_store::Durability::Full,
-            Durability::Normal => kirosu_store::Durability::Normal,
+            Durability::Full => kirosu_store::SyncMode::Full,
+            Durability::Normal => kirosu_store::SyncMode::Normal,
         },
         wal_limit_bytes: settings.store.wal_limit,
         retry_default: retry(&settings.retry),

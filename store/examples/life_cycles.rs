@@ -1,4 +1,4 @@
-//! Measures the writer: life cycles a second, and what a lease costs with few or many tasks behind it.
+//! Measures the writer: life cycles per second, and the cost of a lease with few or many tasks in the store.
 //!
 //! `cargo run --release -p kirosu-store --example life_cycles [DIRECTORY]`
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -8,7 +8,7 @@ use kirosu_protocol::Task;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_store::{Command, Durability, ListQuery, Outcome, Reader, Store, StoreOptions};
+use kirosu_store::{Command, ListQuery, Outcome, Store, StoreOptions, StoreReader, SyncMode};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,7 +57,7 @@ fn ack(task: &Task) -> Command {
     })
 }
 
-fn open(directory: &Path, name: &str, durability: Durability) -> Store {
+fn open(directory: &Path, name: &str, durability: SyncMode) -> Store {
     let mut options = StoreOptions::new(directory.join(name), now());
     options.durability = durability;
     Store::open(&options).unwrap()
@@ -86,8 +86,8 @@ fn leased(outcomes: Vec<Result<Outcome, kirosu_protocol::Error>>) -> Vec<Task> {
         .collect()
 }
 
-/// Batches as `clients` one-request-at-a-time clients make them: a third enqueues, a third leases, a third acks.
-fn plain(directory: &Path, durability: Durability, clients: usize, prompt: usize) {
+/// Batches of `clients` clients with one request in flight each: a third enqueues, a third leases, a third acks.
+fn plain(directory: &Path, durability: SyncMode, clients: usize, prompt: usize) {
     let mut store = open(
         directory,
         &format!("plain-{durability:?}-{clients}-{prompt}.db"),
@@ -119,7 +119,7 @@ fn plain(directory: &Path, durability: Durability, clients: usize, prompt: usize
 }
 
 /// 50 enqueues, one lease of 50, 50 acks, in batches of one client or several.
-fn pipelined(directory: &Path, durability: Durability) {
+fn pipelined(directory: &Path, durability: SyncMode) {
     let mut store = open(directory, &format!("piped-{durability:?}.db"), durability);
     let (mut held, mut cycles) = (Vec::new(), 0);
     let mut commits = Vec::new();
@@ -170,8 +170,8 @@ fn report(
     );
 }
 
-/// One client, one request in flight: each of the three is a commit of its own.
-fn alone(directory: &Path, durability: Durability) {
+/// One client with one request in flight: each of the three is a commit of its own.
+fn alone(directory: &Path, durability: SyncMode) {
     let mut store = open(directory, &format!("alone-{durability:?}.db"), durability);
     let (mut cycles, mut commits) = (0, Vec::new());
     let (start, cpu_start) = (Instant::now(), cpu());
@@ -193,9 +193,9 @@ fn alone(directory: &Path, durability: Durability) {
     report(&name, cycles, start, cpu_start, commits, &store);
 }
 
-/// What single steps cost with many tasks in the file.
+/// The cost of single steps with many tasks in the store.
 fn behind(directory: &Path, tasks: usize) {
-    let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
+    let mut store = open(directory, &format!("behind-{tasks}.db"), SyncMode::Normal);
     let path = directory.join(format!("behind-{tasks}.db"));
     for _ in 0..tasks / 1000 {
         let batch = (0..1000).map(|i| {
@@ -209,7 +209,7 @@ fn behind(directory: &Path, tasks: usize) {
     store.checkpoint().unwrap();
     drop(store);
     let opening = Instant::now();
-    let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
+    let mut store = open(directory, &format!("behind-{tasks}.db"), SyncMode::Normal);
     let opening = opening.elapsed();
     let mut times = Vec::new();
     for _ in 0..2000 {
@@ -219,7 +219,7 @@ fn behind(directory: &Path, tasks: usize) {
         store.apply(now(), held.iter().map(ack).collect());
     }
     times.sort();
-    let mut reader = Reader::open(&path).unwrap();
+    let mut reader = StoreReader::open(&path).unwrap();
     let mut lists = String::new();
     for status in [
         None,
@@ -252,13 +252,13 @@ fn main() {
     let directory = std::env::args()
         .nth(1)
         .map_or(temporary.path().to_owned(), Into::into);
-    for durability in [Durability::Full, Durability::Normal] {
+    for durability in [SyncMode::Full, SyncMode::Normal] {
         alone(&directory, durability);
         plain(&directory, durability, 48, 100);
         pipelined(&directory, durability);
     }
-    plain(&directory, Durability::Full, 12, 100);
-    plain(&directory, Durability::Full, 48, 100_000);
+    plain(&directory, SyncMode::Full, 12, 100);
+    plain(&directory, SyncMode::Full, 48, 100_000);
     behind(&directory, 1_000);
     behind(&directory, 1_000_000);
 }

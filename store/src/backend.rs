@@ -1,8 +1,8 @@
 //! The seam between the rules of the queue and the database that keeps it.
 //!
 //! [`Core`](crate::core::Core) decides in memory and reads and writes through this trait alone: it sees no connection and
-//! no SQL. The records that cross the seam (`sql::*`: `SelectReady`, `InsertAttempt` ...) are plain structs; the SQLite
-//! statement that stands beside each is the concern of [`SqliteBackend`](crate::sqlite::SqliteBackend), and a second
+//! no SQL. The records that cross the seam (`sql::*`: `SelectReady`, `InsertAttempt` ...) are plain structs. The SQLite
+//! statement in the definition of each is the concern of [`SqliteBackend`](crate::sqlite::SqliteBackend); a second
 //! engine reads the fields only.
 //!
 //! **Transaction.** The first `write`, `apply` or `insert_permission` of a batch opens a transaction; every read of the
@@ -14,8 +14,8 @@
 use crate::deadlines::Deadlines;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
-use crate::row::{Input, LaneId, TaskRow};
-use crate::rules::budget::{Account, Amount};
+use crate::row::{LaneId, TaskInput, TaskRow};
+use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::counter::LaneRow;
@@ -31,24 +31,24 @@ use std::any::Any;
 /// A statement, a commit or a stored value failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Fault {
+pub struct StoreFault {
     message: String,
     /// Whether the disk failed, so that a second try cannot help.
     is_of_the_disk: bool,
 }
 
-impl Fault {
+impl StoreFault {
     /// A fault with the database's own message.
-    pub(crate) fn new(message: String, is_of_the_disk: bool) -> Fault {
-        Fault {
+    pub(crate) fn new(message: String, is_of_the_disk: bool) -> StoreFault {
+        StoreFault {
             message,
             is_of_the_disk,
         }
     }
 
     /// A stored or computed value that cannot be converted, or a row that must exist and does not.
-    pub(crate) fn value(error: impl ToString) -> Fault {
-        Fault::new(error.to_string(), false)
+    pub(crate) fn value(error: impl ToString) -> StoreFault {
+        StoreFault::new(error.to_string(), false)
     }
 
     /// Whether the disk is full, read-only, damaged or gone.
@@ -58,18 +58,18 @@ impl Fault {
 }
 
 /// The result of a call through the seam.
-pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = StoreFault> = std::result::Result<T, E>;
 
 /// The small tables and the next deadlines, as read at the start.
 #[derive(Debug, Default)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedState {
     /// All lanes with unfinished tasks, and the others too while they are few.
     pub lanes: Vec<LaneRow>,
     /// The sums of the lanes that `lanes` leaves out.
     pub idle: IdleSums,
     /// The highest lane id in use.
     pub last_lane: LaneId,
-    /// Names of the paused queues; the empty name stands for all queues.
+    /// Names of the paused queues; the empty name means all queues.
     pub paused: Vec<String>,
     /// Counters by name.
     pub counters: Vec<(String, i64)>,
@@ -102,10 +102,10 @@ pub(crate) struct TaskChange<'a> {
     /// that the row is new.
     pub saved: Option<(Status, Fence)>,
     /// The input of a new task.
-    pub input: Option<&'a Input>,
+    pub input: Option<&'a TaskInput>,
 }
 
-/// What a batch changed in memory and the database does not have yet.
+/// The changes of a batch that are in memory only.
 #[derive(Debug, Default)]
 pub(crate) struct Changes<'a> {
     /// In the order of the first change of each task.
@@ -129,13 +129,13 @@ impl Changes<'_> {
 pub(crate) trait Backend: Any + Send {
     /// Reads the small tables; minutes before `since_minute` (Unix minutes) are left out. Takes the same time however
     /// many tasks there are.
-    fn load(&mut self, since_minute: i64) -> Result<Loaded>;
+    fn load(&mut self, since_minute: i64) -> Result<LoadedState>;
 
     /// The rows of the tasks that exist, in any order, with one query.
     fn rows(&mut self, ids: &[TaskId]) -> Result<Vec<TaskRow>>;
 
     /// A task's input; `None` means that there is no such task.
-    fn input(&mut self, id: TaskId) -> Result<Option<Input>>;
+    fn input(&mut self, id: TaskId) -> Result<Option<TaskInput>>;
 
     /// The idempotency keys that exist, in any order, with one query: key, task, hash of the request.
     fn keys(&mut self, keys: &[&str]) -> Result<Vec<(String, TaskId, Option<i64>)>>;
@@ -177,7 +177,7 @@ pub(crate) trait Backend: Any + Send {
     fn finished(&mut self, query: SelectFinished) -> Result<Vec<FinishedTask>>;
 
     /// A budget as it was written; `None` means that the scope has none.
-    fn account(&mut self, scope: &str) -> Result<Option<Account>>;
+    fn account(&mut self, scope: &str) -> Result<Option<BudgetAccount>>;
 
     /// Recorded usage of one day.
     fn usage_of_day(&mut self, query: SelectDay<'_>) -> Result<Amount>;

@@ -1,9 +1,9 @@
-//! A sound copy of the file while the hub works on.
+//! A consistent copy of the file while the hub runs.
 //!
-//! `VACUUM INTO` on a connection of its own: one read transaction, so the copy is the state of one moment, and nobody
-//! waits for it. (The write-ahead log cannot begin anew before that transaction ends.) The copy is written under another
-//! name, checked, synced, and only then gets its name: a file with that name is a whole backup. Its header says that it is
-//! one (`generation`), so that the hub that opens it skips ids that were given out since.
+//! `VACUUM INTO` runs on a connection of its own: one read transaction, so the copy is the state of one moment and
+//! delays no request. (The write-ahead log cannot restart before that transaction ends.) The copy is written under
+//! another name, checked and synced before it gets its name: a file with that name is a complete backup. Its header
+//! marks it as one (`generation`), so that a hub that opens it skips ids that were given out since.
 
 use crate::open;
 use crate::sql::{self, statement};
@@ -15,21 +15,21 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What an unfinished copy's name ends with.
+/// The end of an unfinished copy's name.
 const SUFFIX: &str = ".part";
 
-/// Why there is no backup.
+/// An error that prevents a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// There is a file of that name.
-    #[error("there is a file {0} already; name another one")]
+    /// A file with that name exists.
+    #[error("the file {0} exists already; choose another name")]
     Exists(PathBuf),
-    /// The folder, the file or the disk.
+    /// The directory, the file or the disk failed.
     #[error("cannot write the backup {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// SQLite could not copy.
@@ -37,28 +37,31 @@ pub enum BackupError {
     Copy {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's message.
         why: String,
     },
-    /// The copy is not sound.
+    /// The copy is damaged.
     #[error(
         "the copy {path} is damaged ({found}) and was removed; check the disk, and the store itself"
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the check found first.
+        /// The first finding of the check.
         found: String,
     },
 }
 
 statement! {
-    /// Looks through a whole file.
+    /// Checks a whole file.
     IntegrityCheck {} "PRAGMA integrity_check(1)"
 }
 
-/// Copies the store at `source`, which a store of this process has open, to `target`, which must not exist. Blocks for as
-/// long as the copy takes. Answers its size in bytes.
+/// Copies the store at `source`, which a store of this process has open, to `target`, which must not exist. Blocks
+/// while it copies. Returns the size of the copy in bytes.
+///
+/// # Errors
+/// `target` exists, the disk failed, or the copy is damaged; nothing is left at `target`.
 pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
     let wrap = |source| BackupError::Io {
         path: target.to_owned(),
@@ -79,7 +82,7 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
         why: error.to_string(),
     })?;
     let bytes = copy(conn, &part.0)?;
-    // Unlike a rename, a link does not replace what has come there meanwhile.
+    // Unlike a rename, a link does not replace a file that was created meanwhile.
     fs::hard_link(&part.0, target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists(target.to_owned()),
         _ => wrap(source),
@@ -91,10 +94,11 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
     Ok(bytes)
 }
 
-/// An unfinished copy that nobody has touched for so long was left behind by a hub that ended meanwhile.
+/// The age after which an unfinished copy counts as left behind by a hub that ended.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes unfinished copies that were left behind. A folder that cannot be looked through is found out by the copy.
+/// Removes unfinished copies that were left behind. If the directory cannot be read, the copy itself fails and reports
+/// it.
 fn sweep(folder: &Path) {
     let Ok(files) = fs::read_dir(folder) else {
         return;
@@ -109,7 +113,7 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// The unfinished copy; it goes whatever happens.
+/// An unfinished copy; removed when dropped.
 pub(crate) struct Part(pub PathBuf);
 
 impl Drop for Part {
@@ -118,7 +122,7 @@ impl Drop for Part {
     }
 }
 
-/// Copies what a connection sees into a new file, marks it as a backup, checks it and has it on the disk. Answers its size
+/// Copies the database of a connection into a new file, marks it as a backup, checks it and syncs it. Returns its size
 /// in bytes.
 pub(crate) fn copy(mut conn: SqliteConnection, part: &Path) -> Result<u64, BackupError> {
     let failed = |why: String| BackupError::Copy {
@@ -129,14 +133,14 @@ pub(crate) fn copy(mut conn: SqliteConnection, part: &Path) -> Result<u64, Backu
         path: part.to_owned(),
         source,
     };
-    // Made before SQLite writes into it: prompts and results are for the owner of the store alone.
+    // Created before SQLite writes to it: prompts and results are for the owner of the store only.
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(part)
         .map_err(io)?;
-    // It writes nothing into the store, but into the copy.
+    // It writes to the copy, not to the store.
     conn.batch_execute("PRAGMA query_only = OFF")
         .map_err(|error| failed(error.to_string()))?;
     let target = open::paced_uri(part).map_err(|code| {
@@ -158,11 +162,11 @@ fn check(part: &Path) -> Result<(), BackupError> {
         found,
     };
     let mut conn: SqliteConnection = open::reader(part).map_err(|e| damaged(e.to_string()))?;
-    let said: Option<String> =
+    let findings: Option<String> =
         sql::first(&mut conn, IntegrityCheck {}).map_err(|e| damaged(e.to_string()))?;
-    match said.as_deref() {
+    match findings.as_deref() {
         Some("ok") => Ok(()),
-        said => Err(damaged(said.unwrap_or("no answer").to_owned())),
+        findings => Err(damaged(findings.unwrap_or("no answer").to_owned())),
     }
 }
 

@@ -4,15 +4,15 @@ use kirosu_protocol::EventKind;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct BatchState {
     now: i64,
     events: Vec<EventKind>,
 }
 
-impl Batch {
+impl BatchState {
     /// Before the first batch.
-    pub fn new(now: i64) -> Batch {
-        Batch {
+    pub fn new(now: i64) -> BatchState {
+        BatchState {
             now,
             events: Vec::new(),
         }

@@ -1,7 +1,7 @@
 //! The start of a generation in the file: its number, its mark, and an empty log.
 
 use crate::error::OpenError;
-use crate::generation::{Found, Generation};
+use crate::generation::{FilesFound, Generation};
 use crate::open::{database, write_first_page};
 use crate::options::StoreOptions;
 use crate::sql;
@@ -14,17 +14,17 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use kirosu_protocol::TaskId;
 
-/// In a file that was put back, tool questions are numbered on at a multiple of this.
+/// In a file that was put back, the ids of permission requests continue at a multiple of this.
 const APPROVALS_SKIPPED: i64 = 10_000;
 
-/// The log's length from the start: what it grows to between two checkpoints under load.
+/// The initial length of the log: its length between two checkpoints under load.
 const LOG_BYTES: u64 = 24 << 20;
 
-/// The generation that comes after those that the file and its record know, and the highest id in the file.
+/// The generation after those in the file and its record, and the highest task id in the file.
 pub(crate) fn next_generation(
     conn: &mut SqliteConnection,
     options: &StoreOptions,
-    found: &Found,
+    found: &FilesFound,
 ) -> Result<(Generation, TaskId), OpenError> {
     let failed =
         || database::<diesel::result::Error>(&options.path, "its generation cannot be read");
@@ -36,12 +36,12 @@ pub(crate) fn next_generation(
     Ok((generation, last_id))
 }
 
-/// Begins a generation, and empties the log into the file, so that the file's header has the new mark. A record that
-/// cannot be written leaves the mark as it is: the next start finds it as it was.
+/// Begins a generation and empties the log, so that the file's header has the new mark. If the record cannot be
+/// written, the mark stays as it is, and the next start finds the files unchanged.
 pub(crate) fn begin_generation(
     conn: &mut SqliteConnection,
     options: &StoreOptions,
-    found: &Found,
+    found: &FilesFound,
 ) -> Result<Generation, OpenError> {
     let path = options.path.as_path();
     let (mut generation, last_id) = next_generation(conn, options, found)?;
@@ -58,7 +58,7 @@ pub(crate) fn begin_generation(
         tracing::warn!(
             path = %path.display(),
             first_id = first + 1,
-            "the store was put back from a backup or an older copy; ids that may have been given out since are skipped"
+            "the store was restored from an older copy; ids that may have been given out since are skipped"
         );
     }
     let emptied = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -69,7 +69,7 @@ pub(crate) fn begin_generation(
         tracing::warn!(%error, path = %path.display(), "the record beside the store cannot be written");
     }
     lay_out_log(options, emptied.map_err(|error| error.to_string()));
-    // The log begins with the file's first page, which has the mark: so it is known whose log it is.
+    // The log begins with the file's first page, which has the mark: this identifies the log's file.
     if let Err(error) = write_first_page(conn) {
         tracing::warn!(%error, path = %path.display(), "the first page of the store cannot be written to its log");
     }
@@ -100,12 +100,12 @@ fn note_generation(
     }
 }
 
-/// Makes the log, which is empty, as long as it will get. A failure costs speed only.
+/// Extends the empty log to its usual length. A failure costs speed only.
 fn lay_out_log(options: &StoreOptions, emptied: Result<(), String>) {
     let bytes = LOG_BYTES.min(options.wal_limit_bytes);
     let prepared = emptied
         .and_then(|()| wal::preallocate(&options.path, bytes).map_err(|error| error.to_string()));
     if let Err(error) = prepared {
-        tracing::warn!(%error, "the write-ahead log could not be laid out beforehand; commits are slower");
+        tracing::warn!(%error, "the write-ahead log cannot be extended in advance; commits are slower");
     }
 }

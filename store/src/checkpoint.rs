@@ -1,11 +1,11 @@
-//! Moves the write-ahead log into the file beside the writer's commits.
+//! Copies the write-ahead log into the file while the writer commits.
 //!
 //! The writer itself would need 20 to 30 ms for the 16 MiB of a log, mostly for the sync of the file, and every client
-//! would wait. So a thread does most of it before, on a connection that syncs the file piece by piece (`vfs`); the writer
-//! moves the small rest and begins the log anew, which only the writer can.
+//! would wait. So a thread copies most of it earlier, on a connection that syncs the file piece by piece (`vfs`). The
+//! writer copies the rest and restarts the log, which only a writer can.
 //!
-//! SQLite allows one checkpoint at a time: where the writer meets this one, it goes on without and tries after its next
-//! commit. The thread holds no lock that a commit waits for.
+//! SQLite allows one checkpoint at a time: if the writer's checkpoint meets this one, it is skipped and tried after a
+//! later commit. The thread holds no lock that a commit waits for.
 
 use crate::open::{self, CHECKPOINT_PAGES};
 use crate::sql;
@@ -16,19 +16,20 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Pages of the log from which it is worth to begin: pages that change often are in it many times, and are written once.
+/// Pages in the log from which a checkpoint is worthwhile: pages that change often are in it many times, and are copied
+/// once.
 pub(crate) const FIRST_PAGES: i64 = CHECKPOINT_PAGES as i64 * 3 / 4;
-/// Pages that the file does not have yet, from which the thread goes on.
+/// Pages not copied yet from which the thread continues.
 const NEXT_PAGES: i64 = CHECKPOINT_PAGES as i64 / 8;
-/// Commands between two looks at the log, some pages each.
+/// Commands between two checks of the log, some pages each.
 pub(crate) const COMMANDS_PER_LOOK: usize = 128;
 
-/// How far the log is.
+/// The progress of checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pages {
-    /// Pages in the log since it was begun anew.
+    /// Pages in the log since it was restarted.
     pub log: i64,
-    /// Those of them that the file has.
+    /// Those of them that are copied into the file.
     pub moved: i64,
 }
 
@@ -38,19 +39,19 @@ impl Pages {
     }
 }
 
-/// The thread, and what the writer knows of it.
+/// The checkpoint thread, and the writer's view of it.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpointer {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Held by the thread while it moves pages.
+    /// Held by the thread while it copies pages.
     at_work: Arc<Mutex<()>>,
-    /// Commands committed since the last look.
+    /// Commands committed since the last check.
     commands: usize,
 }
 
 impl Checkpointer {
-    /// Starts the thread. Where that fails, the writer moves the log alone.
+    /// Starts the thread. If that fails, the writer checkpoints alone.
     pub fn start(database: &Path) -> Checkpointer {
         let path = database.to_owned();
         let (wake, woken) = sync_channel(1);
@@ -65,13 +66,13 @@ impl Checkpointer {
                 commands: 0,
             },
             Err(error) => {
-                tracing::warn!(%error, "no thread for checkpoints; commits meet some that take 20 ms and more");
+                tracing::warn!(%error, "the checkpoint thread cannot start; some commits take 20 ms longer");
                 Checkpointer::default()
             }
         }
     }
 
-    /// After a commit of `commands` commands: wakes the thread where there is enough to do.
+    /// After a commit of `commands` commands: wakes the thread if there is enough to copy.
     pub fn committed(&mut self, conn: &mut SqliteConnection, commands: usize) {
         self.commands += commands;
         if self.commands < COMMANDS_PER_LOOK {
@@ -82,19 +83,19 @@ impl Checkpointer {
         if let Ok(Some(pages)) = sql::first::<Pages, _>(conn, LogPages {})
             && pages.is_due()
         {
-            // Where it is full, the thread has been woken already.
+            // If the channel is full, the thread is already woken.
             let _ = wake.try_send(());
         }
     }
 }
 
 impl Checkpointer {
-    /// Whether the thread moves pages just now.
+    /// Whether the thread copies pages now.
     pub fn is_at_work(&self) -> bool {
         self.at_work.try_lock().is_err()
     }
 
-    /// Waits until the thread moves no pages, and keeps it from doing so.
+    /// Waits until the thread copies no pages, and keeps it from doing so while the guard exists.
     pub fn rest(&self) -> MutexGuard<'_, ()> {
         lock(&self.at_work)
     }
@@ -105,7 +106,7 @@ fn lock(at_work: &Mutex<()>) -> MutexGuard<'_, ()> {
 }
 
 impl Drop for Checkpointer {
-    /// Waits for a checkpoint that is under way: the file must not be closed under it.
+    /// Waits for a checkpoint that runs: the file must not be closed under it.
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
@@ -128,8 +129,8 @@ fn work(path: &Path, woken: &Receiver<()>, at_work: &Mutex<()>) {
         });
         match moved {
             Ok(made) => conn = Some(made),
-            // The writer does it itself then, and says so where it cannot.
-            Err(error) => tracing::debug!(%error, "the log was not moved into the file"),
+            // The writer's checkpoint copies the pages, and logs its failures.
+            Err(error) => tracing::debug!(%error, "the checkpoint failed"),
         }
     }
 }

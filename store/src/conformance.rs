@@ -2,8 +2,8 @@
 
 use crate::backend::{Backend, Changes, TaskChange};
 use crate::lanes::Lanes;
-use crate::row::{Input, TaskRow};
-use crate::rules::budget::Account;
+use crate::row::{TaskInput, TaskRow};
+use crate::rules::budget::BudgetAccount;
 use crate::sql::approval::{
     EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
 };
@@ -14,7 +14,7 @@ use crate::sql::task::SelectReady;
 use crate::sql::usage::PutAccount;
 use crate::sql::work::SelectNextDependents;
 use crate::sqlite::SqliteBackend;
-use crate::{Command, Durability, Outcome, Store, StoreOptions};
+use crate::{Command, Outcome, Store, StoreOptions, SyncMode};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
@@ -31,7 +31,7 @@ struct Fixture {
     _directory: tempfile::TempDir,
 }
 
-fn sqlite(directory: tempfile::TempDir, durability: Durability) -> Fixture {
+fn sqlite(directory: tempfile::TempDir, durability: SyncMode) -> Fixture {
     let options = StoreOptions {
         durability,
         ..StoreOptions::new(directory.path().join("db"), NOW)
@@ -44,7 +44,7 @@ fn sqlite(directory: tempfile::TempDir, durability: Durability) -> Fixture {
 }
 
 fn on_disk() -> Fixture {
-    sqlite(tempfile::tempdir().unwrap(), Durability::Full)
+    sqlite(tempfile::tempdir().unwrap(), SyncMode::Full)
 }
 
 fn in_memory() -> Fixture {
@@ -53,7 +53,7 @@ fn in_memory() -> Fixture {
         true => tempfile::tempdir_in(memory).unwrap(),
         false => tempfile::tempdir().unwrap(),
     };
-    sqlite(directory, Durability::Normal)
+    sqlite(directory, SyncMode::Normal)
 }
 
 /// Runs each case of the suite on each backend.
@@ -110,9 +110,9 @@ fn row(id: TaskId, state: Status) -> TaskRow {
 impl Fixture {
     /// Adds rows to the lane `q`/`chat` within the open transaction.
     fn insert(&mut self, rows: &[TaskRow]) {
-        let input = Input {
+        let input = TaskInput {
             prompt: "p".into(),
-            ..Input::default()
+            ..TaskInput::default()
         };
         let change = |row| TaskChange {
             row,
@@ -407,7 +407,7 @@ fn a_budget_is_read_as_written(mut it: Fixture) {
         tokens: Some(10),
         micros: None,
     };
-    let mut expected = Account::new(limit, 0, NOW);
+    let mut expected = BudgetAccount::new(limit, 0, NOW);
     (expected.used.tokens, expected.reserved.tokens) = (3, 2);
     assert_eq!(it.db.account("hub").unwrap(), Some(expected));
     assert_eq!(it.db.account("pool:x").unwrap(), None);

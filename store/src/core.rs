@@ -5,57 +5,57 @@
 //! (`command/`) combine them. Nothing in memory is ahead of the database when an answer leaves: after a failure the
 //! whole value is dropped and loaded again.
 
-use crate::backend::{Backend, Changes, Fault, Result};
-use crate::batch::Batch;
+use crate::backend::{Backend, Changes, Result, StoreFault};
+use crate::batch::BatchState;
 use crate::counters::Counters;
 use crate::deadlines::Deadlines;
-use crate::heads::Place;
+use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
 use crate::options::StoreOptions;
 use crate::outputs::Outputs;
 use crate::parked::Parked;
 use crate::retention::Retention;
-use crate::row::{Input, InputOptions, LaneId, TaskRow};
+use crate::row::{InputOptions, LaneId, TaskInput, TaskRow};
 use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql::attempt::InsertAttempt;
 use crate::sql::generation::SelectSkipped;
 use crate::sql::records::Write;
-use crate::task_stats::{Step, TaskStats};
-use crate::tasks::Tasks;
+use crate::task_stats::{TaskStats, TaskStep};
+use crate::tasks::TaskCache;
 use crate::work::Works;
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use std::sync::Arc;
 
 /// A command without an answer of its own.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub(crate) enum CommandError {
     /// The command is refused and has changed nothing.
     Refused(Error),
     /// The database failed: the whole batch is undone.
-    Fault(Fault),
+    StoreFault(StoreFault),
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Refused(error)
+impl From<Error> for CommandError {
+    fn from(error: Error) -> CommandError {
+        CommandError::Refused(error)
     }
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Stop {
-        Stop::Fault(fault)
+impl From<StoreFault> for CommandError {
+    fn from(fault: StoreFault) -> CommandError {
+        CommandError::StoreFault(fault)
     }
 }
 
 /// The answer of a command.
-pub(crate) type Reply<T> = std::result::Result<T, Stop>;
+pub(crate) type CommandResult<T> = std::result::Result<T, CommandError>;
 
 /// See the module.
 pub(crate) struct Core {
     pub db: Box<dyn Backend>,
     pub options: Arc<StoreOptions>,
-    pub tasks: Tasks,
+    pub tasks: TaskCache,
     pub lanes: Lanes,
     pub deadlines: Deadlines,
     pub ledger: Ledger,
@@ -65,7 +65,7 @@ pub(crate) struct Core {
     pub retention: Retention,
     pub works: Works,
     pub task_stats: TaskStats,
-    pub batch: Batch,
+    pub batch: BatchState,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
 }
@@ -80,7 +80,7 @@ impl Core {
         let mut core = Core {
             db,
             options,
-            tasks: Tasks::new(0),
+            tasks: TaskCache::new(0),
             lanes: Lanes::default(),
             deadlines: Deadlines::default(),
             ledger: Ledger::default(),
@@ -90,14 +90,14 @@ impl Core {
             retention: Retention::default(),
             works: Works::default(),
             task_stats: TaskStats::default(),
-            batch: Batch::new(now_ms),
+            batch: BatchState::new(now_ms),
             fence_base: 0,
         };
         core.reload()?;
         Ok(core)
     }
 
-    /// Loads everything again after the database was reopened. What is in memory only is kept.
+    /// Loads everything again after the database was reopened. State that is in memory only is kept.
     ///
     /// # Errors
     /// The database cannot be read; nothing has changed then.
@@ -108,7 +108,7 @@ impl Core {
         self.deadlines = deadlines;
         self.counters = Counters::load(&loaded);
         let last_id = loaded.last_id.max(self.counters.last_id());
-        self.tasks = Tasks::new(last_id);
+        self.tasks = TaskCache::new(last_id);
         self.retention = Retention::new(last_id);
         self.ledger = Ledger::load(&mut loaded);
         self.works = Works::load(std::mem::take(&mut loaded.works));
@@ -177,7 +177,7 @@ impl Core {
     }
 
     /// A task's row, or the refusal `unknown_task`.
-    pub fn known(&mut self, id: TaskId) -> Reply<&TaskRow> {
+    pub fn known(&mut self, id: TaskId) -> CommandResult<&TaskRow> {
         match self.row(id)? {
             Some(row) => Ok(row),
             None => Err(unknown_task(id).into()),
@@ -186,7 +186,7 @@ impl Core {
 
     /// A task's row for a client that claims its lease. Refuses a task that was lost when older files were put back with
     /// `stale_lease`, as such a task may still have a holder.
-    pub fn leasable(&mut self, verb: &str, id: TaskId) -> Reply<&TaskRow> {
+    pub fn leasable(&mut self, verb: &str, id: TaskId) -> CommandResult<&TaskRow> {
         if self.row(id)?.is_none() {
             let skipped = self.db.number(SelectSkipped { id, same: id }.into())?;
             if skipped == Some(1) {
@@ -197,7 +197,7 @@ impl Core {
     }
 
     /// The row of a task whose live lease has this fence, or the refusal.
-    pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> Reply<&TaskRow> {
+    pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> CommandResult<&TaskRow> {
         let row = self.leasable(verb, id)?;
         if row.state == Status::Leased && row.fence == fence {
             Ok(row)
@@ -207,11 +207,11 @@ impl Core {
     }
 
     /// Adds a new task.
-    pub fn add(&mut self, row: TaskRow, input: Input) {
+    pub fn add(&mut self, row: TaskRow, input: TaskInput) {
         self.lanes.count(row.lane, row.state, 1);
-        self.task_stats.note(Step::Enqueued { lane: row.lane });
+        self.task_stats.note(TaskStep::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
-            self.insert_head(row.lane, Place::of(row.priority, row.id));
+            self.insert_head(row.lane, HeadPlace::of(row.priority, row.id));
         } else if row.state.is_final() {
             self.retention.ended(row.id, self.batch.now());
         }
@@ -223,7 +223,7 @@ impl Core {
     }
 
     /// A task is ready to be leased; those of `human` lanes never are.
-    fn insert_head(&mut self, lane: LaneId, place: Place) {
+    fn insert_head(&mut self, lane: LaneId, place: HeadPlace) {
         if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) {
             lane.heads.insert(place);
             self.parked.note_ready(lane.id);
@@ -242,7 +242,7 @@ impl Core {
             self.deadlines.shifts().forget(id);
         }
         let (after, lane, fence) = (row.state, row.lane, row.fence);
-        let place = Place::of(row.priority, row.id);
+        let place = HeadPlace::of(row.priority, row.id);
         self.deadlines
             .add_run(row.run_at.filter(|_| after == Status::Scheduled));
         self.deadlines
@@ -300,7 +300,7 @@ impl Core {
     }
 
     /// Writes the end of the newest attempt of a task that is in memory. Without an ack it settles the budgets too.
-    pub fn end_attempt(&mut self, id: TaskId, end: &End<'_>) -> Result<()> {
+    pub fn end_attempt(&mut self, id: TaskId, end: &AttemptOutcome<'_>) -> Result<()> {
         let Some(row) = self.tasks.get(id) else {
             return Ok(());
         };
@@ -341,7 +341,7 @@ impl Core {
 
 /// The end of an attempt.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct End<'a> {
+pub(crate) struct AttemptOutcome<'a> {
     pub outcome: &'a str,
     pub result: Option<&'a str>,
     pub error: Option<&'a str>,

@@ -1,6 +1,6 @@
-//! What `stats` says beyond the lanes' counters: kept, never counted.
+//! The counters of `stats` beyond those of the lanes. They are maintained, so that no query counts rows.
 
-use crate::backend::Loaded;
+use crate::backend::LoadedState;
 use crate::lanes::Lanes;
 use kirosu_protocol::{Stats, Status};
 use std::collections::BTreeMap;
@@ -8,26 +8,26 @@ use std::collections::BTreeMap;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MINUTES: i64 = 60;
 
-/// Counters of tasks that are gone, and of the minutes that are over.
+/// Counters of pruned tasks, and of done tasks per minute.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Counters {
-    /// Pruned tasks by how they ended.
+    /// Pruned tasks by final state.
     pruned_done: i64,
     pruned_failed: i64,
     pruned_cancelled: i64,
-    /// What done tasks of lanes that are gone took, in milliseconds.
+    /// Completion time of the done tasks of removed lanes, in milliseconds.
     completion_ms: i64,
-    /// The highest id ever given, written when tasks are pruned (before that the table knows).
+    /// The highest id that was given out, as of the last pruning. Before the first pruning the table of tasks has it.
     last_id: i64,
-    /// Tasks done by Unix minute, the present one included.
+    /// Tasks done per Unix minute, the present one included.
     minutes: BTreeMap<i64, i64>,
     /// The stored values, in the order of `named`.
     saved: [i64; 5],
 }
 
 impl Counters {
-    /// The counters of a file.
-    pub fn load(loaded: &Loaded) -> Counters {
+    /// The stored counters.
+    pub fn load(loaded: &LoadedState) -> Counters {
         let mut counters = Counters::default();
         for (minute, done) in loaded.minutes.iter().chain(&loaded.newest_minutes) {
             counters.done_in(*minute, *done);
@@ -46,7 +46,7 @@ impl Counters {
         counters
     }
 
-    /// The first minute that `completed_last_hour` needs.
+    /// The first Unix minute that `completed_last_hour` needs.
     pub fn first_minute(now_ms: i64) -> i64 {
         now_ms.div_euclid(MINUTE_MS) - HOUR_MINUTES + 1
     }
@@ -88,19 +88,19 @@ impl Counters {
         self.completion_ms += ms;
     }
 
-    /// The Unix minute of a time.
+    /// The Unix minute of a time in Unix milliseconds.
     pub fn minute(now_ms: i64) -> i64 {
         now_ms.div_euclid(MINUTE_MS)
     }
 
-    /// Tasks were done in a minute.
+    /// Adds done tasks of a minute.
     pub fn done_in(&mut self, minute: i64, tasks: i64) {
         if tasks > 0 {
             *self.minutes.entry(minute).or_default() += tasks;
         }
     }
 
-    /// A finished task was forgotten.
+    /// Counts a pruned task.
     pub fn pruned(&mut self, status: Status) {
         match status {
             Status::Done => self.pruned_done += 1,
@@ -110,7 +110,7 @@ impl Counters {
         }
     }
 
-    /// Forgets minutes older than the hour; answers the first that stays when any was forgotten.
+    /// Drops the minutes before the last hour. Returns the first minute that stays, if any was dropped.
     pub fn forget_old_minutes(&mut self, now_ms: i64) -> Option<i64> {
         let first = Counters::first_minute(now_ms);
         let old = self
@@ -123,7 +123,7 @@ impl Counters {
         })
     }
 
-    /// What `stats` answers.
+    /// The answer of `stats`.
     pub fn stats(&self, lanes: &Lanes, now_ms: i64) -> Stats {
         let done = lanes.total(Status::Done) + self.pruned_done;
         let failed = lanes.total(Status::Failed) + self.pruned_failed;
@@ -146,13 +146,13 @@ impl Counters {
             awaiting_approval: lanes.total(Status::AwaitingApproval),
             cancelled: lanes.total(Status::Cancelled) + self.pruned_cancelled,
             paused: lanes.paused(),
-            // The writer knows.
+            // The hub's writer sets it.
             draining: false,
         }
     }
 }
 
-/// `sum / count`, rounded to 2 digits; 0 when there is nothing to divide by.
+/// `sum / count`, rounded to 2 digits; 0 if `count` is 0.
 fn ratio(sum: f64, count: i64) -> f64 {
     if count == 0 {
         0.0

@@ -1,6 +1,6 @@
 //! Errors of the file itself. Refusals of single commands are protocol errors.
 
-use crate::backend::Fault;
+use crate::backend::StoreFault;
 use std::path::PathBuf;
 
 /// An error that prevents a store from opening.
@@ -30,7 +30,7 @@ pub enum OpenError {
     },
     /// The directory or the lock file cannot be created.
     #[error(
-        "cannot open the store {path}: {what}: {source}; check that the directory exists and can be written"
+        "cannot open the store {path}: {what}: {source}; check that the directory exists and is writable"
     )]
     Io {
         /// The database file.
@@ -103,7 +103,7 @@ impl OpenError {
 pub enum StoreError {
     /// A read or a maintenance step failed.
     #[error("cannot read the store: {0}")]
-    Read(#[from] Fault),
+    Read(#[from] StoreFault),
     /// A connection could not be opened.
     #[error("cannot open {path} for reading: {source}")]
     Connect {

@@ -1,4 +1,4 @@
-//! Whether a file may be the store: what belongs to another program is not touched.
+//! Whether a file may be the store. Files of other programs are not touched.
 
 use crate::error::OpenError;
 use crate::lock::beside;
@@ -8,11 +8,11 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// What every SQLite file begins with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 statement! {
-    /// Tables beside that of the schema's steps, which a start makes first.
+    /// The number of tables, without that of the migrations, which a start creates first.
     CountTables {}
     "SELECT count(*) FROM sqlite_schema
      WHERE type = 'table' AND name NOT IN ('__diesel_schema_migrations', 'sqlite_sequence', 'sqlite_stat1')"
@@ -23,23 +23,24 @@ statement! {
     CountOurs {} "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'task_input'"
 }
 
-/// The file that a path means, links followed: the lock and the log of a store are beside the file itself, so that a hub
-/// that names it and one that names a link to it meet. A link to nothing means the file that it names.
+/// The file to which a path leads, with links resolved. Lock and log of a store are in the directory of the file
+/// itself, so that a hub that opens the path and one that opens a link to it conflict. A dangling link means the file
+/// that it names.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
     match fs::canonicalize(path) {
         Ok(real) => real,
         Err(_) => match fs::read_link(path) {
-            // One step is enough for a link that a person has made for a store that comes later.
+            // One step is enough: such a link was made by a person for a store to be created.
             Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
             Err(_) => path.to_owned(),
         },
     }
 }
 
-/// Refuses what is there and is not a store.
+/// Refuses an existing file that is not a store.
 ///
 /// # Errors
-/// It is not a file, not a database, or has tables and none of ours.
+/// It is not a file, not a database, or has tables but none of a store.
 pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let other = |what| OpenError::NotAStore {
         path: path.to_owned(),
@@ -67,7 +68,7 @@ pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
         .read_to_end(&mut head)
         .map_err(io)?;
     match head.as_slice() {
-        // Made by a start that came no further, or by a person.
+        // Created by a start that failed early, or by a person.
         [] => Ok(()),
         MAGIC => match has_other_tables(path) {
             true => Err(other("a database of another program")),
@@ -77,8 +78,8 @@ pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether it has tables, and none of a store. What cannot be read may be a damaged store, or one that a hub has; opening it
-/// says so.
+/// Whether it has tables, but none of a store. A file that cannot be read may be a damaged store or one that a hub has
+/// open; opening it reports that.
 fn has_other_tables(path: &Path) -> bool {
     let has_log = fs::metadata(beside(path, "-wal")).is_ok_and(|it| it.len() > 0);
     let count = || {
@@ -91,7 +92,7 @@ fn has_other_tables(path: &Path) -> bool {
     let had_index = index.exists();
     let counted = count();
     if !had_index {
-        // A look at a file with a log makes it, and leaves it there.
+        // Reading a file with a log creates it and leaves it behind.
         let _ = fs::remove_file(index);
     }
     counted.is_some_and(|(tables, ours)| tables > 0 && ours == 0)

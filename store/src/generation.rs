@@ -1,54 +1,55 @@
-//! Which generation of the store a file belongs to: recognises files that were put back, and logs of other files.
+//! Generations of the store: they detect files that were put back, and logs that belong to another file.
 //!
-//! Each start of the store begins a *generation*. Its number is taken from the wall clock (milliseconds since 2026) and is
-//! higher than every number that file and record know. It serves two ends (docs/decisions/004):
+//! Each start of the store begins a *generation*. Its number comes from the wall clock (milliseconds since 2026) and is
+//! higher than every number in file and record. It has two uses (docs/decisions/004):
 //!
-//! - **Fences.** Leases of a generation have fences above `number << 8`. A worker that holds a lease of a generation that a
-//!   restored file knows nothing of is refused, even where nothing shows that files were put back.
-//! - **Files.** A number made of the generation, the *mark*, stands in the header of the database file
-//!   (`application_id`) and in a small file beside it, the *record*. A file with another mark was put there: the ids that
-//!   the record knows to be given out are skipped. A log with frames beside a file with another mark belongs to the file
-//!   that was there before: neither is touched.
+//! - **Fences.** Leases of a generation have fences above `number << 8`. A worker with a lease of a generation that a
+//!   restored file does not know is refused, even if nothing shows that files were put back.
+//! - **Files.** A number derived from the generation, the *mark*, is in the header of the database file
+//!   (`application_id`) and in a small file in the same directory, the *record*. A file with another mark was put
+//!   there: the ids that the record lists as given out are skipped. A log with frames next to a file with another mark
+//!   belongs to the file that was there before: neither is touched.
 //!
-//! Backups carry a mark of their own ([`BACKUP`]), and no log belongs to them.
+//! Backups have a mark of their own ([`BACKUP`]), and no log belongs to them.
 
 use crate::error::OpenError;
 use crate::lock::beside;
 use crate::options::StoreOptions;
-use crate::wal::{self, Log};
+use crate::wal::{self, WalLog};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The mark of a copy that `backup` has made and no hub has opened yet: "KBKP".
+/// The mark of a copy that `backup` made and no hub has opened yet: "KBKP".
 pub(crate) const BACKUP: i32 = 0x4b42_4b50;
 
 /// Unix milliseconds from which generations count: 2026-01-01.
 const ORIGIN_MS: i64 = 1_767_225_600_000;
-/// A generation's fences begin at its number times two to this power. So they stay below 2^53 for a thousand years, and
-/// those of the next generation are higher unless one task is leased 256 times in each millisecond between two starts.
+/// The fences of a generation begin at its number times two to this power. So they stay below 2^53 for a thousand
+/// years, and those of the next generation are higher unless one task is leased 256 times per millisecond between two
+/// starts.
 const FENCE_BITS: u32 = 8;
-/// Ids are noted as given out so many ahead at least; a quarter of what was given out beyond.
+/// The record covers at least this many ids ahead, or a quarter of those that were given out.
 const IDS_AHEAD: i64 = 1000;
-/// Where the record does not say which ids were given out after a backup, numbering goes on at a multiple of this.
+/// If the record does not list which ids were given out after a backup, ids continue at a multiple of this.
 const IDS_SKIPPED: i64 = 1_000_000;
 
-/// The mark of a generation. Files from before there were generations have 0.
+/// The mark of a generation. Files from before generations existed have 0.
 fn mark_of(number: i64) -> i32 {
     (number & 0x1fff_ffff) as i32 | 0x2000_0000
 }
 
-/// What the record beside the file says.
+/// The content of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// The newest generation.
     pub number: i64,
-    /// Marks that the file may have: one, or two while a start changes it.
+    /// The marks that the file may have: one, or two while a start changes it.
     pub marks: Vec<i32>,
     /// The highest id that may have been given out.
     pub ids: i64,
-    /// Whether a file was put back whose ids were not skipped yet.
+    /// Whether a file was put back whose ids are not skipped yet.
     pub put_back: bool,
 }
 
@@ -57,7 +58,7 @@ impl Record {
         beside(database, ".epoch")
     }
 
-    /// Reads it; none where there is none, or one that cannot be understood.
+    /// Reads the record; `None` if it is missing or cannot be parsed.
     fn read(database: &Path) -> io::Result<Option<Record>> {
         match fs::read_to_string(Record::path(database)) {
             Ok(text) => Ok(Record::parse(&text)),
@@ -92,7 +93,7 @@ impl Record {
         )
     }
 
-    /// Replaces it as a whole, durably.
+    /// Replaces the record atomically and durably.
     pub fn write(&self, database: &Path) -> io::Result<()> {
         let path = Record::path(database);
         let new = beside(&path, ".new");
@@ -115,30 +116,30 @@ impl Record {
     }
 }
 
-/// What was found before the file was opened.
+/// The state of the files before the database is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// The mark in the file's header; none of a file that is missing or empty.
+pub(crate) struct FilesFound {
+    /// The mark in the file's header; `None` for a file that is missing or empty.
     pub mark: Option<i32>,
     pub record: Option<Record>,
-    /// Whether the file was put back, as far as header and record tell.
+    /// Whether header and record show that the file was put back.
     pub put_back: bool,
 }
 
-/// Looks at file, record and log without opening the file as a database.
+/// Examines file, record and log without opening the file as a database.
 ///
 /// # Errors
 /// [`OpenError::ForeignLog`]: the log belongs to another file. Nothing was changed.
-pub(crate) fn look(database: &Path) -> Result<Found, OpenError> {
+pub(crate) fn examine(database: &Path) -> Result<FilesFound, OpenError> {
     let io = |what| {
         let path = database.to_owned();
         move |source| OpenError::Io { path, what, source }
     };
     let mark = mark_of_file(database).map_err(io("its header cannot be read"))?;
     let record = Record::read(database).map_err(io("the record beside it cannot be read"))?;
-    let log = wal::Log::look(database).map_err(io("its write-ahead log cannot be read"))?;
+    let log = wal::WalLog::examine(database).map_err(io("its write-ahead log cannot be read"))?;
     match judge(mark, record.as_ref(), log.as_ref()) {
-        Some(put_back) => Ok(Found {
+        Some(put_back) => Ok(FilesFound {
             mark,
             record,
             put_back,
@@ -151,8 +152,8 @@ pub(crate) fn look(database: &Path) -> Result<Found, OpenError> {
     }
 }
 
-/// Whether the file was put back; none: the log belongs to another file. `log` is one with frames.
-fn judge(mark: Option<i32>, record: Option<&Record>, log: Option<&Log>) -> Option<bool> {
+/// Whether the file was put back; `None` means that the log belongs to another file. `log` is a log with frames.
+fn judge(mark: Option<i32>, record: Option<&Record>, log: Option<&WalLog>) -> Option<bool> {
     let Some(mark) = mark else {
         return log.is_none().then_some(false);
     };
@@ -170,7 +171,7 @@ fn judge(mark: Option<i32>, record: Option<&Record>, log: Option<&Log>) -> Optio
     }
 }
 
-/// The mark as the file's first bytes say it; none of a file that is missing or empty.
+/// The mark in the file's header; `None` for a file that is missing or empty.
 pub(crate) fn mark_of_file(database: &Path) -> io::Result<Option<i32>> {
     let mut header = [0; 100];
     let mut file = match File::open(database) {
@@ -192,18 +193,18 @@ pub(crate) struct Generation {
     record: Record,
     /// Fences of new leases are above this.
     pub fence_base: i64,
-    /// The id to go on from at least, where the file was put back.
+    /// The id at which ids continue at least, if the file was put back.
     pub skip_to: Option<i64>,
-    /// Whether the record could not be written the last time.
+    /// Whether the last write of the record failed.
     failed: bool,
 }
 
 impl Generation {
-    /// The generation after those that file and record know. `in_file`: the newest that the file knows; `mark` and
-    /// `last_id`: as the database says them, its log included.
+    /// The generation after those in file and record. `in_file`: the newest in the file; `mark` and `last_id`: as
+    /// SQLite reads them, including the log.
     pub fn begin(
         options: &StoreOptions,
-        found: &Found,
+        found: &FilesFound,
         in_file: Option<i64>,
         mark: i32,
         last_id: i64,
@@ -243,12 +244,12 @@ impl Generation {
         mark_of(self.record.number)
     }
 
-    /// Notes that the file's mark is about to change.
+    /// Records that the file's mark is about to change.
     pub fn announce(&self, database: &Path) -> io::Result<()> {
         self.record.write(database)
     }
 
-    /// Notes that the file has the new mark, and its log nothing of before.
+    /// Records that the file has the new mark, and that its log has no frames of earlier generations.
     pub fn settle(&mut self, database: &Path) -> io::Result<()> {
         let record = Record {
             marks: vec![self.mark()],
@@ -260,8 +261,8 @@ impl Generation {
         Ok(())
     }
 
-    /// Before ids up to this one are told to anybody: notes that they are given out, and some ahead. Where that fails,
-    /// the log says so once: it only matters if an older file is put back.
+    /// Records that ids up to `last_id` are given out, and some more; to be called before a client learns them. A
+    /// failure is logged once: it only matters if an older file is put back.
     pub fn give_out(&mut self, database: &Path, last_id: i64) {
         if last_id <= self.record.ids {
             return;
@@ -273,7 +274,7 @@ impl Generation {
             Err(error) => {
                 self.record.ids = before;
                 if !std::mem::replace(&mut self.failed, true) {
-                    tracing::warn!(%error, path = %Record::path(database).display(), "the ids that are given out cannot be noted; if an older file of the store is put back now, they may be given out again");
+                    tracing::warn!(%error, path = %Record::path(database).display(), "the record of given-out ids cannot be written; if an older file of the store is put back now, they may be given out again");
                 }
             }
         }
@@ -312,9 +313,9 @@ mod tests {
     fn a_file_and_its_log_are_told_from_those_that_were_put_there() {
         let own = mark_of(7);
         let known = record(&[own]);
-        let log = |mark| Some(Log::of(mark));
+        let log = |mark| Some(WalLog::of(mark));
         let cases = [
-            // The file, the record, the log, what is found.
+            // The file, the record, the log, and the expected verdict.
             (None, None, None, Some(false)),
             (None, Some(&known), log(Some(own)), None),
             (Some(own), Some(&known), None, Some(false)),
@@ -324,7 +325,7 @@ mod tests {
             (Some(BACKUP), None, None, Some(true)),
             (Some(BACKUP), Some(&known), log(Some(own)), None),
             (Some(BACKUP), None, log(None), None),
-            // An older copy of the file alone, of both files, and beside the log of a later generation.
+            // An older copy of the file alone, of both files, and next to the log of a later generation.
             (Some(mark_of(3)), Some(&known), None, Some(true)),
             (
                 Some(mark_of(3)),
@@ -350,7 +351,7 @@ mod tests {
     #[test]
     fn a_backup_in_the_middle_of_its_first_start_keeps_its_log() {
         let changing = record(&[BACKUP, mark_of(7)]);
-        let log = Log::of(Some(mark_of(7)));
+        let log = WalLog::of(Some(mark_of(7)));
         assert_eq!(
             judge(Some(BACKUP), Some(&changing), Some(&log)),
             Some(false)

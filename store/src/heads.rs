@@ -1,57 +1,57 @@
-//! The best ready tasks of one lane, kept in memory so that a lease needs no search.
+//! The best ready tasks of one lane, kept in memory so that a lease needs no query.
 //!
-//! Only a cache: it may be cleared at any time and is refilled from the file. It holds every ready task of its lane whose
-//! key is not beyond `bound`; keys beyond are in the file only, unless `complete`.
+//! This is a cache: it may be cleared at any time and is refilled from the database. It holds every ready task of its
+//! lane whose place is not beyond `bound`; tasks beyond it are in the database only, unless `complete`.
 
 use kirosu_protocol::TaskId;
 use std::collections::BTreeSet;
 
-/// Most ids kept in memory a lane; beyond, the worse half is left to the file.
+/// Ids in memory per lane; beyond that the worse half is dropped.
 const MOST: usize = 4096;
 
 /// A ready task's place: higher priority first, then lower id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct HeadPlace {
     urgency: i32,
     /// The task.
     pub id: TaskId,
 }
 
-impl Place {
+impl HeadPlace {
     /// The place of a task in its lane.
-    pub fn of(priority: i32, id: TaskId) -> Place {
-        Place {
+    pub fn of(priority: i32, id: TaskId) -> HeadPlace {
+        HeadPlace {
             urgency: priority.saturating_neg(),
             id,
         }
     }
 }
 
-/// See the module.
+/// The heads of one lane.
 #[derive(Debug)]
-pub(crate) struct Heads {
-    places: BTreeSet<Place>,
-    bound: Option<Place>,
+pub(crate) struct ReadyHeads {
+    places: BTreeSet<HeadPlace>,
+    bound: Option<HeadPlace>,
     complete: bool,
 }
 
-impl Heads {
-    /// Of a lane with that many ready tasks in the file.
-    pub fn new(ready_in_file: i64) -> Heads {
-        Heads {
+impl ReadyHeads {
+    /// The heads of a lane with that many stored ready tasks.
+    pub fn new(ready_in_file: i64) -> ReadyHeads {
+        ReadyHeads {
             places: BTreeSet::new(),
             bound: None,
             complete: ready_in_file == 0,
         }
     }
 
-    /// Forgets everything; the next look refills from the file.
+    /// Forgets everything; the next lease refills from the database.
     pub fn clear(&mut self) {
-        *self = Heads::new(1);
+        *self = ReadyHeads::new(1);
     }
 
     /// A task became ready.
-    pub fn insert(&mut self, place: Place) {
+    pub fn insert(&mut self, place: HeadPlace) {
         if self.complete || self.bound.is_some_and(|bound| place <= bound) {
             self.places.insert(place);
             if self.places.len() > MOST {
@@ -69,22 +69,22 @@ impl Heads {
     }
 
     /// A task is no longer ready.
-    pub fn remove(&mut self, place: Place) {
+    pub fn remove(&mut self, place: HeadPlace) {
         self.places.remove(&place);
     }
 
     /// The best ready task that is known.
-    pub fn best(&self) -> Option<Place> {
+    pub fn best(&self) -> Option<HeadPlace> {
         self.places.first().copied()
     }
 
-    /// Whether the file must be asked before one can say that nothing is ready.
+    /// Whether a query is needed to know if a task is ready.
     pub fn needs_refill(&self) -> bool {
         self.places.is_empty() && !self.complete
     }
 
-    /// The file's best ready tasks; fewer than asked for means that these are all.
-    pub fn refill(&mut self, places: impl Iterator<Item = Place>, asked: usize) {
+    /// Takes the best ready tasks of the database. Fewer than `asked` means that there are no others.
+    pub fn refill(&mut self, places: impl Iterator<Item = HeadPlace>, asked: usize) {
         self.places = places.collect();
         self.complete = self.places.len() < asked;
         self.bound = self.places.last().copied();

@@ -1,4 +1,4 @@
-//! What a person is asked when a task begins to wait for one.
+//! The prompt that a person sees when a task begins to wait for one.
 
 use crate::core::Core;
 use crate::row::Flags;
@@ -6,15 +6,15 @@ use crate::sql::attempt::SelectAttemptError;
 use crate::sql::records::TextQuery;
 use kirosu_protocol::{Status, TaskId};
 
-/// Most characters of a prompt or an error in a question.
+/// Maximum characters of a task's prompt or error in it.
 const PIECE: usize = 200;
 
 impl Core {
-    /// The question of a task that is in memory and waits for a person since its last change; none: it does not.
+    /// The prompt for a person; `None` for a task that does not wait for one or is not in memory.
     pub(crate) fn human_prompt(&mut self, id: TaskId) -> Option<String> {
         let row = self.tasks.get(id)?;
         match row.state {
-            Status::AwaitingApproval if row.flags.has(Flags::TOLD_BY_ATTEMPT) => {
+            Status::AwaitingApproval if row.flags.has(Flags::RESULT_IN_ATTEMPT) => {
                 let fence = row.fence;
                 Some(format!("may it run again? {}", self.last_error(id, fence)))
             }
@@ -26,7 +26,8 @@ impl Core {
         }
     }
 
-    /// The start of the prompt. A file that cannot be read is found out by the statements that matter.
+    /// The start of the task's prompt. A failed read yields an empty text: an event must not fail the batch, and the
+    /// next statement that matters reports the fault.
     fn first_line(&mut self, id: TaskId) -> String {
         if let Some(input) = self.tasks.input(id) {
             return piece(&input.prompt);
@@ -48,7 +49,7 @@ impl Core {
     }
 }
 
-/// The first line that says something, shortened.
+/// The first line that is not blank, shortened.
 pub(crate) fn piece(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default().trim();

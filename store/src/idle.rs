@@ -1,5 +1,5 @@
-//! Lanes without unfinished tasks: beyond some, they are in the file alone, and come back with one of their tasks or with
-//! their names. Lanes without any task are forgotten.
+//! Lanes without unfinished tasks. Beyond a number they are not in memory, and are read again with one of their tasks
+//! or by name. Lanes without any task are deleted.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -10,7 +10,7 @@ use crate::sql::counter::{AddMinute, DeleteLane, SelectLane, SelectLaneOf};
 pub(crate) const IDLE_LANES: usize = 1024;
 
 impl Core {
-    /// Sees to it that the lane of a task that was read from the file is in memory.
+    /// Reads a lane into memory unless it is there.
     pub fn read_lane(&mut self, id: LaneId) -> Result<()> {
         if self.lanes.get(id).is_none()
             && let Some(row) = self.db.lane(SelectLane { id }.into())?
@@ -20,7 +20,7 @@ impl Core {
         Ok(())
     }
 
-    /// The lane of a pair, if there is one.
+    /// The lane of a pair, from memory or the database.
     pub fn find_lane(&mut self, queue: &str, task_type: &str) -> Result<Option<LaneId>> {
         let known = self.lanes.find(queue, task_type);
         if known.is_some() || !self.lanes.has_absent() {
@@ -30,7 +30,7 @@ impl Core {
         Ok(row.map(|row| self.lanes.come_back(row)))
     }
 
-    /// After a commit: lanes that hold nothing but finished tasks need not be in memory.
+    /// After a commit: drops lanes without unfinished tasks if there are very many.
     pub fn leave_idle_lanes(&mut self) {
         if self.lanes.leave_idle(IDLE_LANES) {
             let lanes = &self.lanes;
@@ -39,7 +39,7 @@ impl Core {
         }
     }
 
-    /// Before a commit: lanes without any task are forgotten; the counters keep what they counted.
+    /// Before a commit: deletes lanes without any task. Their counts move to the counters of the store.
     pub fn forget_empty_lanes(&mut self) -> Result<()> {
         for id in self.lanes.take_emptied() {
             let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_empty()) else {

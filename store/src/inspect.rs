@@ -1,7 +1,7 @@
-//! A look at a store from outside, for `kirosu doctor`: reads, changes nothing, and leaves a hub's store to its hub.
+//! Examines a store from outside, for `kirosu doctor`. It changes nothing.
 //!
-//! A running hub keeps other processes from its file, so of such a store only the holder is told. Of one that nobody has,
-//! the lock is held as long as the look takes: a hub that starts meanwhile says that it is taken, and is not disturbed.
+//! A running hub locks its file, so for such a store only the holder is reported. For any other store the lock is held
+//! during the examination: a hub that starts meanwhile reports that the store is in use.
 
 use crate::error::OpenError;
 use crate::foreign;
@@ -18,47 +18,47 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-/// Larger files are not read through.
+/// Larger files are not checked as a whole.
 const CHECKED_BYTES: u64 = 4 << 30;
 
 statement! {
-    /// Whether the file is sound, but for what only a comparison of indexes and tables would find.
+    /// Whether the file is consistent, except for differences between indexes and tables.
     QuickCheck {} "PRAGMA quick_check(3)"
 }
 
-/// What was seen.
+/// The result of an examination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// Bytes of the database file.
     pub bytes: u64,
     /// Bytes of its write-ahead log.
     pub log_bytes: u64,
-    /// What a look into the file found.
+    /// The state of the file.
     pub state: StoreState,
 }
 
-/// What a look into the file found.
+/// The state of a store's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreState {
-    /// A hub has it: this process.
+    /// A hub has it open: the process id.
     Held(String),
-    /// It is sound. `pending`: steps of the schema that the next start will make.
+    /// It is consistent. `pending`: migrations that the next start will run.
     Sound {
-        /// How many.
+        /// The number of pending migrations.
         pending: usize,
-        /// False: it is too large to be read through.
+        /// False if the file is too large to be checked as a whole.
         checked: bool,
     },
-    /// It is from a later version of the hub.
+    /// A later version of the hub has written it: its newest migration.
     Newer(String),
-    /// It is damaged: SQLite's words.
+    /// It is damaged: SQLite's message.
     Damaged(String),
 }
 
-/// Looks at the store with this database file, which must be there.
+/// Examines the store with this database file, which must exist.
 ///
 /// # Errors
-/// It cannot be read, or is no database.
+/// It cannot be read, or is not a database.
 pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
     let path = &*foreign::real_path(path);
     foreign::check(path)?;
@@ -68,23 +68,24 @@ pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         log_bytes: size(&beside(path, "-wal")),
         state,
     };
-    // Held to the end of the look.
+    // Held until the end of the examination.
     let lock = match hold(&beside(path, ".lock")) {
         Ok(lock) => lock,
         Err(holder) => return Ok(seen(StoreState::Held(holder))),
     };
-    // SQLite makes these for the look, empty, where they are not there; so would the next start.
+    // SQLite creates these while reading, empty, if they are missing; so would the next start.
     let made = ["-shm", "-wal"].map(|suffix| beside(path, suffix));
     let made: Vec<_> = made.into_iter().filter(|file| !file.exists()).collect();
-    let state = look(path);
-    // Without the lock they may be those of a hub that starts at this moment.
+    let state = examine(path);
+    // Without the lock they may belong to a hub that starts at this moment.
     for file in made.iter().filter(|_| lock.is_some()) {
         let _ = fs::remove_file(file);
     }
     Ok(seen(state?))
 }
 
-/// The lock, where there is a lock file; else nobody ever had the store. Or who has it.
+/// Takes the lock; `None` without a lock file, as then no hub ever had the store. The error is the process id of the
+/// holder.
 fn hold(lock: &Path) -> Result<Option<File>, String> {
     let Ok(mut file) = File::open(lock) else {
         return Ok(None);
@@ -100,17 +101,17 @@ fn hold(lock: &Path) -> Result<Option<File>, String> {
     })
 }
 
-/// How the schema of a file stands to the one that this version knows.
+/// The migrations of a file compared with those of this version.
 pub(crate) enum Schema {
-    /// So many steps are missing.
+    /// This many migrations are missing.
     Behind(usize),
-    /// The newest step is of a later version.
+    /// The newest migration is of a later version.
     Newer(String),
-    /// No step of ours is in it: it is not a store.
+    /// No migration of a store is in it: it is not a store.
     Foreign,
 }
 
-/// Looks at the schema of a file.
+/// Compares the migrations of a file with those of this version.
 pub(crate) fn schema(conn: &mut SqliteConnection, path: &Path) -> Result<Schema, OpenError> {
     let failed = |what| open::database(path, what);
     let applied = conn
@@ -128,8 +129,8 @@ pub(crate) fn schema(conn: &mut SqliteConnection, path: &Path) -> Result<Schema,
     })
 }
 
-fn look(path: &Path) -> Result<StoreState, OpenError> {
-    generation::look(path)?;
+fn examine(path: &Path) -> Result<StoreState, OpenError> {
+    generation::examine(path)?;
     let mut conn = open::read_only(path)?;
     let pending = match schema(&mut conn, path)? {
         Schema::Newer(newest) => return Ok(StoreState::Newer(newest)),
@@ -140,10 +141,10 @@ fn look(path: &Path) -> Result<StoreState, OpenError> {
     };
     let checked = fs::metadata(path).is_ok_and(|meta| meta.len() <= CHECKED_BYTES);
     if checked {
-        let said: Result<Vec<String>, _> = sql::all(&mut conn, QuickCheck {});
-        match said {
-            Ok(said) if said == ["ok"] => {}
-            Ok(said) => return Ok(StoreState::Damaged(said.join("; "))),
+        let findings: Result<Vec<String>, _> = sql::all(&mut conn, QuickCheck {});
+        match findings {
+            Ok(findings) if findings == ["ok"] => {}
+            Ok(findings) => return Ok(StoreState::Damaged(findings.join("; "))),
             Err(why) => return Ok(StoreState::Damaged(why.to_string())),
         }
     }

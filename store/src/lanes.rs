@@ -1,7 +1,7 @@
-//! Pairs of queue and type, interned: their counters, their ready heads, whether they are paused.
+//! Lanes, the pairs of queue and type: their counters, their ready heads, and which are paused.
 
-use crate::backend::Loaded;
-use crate::heads::Heads;
+use crate::backend::LoadedState;
+use crate::heads::ReadyHeads;
 use crate::row::{LaneId, state_number};
 use crate::sql::counter::{FinishedCounts, LaneRow};
 use crate::tasks::IdMap;
@@ -11,38 +11,38 @@ use kirosu_protocol::{Status, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// The name in the table of paused queues that stands for all queues; no queue can have it.
+/// The name in the table of paused queues that means all queues; no queue can have it.
 pub(crate) const ALL_ROW: &str = "";
 
 /// The states of unfinished tasks are numbered before those of finished ones.
 const UNFINISHED: usize = 5;
 
-/// One pair of queue and type.
+/// A pair of queue and type.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub id: LaneId,
     pub queue: Arc<str>,
     pub task_type: Arc<str>,
-    /// Tasks in each state, by the state's number.
+    /// Tasks per state, indexed by the state's number.
     pub counts: [i64; 8],
-    /// What is known of its done tasks.
+    /// Sums over its done tasks.
     pub done: FinishedCounts,
-    pub heads: Heads,
-    /// Its queue is paused, or all are.
+    pub heads: ReadyHeads,
+    /// Whether its queue is paused, or all queues are.
     pub paused: bool,
-    /// Whether the file's counters are behind.
+    /// Whether the stored counters are older.
     dirty: bool,
-    /// Whether the file has the lane.
+    /// Whether the lane is stored.
     pub saved: bool,
 }
 
 impl Lane {
-    /// Tasks for people are never leased.
+    /// Whether its tasks are for people; they are never leased.
     pub fn is_human(&self) -> bool {
         &*self.task_type == TYPE_HUMAN
     }
 
-    /// How many of its tasks are in a state.
+    /// The number of tasks in a state.
     pub fn in_state(&self, status: Status) -> i64 {
         self.counts[state_number(status) as usize]
     }
@@ -52,19 +52,19 @@ impl Lane {
         self.counts[..UNFINISHED].iter().any(|count| *count != 0)
     }
 
-    /// Whether it has no task at all.
+    /// Whether it has no task.
     pub fn is_empty(&self) -> bool {
         self.counts.iter().all(|count| *count == 0)
     }
 
-    /// Whether a lease may find something here.
+    /// Whether a lease may find a task here.
     pub fn is_ready(&self) -> bool {
         self.in_state(Status::Queued) > 0 && !self.paused && !self.is_human()
     }
 }
 
-/// The lanes that are in memory: all with unfinished tasks, and some without, in the order in which they came here. Of
-/// the others the sums are kept; they are read again when one of their tasks or names comes up.
+/// The lanes in memory: all with unfinished tasks, and some without, in the order in which they were loaded. Of the
+/// others only the sums are in memory; such a lane is read again when one of its tasks or its name is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
@@ -73,16 +73,17 @@ pub(crate) struct Lanes {
     paused: BTreeSet<String>,
     all_paused: bool,
     dirty: Vec<LaneId>,
-    /// How many have unfinished tasks.
+    /// The number of lanes with unfinished tasks.
     live: usize,
     next_id: LaneId,
-    /// Of the lanes that are in the file alone: how many there are, their tasks by state, and the time that theirs took.
+    /// The sums of the lanes that are not in memory.
     absent: IdleSums,
     /// Lanes that may be empty since a task of theirs was pruned.
     emptied: Vec<LaneId>,
 }
 
-/// The sums of the lanes that are not in memory.
+/// Sums over lanes that are not in memory: their number, their tasks by state, and the completion time of their done
+/// tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct IdleSums {
     pub lanes: i64,
@@ -102,7 +103,7 @@ impl IdleSums {
 
 impl Lanes {
     /// The lanes of a database.
-    pub fn load(loaded: Loaded) -> Lanes {
+    pub fn load(loaded: LoadedState) -> Lanes {
         let mut paused: BTreeSet<String> = loaded.paused.into_iter().collect();
         let mut lanes = Lanes {
             all_paused: paused.remove(ALL_ROW),
@@ -134,7 +135,7 @@ impl Lanes {
         std::mem::take(&mut self.emptied)
     }
 
-    /// Takes a lane in that is in the file alone.
+    /// Adds a stored lane that was not in memory.
     pub fn come_back(&mut self, row: LaneRow) -> LaneId {
         let id = self.place(row, true);
         if let Some(at) = self.by_id.get(&id) {
@@ -157,7 +158,7 @@ impl Lanes {
             task_type,
             counts: row.counts,
             done: row.done,
-            heads: Heads::new(row.counts[0]),
+            heads: ReadyHeads::new(row.counts[0]),
             dirty: false,
             saved,
         };
@@ -170,8 +171,8 @@ impl Lanes {
         id
     }
 
-    /// Leaves lanes without unfinished tasks to the file, if there are more than so many. Only when the file is up to
-    /// date. Answers whether it did: then whoever has learned the lanes by their order must forget it.
+    /// Drops the lanes without unfinished tasks if there are more than `most` of them; only when nothing is dirty.
+    /// Returns whether it did: then the order of the lanes has changed.
     pub fn leave_idle(&mut self, most: usize) -> bool {
         if self.lanes.len() <= self.live + most {
             return false;
@@ -189,7 +190,7 @@ impl Lanes {
         true
     }
 
-    /// A lane without any task is gone from the file, too.
+    /// Removes a lane without tasks, which is deleted.
     pub fn remove(&mut self, id: LaneId) {
         if let Some(at) = self.by_id.get(&id).copied() {
             let lane = self.lanes.remove(at);
@@ -204,7 +205,7 @@ impl Lanes {
         self.by_id = places.map(|(at, lane)| (lane.id, at)).collect();
     }
 
-    /// How many have unfinished tasks.
+    /// The number of lanes with unfinished tasks.
     pub fn live(&self) -> usize {
         self.live
     }
@@ -214,7 +215,7 @@ impl Lanes {
         self.by_name.get(queue)?.get(task_type).copied()
     }
 
-    /// The lanes of a queue, in no order.
+    /// The lanes of a queue, unordered.
     pub fn of_queue(&self, queue: &str) -> impl Iterator<Item = &Lane> {
         let ids = self
             .by_name
@@ -224,7 +225,7 @@ impl Lanes {
         ids.filter_map(|id| self.get(*id))
     }
 
-    /// A new lane, which the file does not have; it is written with the next flush.
+    /// Adds a new lane; it is written with the next commit.
     pub fn make(&mut self, queue: &str, task_type: &str) -> LaneId {
         let id = self.next_id.max(1);
         self.next_id = id + 1;
@@ -238,27 +239,27 @@ impl Lanes {
         self.place(row, false)
     }
 
-    /// How many are in memory.
+    /// The number of lanes in memory.
     pub fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// Those in memory, in the order in which they came.
+    /// The lanes in memory, in the order in which they were loaded.
     pub fn iter(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter()
     }
 
-    /// A lane by its number.
+    /// A lane by its id.
     pub fn get(&self, id: LaneId) -> Option<&Lane> {
         self.lanes.get(*self.by_id.get(&id)?)
     }
 
-    /// A lane by its number, to change what is not counted.
+    /// A lane by its id, to change its other fields than the counters.
     pub fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
         self.lanes.get_mut(*self.by_id.get(&id)?)
     }
 
-    /// Adds to a lane's counter of a state.
+    /// Adds `by` to a lane's counter of a state.
     pub fn count(&mut self, id: LaneId, status: Status, by: i64) {
         if let Some(lane) = self.get_mut(id) {
             let was_live = lane.is_live();
@@ -272,7 +273,8 @@ impl Lanes {
         self.touch(id);
     }
 
-    /// A task was done. Answers the minute that is over with this, and how many were done in it.
+    /// Counts a done task. Returns the previous minute with a done task and the number of tasks done in it, if this
+    /// task starts a new minute.
     pub fn task_done(
         &mut self,
         id: LaneId,
@@ -292,7 +294,7 @@ impl Lanes {
         over.filter(|(_, tasks)| *tasks > 0)
     }
 
-    /// Sum of (finished - enqueued) over all done tasks ever, in milliseconds.
+    /// Sum of (finished - enqueued) over all done tasks, also pruned ones, in milliseconds.
     pub fn completion_ms(&self) -> i64 {
         let here: i64 = self.lanes.iter().map(|lane| lane.done.completion_ms).sum();
         here + self.absent.completion_ms
@@ -321,7 +323,7 @@ impl Lanes {
         }
     }
 
-    /// Pauses or resumes a queue, also for lanes to come. Answers whether that changed anything.
+    /// Pauses or resumes a queue, also for its future lanes. Returns whether that changed anything.
     pub fn set_paused(&mut self, queue: &str, paused: bool) -> bool {
         let changed = if paused {
             self.paused.insert(queue.to_owned())
@@ -334,7 +336,7 @@ impl Lanes {
         changed
     }
 
-    /// Pauses or resumes all queues, those to come included; a queue that is paused by name stays so. Answers whether
+    /// Pauses or resumes all queues, also future ones; a queue that is paused by name stays paused. Returns whether
     /// that changed anything.
     pub fn set_all_paused(&mut self, paused: bool) -> bool {
         let changed = std::mem::replace(&mut self.all_paused, paused) != paused;
@@ -344,14 +346,14 @@ impl Lanes {
         changed
     }
 
-    /// The paused queues by name; `*` first stands for all.
+    /// The paused queues by name; a leading `*` means all queues.
     pub fn paused(&self) -> Vec<String> {
         let all = self.all_paused.then(|| ALL.to_owned());
         let named = self.paused.iter().filter(|queue| *queue != ALL).cloned();
         all.into_iter().chain(named).collect()
     }
 
-    /// Tasks in a state over all lanes.
+    /// Tasks in a state, over all lanes.
     pub fn total(&self, status: Status) -> i64 {
         let here: i64 = self.lanes.iter().map(|lane| lane.in_state(status)).sum();
         here + self.absent.counts[state_number(status) as usize]

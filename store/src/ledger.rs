@@ -3,8 +3,8 @@
 //! Budgets are in the database; memory holds the reservations and the facts that save a query: which scopes have a
 //! budget at all.
 
-use crate::backend::{Backend, Fault, Loaded, Result};
-use crate::rules::budget::{Account, Amount};
+use crate::backend::{Backend, LoadedState, Result, StoreFault};
+use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::usage::{
     DeleteAccount, DeleteMember, DeletePruned, DeleteReservation, DeleteUsage, InsertMember,
     PruneMember, PutAccount, PutReservation, Reservation, SelectDay, SelectLives, SelectTrees,
@@ -31,7 +31,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Takes its part of the small tables.
-    pub fn load(loaded: &mut Loaded) -> Ledger {
+    pub fn load(loaded: &mut LoadedState) -> Ledger {
         let shared = loaded.shared_scopes.iter();
         Ledger {
             reservations: std::mem::take(&mut loaded.reservations)
@@ -70,8 +70,8 @@ impl Ledger {
     pub fn note_reported(&mut self, task: TaskId, fence: Fence, reported: Amount) -> Amount {
         match self.reservations.get_mut(&task) {
             Some(held) if held.fence == fence => {
-                held.told = held.told.max(reported);
-                held.told
+                held.reported = held.reported.max(reported);
+                held.reported
             }
             _ => Amount::default(),
         }
@@ -83,7 +83,7 @@ impl Ledger {
         db: &mut dyn Backend,
         scope: &Scope,
         now: i64,
-    ) -> Result<Option<Account>> {
+    ) -> Result<Option<BudgetAccount>> {
         Ok(db
             .account(&scope.to_string())?
             .map(|account| account.at(now)))
@@ -95,7 +95,7 @@ impl Ledger {
         db: &mut dyn Backend,
         scope: &Scope,
         now: i64,
-        change: impl FnOnce(Account) -> Account,
+        change: impl FnOnce(BudgetAccount) -> BudgetAccount,
     ) -> Result<()> {
         match self.account(db, scope, now)? {
             Some(account) => self.put_account(db, scope, &change(account)),
@@ -108,7 +108,7 @@ impl Ledger {
         &mut self,
         db: &mut dyn Backend,
         scope: &Scope,
-        account: &Account,
+        account: &BudgetAccount,
     ) -> Result<()> {
         let record = PutAccount {
             scope: &scope.to_string(),
@@ -155,14 +155,14 @@ impl Ledger {
         task: TaskId,
         held: Reservation,
     ) -> Result<()> {
-        let scopes = serde_json::to_string(&held.scopes).map_err(Fault::value)?;
+        let scopes = serde_json::to_string(&held.scopes).map_err(StoreFault::value)?;
         let record = PutReservation {
             task_id: task,
             fence: held.fence,
             tokens: number(held.amount.tokens),
             micros: number(held.amount.micros),
-            told_tokens: number(held.told.tokens),
-            told_micros: number(held.told.micros),
+            told_tokens: number(held.reported.tokens),
+            told_micros: number(held.reported.micros),
             counted_tokens: number(held.counted.tokens),
             counted_micros: number(held.counted.micros),
             scopes: &scopes,

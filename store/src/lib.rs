@@ -2,55 +2,56 @@
 //!
 //! # Theory of operation
 //!
-//! **One batch, one commit.** The hub's writer takes what waits and hands it over as one batch ([`Engine::apply`]). The
-//! commands take effect in order, in memory; the rows they changed are written once, at the batch's end, within one
-//! `BEGIN IMMEDIATE`; after the COMMIT every command is answered. A task enqueued and leased in one batch costs one
-//! INSERT. A batch that changes nothing (an idle lease, `stats`) opens no transaction. Every refusal is decided before
-//! anything is changed, so that no command needs a savepoint.
+//! **One batch, one commit.** The hub's writer takes the waiting commands and passes them on as one batch
+//! ([`Store::apply`]). The commands take effect in order, in memory; the rows that they changed are written once, at the
+//! end of the batch, within one `BEGIN IMMEDIATE`; every command is answered after the COMMIT. A task that is enqueued
+//! and leased in one batch costs one INSERT. A batch that changes nothing (a lease that finds no task, `stats`) opens no
+//! transaction. Every refusal is decided before anything changes, so that no command needs a savepoint.
 //!
-//! **Hot and cold apart.** The table `task` holds small numbers and short names and is what a step of a task's life
-//! changes. Prompts, results, attempts, output have tables of their own and are written once: a change of state costs the
-//! same with a prompt of 100 bytes and of 1 MB. An attempt's row is written at its end; the live attempt is in `task`.
+//! **Hot and cold data.** The table `task` has small numbers and short names; a change of a task's state changes this row
+//! only. Prompts, results, attempts and output have tables of their own and are written once: a change of state costs the
+//! same with a prompt of 100 bytes and of 1 MB. The row of an attempt is written at its end; until then the attempt is in
+//! `task`.
 //!
-//! **Guards.** Each UPDATE of a task names the state and fence it was decided on. The fence grows with each lease and is
-//! never used again; whoever comes with an older one is refused. The rules themselves are pure functions (`rules/`).
+//! **Guards.** Each UPDATE of a task names the state and fence on which the change was decided. The fence grows with each
+//! lease and is never reused; a client with an older one is refused. The rules are pure functions (`rules/`).
 //!
-//! **Generations.** Each start begins a generation, whose fences are above those of all before, also of a past that a
-//! restored file does not know: see `generation`.
+//! **Generations.** Each start begins a generation, whose fences are above those of all earlier ones, also of a past that
+//! a restored file does not know: see `generation`.
 //!
-//! **Lanes.** A pair of queue and type is a *lane*, a small number. The index of ready tasks is ordered by lane, priority
-//! (highest first) and id, holds ready tasks only, and so any filter by queue and type is a merge of a few lanes' heads.
-//! The heads are kept in memory (`heads`), as are the hot rows in use (`rows`), the inputs of tasks that wait (bounded),
-//! the counters (`lanes`, `counters`) and the next deadlines. All of it but the parked requests is a cache of the file,
-//! and none is ahead of it when an answer leaves.
+//! **Lanes.** A *lane* is a pair of queue and type, identified by a small number. The index of ready tasks is ordered by
+//! lane, priority (highest first) and id and has ready tasks only, so any filter by queue and type merges the heads of a
+//! few lanes. In memory are these heads (`heads`), rows and inputs in use (`tasks`), the counters (`lanes`, `counters`)
+//! and the next deadlines. All of it except the parked requests is a cache of the database, and none of it is ahead of the
+//! database when an answer leaves.
 //!
-//! **Parked leases** wait here, not in the hub: at the end of each batch, and before each new lease, those that wait are
-//! served in the order of their arrival from whatever made tasks ready: an enqueue and the lease it satisfies are one
-//! commit.
+//! **The seam.** The rules read and write through the trait `Backend` (`backend`) and see neither a connection nor SQL;
+//! `SqliteBackend` (`sqlite`, `sql`) implements it (docs/decisions/009). [`StoreReader`]s are connections of their own for
+//! queries of many or long rows; they do not use the seam.
 //!
-//! **Failure.** A failing statement or a panic undoes the whole batch: the connection is dropped, memory is read anew
+//! **Parked leases** wait in the store, not in the hub: at the end of each batch, and before each new lease, they are
+//! served in the order of their arrival. An enqueue and the lease that it satisfies are one commit.
+//!
+//! **Failure.** A failed statement or a panic undoes the whole batch: the connection is dropped, memory is loaded again
 //! (small tables and the ends of indexes: milliseconds at any size), and the commands are carried out one by one, so that
-//! only the guilty one is refused. When the disk is full or broken, all of the batch are told. What a failed COMMIT may
-//! have left in the log is written over before that. See `recover`.
+//! only the failing one is refused. When the disk is full or broken, all commands of the batch are refused. Before that,
+//! frames that a failed COMMIT may have left in the log are overwritten. See `recover`.
 //!
-//! **Finished tasks that others wait for.** When a task fails or is cancelled, those that depend on it fail with it, and
-//! theirs in turn. Retrying it brings them back: they wait (`blocked`) for it again. Retrying one of them while its
-//! dependency has failed fails it again. An enqueue that depends on a task that has failed makes a task that has failed.
+//! **Dependencies.** When a task fails or is cancelled, its dependents fail with it, and theirs in turn. Retrying it makes
+//! them wait for it again (`blocked`). Retrying a dependent while its dependency has failed fails it again. A task that is
+//! enqueued with a failed dependency fails at once.
 //!
-//! **Work on many tasks** (the dependents of one, all failed ones) goes on in steps over several commits, which the file
-//! knows of: see `work`.
+//! **Work on many tasks** (the dependents of one, all failed ones) runs in steps over several commits, with its progress
+//! stored in the database: see `work`.
 //!
-//! **The log.** SQLite copies the write-ahead log into the file every 16 MiB, within a commit: larger steps make rarer
-//! but longer stalls, smaller ones cost throughput. When it grows beyond `wal_limit_bytes` all the same (a reader held
-//! it), the store cuts it back itself, waiting no longer than 0.2 s for readers.
-//! The log is written with one call a commit by a thin layer under SQLite (`vfs`), and no other process may open the file
-//! meanwhile (docs/decisions/003).
+//! **The log.** The write-ahead log is copied into the file about every 16 MiB: larger steps cause rarer but longer
+//! stalls, smaller ones cost throughput. A thread copies most of it while the writer commits (`checkpoint`). If the log
+//! still grows beyond `wal_limit_bytes` because a reader held it, the store truncates it, and waits at most 0.2 s for
+//! readers. A thin layer under SQLite (`vfs`) writes the log with one call per commit, and no other process may open the
+//! file meanwhile (docs/decisions/003).
 //!
-//! No foreign keys are declared: the writer is the only one to write, every lookup they would cost is on the hot path,
-//! and pruning names its tables one by one.
-//!
-//! [`Engine`] is the seam for a second engine, and all that the hub's writer needs. [`Reader`]s are connections of their
-//! own that answer questions about many or large rows, beside the writer.
+//! No foreign keys are declared: only the writer writes, every lookup for them would be on the hot path, and pruning names
+//! its tables one by one.
 
 mod backend;
 mod backup;
@@ -96,12 +97,12 @@ mod vfs;
 mod wal;
 mod work;
 
-pub use backend::Fault;
+pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
 pub use command::{Command, LIVE_LEASE};
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
-pub use options::{Durability, StoreOptions};
+pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, Enqueued, Outcome, PermissionAnswer};
 pub use parked::ParkId;
 pub use query::approvals::{ApprovalPage, ApprovalQuery};
@@ -109,9 +110,9 @@ pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
 pub use query::rows::{Texts, Visited};
 pub use query::waiting::{Dependency, WaitFacts};
-pub use query::{Decision, Ids, ListQuery, OutputChunk, Page, TaskDetail};
-pub use reader::Reader;
-pub use restore::{RestoreError, Restored, restore};
+pub use query::{Ids, ListQuery, OutputChunk, RecordedDecision, TaskDetail, TaskPage};
+pub use reader::StoreReader;
+pub use restore::{RestoreError, RestoreReport, restore};
 pub use store::{LaneDepth, LiveLease, Store};
 pub use task_stats::{Histogram, Labels, QueueDepth, QueueStats, TaskStats, UsageStats};
 pub use work::WorkId;

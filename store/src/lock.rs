@@ -1,4 +1,4 @@
-//! One hub per file: an exclusive lock on a file of its own.
+//! One hub per file: an exclusive lock on a separate file.
 
 use crate::error::OpenError;
 use rustix::fs::{FlockOperation, flock};
@@ -7,20 +7,23 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Holds the lock as long as it lives. The lock file stays; a dead holder's lock is gone with it.
+/// Holds the lock until it is dropped. The lock file stays; the lock of a process ends with the process.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// A path with something appended to its last name.
+/// The path of a file in the same directory: `suffix` is appended to the file name.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Takes the lock of a database file, or says who has it.
+/// Takes the lock of a database file.
+///
+/// # Errors
+/// Another process holds it, or the lock file cannot be created.
 pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
     let lock = beside(path, ".lock");
     let io = |what| {
@@ -32,10 +35,10 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
-        // Who may write to it may keep the store from its hub.
+        // A process that may write the lock file could lock out the hub.
         .mode(0o644)
         .open(&lock)
-        .map_err(io("its lock file cannot be made"))?;
+        .map_err(io("its lock file cannot be created"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -51,7 +54,7 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
         .set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     if let Err(error) = written {
-        // The lock holds all the same; a full disk must not keep a store from being read.
+        // The lock holds without the process id in it; a full disk must not prevent reads.
         tracing::warn!(%error, lock = %lock.display(), "the process id cannot be written into the lock file of the store");
     }
     Ok(Lock { _file: file })

@@ -1,9 +1,9 @@
-//! Opening connections: pragmas, schema, checks.
+//! Opens connections: pragmas, schema, checks.
 
 use crate::begin;
 use crate::error::OpenError;
-use crate::generation::{BACKUP, Found, Generation};
-use crate::options::{Durability, StoreOptions};
+use crate::generation::{BACKUP, FilesFound, Generation};
+use crate::options::{StoreOptions, SyncMode};
 use crate::sql::sets::ExtendLeases;
 use crate::sql::{self, statement};
 use crate::vfs;
@@ -23,29 +23,29 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migratio
 /// Older versions can corrupt a write-ahead log when a checkpoint and a writer meet.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
-/// How long a reader waits for a lock, in milliseconds: it only ever meets the moment of a recovery.
+/// Milliseconds for which a reader waits for a lock; only a recovery holds one.
 const READER_BUSY_MS: u32 = 5_000;
 
-/// How long the writer waits for readers when it cuts the log back, in milliseconds: nobody is answered meanwhile.
+/// Milliseconds for which the writer waits for readers when it truncates the log; no request is answered meanwhile.
 const WRITER_BUSY_MS: u32 = 200;
 
-/// A page's size in bytes, for new files. With one request a commit, each page that a commit changes is written whole to
-/// the log: smaller ones save a tenth of its time. Of the many in a large batch they cost nothing (docs/decisions/003).
+/// The page size in bytes for new files. With one request per commit, each page that the commit changes is written to
+/// the log as a whole: small pages save a tenth of its time, and cost nothing in large batches (docs/decisions/003).
 const PAGE_BYTES: u32 = 2_048;
 
-/// The writer moves the log into the file after this many pages, as far as the checkpointer has not done it before. Measured
-/// under a constant load without a checkpointer: 4 MiB cost a third of the throughput, 64 MiB make stalls of a tenth of a
-/// second, these 16 MiB of 20 to 30 ms once in a thousand batches.
+/// The writer checkpoints after this many pages, as far as the checkpointer has not done so. Measured under constant
+/// load without the checkpointer: 4 MiB cost a third of the throughput, 64 MiB cause stalls of a tenth of a second,
+/// these 16 MiB cause stalls of 20 to 30 ms once in a thousand batches.
 pub(crate) const CHECKPOINT_PAGES: u32 = 8_000;
 
 statement! {
-    /// The linked SQLite's version.
+    /// The version of the linked SQLite.
     SelectVersion {} "SELECT sqlite_version()"
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(crate) fn database<E: Into<Cause>>(
+pub(crate) fn database<E: Into<BoxedError>>(
     path: &Path,
     what: &'static str,
 ) -> impl FnOnce(E) -> OpenError {
@@ -56,7 +56,7 @@ pub(crate) fn database<E: Into<Cause>>(
     }
 }
 
-/// Makes the directory of the file, if it is missing, for its owner alone.
+/// Creates the directory of the file if it is missing, readable by its owner only.
 pub(crate) fn make_directory(path: &Path) -> Result<(), OpenError> {
     let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else {
         return Ok(());
@@ -67,13 +67,13 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), OpenError> {
         .create(directory);
     made.map_err(|source| OpenError::Io {
         path: path.to_owned(),
-        what: "its directory cannot be made",
+        what: "its directory cannot be created",
         source,
     })
 }
 
-/// Makes the file, if it is missing, for its owner alone: prompts and results are nobody else's business. SQLite gives its
-/// log the file's mode. One that is there keeps the mode that somebody has given it.
+/// Creates the file if it is missing, readable by its owner only, as it holds prompts and results. SQLite gives its log
+/// the same mode. An existing file keeps its mode.
 pub(crate) fn make_file(path: &Path) -> Result<(), OpenError> {
     let made = OpenOptions::new()
         .append(true)
@@ -83,34 +83,33 @@ pub(crate) fn make_file(path: &Path) -> Result<(), OpenError> {
     match made {
         Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(OpenError::Io {
             path: path.to_owned(),
-            what: "it cannot be made",
+            what: "it cannot be created",
             source,
         }),
         _ => Ok(()),
     }
 }
 
-/// The writer's connection, with the schema up to date, in a new generation.
+/// Opens the writer's connection, brings the schema up to date, and begins a generation.
 pub(crate) fn writer(
     options: &StoreOptions,
-    found: &Found,
+    found: &FilesFound,
 ) -> Result<(SqliteConnection, Generation), OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(options)?;
     check_version(&mut conn, path)?;
     conn.batch_execute(&writer_pragmas(options))
-        .map_err(database(path, "its settings cannot be made"))?;
+        .map_err(database(path, "its settings cannot be applied"))?;
     migrate(&mut conn, path)?;
     extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
     let generation = begin::begin_generation(&mut conn, options, found)?;
     Ok((conn, generation))
 }
 
-/// A connection to a store whose disk takes nothing, with what is to be read. It begins no generation that the file knows
-/// of, and changes nothing.
+/// Opens a connection for reading to a store on a full disk. It begins no generation in the file and changes nothing.
 pub(crate) fn without_writing(
     options: &StoreOptions,
-    found: &Found,
+    found: &FilesFound,
 ) -> Result<(SqliteConnection, Generation), OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(options)?;
@@ -125,74 +124,73 @@ pub(crate) fn without_writing(
         return Err(OpenError::Database {
             path: path.to_owned(),
             what: "its schema cannot be brought up to date",
-            source: "the disk takes nothing".into(),
+            source: "the disk is full".into(),
         });
     }
     let (generation, _) = begin::next_generation(&mut conn, options, found)?;
     Ok((conn, generation))
 }
 
-/// Leases that are alive from before have holders who must find the hub again first.
+/// Extends live leases, so that their holders can reconnect first.
 fn extend_leases(conn: &mut SqliteConnection, options: &StoreOptions) -> diesel::QueryResult<()> {
     let until = options.now_ms + options.restart_grace_ms as i64;
     let below = until;
     sql::run(conn, ExtendLeases { until, below }).map(|_| ())
 }
 
-/// A small commit that writes the file's first page and changes nothing that is looked at: SQLite's number for
-/// applications, which has no other use here.
+/// Commits a change of the file's first page: SQLite's number for applications, which has no other use here.
 pub(crate) fn write_first_page(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     let version = sql::first::<i64, _>(conn, sql::tx::UserVersion {})?;
     let next = version.unwrap_or(0) % 1_000_000 + 1;
     conn.batch_execute(&format!("PRAGMA user_version = {next}"))
 }
 
-/// The writer's connection again, to a file that `writer` has opened before.
+/// Opens the writer's connection again, to a file that `writer` has opened before.
 pub(crate) fn writer_again(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(options)?;
     conn.batch_execute(&writer_pragmas(options))
-        .map_err(database(path, "its settings cannot be made"))?;
+        .map_err(database(path, "its settings cannot be applied"))?;
     Ok(conn)
 }
 
-/// Opens a file to write to, without any settings.
+/// Opens a file for writing, without any settings.
 fn connect(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
     let layer = match options.durability {
-        Durability::Full => match vfs::register() {
+        SyncMode::Full => match vfs::register() {
             Ok(()) => vfs::NAME,
             Err(code) => {
                 tracing::warn!(
                     code,
-                    "SQLite does not take the layer that writes its log in one call; commits are slower"
+                    "SQLite refuses the layer that writes its log in one call; commits are slower"
                 );
                 vfs::PLAIN
             }
         },
-        // Such a connection does not sync its log before others may read it.
-        Durability::Normal => vfs::PLAIN,
+        // This mode does not sync the log before other connections may read it.
+        SyncMode::Normal => vfs::PLAIN,
     };
     SqliteConnection::establish(&uri(&options.path, layer))
         .map_err(database(&options.path, "it cannot be opened"))
 }
 
-/// The name under which `VACUUM INTO` writes a copy without filling the disk's queue.
+/// The URI under which `VACUUM INTO` writes a copy with paced syncs.
 ///
 /// # Errors
-/// SQLite's result code, if it does not take the layer for paced files.
+/// SQLite's result code, if it refuses to register the layer.
 pub(crate) fn paced_uri(path: &Path) -> Result<String, std::ffi::c_int> {
     vfs::register()?;
     Ok(uri(path, vfs::PACED))
 }
 
-/// A connection that moves the log into the file without filling the disk's queue.
+/// A connection that runs checkpoints with paced syncs.
 ///
 /// # Errors
-/// SQLite cannot open the file, or does not take the layer for paced files.
+/// SQLite cannot open the file, or refuses to register the layer.
 pub(crate) fn checkpointer(path: &Path) -> Result<SqliteConnection, String> {
     let uri = paced_uri(path).map_err(|code| format!("SQLite's result code {code}"))?;
     let mut conn = SqliteConnection::establish(&uri).map_err(|error| error.to_string())?;
-    // The log's pages count as moved only after the sync of the file, with which the layer writes what it keeps.
+    // Pages count as copied only after the sync of the file, which also writes what the layer buffers.
     conn.batch_execute(
         "PRAGMA synchronous = FULL; PRAGMA cache_size = -256; PRAGMA mmap_size = 0;",
     )
@@ -200,7 +198,7 @@ pub(crate) fn checkpointer(path: &Path) -> Result<SqliteConnection, String> {
     Ok(conn)
 }
 
-/// The file's name as SQLite's URI: any character may be in a path, and only a URI can name a layer.
+/// The file's name as a URI of SQLite: a path may contain any character, and only a URI can name a layer.
 fn uri(path: &Path, layer: &str) -> String {
     use std::fmt::Write;
     let mut uri = String::from("file:");
@@ -218,13 +216,13 @@ fn uri(path: &Path, layer: &str) -> String {
     uri
 }
 
-/// `page_size` and `auto_vacuum` only take effect before the first table, and before the switch to a write-ahead log. On a
-/// file that exists they change nothing and still write, so a file on a disk that takes nothing is not opened: what waits
-/// for the disk is then known not to have begun.
+/// `page_size` and `auto_vacuum` only have effect before the first table and before the switch to a write-ahead log. On
+/// an existing file they change nothing but still write, so that a file on a full disk does not open: requests that
+/// wait for the disk are then known to have had no effect.
 fn writer_pragmas(options: &StoreOptions) -> String {
     let synchronous = match options.durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
+        SyncMode::Full => "FULL",
+        SyncMode::Normal => "NORMAL",
     };
     format!(
         "PRAGMA busy_timeout = {WRITER_BUSY_MS};
@@ -241,7 +239,7 @@ fn writer_pragmas(options: &StoreOptions) -> String {
     )
 }
 
-/// Settings that touch no file.
+/// Settings that do not touch the file.
 fn pragmas_of_memory(options: &StoreOptions) -> String {
     format!(
         "PRAGMA cache_size = -{cache};
@@ -252,7 +250,7 @@ fn pragmas_of_memory(options: &StoreOptions) -> String {
     )
 }
 
-/// A reader's settings: it never writes, and keeps little in memory.
+/// A reader's connection: it never writes, and its cache is small.
 pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::ConnectionError> {
     let mut conn = SqliteConnection::establish(&uri(path, vfs::PLAIN))?;
     let pragmas = format!(
@@ -267,34 +265,34 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
     Ok(conn)
 }
 
-/// Marks a copy that no hub has opened.
+/// Marks a copy as a backup that no hub has opened.
 pub(crate) fn mark_as_backup(copy: &Path) -> Result<(), diesel::result::Error> {
     let cannot = |error| diesel::result::Error::DeserializationError(Box::new(error));
     let mut conn = SqliteConnection::establish(&uri(copy, "unix")).map_err(cannot)?;
     conn.batch_execute(&format!("PRAGMA application_id = {BACKUP}"))
 }
 
-/// A connection that cannot write at all, to a file that no process has open.
+/// A connection that cannot write, to a file that no process has open.
 pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
     read_only_as(path, "&mode=ro")
 }
 
-/// The same to a file alone: whatever log lies beside it is not its own.
+/// The same without the log in the same directory, which does not belong to the file.
 pub(crate) fn read_alone(path: &Path) -> Result<SqliteConnection, OpenError> {
     read_only_as(path, "&mode=ro&immutable=1")
 }
 
 fn read_only_as(path: &Path, how: &str) -> Result<SqliteConnection, OpenError> {
-    // The hub's own layer keeps others out by a lock that only who may write can take.
+    // The hub's own layer locks the file in a way that needs write permission.
     let uri = uri(path, "unix") + how;
-    let what = "it cannot be opened to be read";
+    let what = "it cannot be opened for reading";
     let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
     let pragmas = format!("PRAGMA busy_timeout = {READER_BUSY_MS}; PRAGMA query_only = ON;");
     conn.batch_execute(&pragmas).map_err(database(path, what))?;
     Ok(conn)
 }
 
-/// A connection that leaves a file as it is, for a look at what it is. Without a log nothing is made beside it either.
+/// A connection that leaves a file as it is, to examine it. Without a log it creates no other file either.
 pub(crate) fn untouched(
     path: &Path,
     has_log: bool,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The failures that an answered command survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
+pub enum SyncMode {
     /// Power loss: each commit is synced to the disk before it is answered.
     #[default]
     Full,
@@ -21,7 +21,7 @@ pub struct StoreOptions {
     /// directory.
     pub path: PathBuf,
     /// The failures that an answered command survives.
-    pub durability: Durability,
+    pub durability: SyncMode,
     /// The write-ahead log is truncated when it is longer than this many bytes.
     pub wal_limit_bytes: u64,
     /// The writer's page cache in bytes. More is not better: at the end of each commit that rearranges pages, SQLite
@@ -57,7 +57,7 @@ impl StoreOptions {
     pub fn new(path: impl Into<PathBuf>, now_ms: i64) -> StoreOptions {
         StoreOptions {
             path: path.into(),
-            durability: Durability::Full,
+            durability: SyncMode::Full,
             wal_limit_bytes: 64 << 20,
             cache_bytes: 12 << 20,
             retry_default: RetryPolicy {

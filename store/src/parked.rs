@@ -1,8 +1,8 @@
-//! Lease requests that wait, and what they wait for.
+//! Lease requests that wait for a ready task.
 //!
-//! Requests that ask for the same queues and types share one *filter*. A filter lives as long as a request waits on it.
-//! Each lane knows the filters that name it, in the order of their first requests, so that a task that becomes ready
-//! costs the same however many requests wait for other lanes.
+//! Requests with the same queues and types share one *filter*, which exists as long as a request waits on it. Each lane
+//! has the filters that match it, in the order of their first requests, so that the cost of a ready task does not
+//! depend on the number of requests for other lanes.
 
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
@@ -15,29 +15,30 @@ use std::sync::Arc;
 /// The id of a parked lease request. The caller picks it, and never uses one twice in a process.
 pub type ParkId = u64;
 
-/// The number of a filter; never used twice.
+/// The number of a filter; never reused.
 pub(crate) type FilterId = u64;
 
-/// A filter with more lanes than this is not kept in the order of each, which would cost more than to look at it.
+/// A filter with more lanes than this is not listed with each lane: keeping the lists would cost more than checking the
+/// filter.
 const WIDE: usize = 32;
 
-/// Of so many new lanes or fewer it is looked which filters name them; of more, each filter looks for its lanes anew.
+/// Up to this many new lanes are matched against all filters; with more, each filter searches its lanes again.
 const FEW: usize = 4;
 
-/// Bytes that a name takes beside its text, about.
+/// Approximate bytes of memory per name beyond its text.
 const NAME_BYTES: usize = 48;
 
-/// Queues and types as a lease request names them.
+/// The queues and types of a lease request.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Names {
+pub(crate) struct FilterNames {
     queues: Vec<String>,
     types: Vec<String>,
     exclude: Vec<String>,
 }
 
-impl Names {
-    fn take_from(ask: &mut LeaseParams) -> Names {
-        Names {
+impl FilterNames {
+    fn take_from(ask: &mut LeaseParams) -> FilterNames {
+        FilterNames {
             queues: std::mem::take(&mut ask.queues),
             types: std::mem::take(&mut ask.types),
             exclude: std::mem::take(&mut ask.exclude_types),
@@ -54,7 +55,7 @@ fn bytes(lists: [&Vec<String>; 3]) -> usize {
     names.map(|name| name.len() + NAME_BYTES).sum()
 }
 
-/// Whether a lane's type is one of those that are asked for.
+/// The types that a request accepts.
 struct Types<'a> {
     wanted: HashSet<&'a str>,
     exclude: HashSet<&'a str>,
@@ -76,7 +77,7 @@ impl<'a> Types<'a> {
     }
 }
 
-/// The lanes that a request means.
+/// The lanes that match a request.
 pub(crate) fn lanes_of(ask: &LeaseParams, lanes: &Lanes) -> Vec<LaneId> {
     find(&ask.queues, &ask.types, &ask.exclude_types, lanes)
 }
@@ -94,54 +95,54 @@ fn find(queues: &[String], types: &[String], exclude: &[String], lanes: &Lanes) 
     found
 }
 
-/// What some requests wait for.
+/// The queues and types for which some requests wait.
 #[derive(Debug)]
-struct Filter {
-    names: Arc<Names>,
-    /// The lanes it means, in order, among those that were known when it looked last.
+struct LaneFilter {
+    names: Arc<FilterNames>,
+    /// The matching lanes, sorted, among those that were known at the last [`learn`](Parked::learn).
     lanes: Vec<LaneId>,
-    /// Who waits, by arrival.
+    /// The waiting requests by arrival.
     waiting: BTreeMap<u64, ParkId>,
 }
 
-/// A request that waits. The queues and types of `ask` are in `names`.
+/// A waiting request. The queues and types of `ask` are in `names`.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiter {
+pub(crate) struct ParkedLease {
     pub park: ParkId,
     pub ask: LeaseParams,
     pub session: Option<String>,
-    names: Arc<Names>,
+    names: Arc<FilterNames>,
     arrival: u64,
 }
 
-/// Those who wait for lanes that became ready.
+/// The waiters for lanes that became ready, in the order in which they are served.
 #[derive(Debug)]
-pub(crate) struct Line {
-    /// By lane, when the first who waits for it arrived, or earlier.
+pub(crate) struct ReadyWaiters {
+    /// By lane, the arrival of its first waiter, or an earlier one.
     places: BinaryHeap<Reverse<(u64, LaneId)>>,
     ready: BTreeSet<LaneId>,
-    /// Filters for which nothing was found, though a lane was ready.
+    /// Filters for which nothing was found although a lane was ready.
     dry: HashSet<FilterId>,
 }
 
-impl Line {
-    /// Asks nobody again who waits for this.
+impl ReadyWaiters {
+    /// Skips the waiters of a filter.
     pub fn leave_out(&mut self, filter: FilterId) {
         self.dry.insert(filter);
     }
 }
 
-/// All filters and waiters.
+/// All filters and waiters, and the requests that the present batch serves.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
-    filters: HashMap<FilterId, Filter>,
-    by_names: HashMap<Arc<Names>, FilterId>,
-    /// By lane, the filters that mean it: each with the arrival of its first waiter.
+    filters: HashMap<FilterId, LaneFilter>,
+    by_names: HashMap<Arc<FilterNames>, FilterId>,
+    /// By lane, the matching filters, each with the arrival of its first waiter.
     by_lane: HashMap<LaneId, BTreeSet<(u64, FilterId)>>,
-    /// Filters of very many lanes.
+    /// Filters with very many lanes.
     wide: BTreeSet<FilterId>,
-    waiters: HashMap<ParkId, (FilterId, Waiter)>,
-    /// How many lanes there were when the filters looked last.
+    waiters: HashMap<ParkId, (FilterId, ParkedLease)>,
+    /// The number of lanes at the last [`learn`](Parked::learn).
     seen: usize,
     arrivals: u64,
     filters_made: u64,
@@ -153,7 +154,7 @@ pub(crate) struct Parked {
     /// Tasks that the present batch may still hand to waiters.
     room: usize,
     /// Waiters that the present batch serves, with their tasks.
-    served: Vec<(Waiter, Vec<Task>)>,
+    served: Vec<(ParkedLease, Vec<Task>)>,
     /// Requests that the present batch parked.
     added: Vec<ParkId>,
 }
@@ -208,7 +209,7 @@ impl Parked {
     }
 
     /// The rest of a line is left to the next batch.
-    pub fn postpone(&mut self, line: &Line) {
+    pub fn postpone(&mut self, line: &ReadyWaiters) {
         self.has_news = true;
         self.ready.extend(&line.ready);
     }
@@ -245,7 +246,7 @@ impl Parked {
         self.note_all_ready(lanes);
     }
 
-    /// Lets a request wait, behind all that wait already. A name that waits already is replaced.
+    /// Parks a request behind all waiters. A waiter with the same id is replaced.
     pub fn park(
         &mut self,
         park: ParkId,
@@ -256,10 +257,10 @@ impl Parked {
         self.remove(park);
         self.added.push(park);
         self.arrivals += 1;
-        let names = Arc::new(Names::take_from(&mut ask));
+        let names = Arc::new(FilterNames::take_from(&mut ask));
         let arrival = self.arrivals;
         self.put_back(
-            Waiter {
+            ParkedLease {
                 park,
                 ask,
                 session,
@@ -270,8 +271,8 @@ impl Parked {
         );
     }
 
-    /// Lets a request wait again at its old place, after the commit that was to answer it failed.
-    fn put_back(&mut self, mut waiter: Waiter, lanes: &Lanes) {
+    /// Parks a request again with its old arrival.
+    fn put_back(&mut self, mut waiter: ParkedLease, lanes: &Lanes) {
         let id = match self.by_names.get(&waiter.names) {
             Some(id) => *id,
             None => self.add_filter(waiter.names.clone(), lanes),
@@ -284,14 +285,14 @@ impl Parked {
         self.waiters.insert(park, (id, waiter));
     }
 
-    fn add_filter(&mut self, names: Arc<Names>, lanes: &Lanes) -> FilterId {
+    fn add_filter(&mut self, names: Arc<FilterNames>, lanes: &Lanes) -> FilterId {
         self.filters_made += 1;
         let id = self.filters_made;
         self.names_bytes += names.bytes();
         self.by_names.insert(names.clone(), id);
         let lanes = find(&names.queues, &names.types, &names.exclude, lanes);
         let waiting = BTreeMap::new();
-        let filter = Filter {
+        let filter = LaneFilter {
             names,
             lanes,
             waiting,
@@ -300,8 +301,8 @@ impl Parked {
         id
     }
 
-    /// Takes a request out.
-    pub fn remove(&mut self, park: ParkId) -> Option<Waiter> {
+    /// Removes a request.
+    pub fn remove(&mut self, park: ParkId) -> Option<ParkedLease> {
         let (id, waiter) = self.waiters.remove(&park)?;
         self.change(id, |filter| {
             filter.waiting.remove(&waiter.arrival);
@@ -318,12 +319,12 @@ impl Parked {
         Some(waiter)
     }
 
-    /// Changes who waits on a filter, or its lanes, and its place in the order of each lane.
-    fn change(&mut self, id: FilterId, step: impl FnOnce(&mut Filter)) {
+    /// Changes the waiters or the lanes of a filter, and updates its entry in the list of each lane.
+    fn change(&mut self, id: FilterId, step: impl FnOnce(&mut LaneFilter)) {
         let Some(filter) = self.filters.get_mut(&id) else {
             return;
         };
-        let place = |filter: &Filter| filter.waiting.keys().next().map(|first| (*first, id));
+        let place = |filter: &LaneFilter| filter.waiting.keys().next().map(|first| (*first, id));
         let (before, lanes) = (place(filter), filter.lanes.len());
         step(filter);
         let after = place(filter);
@@ -353,17 +354,17 @@ impl Parked {
         }
     }
 
-    /// How many wait.
+    /// The number of waiting requests.
     pub fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Bytes of the names that are waited for.
+    /// Bytes of the names in waiting requests.
     pub fn names_bytes(&self) -> usize {
         self.names_bytes
     }
 
-    /// Whether the names of one more request may be kept within `most` bytes.
+    /// Whether the names of another request fit into `most` bytes.
     pub fn has_room(&self, ask: &LeaseParams, most: usize) -> bool {
         let more = bytes([&ask.queues, &ask.types, &ask.exclude_types]);
         self.names_bytes + more <= most
@@ -375,22 +376,22 @@ impl Parked {
         filter.map_or_else(Vec::new, |filter| filter.lanes.clone())
     }
 
-    /// Those who wait for lanes that became ready, to be asked in the order of their arrival.
-    pub fn line(&mut self, lanes: &Lanes, ready: BTreeSet<LaneId>) -> Line {
+    /// The waiters for lanes that became ready, in the order of their arrival.
+    pub fn line(&mut self, lanes: &Lanes, ready: BTreeSet<LaneId>) -> ReadyWaiters {
         self.learn(lanes);
         let first = |lane: &LaneId| self.by_lane.get(lane)?.first().map(|(first, _)| *first);
         let places = ready
             .iter()
             .filter_map(|lane| Some(Reverse((first(lane)?, *lane))));
-        Line {
+        ReadyWaiters {
             places: places.collect(),
             ready,
             dry: HashSet::new(),
         }
     }
 
-    /// The first of a line for whom a lane is ready, and what it waits for.
-    pub fn next(&self, lanes: &Lanes, line: &mut Line) -> Option<(FilterId, &Waiter)> {
+    /// The first waiter of a line for which a lane is ready, and its filter.
+    pub fn next(&self, lanes: &Lanes, line: &mut ReadyWaiters) -> Option<(FilterId, &ParkedLease)> {
         let is_ready = |lane: LaneId| lanes.get(lane).is_some_and(Lane::is_ready);
         let narrow = loop {
             let Some(Reverse((arrival, lane))) = line.places.peek().copied() else {
@@ -401,7 +402,7 @@ impl Parked {
                 let mut places = places.iter();
                 places.find(|(_, id)| !line.dry.contains(id)).copied()
             });
-            // Waiters leave, and others wait longer: a lane's first arrival can only have grown.
+            // Waiters leave and new ones queue behind them: the first arrival of a lane only grows.
             match first {
                 Some(first) if first.0 == arrival => break Some(first),
                 Some((later, _)) => line.places.push(Reverse((later, lane))),
@@ -422,14 +423,14 @@ impl Parked {
         self.waiters.get(park).map(|(_, waiter)| (id, waiter))
     }
 
-    /// Tells the filters of lanes that are new.
+    /// Adds new lanes to the filters that match them.
     fn learn(&mut self, lanes: &Lanes) {
         if self.seen == lanes.len() {
             return;
         }
         let new: Vec<&Lane> = lanes.iter().skip(self.seen).collect();
         self.seen = lanes.len();
-        let named = |names: &Names| -> Vec<LaneId> {
+        let named = |names: &FilterNames| -> Vec<LaneId> {
             if new.len() > FEW {
                 return find(&names.queues, &names.types, &names.exclude, lanes);
             }
@@ -452,7 +453,7 @@ impl Parked {
         }
     }
 
-    /// Forgets which lanes there are: the file was read anew.
+    /// Forgets the lanes, as they were loaded again or reordered.
     pub fn forget_lanes(&mut self) {
         self.seen = 0;
         self.by_lane.clear();

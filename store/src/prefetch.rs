@@ -11,12 +11,12 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 
 /// The tasks and keys that commands name.
 #[derive(Debug, Default, PartialEq)]
-struct Named<'a> {
+struct BatchNames<'a> {
     tasks: Vec<TaskId>,
     keys: Vec<&'a str>,
 }
 
-impl<'a> Named<'a> {
+impl<'a> BatchNames<'a> {
     fn add(&mut self, command: &'a Command) {
         match command {
             Command::Enqueue(new) => self.add_new(new),
@@ -60,7 +60,7 @@ impl<'a> Named<'a> {
 impl Core {
     /// Reads into memory what a batch names and memory lacks. A single task or key is left to its command.
     pub(crate) fn prefetch(&mut self, batch: &[Command]) -> Result<()> {
-        let mut named = Named::default();
+        let mut named = BatchNames::default();
         batch.iter().for_each(|command| named.add(command));
         named.tasks.retain(|id| self.tasks.get(*id).is_none());
         if named.tasks.len() > 1 {
@@ -106,9 +106,9 @@ mod tests {
             Command::Acks(vec![Ack::done(4, None, "r"), Ack::done(5, None, "r")]),
             Command::Stats,
         ];
-        let mut named = Named::default();
+        let mut named = BatchNames::default();
         batch.iter().for_each(|command| named.add(command));
-        let expected = Named {
+        let expected = BatchNames {
             tasks: vec![7, 8, 3, 4, 5],
             keys: vec!["k"],
         };

@@ -1,11 +1,11 @@
-//! A connection that only reads.
+//! Connections that only read.
 
 use crate::query::approvals::{ApprovalPage, ApprovalQuery};
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
-use crate::query::{self, Ids, ListQuery, OutputChunk, Page, TaskDetail};
+use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
@@ -13,40 +13,43 @@ use kirosu_protocol::verbs::usage::{UsageAnswer, UsageParams};
 use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
 use std::path::Path;
 
-/// A connection that only reads; as many as one likes, each on its own thread. Every call is one short read
-/// transaction and sees everything that was answered before it.
-pub struct Reader {
+/// A connection that only reads. Any number of them may be open, each used by one thread at a time. Every call is one
+/// short read transaction and sees everything that was answered before it.
+///
+/// Readers are specific to SQLite: they run the queries of `query/` on a connection of their own, not through the seam
+/// of the writer. A second engine needs its own.
+pub struct StoreReader {
     conn: SqliteConnection,
 }
 
-impl Reader {
+impl StoreReader {
     /// Opens the file that a [`Store`](crate::Store) of this process has open.
-    pub fn open(path: &Path) -> Result<Reader, StoreError> {
+    pub fn open(path: &Path) -> Result<StoreReader, StoreError> {
         let conn = open::reader(path).map_err(|source| StoreError::Connect {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Reader { conn })
+        Ok(StoreReader { conn })
     }
 
-    /// A page of tasks, newest id first. A page can be shorter than asked though more follows
-    /// (`next_before` says so): a filter by queue or type looks at a bounded number of rows a call.
-    pub fn list(&mut self, query: &ListQuery) -> Result<Page, StoreError> {
+    /// A page of tasks, newest id first. A page can be shorter than `limit` although more follow (`next_before` shows
+    /// it): a filter by queue or type examines a bounded number of rows per call.
+    pub fn list(&mut self, query: &ListQuery) -> Result<TaskPage, StoreError> {
         self.snapshot(|conn| {
             let Ids { ids, next_before } = query::list::ids(conn, query, query::list::WINDOWS)?;
             let tasks = query::rows::by_ids(conn, &ids)?;
-            Ok(Page { tasks, next_before })
+            Ok(TaskPage { tasks, next_before })
         })
     }
 
-    /// The ids of a page, newest first. A filter by queue or type looks at so many rows only that this takes tens of
-    /// milliseconds; `next_before` says where to go on.
+    /// The ids of a page, newest first. A filter by queue or type examines as many rows as tens of milliseconds allow;
+    /// `next_before` shows where to continue.
     pub fn list_ids(&mut self, query: &ListQuery) -> Result<Ids, StoreError> {
         self.snapshot(|conn| query::list::ids(conn, query, 1))
     }
 
-    /// Shows `see` those of the tasks that exist, in the order asked, each named once, until it has seen enough (it
-    /// answers false) or the texts of one have more than `room` bytes.
+    /// Passes the existing ones of the tasks to `see`, in the given order, until `see` returns false or the texts of
+    /// one have more than `room` bytes. Each task must be listed once.
     pub fn visit(
         &mut self,
         tasks: &[TaskId],
@@ -57,18 +60,18 @@ impl Reader {
         self.snapshot(|conn| query::rows::visit(conn, tasks, texts, room, see))
     }
 
-    /// Where those of the tasks that exist stand, in no order.
+    /// The statuses of the existing ones of the tasks, unordered.
     pub fn statuses(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, Status)>, StoreError> {
         self.snapshot(|conn| query::statuses::of(conn, tasks))
     }
 
-    /// A page of what waits, or waited, for a person.
+    /// A page of prompts and permission requests for people.
     pub fn approvals(&mut self, query: &ApprovalQuery) -> Result<ApprovalPage, StoreError> {
         self.snapshot(|conn| query::approvals::page(conn, query))
     }
 
-    /// Everything known of one task; none for an unknown id. `output_chunks`: at most this many of the last chunks of
-    /// the newest attempt.
+    /// The details of a task; `None` for an unknown id. `output_chunks`: at most this many of the last chunks of the
+    /// newest attempt.
     pub fn get(
         &mut self,
         task: TaskId,
@@ -77,7 +80,7 @@ impl Reader {
         self.get_attempt(task, None, output_chunks)
     }
 
-    /// Bytes of what [`get_attempt`](Reader::get_attempt) answers, about; 0 for an unknown id.
+    /// Approximate bytes of the answer of [`get_attempt`](StoreReader::get_attempt); 0 for an unknown id.
     pub fn size_of(
         &mut self,
         task: TaskId,
@@ -87,7 +90,7 @@ impl Reader {
         self.snapshot(|conn| query::get::size(conn, task, attempt, output_chunks))
     }
 
-    /// As [`get`](Reader::get), with the output of the attempt with this fence.
+    /// As [`get`](StoreReader::get), with the output of the attempt with this fence.
     pub fn get_attempt(
         &mut self,
         task: TaskId,
@@ -97,12 +100,12 @@ impl Reader {
         self.snapshot(|conn| query::get::detail(conn, task, attempt, output_chunks))
     }
 
-    /// Since when the oldest task of each queue waits, by state. Bounded at any size: see `query/oldest.rs`.
+    /// The age of the oldest task of each queue, by state. The cost is bounded at any size: see `query/oldest.rs`.
     pub fn oldest(&mut self) -> Result<Vec<Oldest>, StoreError> {
         self.snapshot(query::oldest::oldest)
     }
 
-    /// Those of the tasks that exist, in the order asked.
+    /// The existing ones of the tasks, in the given order.
     pub fn many(&mut self, tasks: &[TaskId]) -> Result<Vec<Task>, StoreError> {
         self.snapshot(|conn| query::rows::by_ids(conn, tasks))
     }
@@ -112,8 +115,8 @@ impl Reader {
         self.snapshot(|conn| query::group::page(conn, query))
     }
 
-    /// The failed and cancelled tasks that these depend on, and theirs in turn, with ids above `above`: the oldest first, at
-    /// most `limit`. The last of a full page is `above` of the next.
+    /// The failed and cancelled tasks on which these depend, directly or not, with ids above `above`: the oldest first,
+    /// at most `limit`. The last of a full page is `above` of the next.
     pub fn failed_dependencies(
         &mut self,
         of: &[TaskId],
@@ -123,17 +126,17 @@ impl Reader {
         self.snapshot(|conn| query::dependencies::failed(conn, of, above, limit))
     }
 
-    /// How many tasks of a group are in each state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
+    /// The number of tasks of a group per state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
     pub fn group_counts(&mut self, group: &Group) -> Result<[i64; 8], StoreError> {
         self.snapshot(|conn| query::group::counts(conn, group))
     }
 
-    /// What the file knows of why these tasks wait.
+    /// The stored facts about why these tasks wait.
     pub fn wait_facts(&mut self, tasks: &[TaskId]) -> Result<WaitFacts, StoreError> {
         self.snapshot(|conn| query::waiting::facts(conn, tasks))
     }
 
-    /// What runs used, and how the budgets stand at a time (Unix milliseconds).
+    /// Recorded usage, and the budgets at a time (Unix milliseconds).
     pub fn usage(&mut self, ask: &UsageParams, now_ms: i64) -> Result<UsageAnswer, StoreError> {
         self.snapshot(|conn| query::usage::answer(conn, ask, now_ms))
     }
@@ -149,7 +152,7 @@ impl Reader {
         self.snapshot(|conn| query::output::chunks(conn, task, fence, from_chunk, limit))
     }
 
-    /// Several statements that see the same state of the file.
+    /// Runs several queries that see the same state of the file.
     fn snapshot<T>(
         &mut self,
         read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,

@@ -1,9 +1,9 @@
-//! Puts a backup, or another copy of a store, in the place of a store that no hub has open.
+//! Replaces a store that no hub has open by a backup, or by another copy of a store.
 //!
-//! The copy is copied once more, beside the store, checked and on the disk before anything else changes. Then the files
-//! that are there get second names, and one rename puts the copy in their place: at each moment either the old file stands
-//! there with its log, or the copy. A log that is left beside the copy by a crash in between is recognised by the next
-//! start (`generation`).
+//! The copy is copied once more into the directory of the store, checked and synced before anything else changes. Then
+//! the existing files get second names, and one rename puts the copy in place: at each moment either the old file with
+//! its log is there, or the copy. A log that a crash in between leaves behind is detected by the next start
+//! (`generation`).
 
 use crate::backup::{self, BackupError, Part};
 use crate::error::OpenError;
@@ -17,10 +17,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-/// What is beside a database file and belongs to it.
+/// Suffixes of the files that belong to a database file.
 const LOGS: [&str; 2] = ["-wal", "-shm"];
 
-/// Why nothing was restored.
+/// An error that prevents a restore.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The store is in use, or the copy cannot be read.
@@ -29,12 +29,12 @@ pub enum RestoreError {
     /// The copy cannot be copied, or is damaged.
     #[error("nothing was restored: {0}")]
     Copy(#[from] BackupError),
-    /// There is no such file, or it is no copy of a store.
+    /// There is no such file, or it is not a copy of a store.
     #[error("cannot restore {path}: {why}")]
     Unfit {
         /// The copy.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A file could not be put in place.
@@ -42,26 +42,26 @@ pub enum RestoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restored {
-    /// Bytes of the store's file now.
+pub struct RestoreReport {
+    /// The size of the store's file in bytes.
     pub bytes: u64,
-    /// The files that were there before, under their new names.
+    /// The files that were replaced, under their new names.
     pub replaced: Vec<PathBuf>,
 }
 
-/// Puts a copy in the place of the store with this database file. The files that are there are kept beside it with
-/// `.replaced-STAMP` in their names. Blocks for as long as the copy takes.
+/// Replaces the store with this database file by a copy. The existing files stay in the same directory with
+/// `.replaced-STAMP` in their names. Blocks while it copies.
 ///
 /// # Errors
-/// [`OpenError::Locked`] where a hub has the store. After any error the store is as it was.
-pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<Restored, RestoreError> {
+/// [`OpenError::Locked`] if a hub has the store open. After any error the store is unchanged.
+pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<RestoreReport, RestoreError> {
     let unfit = |why: String| RestoreError::Unfit {
         path: copy.to_owned(),
         why,
@@ -78,7 +78,7 @@ pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<Restored, Resto
     let mut conn = match generation::mark_of_file(copy) {
         Ok(Some(BACKUP)) => open::read_alone(copy)?,
         Ok(Some(_)) => {
-            generation::look(copy)?;
+            generation::examine(copy)?;
             open::read_only(copy)?
         }
         Ok(None) => return Err(unfit("it is empty".to_owned())),
@@ -98,10 +98,10 @@ pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<Restored, Resto
     let bytes = backup::copy(conn, &part.0)?;
     like_before(&part.0, store);
     let replaced = put_in_place(&part.0, store, stamp)?;
-    Ok(Restored { bytes, replaced })
+    Ok(RestoreReport { bytes, replaced })
 }
 
-/// Gives the new file the owner and mode of the one that it replaces. Where that is not allowed, it keeps its own.
+/// Gives the new file the owner and mode of the one that it replaces. If that is not allowed, it keeps its own.
 fn like_before(part: &Path, store: &Path) {
     if let Ok(before) = fs::metadata(store) {
         let _ = chown(part, Some(before.uid()), Some(before.gid()));
@@ -131,7 +131,7 @@ fn put_in_place(part: &Path, store: &Path, stamp: &str) -> Result<Vec<PathBuf>, 
     }
     fs::rename(part, store).map_err(failed(store))?;
     for suffix in LOGS {
-        // One that stays is recognised by the next start.
+        // The next start detects one that stays.
         let _ = fs::remove_file(beside(store, suffix));
     }
     let folder = store.parent().filter(|it| !it.as_os_str().is_empty());

@@ -1,6 +1,8 @@
-//! Since when there are finished tasks in each range of ids, roughly: retention looks only where one may be old enough.
+//! An approximate index of the ends of tasks: for each range of ids a time before which none of its tasks ended.
+//! Retention examines only ranges that may have old tasks.
 //!
-//! Kept in memory and learned anew at each start, range by range, so that the end of a task costs no index in the file.
+//! It is in memory only and learned again after each start, range by range, so that the end of a task costs no index in
+//! the database.
 
 use kirosu_protocol::TaskId;
 use std::collections::BTreeMap;
@@ -8,13 +10,13 @@ use std::collections::BTreeMap;
 /// Ids in a range.
 const RANGE: TaskId = 4096;
 
-/// A look through one range, in steps.
+/// The examination of one range, in steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan {
     range: i64,
-    /// Ids up to this one were looked at.
+    /// Ids up to this one are examined.
     pub after: TaskId,
-    /// The earliest end of those that stay.
+    /// The earliest end of the examined tasks that stay, in Unix milliseconds.
     earliest: Option<i64>,
 }
 
@@ -24,24 +26,24 @@ impl Scan {
         (self.range + 1) * RANGE - 1
     }
 
-    /// A task stays that ended then.
+    /// A task that ended at `at` stays.
     pub fn stays(&mut self, at: i64) {
         self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
     }
 }
 
-/// See the module.
+/// The index.
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
-    /// By range: no task of it ended before this time.
+    /// By range: no task of it ended before this time, in Unix milliseconds.
     earliest: BTreeMap<i64, i64>,
-    /// The first range that was not looked at since the start, and the last.
+    /// The first range that was not examined since the start, and the last one.
     unseen: (i64, i64),
     scan: Option<Scan>,
 }
 
 impl Retention {
-    /// Of a file with ids up to this one.
+    /// The index of a database with ids up to `last_id`.
     pub fn new(last_id: TaskId) -> Retention {
         Retention {
             unseen: (0, last_id / RANGE),
@@ -49,7 +51,7 @@ impl Retention {
         }
     }
 
-    /// A task ended.
+    /// A task ended at `at`.
     pub fn ended(&mut self, id: TaskId, at: i64) {
         let earliest = self.earliest.entry(id / RANGE).or_insert(at);
         *earliest = at.min(*earliest);
@@ -58,8 +60,8 @@ impl Retention {
         }
     }
 
-    /// The range to look through for tasks that ended before a time: the one under way, one that was never looked at, or
-    /// the one with the earliest end.
+    /// The next range to examine for tasks that ended before a time: the unfinished one, one that was never examined,
+    /// or the one with the earliest end. `None` means that no range has such tasks.
     pub fn next(&mut self, before: i64) -> Option<Scan> {
         if let Some(scan) = self.scan {
             return Some(scan);
@@ -76,22 +78,22 @@ impl Retention {
         })
     }
 
-    /// No range before that of this id has tasks.
+    /// No range before that of `id` has tasks; `None` means that no later range has any.
     pub fn skip_to(&mut self, id: Option<TaskId>) {
         self.unseen.0 = id.map_or(self.unseen.1 + 1, |id| self.unseen.0.max(id / RANGE));
     }
 
-    /// Whether the range of a look was never looked at before.
+    /// Whether the range was never examined before.
     pub fn is_unseen(&self, scan: &Scan) -> bool {
         scan.range == self.unseen.0
     }
 
-    /// A look goes on later.
+    /// Interrupts an examination; [`next`](Retention::next) continues it.
     pub fn pause(&mut self, scan: Scan) {
         self.scan = Some(scan);
     }
 
-    /// A look is over.
+    /// Ends an examination.
     pub fn finish(&mut self, scan: Scan) {
         self.scan = None;
         if self.is_unseen(&scan) {
@@ -108,7 +110,7 @@ impl Retention {
 mod tests {
     use super::*;
 
-    /// Looks through all that is due; the ranges, and the ends that stay by range.
+    /// Examines everything that is due. Returns the ranges; the ends that stay are given by range.
     fn sweep(ends: &mut Retention, before: i64, stay: &[(TaskId, i64)]) -> Vec<i64> {
         let mut ranges = Vec::new();
         while let Some(mut scan) = ends.next(before) {

@@ -1,14 +1,14 @@
-//! A task as the file keeps it: the small row that changes, and the input that does not.
+//! The stored form of a task: a short row that changes, and an input that is written once.
 
 use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The number of a pair of queue and type.
+/// The id of a lane, a pair of queue and type.
 pub(crate) type LaneId = i64;
 
-/// The number a status has in the file.
+/// The stored number of a status.
 pub(crate) fn state_number(status: Status) -> i64 {
     match status {
         Status::Queued => 0,
@@ -22,15 +22,15 @@ pub(crate) fn state_number(status: Status) -> i64 {
     }
 }
 
-/// Yes-or-no facts about a task, as bits of one integer.
+/// Boolean facts about a task, as bits of one integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(pub i64);
 
 impl Flags {
-    /// The attempt of the newest fence says result and error.
-    pub const TOLD_BY_ATTEMPT: i64 = 1;
-    /// `note` says result and error.
-    pub const TOLD_BY_NOTE: i64 = 2;
+    /// The attempt of the newest fence has the task's result and error.
+    pub const RESULT_IN_ATTEMPT: i64 = 1;
+    /// The table `note` has the task's result and error.
+    pub const RESULT_IN_NOTE: i64 = 2;
     /// Other tasks depend on it.
     pub const HAS_DEPENDENTS: i64 = 4;
     /// A person must approve before it runs.
@@ -39,19 +39,19 @@ impl Flags {
     pub const APPROVED: i64 = 16;
     /// A person has rejected.
     pub const REJECTED: i64 = 32;
-    /// `retry` brought it back and it has not been leased since.
+    /// `retry` queued it again, and it has not been leased since.
     pub const RETRIED: i64 = 64;
     /// `on_lost` is `fail`.
     pub const LOST_FAILS: i64 = 128;
     /// `on_lost` is `ask`.
     pub const LOST_ASKS: i64 = 256;
-    /// The newest lease was lost; its late ack may still be taken.
+    /// The newest lease was lost; a late ack may still be accepted.
     pub const LOST: i64 = 512;
-    /// An agent that ran it has asked whether a tool may run.
+    /// A run of it has requested a permission.
     pub const ASKED: i64 = 1024;
     /// It has an `accept` clause.
     pub const HAS_ACCEPT: i64 = 2048;
-    /// It failed for the sake of a dependency, and comes back with it.
+    /// It failed because of a dependency, and waits again when that is retried.
     pub const GAVE_UP: i64 = 4096;
     /// It has labels.
     pub const HAS_LABELS: i64 = 1 << 16;
@@ -61,17 +61,17 @@ impl Flags {
         self.0 & bits == bits
     }
 
-    /// Sets bits.
+    /// Sets the bits of `bits`; the others stay.
     pub fn set(&mut self, bits: i64) {
         self.0 |= bits;
     }
 
-    /// Clears bits.
+    /// Clears the bits of `bits`; the others stay.
     pub fn clear(&mut self, bits: i64) {
         self.0 &= !bits;
     }
 
-    /// What happens when a run is lost.
+    /// The `on_lost` parameter.
     pub fn on_lost(self) -> OnLost {
         if self.has(Flags::LOST_FAILS) {
             OnLost::Fail
@@ -83,7 +83,7 @@ impl Flags {
     }
 }
 
-/// The hot row. Times are Unix milliseconds.
+/// The row of a task. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TaskRow {
     pub id: TaskId,
@@ -106,7 +106,7 @@ pub(crate) struct TaskRow {
     pub blocked_by: u32,
 }
 
-/// The parts of an input that few tasks have, kept as one JSON text.
+/// The parts of an input that few tasks have, stored as one JSON text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct InputOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ pub(crate) struct InputOptions {
     pub workdir: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
-    /// The ancestors with a budget of their tree, and the task itself where it has one.
+    /// The ancestors with a budget for their tree, and the task itself if it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_trees: Vec<TaskId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ pub(crate) struct InputOptions {
 }
 
 impl InputOptions {
-    /// The options of a stored text; none is nothing but defaults.
+    /// The options of a stored text; `None` means all defaults.
     ///
     /// # Errors
     /// The text is not JSON of this form.
@@ -143,7 +143,7 @@ impl InputOptions {
         text.map_or_else(|| Ok(InputOptions::default()), serde_json::from_str)
     }
 
-    /// The text to store; none for nothing but defaults.
+    /// The text to store; `None` means all defaults.
     ///
     /// # Errors
     /// A value cannot be written as JSON.
@@ -155,17 +155,17 @@ impl InputOptions {
     }
 }
 
-/// What a task is: written once.
+/// The input of a task, written once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Input {
+pub(crate) struct TaskInput {
     pub prompt: String,
     pub system_prompt: Option<String>,
     pub options: InputOptions,
     pub key: Option<String>,
 }
 
-impl Input {
-    /// Bytes of memory that it takes, about.
+impl TaskInput {
+    /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let InputOptions {
             metadata, accept, ..

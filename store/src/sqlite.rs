@@ -1,18 +1,18 @@
 //! The SQLite database as a [`Backend`]: one connection that writes, its transaction, its write-ahead log.
 
-use crate::backend::{Backend, Changes, Fault, Loaded, Result};
+use crate::backend::{Backend, Changes, LoadedState, Result, StoreFault};
 use crate::checkpoint::Checkpointer;
 use crate::deadlines::Deadlines;
 use crate::error::OpenError;
 use crate::foreign;
-use crate::generation::{self, Found, Generation};
+use crate::generation::{self, FilesFound, Generation};
 use crate::idle::IDLE_LANES;
 use crate::lanes::Lane;
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::options::StoreOptions;
-use crate::row::{Input, TaskRow, state_number};
-use crate::rules::budget::{Account, Amount};
+use crate::row::{TaskInput, TaskRow, state_number};
+use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission, SelectNextDeadline};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
@@ -53,7 +53,7 @@ pub(crate) struct SqliteBackend {
     options: StoreOptions,
     generation: Generation,
     /// The state of the file at the start, if its disk was full then: the file is not open for writing yet.
-    unopened: Option<Found>,
+    unopened: Option<FilesFound>,
     /// Whether a write transaction is open.
     in_tx: bool,
     /// Whether a COMMIT began and did not succeed: its frames may be in the log.
@@ -64,8 +64,8 @@ pub(crate) struct SqliteBackend {
     _lock: Lock,
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Fault {
+impl From<Error> for StoreFault {
+    fn from(error: Error) -> StoreFault {
         // diesel does not pass SQLite's result code on, only its message.
         const OF_THE_DISK: [&str; 5] = [
             "full",
@@ -77,7 +77,7 @@ impl From<Error> for Fault {
         let message = error.to_string();
         let lower = message.to_lowercase();
         let is_of_the_disk = OF_THE_DISK.iter().any(|text| lower.contains(text));
-        Fault::new(message, is_of_the_disk)
+        StoreFault::new(message, is_of_the_disk)
     }
 }
 
@@ -95,7 +95,7 @@ impl SqliteBackend {
         foreign::check(&options.path)?;
         open::make_directory(&options.path)?;
         let lock = lock::take(&options.path)?;
-        let found = generation::look(&options.path)?;
+        let found = generation::examine(&options.path)?;
         open::make_file(&options.path)?;
         let mut unopened = None;
         let (conn, generation) = match open::writer(&options, &found) {
@@ -145,7 +145,7 @@ impl SqliteBackend {
         Ok(())
     }
 
-    fn load_lanes(&mut self, loaded: &mut Loaded) -> QueryResult<()> {
+    fn load_lanes(&mut self, loaded: &mut LoadedState) -> QueryResult<()> {
         let c = &mut self.conn;
         let numbers: Option<(i64, i64)> = sql::first(c, SelectLaneNumbers {})?;
         let (count, last_lane) = numbers.unwrap_or((0, 0));
@@ -181,12 +181,12 @@ fn json<T: Serialize + ?Sized>(list: &T) -> QueryResult<String> {
 }
 
 impl Backend for SqliteBackend {
-    fn load(&mut self, since_minute: i64) -> Result<Loaded> {
-        let mut loaded = Loaded::default();
+    fn load(&mut self, since_minute: i64) -> Result<LoadedState> {
+        let mut loaded = LoadedState::default();
         self.load_lanes(&mut loaded)?;
         let c = &mut self.conn;
         let exists = |found: Option<i64>| found == Some(1);
-        Ok(Loaded {
+        Ok(LoadedState {
             paused: sql::all(c, SelectPaused {})?,
             counters: sql::all(c, SelectCounters {})?,
             minutes: sql::all(c, SelectMinutes { from: since_minute })?,
@@ -214,7 +214,7 @@ impl Backend for SqliteBackend {
         })
     }
 
-    fn input(&mut self, id: TaskId) -> Result<Option<Input>> {
+    fn input(&mut self, id: TaskId) -> Result<Option<TaskInput>> {
         Ok(sql::first(&mut self.conn, SelectInput { id })?)
     }
 
@@ -279,9 +279,9 @@ impl Backend for SqliteBackend {
         Ok(sql::all(&mut self.conn, query)?)
     }
 
-    fn account(&mut self, scope: &str) -> Result<Option<Account>> {
+    fn account(&mut self, scope: &str) -> Result<Option<BudgetAccount>> {
         let found = sql::first(&mut self.conn, SelectAccount { scope })?;
-        Ok(found.map(|(_, account): (String, Account)| account))
+        Ok(found.map(|(_, account): (String, BudgetAccount)| account))
     }
 
     fn usage_of_day(&mut self, query: SelectDay<'_>) -> Result<Amount> {
@@ -419,7 +419,11 @@ fn insert_task(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
     sql::run(conn, statement).map(drop)
 }
 
-fn insert_input(conn: &mut SqliteConnection, task_id: TaskId, input: &Input) -> QueryResult<()> {
+fn insert_input(
+    conn: &mut SqliteConnection,
+    task_id: TaskId,
+    input: &TaskInput,
+) -> QueryResult<()> {
     let options = input
         .options
         .to_text()

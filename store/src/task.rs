@@ -1,6 +1,6 @@
-//! A task as clients see it, from its rows.
+//! The protocol's view of a task, built from its row and input.
 
-use crate::row::{Input, TaskRow};
+use crate::row::{TaskInput, TaskRow};
 use kirosu_protocol::Task;
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// A task as clients see it.
+/// Builds the task for a client.
 pub(crate) fn task_of(
     row: &TaskRow,
-    input: Input,
+    input: TaskInput,
     queue: &str,
     task_type: &str,
     result: Option<String>,

@@ -4,7 +4,7 @@
 //! that is enqueued and leased in one batch costs one INSERT. Rows that are not dirty may be dropped at any time.
 
 use crate::backend::TaskChange;
-use crate::row::{Input, TaskRow};
+use crate::row::{TaskInput, TaskRow};
 use kirosu_protocol::{Fence, Status, TaskId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -47,7 +47,7 @@ struct Cached {
 
 /// The tasks in memory: rows, inputs, and the counter of ids.
 #[derive(Debug)]
-pub(crate) struct Tasks {
+pub(crate) struct TaskCache {
     map: IdMap<Cached>,
     dirty: Vec<TaskId>,
     /// Tasks that the present batch has written so far.
@@ -61,10 +61,10 @@ pub(crate) struct Tasks {
 /// The task of an idempotency key, and the hash of the request that made it; `None` in old stores.
 pub(crate) type Keyed = (TaskId, Option<i64>);
 
-impl Tasks {
+impl TaskCache {
     /// No task in memory; `last_id` is the highest id that was given out.
-    pub fn new(last_id: TaskId) -> Tasks {
-        Tasks {
+    pub fn new(last_id: TaskId) -> TaskCache {
+        TaskCache {
             map: IdMap::default(),
             dirty: Vec::new(),
             written: Vec::new(),
@@ -101,7 +101,7 @@ impl Tasks {
     }
 
     /// Adds a new task.
-    pub fn add(&mut self, row: TaskRow, input: Input) {
+    pub fn add(&mut self, row: TaskRow, input: TaskInput) {
         let id = row.id;
         let cached = Cached {
             row,
@@ -128,7 +128,7 @@ impl Tasks {
         !self.dirty.is_empty()
     }
 
-    /// The changed tasks in the order of their first change. The caller writes them, then calls [`Tasks::saved`].
+    /// The changed tasks in the order of their first change. The caller writes them, then calls [`TaskCache::saved`].
     pub fn changes(&self) -> Vec<TaskChange<'_>> {
         let cached = self.dirty.iter().filter_map(|id| self.map.get(id));
         cached
@@ -189,12 +189,12 @@ impl Tasks {
     }
 
     /// The input, if it is in memory.
-    pub fn input(&self, id: TaskId) -> Option<&Input> {
+    pub fn input(&self, id: TaskId) -> Option<&TaskInput> {
         self.inputs.get(id)
     }
 
     /// The input for the holder of a first lease, if it is in memory. It leaves memory, unless it is still to be written.
-    pub fn input_for_lease(&mut self, id: TaskId) -> Option<Input> {
+    pub fn input_for_lease(&mut self, id: TaskId) -> Option<TaskInput> {
         match self
             .map
             .get(&id)
@@ -227,30 +227,30 @@ impl Tasks {
     }
 }
 
-/// Inputs of tasks that wait, so that a lease need not read them back.
+/// Inputs of queued tasks, so that a lease need not read them back.
 #[derive(Debug, Default)]
 struct Inputs {
-    map: IdMap<Input>,
+    map: IdMap<TaskInput>,
     bytes: usize,
 }
 
 impl Inputs {
-    fn add(&mut self, id: TaskId, input: Input) {
+    fn add(&mut self, id: TaskId, input: TaskInput) {
         self.bytes += input.bytes();
         self.map.insert(id, input);
     }
 
-    fn get(&self, id: TaskId) -> Option<&Input> {
+    fn get(&self, id: TaskId) -> Option<&TaskInput> {
         self.map.get(&id)
     }
 
-    fn take(&mut self, id: TaskId) -> Option<Input> {
+    fn take(&mut self, id: TaskId) -> Option<TaskInput> {
         let input = self.map.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(input.bytes());
         Some(input)
     }
 
-    /// A new task's input was written: it stays if it is `needed` and there is room.
+    /// A new task's input was written: it stays if it is `needed` and the memory bound allows it.
     fn saved(&mut self, id: TaskId, needed: bool) {
         if !needed || self.bytes > MAX_INPUT_BYTES {
             self.take(id);

@@ -1,16 +1,16 @@
-//! The write-ahead log's file, as far as SQLite leaves it to us.
+//! The file of the write-ahead log: its length, and the frames in it.
 
 use crate::lock;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The part of a disk's free space that the log may take between two checkpoints, as one in so many.
+/// The divisor of the disk's free space that the log may use between two checkpoints.
 const SHARE: u64 = 8;
 /// Pages between two checkpoints on the smallest disk.
 const LEAST_PAGES: u32 = 100;
 
-/// Zeros written at once.
+/// Bytes of zeros that are written at once.
 const BLOCK: usize = 1 << 20;
 
 /// The log's present size in bytes.
@@ -18,14 +18,15 @@ pub(crate) fn bytes(database: &Path) -> u64 {
     std::fs::metadata(lock::beside(database, "-wal")).map_or(0, |meta| meta.len())
 }
 
-/// Makes an empty log `bytes` long, filled with zeros. Does nothing on a disk that would have less than `bytes` left
-/// then: the file and all others need the room more than commits need the speed.
+/// Creates an empty log `bytes` long, filled with zeros. Does nothing on a disk that would have less than `bytes` left
+/// then: the file and other files need the space more than commits need the speed.
 ///
-/// SQLite writes a log from its beginning again after each complete checkpoint, so its blocks are used over and over;
-/// but as long as the file still grows, each sync must also write the file system's records of the new blocks, which
-/// doubles its time. Zeros are no frames: their checksum is wrong, and recovery stops there, as at the end of the file.
+/// SQLite writes a log from its beginning again after each complete checkpoint, so its blocks are used again and again;
+/// but as long as the file grows, each sync must also write the file system's records of the new blocks, which doubles
+/// its time. Zeros are not frames: their checksum is wrong, and recovery stops there, as at the end of the file.
 ///
-/// To be called while the log is empty and nobody writes. (Locks are on other files: opening this one drops none.)
+/// To be called while the log is empty and nothing writes to it. (Locks are on other files: opening this one drops
+/// none.)
 pub(crate) fn preallocate(database: &Path, bytes: u64) -> io::Result<()> {
     let path = lock::beside(database, "-wal");
     let mut file = File::options().write(true).open(path)?;
@@ -34,7 +35,7 @@ pub(crate) fn preallocate(database: &Path, bytes: u64) -> io::Result<()> {
     }
     let laid_out = lay_out(&mut file, bytes);
     if laid_out.is_err() {
-        // Others have taken the room meanwhile.
+        // Other files have taken the space meanwhile.
         file.set_len(0)?;
     }
     laid_out
@@ -54,26 +55,26 @@ fn free(file: &File) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// How many pages of this size the log may have before it is written back into the file: on a small disk so few that the
-/// log does not take all of it.
-pub(crate) fn pages_before_checkpoint(database: &Path, most: u32, page: u32) -> u32 {
+/// The pages of this size that the log may have before a checkpoint: fewer on a small disk, so that the log does not
+/// fill it.
+pub(crate) fn pages_before_checkpoint(database: &Path, max_pages: u32, page: u32) -> u32 {
     let disk = rustix::fs::statvfs(database);
     let free = disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     let pages = free / SHARE / u64::from(page);
     u32::try_from(pages)
-        .unwrap_or(most)
-        .clamp(LEAST_PAGES.min(most), most)
+        .unwrap_or(max_pages)
+        .clamp(LEAST_PAGES.min(max_pages), max_pages)
 }
 
 fn fits(free: u64, bytes: u64) -> bool {
     free / 2 >= bytes
 }
 
-/// The bytes before the first frame, and before each page.
+/// Bytes before the first frame, and before each page.
 const HEADER: usize = 32;
 const FRAME: usize = 24;
 
-/// Where a database's first page has its `application_id`.
+/// The offset of `application_id` in a database's first page.
 const MARK_AT: usize = 68;
 
 /// The `application_id` in a database's first page.
@@ -91,40 +92,40 @@ fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(word(bytes, at))
 }
 
-/// A log that holds frames, as SQLite's recovery would find them. Format: <https://sqlite.org/fileformat2.html#walformat>.
+/// A log with frames, as SQLite's recovery would find them. Format: <https://sqlite.org/fileformat2.html#walformat>.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct WalLog {
     path: PathBuf,
     #[cfg(test)]
-    told: Option<Option<i32>>,
+    known_mark: Option<Option<i32>>,
 }
 
-impl Log {
-    /// Looks for frames; none where a start would find nothing to recover.
-    pub fn look(database: &Path) -> io::Result<Option<Log>> {
+impl WalLog {
+    /// Searches for frames; `None` means that a start would recover nothing.
+    pub fn examine(database: &Path) -> io::Result<Option<WalLog>> {
         let path = lock::beside(database, "-wal");
-        let mut frames = match Frames::open(&path) {
+        let mut frames = match WalFrames::open(&path) {
             Ok(Some(frames)) => frames,
             Ok(None) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let found = frames.next()?.map(|_| Log {
+        let found = frames.next()?.map(|_| WalLog {
             path,
             #[cfg(test)]
-            told: None,
+            known_mark: None,
         });
         Ok(found)
     }
 
-    /// The `application_id` in the newest first page of the database that the log has; none where it has none. Reads all
-    /// of it.
+    /// The `application_id` in the newest first page in the log; `None` if the log has no first page. Reads the whole
+    /// log.
     pub fn mark(&self) -> Option<i32> {
         #[cfg(test)]
-        if let Some(told) = self.told {
-            return told;
+        if let Some(known_mark) = self.known_mark {
+            return known_mark;
         }
-        let mut frames = Frames::open(&self.path).ok()??;
+        let mut frames = WalFrames::open(&self.path).ok()??;
         let (mut newest, mut committed) = (None, None);
         while let Ok(Some(frame)) = frames.next() {
             if frame.page == 1 {
@@ -137,18 +138,18 @@ impl Log {
         committed
     }
 
-    /// One that says this.
+    /// A log with this mark.
     #[cfg(test)]
-    pub fn of(mark: Option<i32>) -> Log {
-        Log {
+    pub fn of(mark: Option<i32>) -> WalLog {
+        WalLog {
             path: PathBuf::new(),
-            told: Some(mark),
+            known_mark: Some(mark),
         }
     }
 }
 
-/// The valid frames of a log, one after the other.
-struct Frames {
+/// The valid frames of a log in their order.
+struct WalFrames {
     file: BufReader<File>,
     salt: [u8; 8],
     big_endian: bool,
@@ -156,13 +157,13 @@ struct Frames {
     data: Vec<u8>,
 }
 
-struct Frame {
+struct WalFrame {
     page: u32,
     commits: bool,
 }
 
-impl Frames {
-    fn open(path: &Path) -> io::Result<Option<Frames>> {
+impl WalFrames {
+    fn open(path: &Path) -> io::Result<Option<WalFrames>> {
         let mut file = BufReader::with_capacity(BLOCK, File::open(path)?);
         let mut header = [0; HEADER];
         if !fill(&mut file, &mut header)? {
@@ -179,7 +180,7 @@ impl Frames {
         }
         let mut salt = [0; 8];
         salt.copy_from_slice(&header[16..24]);
-        Ok(Some(Frames {
+        Ok(Some(WalFrames {
             file,
             salt,
             big_endian,
@@ -188,8 +189,8 @@ impl Frames {
         }))
     }
 
-    /// The next frame, its page in `data`; none at the first that is not valid.
-    fn next(&mut self) -> io::Result<Option<Frame>> {
+    /// The next frame, with its page in `data`; `None` at the first invalid one.
+    fn next(&mut self) -> io::Result<Option<WalFrame>> {
         let mut head = [0; FRAME];
         if !fill(&mut self.file, &mut head)? || !fill(&mut self.file, &mut self.data)? {
             return Ok(None);
@@ -200,14 +201,14 @@ impl Frames {
             return Ok(None);
         }
         self.sum = sum;
-        Ok(Some(Frame {
+        Ok(Some(WalFrame {
             page: number(&head, 0),
             commits: number(&head, 4) != 0,
         }))
     }
 }
 
-/// Reads as much as fits; false at the end of the file.
+/// Fills `into`; false at the end of the file.
 fn fill(file: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(into) {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! Tool questions: bound to their attempt, answered once, and handed on to the next when the attempt is lost.
+//! Permission requests: bound to their attempt, decided once, and inherited by the next attempt when the lease is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -99,12 +99,12 @@ fn a_question_waits_and_its_answer_is_told_as_often_as_its_attempt_asks() {
         .unwrap_err();
     assert_eq!(contrary.code, ErrorCode::StaleApproval);
     assert_eq!(contrary.data.unwrap()["why"], "decided");
-    // A name that is used again for something else gets no answer.
+    // A call name that is reused for another tool gets no decision.
     let reused = bench
         .ask(question(task, 1, "c1", "git push --force"))
         .unwrap_err();
     assert_eq!(reused.code, ErrorCode::InvalidParams);
-    // The same tool asked for again is another question: one word, one run.
+    // The same tool in another call is another request: one decision, one run.
     let other = bench.ask(question(task, 1, "c2", "git push")).unwrap();
     assert_ne!(other.approval_id, first.approval_id);
     let decisions = bench.detail(task).decisions;
@@ -136,11 +136,11 @@ fn a_lost_attempts_question_becomes_the_next_ones_and_is_answered_once() {
         (told.approval_id, told.state),
         (open, PermissionState::Approved)
     );
-    // Who knows whether `ls` has run? It is asked again.
+    // Whether `ls` has run is unknown, so a new request is needed.
     let again = bench.ask(question(task, fence, "y", "ls")).unwrap();
     assert_eq!(again.state, PermissionState::Open);
     assert_ne!(again.approval_id, used);
-    // And so is `make`, as its answer was given.
+    // The same holds for `make`, as its decision was delivered.
     let fence = bench.lose();
     let again = bench.ask(question(task, fence, "z", "make")).unwrap();
     assert_eq!(again.state, PermissionState::Open);
@@ -219,7 +219,7 @@ fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
         .ask(question(task, 1, "c1", "make"))
         .unwrap()
         .approval_id;
-    // Two calls of the same that both wait are two questions.
+    // Two open calls with the same arguments are two requests.
     let twin = bench
         .ask(question(task, 1, "c2", "make"))
         .unwrap()
@@ -357,7 +357,7 @@ fn one_task_cannot_fill_the_inbox() {
     assert_eq!(refused.code, ErrorCode::Busy);
     bench.ack(done(task, Some(1))).unwrap();
     assert!(bench.inbox(WhichState::default()).is_empty());
-    // What is forgotten is forgotten wholly, and its numbers are nobody else's.
+    // Pruned requests leave nothing behind, and their ids are not reused.
     bench.now += 1_000_000;
     let before_ms = bench.now;
     bench
@@ -382,15 +382,19 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
     bench.lease(1);
     let cost = |bench: &mut Bench, task, call: &str| {
         let asked = |n: usize| question(task, 1, &format!("{call} {n}"), &format!("{call} {n}"));
-        let begin = std::time::Instant::now();
-        let commands = (0..50)
-            .map(|n| Command::RequestPermission(Box::new(asked(n))))
-            .collect();
-        assert!(bench.batch(commands).iter().all(Result::is_ok));
-        begin.elapsed()
+        // The shortest of three: other tests use the processor, too.
+        let times = [0, 30, 60].map(|first| {
+            let begin = std::time::Instant::now();
+            let commands = (first..first + 30)
+                .map(|n| Command::RequestPermission(Box::new(asked(n))))
+                .collect();
+            assert!(bench.batch(commands).iter().all(Result::is_ok));
+            begin.elapsed()
+        });
+        times.into_iter().min().unwrap()
     };
     let first = cost(&mut bench, task, "a");
-    // What waits, and what a rule has decided, with long arguments.
+    // Open requests and requests that a rule has decided, with long arguments.
     let long = "x".repeat(60_000);
     let others = (0..1500).map(|n| {
         let mut other = question(crowd, 1, &n.to_string(), &format!("{n} {long}"));
@@ -439,7 +443,7 @@ fn a_question_with_options_is_approved_by_one_of_them() {
         );
     }
     decide(&mut bench, Verdict::Approved, Some("mysql")).unwrap();
-    // The same word again is fine, another one is not.
+    // The same decision again is harmless, another one is refused.
     decide(&mut bench, Verdict::Approved, Some("my")).unwrap();
     decide(&mut bench, Verdict::Approved, None).unwrap();
     let stale = decide(&mut bench, Verdict::Approved, Some("pg")).unwrap_err();
@@ -451,7 +455,7 @@ fn a_question_with_options_is_approved_by_one_of_them() {
         bench.inbox(WhichState::Any)[0].option.as_deref(),
         Some("my")
     );
-    // An answer to a question is none to one with other options.
+    // A decision does not apply to a request with other options.
     let other = AskParams {
         options: vec![option("pg", "Postgres"), option("or", "Oracle")],
         call: "c2".into(),
@@ -490,7 +494,7 @@ fn a_question_that_nobody_answered_in_time_is_asked_anew_by_the_next_attempt() {
     let fence = b.lose();
     let asked = b.ask(timed(task, fence, 3600)).unwrap();
     assert_eq!((asked.approval_id, asked.state), (2, PermissionState::Open));
-    // Neither is one whose time is over, but not yet noticed to be.
+    // Nor does it apply to a request whose deadline has passed unnoticed.
     b.now += 3_600_000;
     let fence = match b.expire().len() {
         1 => b.lease(1)[0].fence,

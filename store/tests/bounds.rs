@@ -1,4 +1,4 @@
-//! What is bounded by bytes: what readers read at once, what a lease hands out, what waiting leases name.
+//! Bounds in bytes: the texts that readers read at once, the input that a lease returns, the names in parked leases.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -118,7 +118,7 @@ fn waiting_leases_name_so_many_bytes_at_the_most() {
     let refused = b.one(waits(2, names(10))).unwrap_err();
     assert_eq!(refused.code, ErrorCode::Busy);
     assert!(refused.message.contains("1000 bytes"), "{refused}");
-    // The same names are kept once.
+    // Equal names are stored once.
     let bytes = b.store.waiting_names_bytes();
     b.one(Command::Unpark(1)).unwrap();
     assert_eq!(b.store.waiting_names_bytes(), 0);
@@ -149,7 +149,7 @@ fn who_waits_for_many_queues_and_for_new_ones_is_served_in_order_of_arrival() {
         ..ask(1000)
     };
     assert_eq!(b.lease_as(everything, None).len(), 100);
-    // Narrow, wide, narrow, wide: all of them wait for `common`, which is not there yet.
+    // Narrow, wide, narrow, wide: all of them wait for `common`, which does not exist yet.
     b.one(waits(1, vec!["own".into(), "common".into()]))
         .unwrap();
     b.one(waits(2, many("common"))).unwrap();

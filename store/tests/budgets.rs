@@ -1,4 +1,4 @@
-//! The ledger and the budgets: what is used adds up, what is reserved comes back.
+//! Recorded usage and budgets: usage adds up, and reservations are returned.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -99,7 +99,7 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
         bench
             .ack(spent(task, 1, used(100, 10, Some(0.25)), provider))
             .unwrap();
-        // Told again, it counts once.
+        // A repeated report counts once.
         bench
             .ack(spent(task, 1, used(100, 10, Some(0.25)), provider))
             .unwrap();
@@ -205,7 +205,7 @@ fn a_reservation_ends_with_its_attempt_whatever_the_end() {
         let asked = ask(task, lease.fence, vec![pool(1000)], 100);
         let answer = reserve(&mut bench, asked.clone()).unwrap();
         assert_eq!((answer.granted, answer.grant), (true, tokens(100)));
-        // The answer was lost, and it is asked again; the process is killed in between.
+        // The answer was lost and is requested again; the process is killed in between.
         bench = bench.reopen();
         assert_eq!(reserve(&mut bench, asked).unwrap().grant, tokens(100));
         assert_eq!(budget(&mut bench).tokens.unwrap().reserved, 100.0);
@@ -286,7 +286,7 @@ fn a_used_up_pool_says_until_when_and_a_new_day_fills_it() {
     let second = bench.lease(1)[0].fence;
     let rest = reserve(&mut bench, ask(other, second, vec![pool(100)], 80)).unwrap();
     assert_eq!((rest.granted, rest.grant), (true, tokens(20)));
-    // More is reserved by the other: that is not used up.
+    // The other run has reserved the rest: the budget is not exhausted.
     let more = reserve(&mut bench, ask(other, second, vec![pool(100)], 81)).unwrap();
     let refused = more.refused.unwrap();
     assert!(
@@ -424,7 +424,8 @@ fn absurd_figures_of_old_attempts_do_not_keep_a_hub_from_its_store() {
     assert_eq!((total.attempts, total.input_tokens), (2, most));
 }
 
-/// The same store as if the ledger's migration had only now come; answers what the ledger then says in all.
+/// The same store as before the migration that added recorded usage. Returns the usage that the migrated store reports
+/// in total.
 fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
     use diesel::connection::SimpleConnection;
     use diesel::{Connection, SqliteConnection};
@@ -444,7 +445,7 @@ fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
     conn.batch_execute(forget).unwrap();
     drop(conn);
     let store = kirosu_store::Store::open(&options).unwrap();
-    let mut reader = kirosu_store::Reader::open(&options.path).unwrap();
+    let mut reader = kirosu_store::StoreReader::open(&options.path).unwrap();
     let [days, tasks] = [UsageBy::Day, UsageBy::Task].map(|by| {
         let ask = UsageParams {
             by,
@@ -611,7 +612,7 @@ fn absurd_figures_break_neither_acks_nor_sums() {
         let total = usage(&mut bench, ask).total;
         assert_eq!((total.attempts, total.input_tokens), (4, most), "{by:?}");
     }
-    // A budget that is told now counts them.
+    // A budget that is named now counts them.
     let task = bench.chat("p");
     let fence = bench.lease(1)[0].fence;
     assert!(

@@ -1,4 +1,5 @@
-//! The wall clock is set while leases are alive: with the shift that the hub orders, each holds as long as it would have.
+//! The wall clock is set while leases are live: with the shift that the hub orders, each lease keeps its remaining
+//! time.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -9,7 +10,7 @@ use kirosu_store::{Command, LiveLease, Outcome};
 
 const HOUR: i64 = 3_600_000;
 
-/// The clock is set by so much, one second after a lease of ten was granted; the hub notices.
+/// The clock is set by `jump` one second after a lease of ten was granted; the hub notices it.
 fn set_by(jump: i64) -> Bench {
     let mut bench = Bench::new();
     bench.chat("in memory and in the file");
@@ -59,7 +60,7 @@ fn memory_and_file_agree_also_on_what_the_same_batch_changed_before() {
     ]);
     let live = bench.store.live_leases(None).unwrap();
     assert_eq!(live[0].lease_until_ms, T0 + HOUR + 4_000);
-    // A change of the row writes what memory has of the deadline.
+    // A change of the row writes the deadline that is in memory.
     bench
         .one(Command::Heartbeat {
             task: first,

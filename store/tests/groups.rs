@@ -1,4 +1,4 @@
-//! Groups of tasks: which belong to them, page by page, and that labels end with their tasks.
+//! Groups of tasks: their members page by page, and labels that end with their tasks.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -23,7 +23,7 @@ fn new(queue: &str, labels: &[&str]) -> NewTask {
     }
 }
 
-/// All ids of a group, read in pages of so many; each page is at most that long, and the ids fall from page to page.
+/// All ids of a group, read in pages of `limit`; each page is at most that long, and the ids fall from page to page.
 fn all(bench: &mut Bench, group: &Group, statuses: &[Status], limit: u32) -> Vec<TaskId> {
     let mut query = GroupQuery {
         group: group.clone(),

@@ -1,4 +1,4 @@
-//! A look from outside changes nothing, and finds what is wrong.
+//! An examination from outside changes nothing and finds damage.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -30,7 +30,7 @@ fn a_store_is_looked_at_and_left_as_it_is() {
     let store = Store::open(&StoreOptions::new(&path, 0)).unwrap();
     let held = inspect(&path).unwrap().state;
     assert_eq!(held, StoreState::Held(std::process::id().to_string()));
-    // As a hub that was killed leaves it: with its log.
+    // As a killed hub leaves it: with its log.
     let copy = tempfile::tempdir().unwrap();
     for (name, bytes) in files(folder.path()) {
         fs::write(copy.path().join(name), bytes).unwrap();

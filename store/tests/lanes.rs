@@ -1,4 +1,4 @@
-//! Pairs of queue and type: as many as one likes over time, a bounded number at a time.
+//! Pairs of queue and type: any number over time, a bounded number at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -7,7 +7,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Stats, Status, TaskId};
 use kirosu_store::*;
 
-/// More than stay in memory without unfinished tasks.
+/// More lanes than stay in memory without unfinished tasks.
 const MANY: usize = 1_500;
 
 fn in_queue(number: usize) -> NewTask {
@@ -46,7 +46,7 @@ fn pairs_without_unfinished_tasks_leave_room_for_others_and_come_back() {
     let counted = |stats: Stats| (stats.queued, stats.cancelled, stats.total_tasks);
     for round in 0..2 {
         assert_eq!(counted(b.stats()), (0, MANY as i64, MANY as i64));
-        // One of them comes back, and goes again.
+        // One of them is used again, and dropped again.
         b.one(retry(made[7])).unwrap();
         assert_eq!(b.task(made[7]).queue, "branch-7");
         assert_eq!(counted(b.stats()), (1, MANY as i64 - 1, MANY as i64));

@@ -1,4 +1,4 @@
-//! The plain life of a task, and what survives a restart.
+//! The plain life of a task, and its state after a restart.
 
 mod common;
 use common::*;
@@ -111,5 +111,5 @@ fn one_batch_may_enqueue_and_lease_the_same_task() {
 fn a_store_may_move_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Store>();
-    is_send::<Reader>();
+    is_send::<StoreReader>();
 }

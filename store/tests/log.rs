@@ -1,5 +1,5 @@
-//! The log is written in long runs (`src/vfs.rs`): whatever the size of a commit, it is whole for whoever reads beside
-//! the writer, and after the writer's end.
+//! The log is written in long runs (`src/vfs/mod.rs`): commits of any size are whole for concurrent readers, and after
+//! the end of the writer.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -7,10 +7,10 @@ mod common;
 use common::Bench;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_store::{Command, Durability, Outcome, Reader, Store};
+use kirosu_store::{Command, Outcome, Store, StoreReader, SyncMode};
 
-/// Prompts of every length class, around the most that is kept before it is written (120 KiB) and the most that SQLite's
-/// own layer writes at once (128 KiB), alone and many in one commit.
+/// Prompts of every class of length, around the limit of the buffer (120 KiB) and the longest write of SQLite's own
+/// layer (128 KiB), alone and many in one commit.
 const SIZES: &[(usize, usize)] = &[
     (1, 100),
     (1, 118_000),
@@ -28,7 +28,7 @@ fn prompt(of: usize, length: usize) -> String {
     letter.to_string().repeat(length)
 }
 
-fn every_commit_is_whole(durability: Durability) {
+fn every_commit_is_whole(durability: SyncMode) {
     let mut bench = Bench::with(|options| options.durability = durability);
     let mut written: Vec<(TaskId, usize, usize)> = Vec::new();
     for (count, length) in SIZES {
@@ -41,7 +41,7 @@ fn every_commit_is_whole(durability: Durability) {
                 other => panic!("{length} bytes: {other:?}"),
             }
         }
-        // Right after the answer, through a connection of its own.
+        // Immediately after the answer, through a separate connection.
         for (id, of, length) in written.iter().rev().take(*count) {
             let detail = bench.reader.get(*id, 0).unwrap().unwrap();
             assert_eq!(detail.task.prompt, prompt(*of, *length));
@@ -52,7 +52,7 @@ fn every_commit_is_whole(durability: Durability) {
     drop(bench.store);
     let store = Store::open(&bench.options).unwrap();
     assert_eq!(store.stats(bench.now).queued, written.len() as i64);
-    let mut reader = Reader::open(&bench.options.path).unwrap();
+    let mut reader = StoreReader::open(&bench.options.path).unwrap();
     for (id, of, length) in written {
         assert_eq!(
             reader.get(id, 0).unwrap().unwrap().task.prompt,
@@ -63,12 +63,12 @@ fn every_commit_is_whole(durability: Durability) {
 
 #[test]
 fn a_commit_of_any_size_is_whole_where_each_is_synced() {
-    every_commit_is_whole(Durability::Full);
+    every_commit_is_whole(SyncMode::Full);
 }
 
 #[test]
 fn a_commit_of_any_size_is_whole_where_none_is_synced() {
-    every_commit_is_whole(Durability::Normal);
+    every_commit_is_whole(SyncMode::Normal);
 }
 
 #[test]

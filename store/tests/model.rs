@@ -1,5 +1,5 @@
-//! Random commands against a short model of the rules: the store's answers, its tasks, its counters and its lists must
-//! be the model's, in batches, over restarts.
+//! Random commands compared with a short model of the rules: answers, tasks, counters and lists of the store must equal
+//! the model's, in batches and over restarts.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const QUEUES: [&str; 2] = ["default", "other"];
 
-/// A step of a random story; tasks are named by their place in the order of enqueueing.
+/// A step of a random story; tasks are named by their position in the order of enqueueing.
 #[derive(Clone, Debug)]
 enum Step {
     Enqueue {
@@ -72,12 +72,12 @@ struct M {
     needs: bool,
     approved: bool,
     ran: bool,
-    /// The fences of the questions that were approved.
+    /// The fences of the prompts that were approved.
     approvals: Vec<Fence>,
     rejected: bool,
     retried: bool,
     lost: bool,
-    /// It failed for the sake of a dependency.
+    /// It failed because of a dependency.
     gave_up: bool,
     status: Status,
     fence: Fence,
@@ -197,7 +197,7 @@ impl Model {
         self.tasks[i].gave_up = true;
     }
 
-    /// Whether a dependency has ended without a result.
+    /// Whether a dependency has failed, was cancelled or is pruned.
     fn hopeless(&self, t: &M) -> bool {
         let ended = |d: &usize| matches!(self.tasks[*d].status, Status::Failed | Status::Cancelled);
         t.deps.iter().any(ended)
@@ -245,7 +245,7 @@ impl Model {
         }
     }
 
-    /// The command for a step, and what the rules say to it.
+    /// The command for a step, and the model's answer.
     fn step(&mut self, step: &Step) -> (Command, Reply) {
         let id = |task: usize| (task % (self.tasks.len() + 1)) as TaskId + 1;
         match step.clone() {
@@ -821,7 +821,7 @@ proptest! {
     fn the_store_does_what_the_rules_say(
         story in prop::collection::vec((prop::collection::vec(step(), 1..6), 0..6_000i64, prop::bool::weighted(0.05)), 1..25)
     ) {
-        let mut b = Bench::with(|options| options.durability = Durability::Normal);
+        let mut b = Bench::with(|options| options.durability = SyncMode::Normal);
         let mut model = Model { now: b.now, ..Model::default() };
         for (steps, wait, reopen) in story {
             b.now += wait;

@@ -1,4 +1,4 @@
-//! Files that are put back: no fence and no id is used twice, and no log is taken for that of another file.
+//! Files that are put back: no fence and no id is used twice, and no log is mistaken for that of another file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -53,7 +53,7 @@ impl Story {
     fn open(&self) -> Result<Bench, OpenError> {
         let store = Store::open(&self.options)?;
         Ok(Bench {
-            reader: Reader::open(&self.options.path).unwrap(),
+            reader: StoreReader::open(&self.options.path).unwrap(),
             store,
             now: T0,
             options: self.options.clone(),
@@ -67,7 +67,7 @@ fn backup_of(b: &Bench, target: &Path) {
     kirosu_store::backup(&b.options.path, target).unwrap();
 }
 
-/// The files as they are, without the locks of a store that was forgotten.
+/// The present files, without the lock of a store that was not dropped.
 fn release_lock(path: &Path) {
     for suffix in ["", "-wal", ".epoch"] {
         let (from, to) = (
@@ -154,7 +154,7 @@ fn a_log_of_another_file_is_recognised_and_nothing_is_touched() {
         assert!(inspect(path).is_err());
         assert!(before == contents(), "nothing is touched");
     }
-    // The restore of the file that is there already keeps it, and its log.
+    // The restore of the existing file keeps it, and its log.
     let restored = restore(path, path, "1").unwrap();
     assert_eq!(restored.replaced.len(), 2);
     let mut b = story.open().unwrap();

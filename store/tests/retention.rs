@@ -1,4 +1,4 @@
-//! Retention: what unfinished tasks need stays, what is old goes, by when it ended.
+//! Retention: tasks that unfinished ones need stay, old ones are deleted by the time of their end.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -17,7 +17,7 @@ fn cancel(b: &mut Bench, task: TaskId) {
     b.one(command).unwrap();
 }
 
-/// Retries a task, on demand after what it depends on.
+/// Retries a task, on request after its dependencies.
 fn retry(b: &mut Bench, task: TaskId, with_dependencies: bool) -> (Status, Option<String>) {
     if with_dependencies {
         let failed = b.reader.failed_dependencies(&[task], 0, 1000).unwrap();
@@ -31,7 +31,7 @@ fn retry(b: &mut Bench, task: TaskId, with_dependencies: bool) -> (Status, Optio
     }
 }
 
-/// A sweep in small steps; how many tasks it removed.
+/// A sweep in small steps. Returns the number of deleted tasks.
 fn sweep(b: &mut Bench, before_ms: i64) -> u64 {
     let mut removed = 0;
     for _ in 0..1000 {
@@ -90,7 +90,7 @@ fn what_an_unfinished_task_depends_on_stays_and_a_forgotten_dependency_is_named(
         let error = error.unwrap();
         assert!(error.contains(&format!("dependency {lost}")), "{error}");
     }
-    // The next one ends, and with it the last that needed them.
+    // The next one ends, and with it the last one that needed them.
     cancel(&mut b, waits);
     b.now += 100;
     let now = b.now;
@@ -132,7 +132,7 @@ fn a_dependency_comes_along_on_demand_and_a_time_survives() {
 #[test]
 fn old_tasks_go_whatever_stands_before_them() {
     let mut b = Bench::new();
-    // Old ids that end late, and some that are needed; behind them what ended early.
+    // Low ids that end late, some of them needed; after them high ids that end early.
     let late: Vec<_> = (0..40).map(|_| b.chat("late")).collect();
     let early: Vec<_> = (0..60).map(|_| b.chat("early")).collect();
     let needed: Vec<_> = (0..30).map(|_| b.chat("needed")).collect();
@@ -186,7 +186,7 @@ fn large_texts_are_forgotten_piece_by_piece() {
         cancel(&mut b, id);
     }
     b.now += 100;
-    // Bytes of all that is there.
+    // Bytes of all rows.
     let kept = |b: &mut Bench| -> u64 {
         let of = |fence| b.reader.size_of(one, Some(fence), 10_000).unwrap();
         let output: u64 = (1..=3).map(of).sum();
@@ -210,7 +210,7 @@ fn large_texts_are_forgotten_piece_by_piece() {
         if !more {
             break;
         }
-        // What is begun is gone on with after a restart, too.
+        // An unfinished sweep continues after a restart.
         if steps == 2 {
             b = b.reopen();
         }
@@ -224,7 +224,7 @@ const TREE: Budget = Budget {
     micros: None,
 };
 
-/// How many tokens a run gets that wants a million; none: nothing limits it.
+/// The tokens that are granted to a run that asks for a million; `None` means that nothing limits it.
 fn grant(b: &mut Bench, task_id: TaskId, fence: Fence) -> Option<u64> {
     let ask = ReserveParams {
         task_id,
@@ -282,13 +282,13 @@ fn the_budget_of_a_tree_lives_as_long_as_the_tree() {
             assert_eq!(sweep(&mut b, now), 1);
             assert_eq!(grant(&mut b, grandchild, fence), Some(100));
         }
-        // A child that a pruned one makes is in the tree, too.
+        // A child of a pruned task belongs to the tree, too.
         let late = b.enqueue(of(child, "late"));
         let mut b = b.reopen();
         let (leased, fence) = take(&mut b, "late");
         assert_eq!(leased, late);
         assert_eq!(grant(&mut b, late, fence), Some(0), "the other has it all");
-        // The last one takes the budget along.
+        // With the last task the budget is deleted.
         cancel(&mut b, grandchild);
         cancel(&mut b, late);
         b.now += 1;

@@ -1,4 +1,4 @@
-//! The rules of a task's life, one test each.
+//! The rules of tasks, one test each.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -477,7 +477,7 @@ fn a_key_answers_its_task_as_it_stands_and_refuses_other_work() {
         assert_eq!(refused.code, ErrorCode::InvalidParams, "{refused}");
     }
     assert_eq!(b.stats().total_tasks, 2, "all or none");
-    // The dependency is forgotten; the same request again finds its task first.
+    // The dependency is pruned; the same request again finds its task first.
     b.one(cancel(needed)).unwrap();
     b.one(Command::Prune {
         before_ms: b.now,
@@ -670,7 +670,7 @@ fn lists_page_by_id_and_filter_by_queue_and_type() {
         limit: 3,
         ..ListQuery::default()
     };
-    let ids = |page: &Page| page.tasks.iter().map(|t| t.task_id).collect::<Vec<_>>();
+    let ids = |page: &TaskPage| page.tasks.iter().map(|t| t.task_id).collect::<Vec<_>>();
     let page = b.reader.list(&query).unwrap();
     assert_eq!(ids(&page), [7, 5, 3]);
     query.before_id = page.next_before;
@@ -720,7 +720,7 @@ fn a_file_has_one_hub_and_a_backup_is_sound() {
         "{second}"
     );
     let copy = b.directory.path().join("copy.db");
-    // Unfinished copies of a hub that ended: the one that is old goes, the other may still be written.
+    // Unfinished copies of a hub that ended: the old one is removed, the other one may still be written.
     let [left, fresh] = ["left.db.part", "fresh.db.part"].map(|name| b.directory.path().join(name));
     std::fs::write(&fresh, "x").unwrap();
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);

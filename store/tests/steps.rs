@@ -1,4 +1,4 @@
-//! Work on many tasks goes on over several commits, and over restarts.
+//! Bulk work continues over several commits, and over restarts.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -7,7 +7,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Status, TaskId};
 use kirosu_store::*;
 
-/// More than one commit takes.
+/// More tasks than one commit changes.
 const MANY: usize = 700;
 
 fn fan_out(b: &mut Bench) -> (TaskId, Vec<TaskId>) {
@@ -28,7 +28,7 @@ fn retry(task: TaskId) -> Command {
     Command::Retry { task }
 }
 
-/// Commits until nothing is left to do, each of a bounded size; how many it took.
+/// Commits until nothing is left, each of a bounded size. Returns their number.
 fn go_on(b: &mut Bench) -> usize {
     let mut commits = 0;
     while b.store.next_deadline().is_some_and(|at| at <= b.now) {
@@ -51,7 +51,7 @@ fn a_fan_out_goes_on_in_steps_over_a_restart() {
     let after_one = b.stats().blocked;
     assert!(after_one > 0 && after_one < MANY as i64);
     let mut b = b.reopen();
-    // One that comes in between counts what is done already.
+    // A task that is added in between counts the dependencies that are done already.
     let late = b.enqueue(NewTask {
         depends_on: vec![parent, children[MANY - 1]],
         ..NewTask::chat("late")
@@ -164,7 +164,7 @@ fn thousands_who_wait_are_served_in_their_order_over_several_commits() {
     let tasks = vec![NewTask::chat("x"); WAITING as usize + 2];
     let mut woken = apply(&mut b, vec![Command::EnqueueBatch(tasks)]).woken;
     assert!(woken.len() < 500, "{} in one commit", woken.len());
-    // One that comes now waits behind them; one that does not wait is answered at once.
+    // A request that is parked now waits behind them; one that does not wait is answered at once.
     let at_once = Command::Lease {
         ask: ask(1),
         session: None,

@@ -1,4 +1,4 @@
-//! What is measured of the life of tasks, against times that the test sets.
+//! Statistics of tasks, compared with times that the test sets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -9,7 +9,7 @@ use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_store::{Command, QueueStats};
 
-/// What is counted under a name.
+/// The statistics of one queue.
 fn queue(bench: &Bench, name: &str) -> QueueStats {
     let task_stats = bench.store.task_stats();
     let found = task_stats.queues().find(|(queue, _)| *queue == name);
@@ -28,7 +28,7 @@ fn each_step_of_a_life_is_counted_once_with_its_time() {
         ..done(task, Some(fence))
     };
     bench.ack(ack.clone()).unwrap();
-    // The same ack again is answered, not counted.
+    // A repeated ack is answered but not counted.
     bench.ack(ack).unwrap();
     let other = bench.chat("y");
     let fence = bench.lease(1)[0].fence;

@@ -1,13 +1,13 @@
 //! `ack`: reports the end of a run.
 
-use crate::backend::{Fault, Result};
-use crate::command::usage::{Before, usage_text};
-use crate::core::{Core, End, Reply, Stop};
+use crate::backend::{Result, StoreFault};
+use crate::command::usage::{CountedUsage, usage_text};
+use crate::core::{AttemptOutcome, CommandError, CommandResult, Core};
 use crate::outcome::Acked;
 use crate::row::Flags;
-use crate::rules::ack::{self, Late};
+use crate::rules::ack::{self, LateAck};
 use crate::rules::approval;
-use crate::rules::policy::{self, Ended};
+use crate::rules::policy::{self, EndedAttempt};
 use crate::rules::transition;
 use crate::sql::attempt::SelectAttemptEnd;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
@@ -15,7 +15,7 @@ use kirosu_protocol::{Budget, Error, FailureClass, Status, TaskId};
 
 impl Core {
     /// Accepts an ack, recognises one that was accepted before, or refuses it.
-    pub(crate) fn ack(&mut self, ack: &Ack) -> Reply<Acked> {
+    pub(crate) fn ack(&mut self, ack: &Ack) -> CommandResult<Acked> {
         let (strict, now) = (self.options.strict_expiry, self.now());
         if let Some(error) = ack::too_far(ack, now) {
             return Err(error.into());
@@ -31,9 +31,9 @@ impl Core {
         })?;
         let row = self.known(ack.task_id)?;
         match ack::late(row, ack, attempt.as_ref(), strict) {
-            Late::Take => self.take(ack),
-            Late::Refuse(error) => Err(error.into()),
-            Late::Again(fence) => {
+            LateAck::Take => self.take(ack),
+            LateAck::Refuse(error) => Err(error.into()),
+            LateAck::Again(fence) => {
                 let status = row.state;
                 self.record_late_usage(ack, fence)?;
                 Ok(Acked {
@@ -47,7 +47,7 @@ impl Core {
     }
 
     /// Accepts an ack whose lease holds. Refuses a `done` that does not confirm the task's `accept` clause.
-    fn take(&mut self, ack: &Ack) -> Reply<Acked> {
+    fn take(&mut self, ack: &Ack) -> CommandResult<Acked> {
         let row = self.known(ack.task_id)?;
         if let Some(error) = ack::not_checked(row, ack) {
             return Err(error.into());
@@ -60,15 +60,15 @@ impl Core {
         acks.iter()
             .map(|ack| match self.ack(ack) {
                 Ok(acked) => Ok(Ok(acked)),
-                Err(Stop::Refused(error)) => Ok(Err(error)),
-                Err(Stop::Fault(fault)) => Err(fault),
+                Err(CommandError::Refused(error)) => Ok(Err(error)),
+                Err(CommandError::StoreFault(fault)) => Err(fault),
             })
             .collect()
     }
 
     fn take_ack(&mut self, ack: &Ack) -> Result<Acked> {
         let usage = ack.usage.as_ref().map(usage_text).transpose()?;
-        let end = End {
+        let end = AttemptOutcome {
             outcome: ack::outcome(ack),
             result: ack.result.as_deref(),
             error: ack.error.as_deref(),
@@ -95,7 +95,7 @@ impl Core {
             .get(ack.task_id)
             .map(|row| (row.state, row.fence))
         else {
-            return Err(Fault::value("the task of an ack has left memory"));
+            return Err(StoreFault::value("the task of an ack has left memory"));
         };
         let reason = if state == Status::Done {
             "done"
@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// The usage that was counted for an attempt whose lease was lost before its ack arrived.
-    fn counted_before(&mut self, ack: &Ack) -> Result<Option<Before>> {
+    fn counted_before(&mut self, ack: &Ack) -> Result<Option<CountedUsage>> {
         let row = self
             .tasks
             .get(ack.task_id)
@@ -134,7 +134,7 @@ impl Core {
         let now = self.now();
         self.count_done(id)?;
         self.change(id, |row| {
-            transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now)
+            transition::finish(row, Status::Done, Flags::RESULT_IN_ATTEMPT, now)
         });
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Core {
         let Some(row) = self.tasks.get(ack.task_id) else {
             return Ok(());
         };
-        let next = policy::after_attempt(&Ended {
+        let next = policy::after_attempt(&EndedAttempt {
             jitter: self.options.retry_jitter,
             task: row.id,
             class: ack::class(ack),

@@ -1,10 +1,10 @@
 //! `approve`, `answer` and `reject`: a person's decisions about tasks.
 
 use crate::backend::Result;
-use crate::core::{Core, Reply, wrong_state};
+use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::rules::approval::{Meant, meant};
+use crate::rules::approval::{MeantPrompt, meant};
 use crate::rules::transition;
 use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
@@ -21,7 +21,7 @@ const NEEDED: &str =
     "only a human task in the queue and a task that awaits approval can be decided";
 
 /// The subject of a decision.
-enum Matter {
+enum DecisionSubject {
     /// The result of a `human` task.
     Human,
     /// Permission for a task to run.
@@ -29,7 +29,7 @@ enum Matter {
 }
 
 /// The way in which a person ends a task.
-enum Ending<'a> {
+enum PersonResult<'a> {
     /// Done, with the fixed result [`APPROVED`].
     Approved,
     /// Done, with this result.
@@ -39,7 +39,7 @@ enum Ending<'a> {
 }
 
 /// A decision as it was received.
-struct Said<'a> {
+struct DecisionRequest<'a> {
     verdict: Verdict,
     fence: Option<Fence>,
     by: Option<&'a str>,
@@ -48,7 +48,7 @@ struct Said<'a> {
 
 fn over(task_id: TaskId, fence: Fence, newest: Fence, state: Status) -> Error {
     let message = format!(
-        "the question that task {task_id} asked with fence {fence} is over (it is {state}, its fence is {newest}); look at what it asks now, and answer with that fence"
+        "the prompt of task {task_id} with fence {fence} is over (the task is {state}, its fence is {newest}); read its present prompt, and decide with that fence"
     );
     let data =
         json!({"task_id": task_id, "status": state, "fence": newest, "why": "another_question"});
@@ -59,8 +59,8 @@ fn over(task_id: TaskId, fence: Fence, newest: Fence, state: Status) -> Error {
 fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> Error {
     let by = by.map_or_else(String::new, |by| format!(" by {by}"));
     let message = format!(
-        "task {task_id} asks again, and an earlier question of it was approved{by} in the same words, so this may be that approval sent again; \
-         nothing was decided: to approve what it asks now, send `fence` {newest} along (`kirosu approve {task_id}` does)"
+        "task {task_id} awaits approval again, and an earlier prompt of it was approved{by} in the same words, so this may be that request sent again; \
+         nothing was decided: to approve its present prompt, send `fence` {newest} (`kirosu approve {task_id}` does)"
     );
     let data = json!({"task_id": task_id, "status": state, "fence": newest, "why": "unclear"});
     stale_approval(message, data)
@@ -69,10 +69,15 @@ fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> E
 impl Core {
     /// Takes a person's answer as the result of a `human` task in the queue. The same answer again changes nothing;
     /// another one is refused.
-    pub(crate) fn answer(&mut self, id: TaskId, text: &str, by: Option<&str>) -> Reply<Outcome> {
-        if let Some(Matter::Human) = self.matter(id)? {
+    pub(crate) fn answer(
+        &mut self,
+        id: TaskId,
+        text: &str,
+        by: Option<&str>,
+    ) -> CommandResult<Outcome> {
+        if let Some(DecisionSubject::Human) = self.matter(id)? {
             self.decide(id, "answered", by, None)?;
-            self.end_by_person(id, Ending::Answered(text))?;
+            self.end_by_person(id, PersonResult::Answered(text))?;
             self.report_by(id, "answered", by);
             self.ended(id)?;
             return Ok(Outcome::Ok);
@@ -109,25 +114,25 @@ impl Core {
         fence: Option<Fence>,
         by: Option<&str>,
         comment: Option<&str>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         let now = self.now();
-        let said = Said {
+        let request = DecisionRequest {
             verdict: Verdict::Approved,
             fence,
             by,
             reason: comment,
         };
-        if self.was_said(id, &said)? {
+        if self.repeats_decision(id, &request)? {
             return Ok(Outcome::DecidedBefore);
         }
         match self.matter(id)? {
-            Some(Matter::Human) => {
+            Some(DecisionSubject::Human) => {
                 self.decide(id, "approved", by, comment)?;
-                self.end_by_person(id, Ending::Approved)?;
+                self.end_by_person(id, PersonResult::Approved)?;
                 self.report_by(id, "approved", by);
                 self.ended(id)?;
             }
-            Some(Matter::Run) => {
+            Some(DecisionSubject::Run) => {
                 self.decide(id, "approved", by, comment)?;
                 self.raise_budgets(id)?;
                 self.change(id, |row| transition::approve(row, now));
@@ -150,14 +155,14 @@ impl Core {
         fence: Option<Fence>,
         reason: Option<&str>,
         by: Option<&str>,
-    ) -> Reply<Outcome> {
-        let said = Said {
+    ) -> CommandResult<Outcome> {
+        let request = DecisionRequest {
             verdict: Verdict::Rejected,
             fence,
             by,
             reason,
         };
-        if self.was_said(id, &said)? {
+        if self.repeats_decision(id, &request)? {
             return Ok(Outcome::DecidedBefore);
         }
         if self.matter(id)?.is_none() {
@@ -172,7 +177,7 @@ impl Core {
             Some(reason) => format!("rejected: {reason}"),
             None => "rejected".to_owned(),
         };
-        self.end_by_person(id, Ending::Rejected(&error))?;
+        self.end_by_person(id, PersonResult::Rejected(&error))?;
         self.report_by(id, "rejected", by);
         self.close_permissions(id)?;
         self.ended(id)?;
@@ -184,29 +189,41 @@ impl Core {
     /// # Errors
     /// Refuses a decision about an earlier prompt that was decided otherwise or not at all, and one that names no fence
     /// where it may be either a repeated request or a decision about the present prompt.
-    fn was_said(&mut self, id: TaskId, said: &Said<'_>) -> Reply<bool> {
+    fn repeats_decision(
+        &mut self,
+        id: TaskId,
+        request: &DecisionRequest<'_>,
+    ) -> CommandResult<bool> {
         let row = self.known(id)?;
         let (newest, state) = (row.fence, row.state);
         let asks_now = self.matter(id)?.is_some();
-        let said_before = self.said_before(id, said, newest, asks_now)?;
-        match meant(said.fence, newest, asks_now, said.verdict, said_before) {
-            Meant::Present => Ok(false),
-            Meant::Again => Ok(true),
-            Meant::Over => Err(over(id, said.fence.unwrap_or(newest), newest, state).into()),
-            Meant::Unclear => Err(unclear(id, said.by, newest, state).into()),
+        let decided_before = self.decided_before(id, request, newest, asks_now)?;
+        match meant(
+            request.fence,
+            newest,
+            asks_now,
+            request.verdict,
+            decided_before,
+        ) {
+            MeantPrompt::Present => Ok(false),
+            MeantPrompt::Again => Ok(true),
+            MeantPrompt::Over => {
+                Err(over(id, request.fence.unwrap_or(newest), newest, state).into())
+            }
+            MeantPrompt::Unclear => Err(unclear(id, request.by, newest, state).into()),
         }
     }
 
     /// Whether an earlier prompt was decided in the same way. Runs a query only where the result matters.
-    fn said_before(
+    fn decided_before(
         &mut self,
         task_id: TaskId,
-        said: &Said<'_>,
+        request: &DecisionRequest<'_>,
         newest: Fence,
         asks_now: bool,
-    ) -> Reply<bool> {
-        let verdict = said.verdict.as_str();
-        let found = match said.fence {
+    ) -> CommandResult<bool> {
+        let verdict = request.verdict.as_str();
+        let found = match request.fence {
             Some(fence) if fence != newest => {
                 let earlier = SelectVerdict {
                     task_id,
@@ -215,12 +232,12 @@ impl Core {
                 };
                 self.db.number(earlier.into())?
             }
-            None if newest > 0 && asks_now && said.verdict == Verdict::Approved => {
+            None if newest > 0 && asks_now && request.verdict == Verdict::Approved => {
                 let same = SelectSameDecision {
                     task_id,
                     verdict,
-                    by: said.by,
-                    reason: said.reason,
+                    by: request.by,
+                    reason: request.reason,
                     before: newest,
                 };
                 self.db.number(same.into())?
@@ -231,13 +248,13 @@ impl Core {
     }
 
     /// The subject that a decision about the task has now; `None` means that there is nothing to decide.
-    fn matter(&mut self, id: TaskId) -> Reply<Option<Matter>> {
+    fn matter(&mut self, id: TaskId) -> CommandResult<Option<DecisionSubject>> {
         let row = self.known(id)?;
         let (state, lane) = (row.state, row.lane);
         let human = self.lanes.get(lane).is_some_and(|lane| lane.is_human());
         Ok(match state {
-            Status::Queued if human => Some(Matter::Human),
-            Status::AwaitingApproval => Some(Matter::Run),
+            Status::Queued if human => Some(DecisionSubject::Human),
+            Status::AwaitingApproval => Some(DecisionSubject::Run),
             _ => None,
         })
     }
@@ -263,12 +280,12 @@ impl Core {
     }
 
     /// Ends a task by a person's decision.
-    fn end_by_person(&mut self, id: TaskId, ending: Ending<'_>) -> Result<()> {
+    fn end_by_person(&mut self, id: TaskId, ending: PersonResult<'_>) -> Result<()> {
         let now = self.now();
         let (status, flag, result, error) = match ending {
-            Ending::Approved => (Status::Done, Flags::APPROVED, Some(APPROVED), None),
-            Ending::Answered(text) => (Status::Done, 0, Some(text), None),
-            Ending::Rejected(error) => (Status::Failed, Flags::REJECTED, None, Some(error)),
+            PersonResult::Approved => (Status::Done, Flags::APPROVED, Some(APPROVED), None),
+            PersonResult::Answered(text) => (Status::Done, 0, Some(text), None),
+            PersonResult::Rejected(error) => (Status::Failed, Flags::REJECTED, None, Some(error)),
         };
         self.write(PutNote {
             task_id: id,
@@ -279,7 +296,7 @@ impl Core {
             self.count_done(id)?;
         }
         self.change(id, |row| {
-            transition::finish(row, status, Flags::TOLD_BY_NOTE, now);
+            transition::finish(row, status, Flags::RESULT_IN_NOTE, now);
             row.worker = Some(Arc::from(HUMAN));
             row.flags.set(flag);
         });

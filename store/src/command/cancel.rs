@@ -1,6 +1,6 @@
 //! `cancel`: ends an unfinished task.
 
-use crate::core::{Core, End, Reply, wrong_state};
+use crate::core::{AttemptOutcome, CommandResult, Core, wrong_state};
 use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
 use crate::rules::transition;
@@ -14,7 +14,7 @@ impl Core {
         id: TaskId,
         by: Option<&str>,
         reason: Option<&str>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         let now = self.now();
         let row = self.known(id)?;
         let mut leases = Vec::new();
@@ -38,25 +38,25 @@ impl Core {
             Some(reason) => format!("cancelled: {reason}"),
             None => "cancelled".to_owned(),
         };
-        let mut told_by = 0;
+        let mut flag = 0;
         if lease.is_some() {
-            let end = End {
+            let end = AttemptOutcome {
                 outcome: FailureClass::Cancelled.as_str(),
                 error: Some(&error),
-                ..End::default()
+                ..AttemptOutcome::default()
             };
             self.end_attempt(id, &end)?;
-            told_by = Flags::TOLD_BY_ATTEMPT;
+            flag = Flags::RESULT_IN_ATTEMPT;
         } else if reason.is_some() {
             self.write(PutNote {
                 task_id: id,
                 result: None,
                 error: Some(&error),
             })?;
-            told_by = Flags::TOLD_BY_NOTE;
+            flag = Flags::RESULT_IN_NOTE;
         }
         self.change(id, |row| {
-            transition::finish(row, Status::Cancelled, told_by, now)
+            transition::finish(row, Status::Cancelled, flag, now)
         });
         self.report_by(id, "cancelled", by);
         self.close_permissions(id)?;

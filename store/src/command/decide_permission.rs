@@ -1,10 +1,10 @@
 //! The end of a permission request: a person decides, it times out, or its attempt ends.
 
 use crate::backend::Result;
-use crate::core::{Core, Reply};
+use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::rules::approval::{self, Decided};
+use crate::rules::approval::{self, DecisionEffect};
 use crate::sql::approval::{
     EndApproval, Permission, SelectApproval, SelectNextDeadline, SelectOpen, SelectOverdue,
     SelectReplacement, SpendApprovals, state_number,
@@ -23,15 +23,15 @@ impl Core {
         by: Option<&str>,
         reason: Option<&str>,
         option: Option<&str>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         let found = self.db.permissions(SelectApproval { id }.into())?.pop();
         let Some(question) = found else {
-            let message = format!("no tool question has the number a{id}");
+            let message = format!("there is no permission request a{id}");
             return Err(Error::new(ErrorCode::NotFound, message).into());
         };
         match approval::decide(question.state, question.deadline_at, verdict, self.now()) {
             // The same decision again changes nothing, but the same verdict with another option is another decision.
-            Decided::Again
+            DecisionEffect::Again
                 if option.is_none_or(|word| {
                     let meant = option_named(&question.options, word).map(|it| it.id.as_str());
                     meant.is_some() && meant == question.chosen.as_deref()
@@ -39,13 +39,13 @@ impl Core {
             {
                 return Ok(Outcome::Ok);
             }
-            Decided::Again => {
+            DecisionEffect::Again => {
                 return Err(self.stale_permission(&question, verdict, "decided")?.into());
             }
-            Decided::Stale(why) => {
+            DecisionEffect::Stale(why) => {
                 return Err(self.stale_permission(&question, verdict, why)?.into());
             }
-            Decided::Take => {}
+            DecisionEffect::Take => {}
         }
         let chosen = approval::choose(id, &question.options, verdict, option)
             .map_err(Error::invalid_params)?;
@@ -93,7 +93,7 @@ impl Core {
             _ => format!("cannot {verb} a{id}: the attempt of task {task_id} that asked is over"),
         };
         if let Some(later) = replaced_by {
-            message.push_str(&format!("; the same is asked again as a{later}"));
+            message.push_str(&format!("; a{later} requests the same"));
         }
         let mut data = json!({
             "approval_id": id,

@@ -1,10 +1,10 @@
 //! `enqueue` and `enqueue_batch`: add tasks.
 
 use crate::backend::Result;
-use crate::core::{Core, Reply};
+use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
 use crate::outcome::Enqueued;
-use crate::row::{Flags, Input, InputOptions, TaskRow};
+use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote};
@@ -18,7 +18,7 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
 impl Core {
     /// Adds a task, or finds it by its idempotency key.
-    pub(crate) fn enqueue(&mut self, new: &NewTask) -> Reply<Enqueued> {
+    pub(crate) fn enqueue(&mut self, new: &NewTask) -> CommandResult<Enqueued> {
         match self.check(std::slice::from_ref(new))?.pop().flatten() {
             Some(found) => Ok(found),
             None => Ok(self.make(new)?),
@@ -26,7 +26,7 @@ impl Core {
     }
 
     /// Adds all tasks or none. A task that exists already (by its key) counts as added.
-    pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> Reply<Vec<Enqueued>> {
+    pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Enqueued>> {
         let found = self.check(batch)?;
         let mut made = Vec::with_capacity(batch.len());
         for (new, found) in batch.iter().zip(found) {
@@ -43,7 +43,7 @@ impl Core {
     }
 
     /// The task that is bound to a request's key. Refuses a key that is bound to a request with other parameters.
-    fn find_by_key(&mut self, new: &NewTask) -> Reply<Option<Enqueued>> {
+    fn find_by_key(&mut self, new: &NewTask) -> CommandResult<Option<Enqueued>> {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
         };
@@ -70,7 +70,7 @@ impl Core {
     }
 
     /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
-    fn check(&mut self, batch: &[NewTask]) -> Reply<Vec<Option<Enqueued>>> {
+    fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<Enqueued>>> {
         let mut new_lanes = HashSet::new();
         let mut keys: HashMap<&str, (usize, i64)> = HashMap::new();
         let mut all = Vec::with_capacity(batch.len());
@@ -227,8 +227,8 @@ fn flags_of(new: &NewTask) -> Flags {
     flags
 }
 
-fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> Input {
-    Input {
+fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> TaskInput {
+    TaskInput {
         prompt: new.prompt.clone(),
         system_prompt: new.system_prompt.clone(),
         options: InputOptions {

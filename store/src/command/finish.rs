@@ -90,11 +90,11 @@ impl Core {
         if !self.row(id)?.is_some_and(gave_up) || self.works.dead.has_more(id) {
             return Ok(false);
         }
-        let hopes = self.hopes(id)?;
-        if hopes.dead > 0 {
-            self.works.dead.note(id, hopes.dead);
+        let dependency_states = self.dependency_states(id)?;
+        if dependency_states.dead > 0 {
+            self.works.dead.note(id, dependency_states.dead);
         }
-        if self.why_hopeless(id, hopes)?.is_some() {
+        if self.why_hopeless(id, dependency_states)?.is_some() {
             return Ok(false);
         }
         self.bring_back(id);
@@ -113,34 +113,38 @@ impl Core {
     /// The reason why a task that is in memory can never run in the present state of its dependencies. `None` means
     /// that it can run, or waits for some.
     pub(crate) fn hopeless(&mut self, id: TaskId) -> Result<Option<String>> {
-        let hopes = self.hopes(id)?;
-        self.why_hopeless(id, hopes)
+        let dependency_states = self.dependency_states(id)?;
+        self.why_hopeless(id, dependency_states)
     }
 
     /// The states of the dependencies of a task that is in memory and was blocked. Reading very many of them counts
     /// among the steps of this commit.
-    fn hopes(&mut self, id: TaskId) -> Result<DependencyStates> {
+    fn dependency_states(&mut self, id: TaskId) -> Result<DependencyStates> {
         if self.tasks.get(id).is_none_or(|row| row.blocked_by == 0) {
             return Ok(DependencyStates::default());
         }
         self.flush_rows()?;
-        let hopes = self.db.dependencies(id)?;
-        self.works.looked_at(id, hopes.all);
-        Ok(hopes)
+        let dependency_states = self.db.dependencies(id)?;
+        self.works.read_dependencies(id, dependency_states.all);
+        Ok(dependency_states)
     }
 
-    fn why_hopeless(&mut self, id: TaskId, hopes: DependencyStates) -> Result<Option<String>> {
+    fn why_hopeless(
+        &mut self,
+        id: TaskId,
+        dependency_states: DependencyStates,
+    ) -> Result<Option<String>> {
         let blocked_by = self
             .tasks
             .get(id)
             .map_or(0, |row| i64::from(row.blocked_by));
-        let Some(dependency) = hopes.never else {
-            let forgotten = "a dependency failed or was cancelled, and is forgotten";
-            return Ok((blocked_by > hopes.open).then(|| forgotten.to_owned()));
+        let Some(dependency) = dependency_states.never else {
+            let forgotten = "a dependency failed or was cancelled, and was pruned";
+            return Ok((blocked_by > dependency_states.open).then(|| forgotten.to_owned()));
         };
         Ok(Some(match self.row(dependency)?.map(|row| row.state) {
             Some(state) => dependency_ended(dependency, state),
-            None => format!("dependency {dependency} failed or was cancelled, and is forgotten"),
+            None => format!("dependency {dependency} failed or was cancelled, and was pruned"),
         }))
     }
 }

@@ -1,7 +1,7 @@
 //! Commands of the holder of a lease: `heartbeat`, `progress`, `output`, `release`.
 
 use super::{Command, LIVE_LEASE};
-use crate::core::{Core, Reply};
+use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::row::TaskRow;
 use crate::sql::attempt::SelectAttemptEnd;
@@ -24,10 +24,14 @@ impl Command {
 
 impl Core {
     /// Carries out the command of a holder that names a worker, or no fence.
-    pub(crate) fn as_holder(&mut self, worker: Option<&str>, command: &Command) -> Reply<Outcome> {
+    pub(crate) fn as_holder(
+        &mut self,
+        worker: Option<&str>,
+        command: &Command,
+    ) -> CommandResult<Outcome> {
         let mut command = command.clone();
         let Some((task, fence)) = command.lease_mut() else {
-            return Err(Error::internal(Effect::None, "this is nothing that a holder says").into());
+            return Err(Error::internal(Effect::None, "not a command of a lease holder").into());
         };
         let row = self.known(task)?;
         if let Some(worker) = worker.filter(|worker| row.worker.as_deref() != Some(worker)) {
@@ -49,7 +53,7 @@ impl Core {
         task: TaskId,
         fence: Fence,
         lease_ms: Option<u64>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         let (now, default) = (self.now(), self.options.lease_ms_default as i64);
         let row = self.held("heartbeat", task, fence)?;
         let lease_ms = lease_ms
@@ -63,7 +67,12 @@ impl Core {
     }
 
     /// Stores the newest report of progress of a running task; the one before is replaced.
-    pub(crate) fn progress(&mut self, task: TaskId, fence: Fence, data: &Value) -> Reply<Outcome> {
+    pub(crate) fn progress(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        data: &Value,
+    ) -> CommandResult<Outcome> {
         self.held("report progress of", task, fence)?;
         let at = self.now();
         self.write(PutProgress {
@@ -87,15 +96,15 @@ impl Core {
         fence: Fence,
         chunk: Option<u64>,
         text: &str,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         self.held("store output of", task, fence)?;
         let limit = self.options.output_limit_bytes;
-        let mut kept = self.outputs.get(&mut *self.db, task, fence)?;
-        if kept.bytes >= limit {
+        let mut output = self.outputs.get(&mut *self.db, task, fence)?;
+        if output.bytes >= limit {
             return Ok(Outcome::Ok);
         }
-        let chunk = chunk.unwrap_or(kept.next_chunk);
-        let (stored, cut) = cut_to(text, limit - kept.bytes, limit);
+        let chunk = chunk.unwrap_or(output.next_chunk);
+        let (stored, cut) = cut_to(text, limit - output.bytes, limit);
         let written = self.write(InsertOutput {
             task_id: task,
             fence,
@@ -105,13 +114,13 @@ impl Core {
         if written == 0 {
             return Ok(Outcome::Ok);
         }
-        kept.bytes = if cut {
+        output.bytes = if cut {
             limit
         } else {
-            kept.bytes + stored.len() as u64
+            output.bytes + stored.len() as u64
         };
-        kept.next_chunk = kept.next_chunk.max(chunk.saturating_add(1));
-        self.outputs.set(task, fence, kept);
+        output.next_chunk = output.next_chunk.max(chunk.saturating_add(1));
+        self.outputs.set(task, fence, output);
         self.batch.report(EventKind::Output {
             task_id: task,
             fence,
@@ -128,7 +137,7 @@ impl Core {
         fence: Fence,
         delay_ms: u64,
         reason: Option<&str>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         if let Err(refusal) = self.held("release", task, fence) {
             let query = SelectAttemptEnd {
                 task_id: task,

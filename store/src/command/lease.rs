@@ -1,8 +1,8 @@
 //! `lease`: takes the best ready tasks, or waits for one.
 
 use crate::backend::Result;
-use crate::core::{Core, Reply};
-use crate::heads::Place;
+use crate::core::{CommandResult, Core};
+use crate::heads::HeadPlace;
 use crate::outcome::Outcome;
 use crate::parked::{ParkId, lanes_of};
 use crate::row::LaneId;
@@ -26,7 +26,7 @@ impl Core {
         ask: &LeaseParams,
         session: Option<&str>,
         park: Option<ParkId>,
-    ) -> Reply<Outcome> {
+    ) -> CommandResult<Outcome> {
         if self.parked.has_news() {
             // Waiters come before this request.
             self.wake()?;
@@ -122,8 +122,8 @@ impl Core {
     }
 
     /// The best ready task of these lanes.
-    fn best(&mut self, lanes: &[LaneId]) -> Result<Option<(LaneId, Place)>> {
-        let mut best: Option<(LaneId, Place)> = None;
+    fn best(&mut self, lanes: &[LaneId]) -> Result<Option<(LaneId, HeadPlace)>> {
+        let mut best: Option<(LaneId, HeadPlace)> = None;
         for id in lanes.iter().copied() {
             let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else {
                 continue;
@@ -147,7 +147,7 @@ impl Core {
         let rows = self.db.tasks(SelectReady { lane, limit }.into())?;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.heads.refill(
-                rows.iter().map(|row| Place::of(row.priority, row.id)),
+                rows.iter().map(|row| HeadPlace::of(row.priority, row.id)),
                 REFILL,
             );
         }

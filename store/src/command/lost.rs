@@ -1,13 +1,13 @@
 //! Leases that end without an ack: expired, or with their session.
 
 use crate::backend::Result;
-use crate::core::{Core, End};
+use crate::core::{AttemptOutcome, Core};
 use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
-use crate::rules::policy::{self, Ended, Next};
+use crate::rules::policy::{self, EndedAttempt, NextState};
 use crate::rules::transition;
 use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
-use crate::task_stats::{Loss, Step};
+use crate::task_stats::{Loss, TaskStep};
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
 impl Core {
@@ -63,7 +63,7 @@ impl Core {
         };
         let (attempts, on_lost) = (row.attempts, row.flags.on_lost());
         let (id, max_attempts) = (row.id, row.max_attempts);
-        let next = policy::after_attempt(&Ended {
+        let next = policy::after_attempt(&EndedAttempt {
             jitter: self.options.retry_jitter,
             task: id,
             class: FailureClass::Lost,
@@ -75,15 +75,19 @@ impl Core {
             now,
         });
         let error = match next {
-            Next::Dead if on_lost == OnLost::Fail => format!("lost: {why}, and on_lost is fail"),
-            Next::Dead => format!("lost: {why}, and {attempts} of {attempts} attempts are used"),
-            Next::Ask => format!("lost: {why}; approve to run it again"),
-            Next::Again | Next::At { .. } => format!("lost: {why}"),
+            NextState::Dead if on_lost == OnLost::Fail => {
+                format!("lost: {why}, and on_lost is fail")
+            }
+            NextState::Dead => {
+                format!("lost: {why}, and {attempts} of {attempts} attempts are used")
+            }
+            NextState::Ask => format!("lost: {why}; approve to run it again"),
+            NextState::Again | NextState::At { .. } => format!("lost: {why}"),
         };
-        let end = End {
+        let end = AttemptOutcome {
             outcome: FailureClass::Lost.as_str(),
             error: Some(&error),
-            ..End::default()
+            ..AttemptOutcome::default()
         };
         self.end_attempt(id, &end)?;
         let lease = self.lease_of(id);
@@ -91,9 +95,9 @@ impl Core {
             transition::attempt_failed(row, next, now);
             row.flags.set(Flags::LOST);
         });
-        self.task_stats.note(Step::Lost(loss));
+        self.task_stats.note(TaskStep::Lost(loss));
         self.report(id, "lost");
-        if next == Next::Dead {
+        if next == NextState::Dead {
             self.close_permissions(id)?;
             self.ended(id)?;
         }
@@ -111,16 +115,16 @@ impl Core {
         if self.row(id)?.is_none_or(|row| row.state != Status::Leased) {
             return Ok(None);
         }
-        let end = End {
+        let end = AttemptOutcome {
             outcome: "released",
             error: reason,
-            ..End::default()
+            ..AttemptOutcome::default()
         };
         self.end_attempt(id, &end)?;
         let lease = self.lease_of(id);
         let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX / 2);
         self.change(id, |row| transition::give_back(row, delay_ms, now));
-        self.task_stats.note(Step::Released);
+        self.task_stats.note(TaskStep::Released);
         self.report(id, "released");
         Ok(self.ended_lease(id, lease))
     }

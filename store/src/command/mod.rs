@@ -19,7 +19,7 @@ mod retry;
 mod shift;
 mod usage;
 
-use crate::core::{Core, Reply};
+use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use kirosu_protocol::verbs::ack::Ack;
@@ -228,7 +228,7 @@ pub enum Command {
 
 impl Core {
     /// Carries out one command, in memory and within the batch's transaction.
-    pub(crate) fn execute(&mut self, command: &Command) -> Reply<Outcome> {
+    pub(crate) fn execute(&mut self, command: &Command) -> CommandResult<Outcome> {
         Ok(match command {
             Command::Enqueue(new) => Outcome::Enqueued(self.enqueue(new)?),
             Command::EnqueueBatch(batch) => Outcome::Batch(self.enqueue_batch(batch)?),

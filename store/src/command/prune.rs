@@ -25,20 +25,20 @@ impl Core {
     pub(crate) fn prune(&mut self, before_ms: i64, limit: u32) -> Result<Outcome> {
         self.flush_rows()?;
         let limit = i64::from(limit.max(1));
-        let (mut looked, mut count) = (0, 0);
+        let (mut examined, mut count) = (0, 0);
         let enough = self.free_pages()? + PAGES;
-        while looked < limit
+        while examined < limit
             && self.free_pages()? < enough
             && let Some(mut scan) = self.retention.next(before_ms)
         {
-            let most = limit - looked;
+            let most = limit - examined;
             let seen = self.db.finished(SelectFinished {
                 after: scan.after,
                 last: scan.last(),
                 limit: most,
             })?;
             // Reading a range has a cost even if it is empty.
-            looked += (seen.len() as i64).max(limit / 4);
+            examined += (seen.len() as i64).max(limit / 4);
             let is_last = (seen.len() as i64) < most;
             if seen.is_empty() && self.retention.is_unseen(&scan) {
                 let from = scan.last() + 1;

@@ -1,7 +1,7 @@
 //! `ask`: a running agent requests permission to use a tool.
 
-use crate::backend::{Fault, Result};
-use crate::core::{Core, Reply};
+use crate::backend::{Result, StoreFault};
+use crate::core::{CommandResult, Core};
 use crate::outcome::{Outcome, PermissionAnswer};
 use crate::row::Flags;
 use crate::rules::approval::{args_hash, shown_args, shown_options};
@@ -18,7 +18,7 @@ const OPEN_PER_TASK: i64 = 1000;
 impl Core {
     /// Records a permission request, or returns its state. A decision is returned to its attempt as often as that asks,
     /// and never to another attempt.
-    pub(crate) fn request_permission(&mut self, ask: &AskParams) -> Reply<Outcome> {
+    pub(crate) fn request_permission(&mut self, ask: &AskParams) -> CommandResult<Outcome> {
         let newest = self.known(ask.task_id)?.fence;
         let fence = ask.fence.unwrap_or(newest);
         self.held("ask about a tool of", ask.task_id, fence)?;
@@ -38,7 +38,12 @@ impl Core {
         }
     }
 
-    fn add_permission(&mut self, ask: &AskParams, fence: Fence, hash: &str) -> Reply<Outcome> {
+    fn add_permission(
+        &mut self,
+        ask: &AskParams,
+        fence: Fence,
+        hash: &str,
+    ) -> CommandResult<Outcome> {
         if ask.decided.is_none()
             && let Some(question) = self.take_over(ask, fence, hash)?
         {
@@ -49,7 +54,7 @@ impl Core {
             let open = self.db.number(CountOpen { task_id }.into())?;
             if open.unwrap_or(0) >= OPEN_PER_TASK {
                 let message = format!(
-                    "task {task_id} has {OPEN_PER_TASK} open tool questions, which is the limit; answer some, then ask again"
+                    "task {task_id} has {OPEN_PER_TASK} open permission requests, which is the limit; decide some, then send it again"
                 );
                 return Err(Error::new(ErrorCode::Busy, message).into());
             }
@@ -57,7 +62,7 @@ impl Core {
         let id = self.insert_permission(ask, fence, hash)?;
         let inserted = self.db.permissions(SelectApproval { id }.into())?.pop();
         let question =
-            inserted.ok_or_else(|| Fault::value("a new permission request is missing"))?;
+            inserted.ok_or_else(|| StoreFault::value("a new permission request is missing"))?;
         self.report_permission(&question);
         self.answer_permission(question)
     }
@@ -147,7 +152,7 @@ impl Core {
         Ok(id)
     }
 
-    fn answer_permission(&mut self, question: Permission) -> Reply<Outcome> {
+    fn answer_permission(&mut self, question: Permission) -> CommandResult<Outcome> {
         if question.state != PermissionState::Open && !question.used {
             self.write(MarkDelivered { id: question.id })?;
         }
@@ -161,7 +166,7 @@ impl Core {
         }))
     }
 
-    fn withdraw(&mut self, question: Permission) -> Reply<Outcome> {
+    fn withdraw(&mut self, question: Permission) -> CommandResult<Outcome> {
         if !question.used {
             self.write(DetachPermission { id: question.id })?;
         }
@@ -192,7 +197,7 @@ impl Core {
 
 fn renamed(ask: &AskParams) -> Error {
     let message = format!(
-        "invalid params: `call` must be a name of its own for each question: '{}' was about another tool or other arguments",
+        "invalid params: `call` must be unique per permission request: '{}' named another tool or other arguments",
         ask.call
     );
     Error::invalid_params(message)
@@ -200,7 +205,7 @@ fn renamed(ask: &AskParams) -> Error {
 
 fn unasked(ask: &AskParams) -> Error {
     let message = format!(
-        "cannot withdraw a tool question of task {}: nothing was asked as '{}'",
+        "cannot withdraw a permission request of task {}: there is none with the call '{}'",
         ask.task_id, ask.call
     );
     Error::new(ErrorCode::NotFound, message)

@@ -1,23 +1,23 @@
 //! `reserve`: reserves a share of all budgets of a run, or reports which budget refuses it.
 
 use crate::backend::Result;
-use crate::core::{Core, Reply};
+use crate::core::{CommandResult, Core};
 use crate::ledger::DAY_MS;
-use crate::rules::budget::{self, Account, Amount, Refused};
+use crate::rules::budget::{self, Amount, BudgetAccount, GrantRefused};
 use crate::sql::usage::Reservation;
 use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
 
 impl Core {
     /// Reserves for the live lease, of all budgets or of none.
-    pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> Reply<ReserveAnswer> {
+    pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> CommandResult<ReserveAnswer> {
         self.held("reserve for", ask.task_id, ask.fence)?;
         let now = self.now();
         let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
-        for told in &ask.scopes {
+        for named in &ask.scopes {
             // A scope that is listed twice would be settled twice.
-            if accounts.iter().all(|(scope, _)| *scope != told.scope) {
-                accounts.push((told.scope.clone(), self.told_account(told)?));
+            if accounts.iter().all(|(scope, _)| *scope != named.scope) {
+                accounts.push((named.scope.clone(), self.named_account(named)?));
             }
         }
         for scope in self.scopes_of_task(ask.task_id)? {
@@ -34,7 +34,7 @@ impl Core {
         let held = Reservation {
             fence: ask.fence,
             amount: after,
-            told: Amount::of(ask.used),
+            reported: Amount::of(ask.used),
             counted: Amount::default(),
             scopes: accounts.iter().map(|(scope, _)| scope.clone()).collect(),
         };
@@ -51,7 +51,7 @@ impl Core {
         task: TaskId,
         before: Option<Reservation>,
         after: Reservation,
-        accounts: &[(Scope, Account)],
+        accounts: &[(Scope, BudgetAccount)],
     ) -> Result<()> {
         if before.as_ref() == Some(&after) {
             return Ok(());
@@ -62,7 +62,7 @@ impl Core {
             .iter()
             .filter(|scope| !after.scopes.contains(scope))
         {
-            let returned = |account: Account| account.held(old.amount, Amount::default());
+            let returned = |account: BudgetAccount| account.held(old.amount, Amount::default());
             self.ledger.alter(&mut *self.db, scope, now, returned)?;
         }
         for (scope, account) in accounts {
@@ -77,22 +77,22 @@ impl Core {
     }
 
     /// The account of a budget that the worker names, whose limit or window may be new.
-    fn told_account(&mut self, told: &ScopeLimit) -> Result<Account> {
-        let per = i64::try_from(told.per_seconds)
+    fn named_account(&mut self, named: &ScopeLimit) -> Result<BudgetAccount> {
+        let per = i64::try_from(named.per_seconds)
             .unwrap_or(DAY_MS)
             .saturating_mul(1000);
         let now = self.now();
-        let known = self.ledger.account(&mut *self.db, &told.scope, now)?;
+        let known = self.ledger.account(&mut *self.db, &named.scope, now)?;
         if let Some(account) = known.filter(|account| account.per == per) {
-            return Ok(Account {
-                limit: told.limit,
+            return Ok(BudgetAccount {
+                limit: named.limit,
                 ..account
             });
         }
-        let mut account = Account::new(told.limit, per, now);
+        let mut account = BudgetAccount::new(named.limit, per, now);
         account.reserved = known.map_or(Amount::default(), |known| known.reserved);
         if per == DAY_MS {
-            account.used = self.ledger.used_today(&mut *self.db, &told.scope, now)?;
+            account.used = self.ledger.used_today(&mut *self.db, &named.scope, now)?;
         }
         Ok(account)
     }
@@ -104,9 +104,9 @@ impl Core {
         let scopes = [(Scope::Task(task), own), (Scope::Tree(task), tree)];
         for (scope, limit) in scopes {
             if let Some(limit) = limit {
-                let account = Account {
+                let account = BudgetAccount {
                     raise: limit,
-                    ..Account::new(limit, 0, self.now())
+                    ..BudgetAccount::new(limit, 0, self.now())
                 };
                 self.ledger.put_account(&mut *self.db, &scope, &account)?;
             }
@@ -139,8 +139,8 @@ impl Core {
 
 /// The answer to the worker.
 fn answer(
-    accounts: &[(Scope, Account)],
-    granted: Result<Amount, Refused>,
+    accounts: &[(Scope, BudgetAccount)],
+    granted: Result<Amount, GrantRefused>,
     held: Amount,
     spent: Amount,
 ) -> ReserveAnswer {
@@ -167,7 +167,7 @@ fn answer(
     }
 }
 
-fn sentence(scope: &Scope, account: &Account, refused: &Refused) -> String {
+fn sentence(scope: &Scope, account: &BudgetAccount, refused: &GrantRefused) -> String {
     let whose = match scope {
         Scope::Hub => "the budget of the hub".to_owned(),
         Scope::Pool(name) => format!("the budget of pool '{name}'"),
@@ -189,9 +189,11 @@ fn sentence(scope: &Scope, account: &Account, refused: &Refused) -> String {
     let figures: Vec<String> = tokens.into_iter().chain(money).collect();
     let figures = figures.join(", ");
     match (refused.exhausted, account.until()) {
-        (false, _) => format!("the rest of {whose} is reserved by runs under way ({figures} used)"),
+        (false, _) => {
+            format!("the rest of {whose} is reserved by running attempts ({figures} used)")
+        }
         (true, Some(_)) => {
-            format!("{whose} is used up ({figures}); it is filled again when its time is over")
+            format!("{whose} is used up ({figures}); it is filled again when its window ends")
         }
         (true, None) => {
             format!("{whose} is used up ({figures}); approve the task to allow as much again")

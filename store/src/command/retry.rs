@@ -1,7 +1,7 @@
 //! `retry`: queues a finished task again. (`retry_failed` runs in steps: `work`.)
 
 use crate::backend::Result;
-use crate::core::{Core, Reply, wrong_state};
+use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::{Flags, TaskRow};
 use crate::sql::cold::SelectNote;
@@ -11,7 +11,7 @@ use kirosu_protocol::{Status, TaskId};
 impl Core {
     /// Queues a failed or cancelled task again; repeating it is harmless. A task whose dependencies failed or were
     /// cancelled fails again at once.
-    pub(crate) fn retry(&mut self, id: TaskId) -> Reply<Outcome> {
+    pub(crate) fn retry(&mut self, id: TaskId) -> CommandResult<Outcome> {
         let row = self.known(id)?;
         match row.state {
             Status::Failed | Status::Cancelled => {}

@@ -1,14 +1,14 @@
 //! The usage of an attempt: recorded per day and per task in the commit that ends it, and settled with its budgets.
 
-use crate::backend::{Fault, Result};
+use crate::backend::{Result, StoreFault};
 use crate::core::Core;
 use crate::ledger::DAY_MS;
-use crate::rules::budget::{Account, Amount};
+use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::records::TextQuery;
 use crate::sql::usage::{
     AddDay, AddTask, Reservation, SelectPartialUsage, SelectProgress, SetLateUsage, number,
 };
-use crate::task_stats::Step;
+use crate::task_stats::TaskStep;
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Budget, Fence, Scope, TaskId, Usage};
@@ -19,17 +19,17 @@ impl Core {
         &mut self,
         ack: &Ack,
         usage: &Usage,
-        before: Option<&Before>,
+        before: Option<&CountedUsage>,
     ) -> Result<()> {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
-        let whose = Whose {
+        let key = UsageKey {
             pool: name(&ack.pool),
             provider: name(&ack.provider),
             model: name(&ack.model),
         };
         match before {
-            None => self.add_usage(ack.task_id, &whose, usage, 1),
-            Some(before) => self.add_usage(ack.task_id, &whose, &beyond(usage, &before.usage), 0),
+            None => self.add_usage(ack.task_id, &key, usage, 1),
+            Some(before) => self.add_usage(ack.task_id, &key, &beyond(usage, &before.usage), 0),
         }
     }
 
@@ -37,15 +37,15 @@ impl Core {
     fn add_usage(
         &mut self,
         task_id: TaskId,
-        whose: &Whose,
+        key: &UsageKey,
         usage: &Usage,
         attempts: i64,
     ) -> Result<()> {
-        let Whose {
+        let UsageKey {
             pool,
             provider,
             model,
-        } = whose;
+        } = key;
         let day = self.now().div_euclid(DAY_MS);
         let micros = number(usage.cost_usd.map_or(0, micros_of));
         let estimated = if usage.cost_estimated { micros } else { 0 };
@@ -92,7 +92,7 @@ impl Core {
         })?;
         self.ledger.note_usage();
         let (provider, model) = self.task_stats.usage_labels(provider, model);
-        self.task_stats.note(Step::Used {
+        self.task_stats.note(TaskStep::Used {
             provider,
             model,
             tokens: [input, cache_read, cache_write, output],
@@ -125,7 +125,7 @@ impl Core {
         &mut self,
         task_id: TaskId,
         fence: Fence,
-    ) -> Result<Option<Before>> {
+    ) -> Result<Option<CountedUsage>> {
         let query = TextQuery::PartialUsage(SelectPartialUsage { task_id, fence });
         let stored = self.db.text(query)?;
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
@@ -140,38 +140,38 @@ impl Core {
     ) -> Result<Option<String>> {
         let query = TextQuery::Progress(SelectProgress { task_id, fence });
         let data = self.db.text(query)?;
-        let report = data.and_then(|data| serde_json::from_str::<Progress>(&data).ok());
+        let report = data.and_then(|data| serde_json::from_str::<ProgressReport>(&data).ok());
         let Some((usage, model)) = report.and_then(|report| Some((report.usage?, report.model)))
         else {
             return Ok(None);
         };
         let held = self.ledger.reservation(task_id, fence);
         let scopes = held.map(|held| held.scopes.clone());
-        let mut whose = Whose {
+        let mut key = UsageKey {
             model: model.unwrap_or_default(),
-            ..Whose::default()
+            ..UsageKey::default()
         };
         for scope in scopes.unwrap_or_default() {
             match scope {
-                Scope::Pool(name) => whose.pool = name,
-                Scope::Provider(name) => whose.provider = name,
+                Scope::Pool(name) => key.pool = name,
+                Scope::Provider(name) => key.provider = name,
                 _ => {}
             }
         }
-        self.add_usage(task_id, &whose, &usage, 1)?;
+        self.add_usage(task_id, &key, &usage, 1)?;
         let reported = Amount::of(Budget::of(&usage));
         let counted = self.ledger.note_reported(task_id, fence, reported);
-        let before = Before {
+        let before = CountedUsage {
             usage,
             partial: true,
-            counted: counted.told(),
+            counted: counted.to_budget(),
         };
-        let text = serde_json::to_string(&before).map_err(Fault::value)?;
+        let text = serde_json::to_string(&before).map_err(StoreFault::value)?;
         Ok(Some(text))
     }
 
     /// An attempt ended: returns its reservation and counts its usage against its budgets. Without an ack (`acked`), the
-    /// usage in its reports of progress counts. `counted` is the part that was counted before, for an attempt whose
+    /// usage in its reports of progress counts. `counted` is the part that was counted before, for an attempt key
     /// reservation a later attempt has replaced.
     pub(crate) fn settle(
         &mut self,
@@ -191,18 +191,18 @@ impl Core {
         });
         let spent = match acked {
             Some((_, usage)) => Amount::of(Budget::of(usage)),
-            None => held.told.max(held.counted),
+            None => held.reported.max(held.counted),
         };
         let more = spent.minus(held.counted);
         let now = self.now();
         for scope in &held.scopes {
-            let settled = |account: Account| account.settled(held.amount, more);
+            let settled = |account: BudgetAccount| account.settled(held.amount, more);
             self.ledger.alter(&mut *self.db, scope, now, settled)?;
         }
         if let Some((ack, _)) = acked {
             for scope in self.scopes_of_ack(ack)? {
                 if !held.scopes.contains(&scope) {
-                    let settled = |account: Account| account.settled(Amount::default(), more);
+                    let settled = |account: BudgetAccount| account.settled(Amount::default(), more);
                     self.ledger.alter(&mut *self.db, &scope, now, settled)?;
                 }
             }
@@ -217,7 +217,7 @@ impl Core {
         // A late ack may still report the usage: it must not count the same amount again.
         let rest = Reservation {
             amount: Amount::default(),
-            told: Amount::default(),
+            reported: Amount::default(),
             counted: spent,
             ..held
         };
@@ -250,7 +250,7 @@ impl Core {
     pub(crate) fn raise_budgets(&mut self, task: TaskId) -> Result<()> {
         let now = self.now();
         for scope in self.scopes_of_task(task)? {
-            let raised = |account: Account| match account.is_exhausted() {
+            let raised = |account: BudgetAccount| match account.is_exhausted() {
                 true => account.raised(),
                 false => account,
             };
@@ -262,7 +262,7 @@ impl Core {
 
 /// The names under which usage is recorded; an empty name means unknown.
 #[derive(Debug, Default)]
-struct Whose {
+struct UsageKey {
     pool: String,
     provider: String,
     model: String,
@@ -270,7 +270,7 @@ struct Whose {
 
 /// The usage that was counted for an attempt without an ack, as JSON in its row.
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(crate) struct Before {
+pub(crate) struct CountedUsage {
     /// In the sums of day and task.
     #[serde(flatten)]
     usage: Usage,
@@ -282,7 +282,7 @@ pub(crate) struct Before {
 
 /// The part of a report of progress that counts here.
 #[derive(serde::Deserialize)]
-struct Progress {
+struct ProgressReport {
     #[serde(default)]
     usage: Option<Usage>,
     #[serde(default)]
@@ -309,5 +309,5 @@ fn beyond(usage: &Usage, before: &Usage) -> Usage {
 
 /// Usage as JSON for the row of an attempt.
 pub(crate) fn usage_text(usage: &Usage) -> Result<String> {
-    serde_json::to_string(usage).map_err(Fault::value)
+    serde_json::to_string(usage).map_err(StoreFault::value)
 }

@@ -1,4 +1,4 @@
-//! The inbox: tool questions, tasks that ask whether they may run, `human` tasks.
+//! The inbox: permission requests, tasks that await approval, and `human` tasks.
 
 use crate::human_prompt::piece;
 use crate::query::rows::{self, Texts};
@@ -11,19 +11,19 @@ use kirosu_protocol::{Approval, ApprovalKind, PermissionState, Task, TaskId};
 
 /// Bytes of titles and arguments after which a page ends.
 const PAGE_BYTES: usize = 1 << 20;
-/// Bytes of a prompt or an error in which a title is looked for.
+/// Bytes at the start of a prompt or an error that are searched for a title.
 const TITLE_BYTES: usize = 16 << 10;
-/// Permissions read at once.
+/// Permission requests that are read at once.
 const STEP: usize = 16;
 
-/// What is asked of the inbox.
+/// A query of the inbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApprovalQuery {
-    /// Of which state.
+    /// The state of the entries.
     pub state: WhichState,
-    /// Only of this task.
+    /// Only entries of this task.
     pub task_id: Option<TaskId>,
-    /// At most so many, at least 1.
+    /// Maximum number of entries, at least 1.
     pub limit: usize,
     /// After this entry.
     pub cursor: Option<Cursor>,
@@ -34,11 +34,11 @@ pub struct ApprovalQuery {
 pub struct ApprovalPage {
     /// The entries.
     pub approvals: Vec<Approval>,
-    /// Where the next page begins, where there may be one.
+    /// The start of the next page; `None` means that there is none.
     pub next: Option<Cursor>,
 }
 
-/// A page.
+/// Reads a page.
 pub(crate) fn page(
     conn: &mut SqliteConnection,
     query: &ApprovalQuery,
@@ -58,7 +58,7 @@ pub(crate) fn page(
         return Ok(page);
     }
     if let Some(after) = runs {
-        // As the index `task_settled` wants it.
+        // In the form that the index `task_settled` needs.
         let waiting = "state <> 0 AND state <> 4 AND state <> 5 AND state = 3";
         tasks(conn, query, ApprovalKind::Run, waiting, after, &mut page)?;
     }
@@ -71,7 +71,7 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// Tool questions: open ones oldest first, others newest first.
+/// Permission requests: open ones oldest first, others newest first.
 fn questions(
     conn: &mut SqliteConnection,
     query: &ApprovalQuery,
@@ -157,7 +157,7 @@ fn tasks(
     let one = query
         .task_id
         .map_or_else(String::new, |id| format!(" AND id = {id}"));
-    // One more than there is room for tells whether there are more.
+    // One row more than fits shows whether there is a next page.
     let text = format!(
         "SELECT id FROM task WHERE {condition} AND id > {after}{one} ORDER BY id LIMIT {}",
         room + 1

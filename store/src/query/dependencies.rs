@@ -1,4 +1,4 @@
-//! The failed and cancelled tasks that others depend on, and theirs in turn.
+//! The failed and cancelled tasks on which others depend, directly or not.
 
 use crate::sql;
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -6,8 +6,8 @@ use kirosu_protocol::TaskId;
 
 /// Those with ids above `above`, the oldest first, at most `limit`.
 ///
-/// A task is newer than all that it depends on, so a page holds whatever the tasks in it depend on, unless an earlier page
-/// did: to look for the next page, the tasks up to the last id of this one need not be walked through again.
+/// A task is newer than all of its dependencies, so a page contains the dependencies of its tasks unless an earlier
+/// page did: the next page need not walk through the tasks up to the last id of this one again.
 pub(crate) fn failed(
     conn: &mut SqliteConnection,
     of: &[TaskId],
@@ -15,7 +15,7 @@ pub(crate) fn failed(
     limit: u32,
 ) -> QueryResult<Vec<TaskId>> {
     let of: Vec<String> = of.iter().map(TaskId::to_string).collect();
-    // CROSS JOIN keeps SQLite to this order. Failed and cancelled are the states above 5.
+    // CROSS JOIN forces this order on SQLite. Failed and cancelled are the states above 5.
     let next = |from: &str| {
         format!(
             "SELECT d.depends_on FROM {from} CROSS JOIN task t ON t.id = d.depends_on WHERE +d.depends_on > {above} AND +t.state > 5"

@@ -1,6 +1,6 @@
-//! `get`: everything known of one task.
+//! `get`: the details of one task.
 
-use super::{Decision, OutputChunk, TaskDetail};
+use super::{OutputChunk, RecordedDecision, TaskDetail};
 use crate::command::holder::is_cut;
 use crate::query::rows;
 use crate::sql::{self, FromRow, int, maybe_text, text};
@@ -9,17 +9,17 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Attempt, Fence, TaskId};
 
-/// What `get` needs of the hot row beyond the task that clients see.
-struct Held {
+/// The columns of the row that `get` returns beyond those of [`Task`].
+struct LeaseColumns {
     blocked_by: i64,
     session: Option<String>,
 }
 
-impl FromRow for Held {
+impl FromRow for LeaseColumns {
     const COLUMNS: usize = 2;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Held> {
-        Ok(Held {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LeaseColumns> {
+        Ok(LeaseColumns {
             blocked_by: int(row, 0)?,
             session: maybe_text(row, 1)?,
         })
@@ -45,11 +45,11 @@ impl FromRow for Attempt {
     }
 }
 
-impl FromRow for Decision {
+impl FromRow for RecordedDecision {
     const COLUMNS: usize = 5;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Decision> {
-        Ok(Decision {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<RecordedDecision> {
+        Ok(RecordedDecision {
             verdict: text(row, 0)?,
             by: maybe_text(row, 1)?,
             reason: maybe_text(row, 2)?,
@@ -59,7 +59,7 @@ impl FromRow for Decision {
     }
 }
 
-/// Everything known of one task, with at most so many of the last output chunks of one attempt (none: the newest).
+/// The details of one task, with at most `chunks` of the last output chunks of one attempt (`None` means the newest).
 pub(crate) fn detail(
     conn: &mut SqliteConnection,
     id: TaskId,
@@ -69,7 +69,7 @@ pub(crate) fn detail(
     let Some(task) = rows::by_ids(conn, &[id])?.pop() else {
         return Ok(None);
     };
-    let held: Option<Held> = sql::first(
+    let held: Option<LeaseColumns> = sql::first(
         conn,
         sql_query(format!(
             "SELECT blocked_by, session FROM task WHERE id = {id}"
@@ -105,7 +105,7 @@ pub(crate) fn detail(
     }))
 }
 
-/// Bytes of the texts of [`detail`], about.
+/// Approximate bytes of the texts of [`detail`].
 pub(crate) fn size(
     conn: &mut SqliteConnection,
     id: TaskId,
@@ -135,7 +135,7 @@ pub(crate) fn size(
     Ok(bytes.map_or(0, |bytes| bytes as u64))
 }
 
-/// The last chunks of an attempt's output, and whether that is not all of it.
+/// The last chunks of an attempt's output, and whether earlier ones were left out.
 fn output(
     conn: &mut SqliteConnection,
     id: TaskId,
@@ -145,7 +145,7 @@ fn output(
     if chunks == 0 {
         return Ok((Vec::new(), false));
     }
-    // One more than is wanted tells whether there are more.
+    // One row more than asked for shows whether there are others.
     let limit = u64::from(chunks) + 1;
     let text = format!(
         "SELECT fence, chunk, text FROM output WHERE task_id = {id} AND fence = {fence} ORDER BY chunk DESC LIMIT {limit}"

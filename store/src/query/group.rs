@@ -1,7 +1,7 @@
-//! The tasks of a group, page by page, newest id first, and how they stand.
+//! The tasks of a group, page by page, newest id first, and their number per status.
 //!
-//! A group with a label, a parent or ranges of ids looks at as many rows as these have tasks; a group of a queue alone goes
-//! the ways of `list`, and is counted by the lanes.
+//! A group with a label, a parent or ranges of ids reads as many rows as these have tasks. A group of a queue alone is
+//! read like `list`, and counted by the lanes.
 
 use super::list;
 use crate::row::state_number;
@@ -14,14 +14,14 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Group, IdRange, Status, TaskId};
 
-/// Which tasks of a group are wanted.
+/// A query for tasks of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupQuery {
     /// The group.
     pub group: Group,
-    /// Only tasks of one of these statuses; empty: of any.
+    /// Only tasks with one of these statuses; empty means any.
     pub statuses: Vec<Status>,
-    /// Only ids below this; none: all.
+    /// Only ids below this; `None` means all.
     pub before: Option<TaskId>,
     /// At most this many.
     pub limit: u32,
@@ -32,7 +32,7 @@ pub struct GroupQuery {
 pub struct IdPage {
     /// Newest id first.
     pub ids: Vec<TaskId>,
-    /// `before` of the next page, when there may be one.
+    /// `before` of the next page; `None` means that there is none.
     pub next: Option<TaskId>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn page(conn: &mut SqliteConnection, query: &GroupQuery) -> QueryResu
     Ok(IdPage { ids, next })
 }
 
-/// How many tasks of a group are in each state, by the state's number.
+/// The number of tasks of a group per state, by the state's number.
 pub(crate) fn counts(conn: &mut SqliteConnection, group: &Group) -> QueryResult<[i64; 8]> {
     let lanes = match &group.queue {
         Some(queue) => Some(lanes_of(conn, queue)?),
@@ -99,7 +99,7 @@ pub(crate) fn members(
     for range in parts(group, before) {
         let room = limit - ids.len();
         let room = i64::try_from(room).unwrap_or(-1);
-        // Ordered by the first table's id, which is in this order already.
+        // Ordered by the id of the first table, which is read in this order.
         let by = if group.labels.is_empty() && group.parent_id.is_none() {
             "t.id"
         } else {
@@ -139,9 +139,9 @@ fn parts(group: &Group, before: TaskId) -> Vec<IdRange> {
     ranges
 }
 
-/// Where a group's tasks with ids of a range are found, and the condition that they are in it.
+/// The tables that have a group's tasks with ids of a range, and the condition for it.
 fn source(group: &Group, IdRange { first, last }: IdRange) -> String {
-    // CROSS JOIN keeps SQLite to this order.
+    // CROSS JOIN forces this order on SQLite.
     let (from, id) = match (group.labels.is_empty(), group.parent_id) {
         (false, _) => (
             "task_label g CROSS JOIN task t ON t.id = g.task_id WHERE g.label = ?".to_owned(),
@@ -165,7 +165,7 @@ fn source(group: &Group, IdRange { first, last }: IdRange) -> String {
     text
 }
 
-/// The statement with the group's labels in their places.
+/// Binds the group's labels to the statement.
 fn bound<'a>(
     group: &'a Group,
     text: String,
@@ -176,7 +176,7 @@ fn bound<'a>(
     })
 }
 
-/// The conditions on state and lane, which no index is to be used for.
+/// The conditions on state and lane. The unary plus keeps SQLite from using an index for them.
 pub(crate) fn conditions(statuses: &[Status], lanes: Option<&[LaneRow]>) -> String {
     let mut text = String::new();
     if !statuses.is_empty() {
@@ -203,8 +203,8 @@ fn lanes_of(conn: &mut SqliteConnection, queue: &str) -> QueryResult<Vec<LaneRow
     Ok(lanes)
 }
 
-/// A page of a queue's tasks: of each status the newest, merged. A list of one status may end before it has looked at
-/// all; below that id nothing is told yet.
+/// A page of a queue's tasks: the newest of each status, merged. The list of one status may end before it has examined
+/// all ids; the page ends there, too.
 fn of_queue(conn: &mut SqliteConnection, query: &GroupQuery, limit: usize) -> QueryResult<IdPage> {
     let statuses = match query.statuses.is_empty() {
         true => &Status::ALL,

@@ -1,10 +1,10 @@
-//! `list`: which tasks are on a page, newest id first, at the same cost at any size of the table.
+//! `list`: the ids of a page, newest first, at the same cost at any size of the table.
 //!
-//! Without a status the table itself is in the right order. Settled states and leases have an index of their own. Done
-//! tasks are nearly all there are: the lanes say up to which id there are any, and from there down they are dense. The
-//! ready index is ordered by priority within a lane, so queued tasks are merged from the newest of each lane and
-//! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
-//! may therefore answer a short page with a cursor to go on.
+//! Without a status the table itself has the right order. Settled states and leases have indexes of their own. Nearly
+//! all tasks are done: the lanes know the highest done id, and below it done tasks are dense. The ready index is
+//! ordered by priority within a lane, so queued tasks are merged from the newest of each lane and priority, which are
+//! few. A filter by queue or type without an index examines bounded windows of ids, and may return a short page with a
+//! cursor to continue.
 
 use super::{Ids, ListQuery, group};
 use crate::row::state_number;
@@ -13,19 +13,19 @@ use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Group, Status, TaskId};
 
-/// Ids looked at in one step of a filter by lane.
+/// Ids that one step of a filter by lane examines.
 const WINDOW: TaskId = 250_000;
 /// The condition of `task_leased`.
 const LEASED: &str = " AND state = 4";
-/// Steps for one page.
+/// Steps per page.
 pub(crate) const WINDOWS: usize = 8;
 
-/// Which tasks a page may show.
-struct Filter {
+/// The tasks that a page may contain.
+struct ListFilter {
     status: Option<Status>,
-    /// The lanes with such tasks; none: all.
+    /// The lanes with such tasks; `None` means all.
     lanes: Option<Vec<LaneRow>>,
-    /// SQLite's sense: negative means no limit.
+    /// As in SQLite: negative means no limit.
     limit: i64,
     before: TaskId,
 }
@@ -40,7 +40,7 @@ pub(crate) fn ids(
     if query.status == Some(Status::Done) {
         last = last.min(sql::first(conn, SelectNewestDone {})?.unwrap_or(0));
     }
-    let filter = Filter {
+    let filter = ListFilter {
         status: query.status,
         lanes: lanes_of(conn, query)?,
         limit: if query.limit <= 0 { -1 } else { query.limit },
@@ -77,7 +77,7 @@ pub(crate) fn ids(
     Ok(Ids { ids, next_before })
 }
 
-/// The lanes a query names, without those that have no such task.
+/// The lanes that a query names, without those that have no such task.
 fn lanes_of(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Option<Vec<LaneRow>>> {
     if query.queue.is_none() && query.task_type.is_none() && query.status != Some(Status::Queued) {
         return Ok(None);
@@ -100,9 +100,9 @@ fn lanes_of(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Optio
     Ok(Some(lanes))
 }
 
-/// The newest queued tasks: of each lane and priority the newest, merged.
-fn queued(conn: &mut SqliteConnection, filter: &Filter) -> QueryResult<Vec<TaskId>> {
-    let Filter { limit, before, .. } = filter;
+/// The newest queued tasks, merged from the newest of each lane and priority.
+fn queued(conn: &mut SqliteConnection, filter: &ListFilter) -> QueryResult<Vec<TaskId>> {
+    let ListFilter { limit, before, .. } = filter;
     let mut ids = Vec::new();
     for lane in filter.lanes.iter().flatten().map(|lane| lane.id) {
         let mut below = i64::MAX;
@@ -129,16 +129,16 @@ fn queued(conn: &mut SqliteConnection, filter: &Filter) -> QueryResult<Vec<TaskI
     Ok(ids)
 }
 
-/// The newest tasks that one task enqueued: as many rows are looked at as it has children.
+/// The newest tasks that one task enqueued; reads as many rows as it has children.
 fn children(
     conn: &mut SqliteConnection,
     parent: TaskId,
-    filter: &Filter,
+    filter: &ListFilter,
 ) -> QueryResult<Vec<TaskId>> {
-    let Filter { limit, before, .. } = filter;
+    let ListFilter { limit, before, .. } = filter;
     let mut condition = String::new();
     if let Some(status) = filter.status {
-        // The plus keeps the planner from one of the indexes by state.
+        // The plus keeps the planner from using an index by state.
         condition = format!(" AND +t.state = {}", state_number(status));
     }
     if let Some(lanes) = &filter.lanes {
@@ -151,16 +151,16 @@ fn children(
     sql::all(conn, sql_query(text))
 }
 
-/// The lanes' numbers, for `IN`.
+/// The lanes' ids, for `IN`.
 fn listed(lanes: &[LaneRow]) -> String {
     let numbers: Vec<String> = lanes.iter().map(|lane| lane.id.to_string()).collect();
     numbers.join(",")
 }
 
-/// The newest tasks of any other status, or of all; and where to go on when not everything was looked at.
+/// The newest tasks of any other status, or of all; and the cursor, if not everything was examined.
 fn by_id(
     conn: &mut SqliteConnection,
-    filter: &Filter,
+    filter: &ListFilter,
     windows: usize,
 ) -> QueryResult<(Vec<TaskId>, Option<TaskId>)> {
     let state = match filter.status.map(|status| (status, state_number(status))) {
@@ -202,7 +202,7 @@ fn select_ids(
     condition: &str,
     limit: i64,
 ) -> QueryResult<Vec<TaskId>> {
-    // The planner would rather scan the table in id order than sort the few live leases.
+    // Without it the planner scans the table in the order of ids rather than sorting the few live leases.
     let index = if condition.starts_with(LEASED) {
         " INDEXED BY task_leased"
     } else {

@@ -1,4 +1,7 @@
-//! What readers may ask: one file a question, on connections of their own that never write.
+//! The queries of readers: one file per query, on connections that never write.
+//!
+//! They are written for SQLite and read the tables directly. For a second engine they need a seam of their own, as
+//! [`Backend`](crate::backend::Backend) serves the writer only.
 
 pub(crate) mod approvals;
 pub(crate) mod dependencies;
@@ -14,7 +17,7 @@ pub(crate) mod waiting;
 
 use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
 
-/// Which tasks to list: newest id first.
+/// A query for tasks, newest id first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListQuery {
     /// Only this status.
@@ -25,22 +28,22 @@ pub struct ListQuery {
     pub task_type: Option<String>,
     /// Only tasks that this one enqueued.
     pub parent_id: Option<TaskId>,
-    /// At most this many; 0 or less: all.
+    /// Maximum number of tasks; 0 or less means all.
     pub limit: i64,
     /// Only ids below this (the cursor).
     pub before_id: Option<TaskId>,
     /// Only tasks with all of these labels.
     pub labels: Vec<String>,
-    /// Only ids in one of these ranges; empty: any.
+    /// Only ids in one of these ranges; empty means any.
     pub ranges: Vec<IdRange>,
 }
 
 /// A page of tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Page {
+pub struct TaskPage {
     /// Newest id first.
     pub tasks: Vec<Task>,
-    /// Where the next page begins (`before_id`), when there may be one.
+    /// `before_id` of the next page; `None` means that there is none.
     pub next_before: Option<TaskId>,
 }
 
@@ -49,11 +52,11 @@ pub struct Page {
 pub struct Ids {
     /// Newest first.
     pub ids: Vec<TaskId>,
-    /// Where the next page begins (`before_id`), when there may be one.
+    /// `before_id` of the next page; `None` means that there is none.
     pub next_before: Option<TaskId>,
 }
 
-/// Everything known of one task.
+/// The details of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskDetail {
     /// The task.
@@ -62,21 +65,21 @@ pub struct TaskDetail {
     pub attempts: Vec<Attempt>,
     /// The tasks it depends on.
     pub depends_on: Vec<TaskId>,
-    /// How many of them are not done.
+    /// The number of them that are not done.
     pub blocked_by: u32,
-    /// What the newest attempt last said about its progress.
+    /// The last report of progress of the newest attempt.
     pub progress: Option<serde_json::Value>,
-    /// The end of the output of the attempt that was asked for, oldest chunk first.
+    /// The end of the output of the requested attempt, oldest chunk first.
     pub output: Vec<OutputChunk>,
-    /// Whether that is not all of it: earlier chunks were left out, or it was cut when it was kept.
+    /// Whether output is missing: earlier chunks were left out, or it was cut when it was stored.
     pub output_cut: bool,
-    /// The session of the present lease.
+    /// The session of the live lease.
     pub session: Option<String>,
     /// Decisions of people about it, oldest first.
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<RecordedDecision>,
 }
 
-/// A piece of a run's output.
+/// A chunk of a run's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputChunk {
     /// The lease's fence.
@@ -89,12 +92,12 @@ pub struct OutputChunk {
 
 /// A person's decision about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct RecordedDecision {
     /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
-    /// Who decided.
+    /// The person who decided.
     pub by: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// Unix milliseconds.
     pub at_ms: i64,

@@ -1,7 +1,7 @@
 //! The oldest waiting task of each queue and state, for `metrics`.
 //!
-//! The cost is bounded at any size: ready tasks are found by a step of the index for each priority in use, tasks that wait
-//! for something else are looked for among the [`LOOKED_AT`] oldest of their state, and leases are as many as workers.
+//! The cost is bounded at any size: ready tasks are found by one index step per priority in use, tasks in other waiting
+//! states among the [`EXAMINED`] oldest of their state, and there are only as many leases as workers.
 
 use crate::sql::task::status;
 use crate::sql::{self, FromRow, int, maybe_int, statement, text};
@@ -12,28 +12,28 @@ use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::Status;
 use std::collections::BTreeMap;
 
-/// Tasks of a state that are looked at.
-const LOOKED_AT: i64 = 10_000;
+/// Tasks of a state that are examined.
+const EXAMINED: i64 = 10_000;
 
-/// Since when the oldest task of a queue is in its state.
+/// The time since which the oldest task of a queue is in its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oldest {
     /// The queue.
     pub queue: String,
     /// The state.
     pub status: Status,
-    /// Unix milliseconds: for `queued` of the enqueue, or of `run_at` where that is later; for others of the step into
-    /// this state.
+    /// Unix milliseconds. For `queued`: the time of the enqueue, or `run_at` if that is later; otherwise the time at
+    /// which it entered the state.
     pub since_ms: i64,
 }
 
 statement! {
-    /// Lanes in which tasks are ready.
+    /// Lanes with ready tasks.
     SelectReadyLanes {} "SELECT id, queue FROM lane WHERE queued > 0 ORDER BY id"
 }
 
 statement! {
-    /// The oldest ready task of a lane: the lowest id of each priority, 64 of them at most.
+    /// The oldest ready task of a lane: the lowest id of each priority, at most 64 priorities.
     SelectOldestReady { first: i64 => BigInt, next: i64 => BigInt, lane: i64 => BigInt }
     "WITH RECURSIVE step(priority) AS ( \
        SELECT (SELECT priority FROM task WHERE state = 0 AND lane = ? ORDER BY priority DESC LIMIT 1) \
@@ -77,7 +77,7 @@ impl FromRow for ReadyLane {
     }
 }
 
-/// A time, or none where nothing was found.
+/// A time; `None` if no task was found.
 struct Since(Option<i64>);
 
 impl FromRow for Since {
@@ -100,7 +100,7 @@ impl FromRow for Oldest {
     }
 }
 
-/// The oldest task of each queue and waiting state in which one was found.
+/// The oldest task of each queue and waiting state.
 pub(crate) fn oldest(conn: &mut SqliteConnection) -> QueryResult<Vec<Oldest>> {
     let mut ready: BTreeMap<String, i64> = BTreeMap::new();
     for ReadyLane { id, queue } in sql::all(conn, SelectReadyLanes {})? {
@@ -123,7 +123,7 @@ pub(crate) fn oldest(conn: &mut SqliteConnection) -> QueryResult<Vec<Oldest>> {
     all.extend(sql::all::<Oldest, _>(conn, SelectOldestLeased {})?);
     for status in [Status::Blocked, Status::Scheduled, Status::AwaitingApproval] {
         let state = crate::row::state_number(status);
-        let limit = LOOKED_AT;
+        let limit = EXAMINED;
         all.extend(sql::all::<Oldest, _>(
             conn,
             SelectOldestWaiting { state, limit },

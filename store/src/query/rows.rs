@@ -1,6 +1,6 @@
-//! Tasks by id, with everything that is shown of them, one at a time: their texts may be large.
+//! Whole tasks by id, one at a time, as their texts may be long.
 
-use crate::row::{Input, TaskRow};
+use crate::row::{TaskInput, TaskRow};
 use crate::sql::task::options;
 use crate::sql::{FromRow, int, maybe_int, maybe_text, text};
 use crate::task::task_of;
@@ -14,26 +14,26 @@ use std::collections::BTreeMap;
 /// Ids named in one statement.
 const CHUNK: usize = 200;
 
-/// How much of a task's texts is wanted.
+/// The part of a task's texts to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texts {
     /// All of prompt, system prompt, result, error, metadata and acceptance.
     Whole,
-    /// At most so many bytes of each text. A text that is cut ends with a line that says so, and `Task::cut` has its
-    /// length. Metadata and acceptance, which cannot be cut, are left out where they are longer together.
+    /// At max_bytes this many bytes of each text. A text that is cut ends with a line that says so, and `Task::cut` has its
+    /// length. Metadata and acceptance cannot be cut: they are left out if they are longer together.
     Preview(usize),
 }
 
-/// How far [`visit`] came.
+/// The progress of [`visit`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Visited {
-    /// Ids that are done with: their tasks were visited, or do not exist.
+    /// Finished ids: their tasks were visited, or do not exist.
     pub ids: usize,
-    /// Bytes of the next task's texts, where these are more than there was room for.
+    /// Bytes of the next task's texts, if these are more than `room`.
     pub needs: Option<u64>,
 }
 
-/// A row: the task, unless its texts have more bytes than there was room for.
+/// A row: the task, unless its texts have more bytes than `room`.
 struct Shown {
     id: TaskId,
     bytes: u64,
@@ -54,18 +54,18 @@ impl Shown {
             let length = maybe_int(row, length)?.map_or(0, |length| length as u64);
             Ok(match texts {
                 Texts::Whole => text,
-                Texts::Preview(most) => {
-                    text.map(|text| preview(text, most, length, name, &mut cut))
+                Texts::Preview(max_bytes) => {
+                    text.map(|text| preview(text, max_bytes, length, name, &mut cut))
                 }
             })
         };
         let (prompt, system_prompt) = (shown(18, 27, "prompt")?, shown(19, 28, "system_prompt")?);
         let (result, error) = (shown(23, 30, "result")?, shown(24, 31, "error")?);
         let length = maybe_int(row, 29)?.map_or(0, |length| length as u64);
-        if matches!(texts, Texts::Preview(most) if length > most as u64) {
+        if matches!(texts, Texts::Preview(max_bytes) if length > max_bytes as u64) {
             cut.insert("metadata".to_owned(), length);
         }
-        let input = Input {
+        let input = TaskInput {
             prompt: prompt.unwrap_or_default(),
             system_prompt,
             options: options(row, 20)?,
@@ -79,18 +79,18 @@ impl Shown {
     }
 }
 
-/// The text, or its first `most` bytes where it is longer (SQLite has cut it to as many characters already).
+/// The text, or its first `max_bytes` bytes if it is longer (SQLite has cut it to as many characters already).
 fn preview(
     mut text: String,
-    most: usize,
+    max_bytes: usize,
     length: u64,
     name: &str,
     cut: &mut BTreeMap<String, u64>,
 ) -> String {
-    if length <= most as u64 {
+    if length <= max_bytes as u64 {
         return text;
     }
-    let mut end = most.min(text.len());
+    let mut end = max_bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -100,14 +100,17 @@ fn preview(
     text
 }
 
-/// The statement for some ids, whose rows come in the order of the ids. `texts` says what is read of each text;
-/// texts of more than `room` bytes together are not read at all.
+/// The statement for some ids, with rows in the order of the ids. `texts`: the part of each text to read; texts of more
+/// than `room` bytes together are not read.
 fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
-    // Flag 1 says that the newest attempt tells result and error, flag 2 that `note` does.
-    let told = |name: &str| {
+    // Flag 1: the newest attempt has result and error. Flag 2: the table `note` has them.
+    let from_attempt_or_note = |name: &str| {
         format!("CASE WHEN t.flags & 1 THEN a.{name} WHEN t.flags & 2 THEN n.{name} END")
     };
-    let (result, error) = (told("result"), told("error"));
+    let (result, error) = (
+        from_attempt_or_note("result"),
+        from_attempt_or_note("error"),
+    );
     let columns = ["i.prompt", "i.system_prompt", "i.options", &result, &error];
     let length = |column: &str| format!("coalesce(octet_length({column}), 0)");
     let bytes = match texts {
@@ -116,19 +119,19 @@ fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
     };
     let read = |column: &str| match texts {
         Texts::Whole => format!("CASE WHEN {bytes} <= {room} THEN {column} END"),
-        Texts::Preview(most) => format!("substr({column}, 1, {most})"),
+        Texts::Preview(max_bytes) => format!("substr({column}, 1, {max_bytes})"),
     };
     let [prompt, system_prompt, options, result, error] = columns;
     let shown_options = match texts {
         Texts::Whole => read(options),
-        Texts::Preview(most) => format!(
-            "CASE WHEN octet_length({options}) <= {most} THEN {options} \
+        Texts::Preview(max_bytes) => format!(
+            "CASE WHEN octet_length({options}) <= {max_bytes} THEN {options} \
              ELSE json_remove({options}, '$.metadata', '$.accept') END"
         ),
     };
     let lengths = columns.map(|column| format!("octet_length({column})"));
     let ids: Vec<String> = ids.iter().map(|id| format!("({id})")).collect();
-    // CROSS JOIN keeps the planner from another order than that of the ids.
+    // CROSS JOIN keeps the planner in the order of the ids.
     format!(
         "SELECT t.id, t.state, t.lane, t.priority, t.fence, t.attempts, t.max_attempts, t.run_at, t.lease_until, \
          t.lease_ms, t.leased_at, t.session, t.worker, t.created_at, t.updated_at, t.finished_at, t.flags, t.blocked_by, \
@@ -145,8 +148,8 @@ fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
     )
 }
 
-/// Shows `see` the tasks with these ids that exist, in the order asked, until it has seen enough (it answers false) or
-/// the texts of a task have more than `room` bytes. No id may be named twice.
+/// Passes the existing tasks with these ids to `see`, in the given order, until `see` returns false or the texts of a
+/// task have more than `room` bytes. No id may be listed twice.
 pub(crate) fn visit(
     conn: &mut SqliteConnection,
     ids: &[TaskId],
@@ -159,7 +162,7 @@ pub(crate) fn visit(
         let begun = visited.ids;
         for row in conn.load(sql_query(select(chunk, texts, room)))? {
             let Shown { id, bytes, task } = Shown::from_row(&row?, texts)?;
-            // Ids in between have no task.
+            // The ids in between have no task.
             let ahead = ids[visited.ids..].iter().position(|asked| *asked == id);
             visited.ids += ahead.ok_or(diesel::result::Error::NotFound)?;
             let Some(task) = task else {
@@ -176,13 +179,13 @@ pub(crate) fn visit(
     Ok(visited)
 }
 
-/// The tasks with these ids that exist, in the order asked, whole.
+/// The existing tasks with these ids, in the given order, with whole texts.
 pub(crate) fn by_ids(conn: &mut SqliteConnection, ids: &[TaskId]) -> QueryResult<Vec<Task>> {
     let mut tasks = Vec::with_capacity(ids.len());
-    let keep = |task| {
+    let collect = |task| {
         tasks.push(task);
         true
     };
-    visit(conn, ids, Texts::Whole, u64::MAX >> 1, keep)?;
+    visit(conn, ids, Texts::Whole, u64::MAX >> 1, collect)?;
     Ok(tasks)
 }

@@ -1,4 +1,4 @@
-//! Where tasks stand, without what they hold.
+//! Statuses of tasks, without their texts.
 
 use crate::sql::task::status;
 use crate::sql::{self, FromRow, int};
@@ -10,17 +10,17 @@ use kirosu_protocol::{Status, TaskId};
 /// Ids named in one statement.
 const CHUNK: usize = 1000;
 
-struct Stands(TaskId, Status);
+struct StatusRow(TaskId, Status);
 
-impl FromRow for Stands {
+impl FromRow for StatusRow {
     const COLUMNS: usize = 2;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Stands> {
-        Ok(Stands(int(row, 0)?, status(row, 1)?))
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<StatusRow> {
+        Ok(StatusRow(int(row, 0)?, status(row, 1)?))
     }
 }
 
-/// Where those of the tasks that exist stand.
+/// The statuses of those of the tasks that exist.
 pub(crate) fn of(
     conn: &mut SqliteConnection,
     ids: &[TaskId],
@@ -32,8 +32,8 @@ pub(crate) fn of(
             "SELECT id, state FROM task WHERE id IN ({})",
             list.join(",")
         );
-        let stands: Vec<Stands> = sql::all(conn, sql_query(text))?;
-        all.extend(stands.into_iter().map(|Stands(id, status)| (id, status)));
+        let stands: Vec<StatusRow> = sql::all(conn, sql_query(text))?;
+        all.extend(stands.into_iter().map(|StatusRow(id, status)| (id, status)));
     }
     Ok(all)
 }

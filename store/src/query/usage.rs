@@ -1,7 +1,7 @@
-//! What runs used, added up by what one wants to know, and how the budgets stand.
+//! Recorded usage, added up by the requested dimension, and the present budgets.
 
 use crate::row::InputOptions;
-use crate::rules::budget::Account;
+use crate::rules::budget::BudgetAccount;
 use crate::sql::task::options;
 use crate::sql::{self, FromRow, int, text};
 use diesel::row::Row;
@@ -20,7 +20,7 @@ const SUMS: &str = "CAST(total(attempts) AS INTEGER), CAST(total(input) AS INTEG
     CAST(total(cache_read) AS INTEGER), CAST(total(cache_write) AS INTEGER), CAST(total(output) AS INTEGER), \
     CAST(total(micros) AS INTEGER), CAST(total(estimated) AS INTEGER), CAST(total(unpriced) AS INTEGER)";
 
-/// A row, with how many there are.
+/// A row, and the number of rows.
 struct Counted {
     row: UsageRow,
     of: u64,
@@ -105,13 +105,13 @@ pub(crate) fn answer(
     })
 }
 
-/// Which rows of the ledger are asked for.
+/// The rows of recorded usage to add up.
 struct Clause {
     with: String,
     text: String,
 }
 
-/// The table that knows what is asked for: the days know no tasks, the tasks are those that were not pruned.
+/// The table for a query: sums per day do not know tasks, and sums per task lack pruned ones.
 fn source(ask: &UsageParams) -> (&'static str, Clause) {
     let mut with = String::new();
     let mut conditions = Vec::new();
@@ -122,7 +122,7 @@ fn source(ask: &UsageParams) -> (&'static str, Clause) {
         conditions.push(format!("task_id = {task}"));
     }
     if let Some(root) = ask.tree_id {
-        // UNION, not UNION ALL: a task that names itself as its ancestor ends the search.
+        // UNION, not UNION ALL: a task that names itself as an ancestor must end the search.
         with = format!(
             "WITH RECURSIVE tree (id) AS (VALUES ({root}) UNION SELECT c.task_id FROM child c JOIN tree t ON c.parent_id = t.id)"
         );
@@ -137,7 +137,7 @@ fn source(ask: &UsageParams) -> (&'static str, Clause) {
     (table, Clause { with, text })
 }
 
-/// Options of a task, as its input keeps them.
+/// The options in a task's input.
 struct Options(InputOptions);
 
 impl FromRow for Options {
@@ -148,7 +148,7 @@ impl FromRow for Options {
     }
 }
 
-/// The budgets that the question is about.
+/// The budgets of a query's scopes.
 fn budgets(
     conn: &mut SqliteConnection,
     ask: &UsageParams,
@@ -166,7 +166,7 @@ fn budgets(
         "SELECT scope, tokens, micros, raise_tokens, raise_micros, per, since, used_tokens, used_micros, reserved_tokens, \
          reserved_micros FROM budget WHERE {condition} ORDER BY scope"
     );
-    let accounts: Vec<(String, Account)> = sql::all(conn, sql_query(text))?;
+    let accounts: Vec<(String, BudgetAccount)> = sql::all(conn, sql_query(text))?;
     let known = accounts.iter().filter_map(|(name, account)| {
         let account = account.at(now);
         Scope::parse(name).map(|scope| info(scope, &account))
@@ -174,7 +174,7 @@ fn budgets(
     Ok(known.collect())
 }
 
-/// A task's own budget, and those of the trees it is in.
+/// A task's own budget, and those of its trees.
 fn scopes_of(conn: &mut SqliteConnection, task: TaskId) -> QueryResult<Vec<Scope>> {
     let text = format!("SELECT options FROM task_input WHERE task_id = {task}");
     let options: Option<Options> = sql::first(conn, sql_query(text))?;
@@ -191,7 +191,7 @@ fn scopes_of(conn: &mut SqliteConnection, task: TaskId) -> QueryResult<Vec<Scope
     Ok(scopes)
 }
 
-fn info(scope: Scope, account: &Account) -> BudgetInfo {
+fn info(scope: Scope, account: &BudgetAccount) -> BudgetInfo {
     let standing = |limit: Option<u64>, used: u64, reserved: u64, unit: fn(u64) -> f64| {
         limit.map(|limit| BudgetState {
             limit: unit(limit),
@@ -200,7 +200,7 @@ fn info(scope: Scope, account: &Account) -> BudgetInfo {
             left: unit(limit.saturating_sub(used.saturating_add(reserved))),
         })
     };
-    let Account {
+    let BudgetAccount {
         limit,
         used,
         reserved,

@@ -1,4 +1,4 @@
-//! What the file knows of why tasks wait.
+//! The stored facts about why tasks wait.
 
 use crate::sql::task::status;
 use crate::sql::{self, FromRow, int, statement, text};
@@ -11,25 +11,25 @@ use std::collections::HashMap;
 /// Ids named in one statement.
 const CHUNK: usize = 500;
 
-/// What the file knows of why some tasks wait.
+/// Stored facts about why some tasks wait.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WaitFacts {
-    /// The paused queues, by name; `*` stands for all.
+    /// The paused queues by name; `*` means all queues.
     pub paused: Vec<String>,
-    /// Of the blocked tasks, what each waits for.
+    /// The dependency for which each of the blocked tasks waits.
     pub dependencies: HashMap<TaskId, Dependency>,
-    /// How many tasks are leased, by queue and type, of the pairs of the queued tasks that have any.
+    /// The number of leased tasks by queue and type, for the pairs of the queued tasks.
     pub leased: HashMap<(String, String), i64>,
 }
 
-/// What a blocked task waits for.
+/// The dependency for which a blocked task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// The first of the tasks that are not done.
     pub task_id: TaskId,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// How many there are beside it.
+    /// The number of other dependencies that are not done.
     pub more: u64,
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn is_for_live_lease(row: &TaskRow, ack: &Ack, strict_expiry: bool, n
 
 /// The rule for an ack that is not for a live lease.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Late {
+pub(crate) enum LateAck {
     /// It repeats an ack that was accepted for this fence.
     Again(Fence),
     /// Its lease was lost, but no other worker has leased the task since: it is accepted.
@@ -47,16 +47,16 @@ pub(crate) fn late(
     ack: &Ack,
     attempt: Option<&AttemptEnd>,
     strict_expiry: bool,
-) -> Late {
+) -> LateAck {
     let foreign = ack.worker_id.as_deref().is_some_and(|worker| {
         let holder = attempt.map_or(row.worker.as_deref(), |a| a.worker.as_deref());
         holder != Some(worker)
     });
     if foreign || (ack.fence.is_none() && row.state == Status::Leased) {
-        return Late::Refuse(stale(row, ack));
+        return LateAck::Refuse(stale(row, ack));
     }
     if attempt.is_some_and(|a| a.outcome == outcome(ack)) {
-        return Late::Again(ack.fence.unwrap_or(row.fence));
+        return LateAck::Again(ack.fence.unwrap_or(row.fence));
     }
     match ack.fence {
         Some(fence)
@@ -65,10 +65,10 @@ pub(crate) fn late(
                 && !row.state.is_final()
                 && !strict_expiry =>
         {
-            Late::Take
+            LateAck::Take
         }
-        Some(_) => Late::Refuse(stale(row, ack)),
-        None => Late::Refuse(Error::new(
+        Some(_) => LateAck::Refuse(stale(row, ack)),
+        None => LateAck::Refuse(Error::new(
             ErrorCode::WrongState,
             format!(
                 "cannot ack task {}: it is {}, not leased",
@@ -84,7 +84,7 @@ pub(crate) fn not_checked(row: &TaskRow, ack: &Ack) -> Option<Error> {
     let unchecked = ack.status == AckStatus::Done && !ack.accepted;
     (unchecked && row.flags.has(Flags::HAS_ACCEPT)).then(|| {
         Error::invalid_params(format!(
-            "cannot ack task {} as done: it has an `accept` clause; check it and say `accepted`: true, or ack it as failed with class not_accepted",
+            "cannot ack task {} as done: it has an `accept` clause; check it and set `accepted` to true, or ack it as failed with class not_accepted",
             row.id
         ))
     })
@@ -98,7 +98,7 @@ pub(crate) fn too_far(ack: &Ack, now: i64) -> Option<Error> {
     let at = ack.retry_at_ms?;
     (at > now.saturating_add(RETRY_AHEAD_MS)).then(|| {
         Error::invalid_params(format!(
-            "invalid params: `retry_at` of task {} must be at most 366 days ahead (got {}); leave it out where the time is not known",
+            "invalid params: `retry_at` of task {} must be at most 366 days ahead (got {}); leave it out if the time is unknown",
             ack.task_id,
             at / 1000
         ))
@@ -129,7 +129,7 @@ pub(crate) fn stale_lease(verb: &str, row: &TaskRow, fence: Option<Fence>) -> Er
 /// The refusal of a holder whose task is missing since an older copy of the store was put back.
 pub(crate) fn lost_task(verb: &str, task: TaskId) -> Error {
     let message = format!(
-        "cannot {verb} task {task}: the store was put back from a backup or an older copy that does not have it; drop this run"
+        "cannot {verb} task {task}: the store was restored from an older copy that does not have it; drop this run"
     );
     Error::new(ErrorCode::StaleLease, message).with_data(serde_json::json!({ "task_id": task }))
 }

@@ -59,7 +59,7 @@ pub(crate) fn choose(
         (Verdict::Rejected, _) => Ok(None),
         (_, None) if options.is_empty() => Ok(None),
         (_, None) => Err(format!(
-            "a{id} asks which one: choose with `option` (--option) one of {offered}"
+            "a{id} has several options: choose with `option` (--option) one of {offered}"
         )),
         (_, Some(_)) if options.is_empty() => {
             Err(format!("a{id} offers no options: leave `option` out"))
@@ -75,7 +75,7 @@ pub(crate) fn choose(
 
 /// The effect of a decision on a permission request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Decided {
+pub(crate) enum DecisionEffect {
     /// It is accepted.
     Take,
     /// It repeats the decision that was accepted.
@@ -90,22 +90,22 @@ pub(crate) fn decide(
     deadline_at: Option<i64>,
     verdict: Verdict,
     now: i64,
-) -> Decided {
+) -> DecisionEffect {
     match state {
         PermissionState::Open if deadline_at.is_some_and(|at| at <= now) => {
-            Decided::Stale("expired")
+            DecisionEffect::Stale("expired")
         }
-        PermissionState::Open => Decided::Take,
-        state if state == verdict.state() => Decided::Again,
-        PermissionState::Approved | PermissionState::Rejected => Decided::Stale("decided"),
-        PermissionState::Void => Decided::Stale("attempt_over"),
-        PermissionState::Expired => Decided::Stale("expired"),
+        PermissionState::Open => DecisionEffect::Take,
+        state if state == verdict.state() => DecisionEffect::Again,
+        PermissionState::Approved | PermissionState::Rejected => DecisionEffect::Stale("decided"),
+        PermissionState::Void => DecisionEffect::Stale("attempt_over"),
+        PermissionState::Expired => DecisionEffect::Stale("expired"),
     }
 }
 
 /// The prompt to which a decision about a task belongs: the request may be an earlier one that is sent again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Meant {
+pub(crate) enum MeantPrompt {
     /// The present prompt of the task.
     Present,
     /// An earlier prompt with the same decision.
@@ -117,21 +117,21 @@ pub(crate) enum Meant {
 }
 
 /// Finds the prompt to which a decision belongs. The decision names it by the task's `fence` at that time, or names
-/// none. `said_before`: for a decision with an earlier fence, whether that prompt has the same verdict; for one without
+/// none. `decided_before`: for a decision with an earlier fence, whether that prompt has the same verdict; for one without
 /// a fence, whether the same person gave the same verdict in the same words on any earlier prompt.
 pub(crate) fn meant(
     fence: Option<Fence>,
     newest: Fence,
     asks_now: bool,
     verdict: Verdict,
-    said_before: bool,
-) -> Meant {
+    decided_before: bool,
+) -> MeantPrompt {
     match fence {
-        Some(fence) if fence != newest && said_before => Meant::Again,
-        Some(fence) if fence != newest => Meant::Over,
+        Some(fence) if fence != newest && decided_before => MeantPrompt::Again,
+        Some(fence) if fence != newest => MeantPrompt::Over,
         // A rejection may be repeated: it errs on the safe side.
-        None if asks_now && said_before && verdict == Verdict::Approved => Meant::Unclear,
-        _ => Meant::Present,
+        None if asks_now && decided_before && verdict == Verdict::Approved => MeantPrompt::Unclear,
+        _ => MeantPrompt::Present,
     }
 }
 
@@ -178,26 +178,26 @@ mod tests {
     #[test]
     fn a_decision_never_answers_another_question_than_the_one_it_means() {
         let approve = |fence, asks, before| meant(fence, 7, asks, Verdict::Approved, before);
-        assert_eq!(approve(Some(7), true, false), Meant::Present);
-        assert_eq!(approve(Some(3), true, true), Meant::Again);
-        assert_eq!(approve(Some(3), true, false), Meant::Over);
-        assert_eq!(approve(None, true, false), Meant::Present);
-        assert_eq!(approve(None, true, true), Meant::Unclear);
-        assert_eq!(approve(None, false, true), Meant::Present);
+        assert_eq!(approve(Some(7), true, false), MeantPrompt::Present);
+        assert_eq!(approve(Some(3), true, true), MeantPrompt::Again);
+        assert_eq!(approve(Some(3), true, false), MeantPrompt::Over);
+        assert_eq!(approve(None, true, false), MeantPrompt::Present);
+        assert_eq!(approve(None, true, true), MeantPrompt::Unclear);
+        assert_eq!(approve(None, false, true), MeantPrompt::Present);
         let reject = meant(None, 7, true, Verdict::Rejected, true);
-        assert_eq!(reject, Meant::Present);
+        assert_eq!(reject, MeantPrompt::Present);
     }
 
     #[test]
     fn a_decision_is_taken_once_and_in_time() {
         use PermissionState::*;
         let at = |state, deadline| decide(state, deadline, Verdict::Approved, 100);
-        assert_eq!(at(Open, None), Decided::Take);
-        assert_eq!(at(Open, Some(101)), Decided::Take);
-        assert_eq!(at(Open, Some(100)), Decided::Stale("expired"));
-        assert_eq!(at(Approved, Some(1)), Decided::Again);
-        assert_eq!(at(Rejected, None), Decided::Stale("decided"));
-        assert_eq!(at(Void, None), Decided::Stale("attempt_over"));
-        assert_eq!(at(Expired, None), Decided::Stale("expired"));
+        assert_eq!(at(Open, None), DecisionEffect::Take);
+        assert_eq!(at(Open, Some(101)), DecisionEffect::Take);
+        assert_eq!(at(Open, Some(100)), DecisionEffect::Stale("expired"));
+        assert_eq!(at(Approved, Some(1)), DecisionEffect::Again);
+        assert_eq!(at(Rejected, None), DecisionEffect::Stale("decided"));
+        assert_eq!(at(Void, None), DecisionEffect::Stale("attempt_over"));
+        assert_eq!(at(Expired, None), DecisionEffect::Stale("expired"));
     }
 }

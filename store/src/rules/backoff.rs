@@ -9,8 +9,8 @@ pub(crate) fn delay_ms(policy: &RetryPolicy, jitter: f64, task: TaskId, attempt:
     let exponent = attempt.saturating_sub(1).min(64);
     let full = policy.initial_ms as f64 * policy.factor.max(1.0).powi(exponent as i32);
     let full = full.min(policy.max_ms as f64).clamp(0.0, 1e15) as u64;
-    let most = (full as f64 * jitter.clamp(0.0, 1.0)) as u64;
-    (full - spread(task, attempt) % (most + 1)) as i64
+    let max_cut = (full as f64 * jitter.clamp(0.0, 1.0)) as u64;
+    (full - spread(task, attempt) % (max_cut + 1)) as i64
 }
 
 /// A pseudorandom number (splitmix64).

@@ -25,7 +25,7 @@ impl Amount {
     }
 
     /// The amount for a message; 0 becomes a missing field.
-    pub fn told(self) -> Budget {
+    pub fn to_budget(self) -> Budget {
         let some = |n: u64| (n > 0).then_some(n);
         Budget {
             tokens: some(self.tokens),
@@ -55,7 +55,7 @@ impl Amount {
 
 /// A budget with its sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct BudgetAccount {
     pub limit: Budget,
     /// The amount that an approval adds to the limit; empty for budgets with a window.
     pub raise: Budget,
@@ -67,20 +67,20 @@ pub(crate) struct Account {
     pub reserved: Amount,
 }
 
-impl Account {
+impl BudgetAccount {
     /// An unused budget.
-    pub fn new(limit: Budget, per: i64, now: i64) -> Account {
-        Account {
+    pub fn new(limit: Budget, per: i64, now: i64) -> BudgetAccount {
+        BudgetAccount {
             limit,
             per,
             since: window(per, now),
-            ..Account::default()
+            ..BudgetAccount::default()
         }
     }
 
     /// The budget at a time: a new window starts unused. Reservations stay, as those runs go on and their usage counts
     /// when they end.
-    pub fn at(mut self, now: i64) -> Account {
+    pub fn at(mut self, now: i64) -> BudgetAccount {
         let since = window(self.per, now);
         // A clock that was set back does not bring an old window back.
         if since > self.since {
@@ -109,7 +109,7 @@ impl Account {
     }
 
     /// The budget plus the usage of a run that has not ended.
-    pub fn with_spent(mut self, spent: Amount) -> Account {
+    pub fn with_spent(mut self, spent: Amount) -> BudgetAccount {
         self.used = self.used.plus(spent);
         self
     }
@@ -126,7 +126,7 @@ impl Account {
     }
 
     /// The budget after an approval, which adds the first limit again.
-    pub fn raised(mut self) -> Account {
+    pub fn raised(mut self) -> BudgetAccount {
         let add = |limit: Option<u64>, by: Option<u64>| {
             limit.map(|limit| limit.saturating_add(by.unwrap_or(0)))
         };
@@ -136,13 +136,13 @@ impl Account {
     }
 
     /// The budget after a run's reservation changed from `before` to `after`.
-    pub fn held(mut self, before: Amount, after: Amount) -> Account {
+    pub fn held(mut self, before: Amount, after: Amount) -> BudgetAccount {
         self.reserved = self.reserved.minus(before).plus(after);
         self
     }
 
     /// The budget after a run with the reservation `held` ended; `more` is its usage that was not counted before.
-    pub fn settled(mut self, held: Amount, more: Amount) -> Account {
+    pub fn settled(mut self, held: Amount, more: Amount) -> BudgetAccount {
         self.reserved = self.reserved.minus(held);
         self.used = self.used.plus(more);
         self
@@ -159,7 +159,7 @@ fn window(per: i64, now: i64) -> i64 {
 
 /// The account that refuses a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct GrantRefused {
     /// Its index in the list of accounts.
     pub index: usize,
     /// Whether it is exhausted; otherwise other runs have reserved the rest.
@@ -171,15 +171,15 @@ pub(crate) struct Refused {
 /// Grants a run that holds `own`, has used `spent` and asks for `want` in total. Returns its new reservation; or, when
 /// a limited amount has no more for it, the account that refuses.
 ///
-/// The accounts must be those of the present window ([`Account::at`]). An amount that no account limits is not
+/// The accounts must be those of the present window ([`BudgetAccount::at`]). An amount that no account limits is not
 /// reserved.
 pub(crate) fn grant(
-    accounts: &[(Scope, Account)],
+    accounts: &[(Scope, BudgetAccount)],
     own: Amount,
     spent: Amount,
     want: Budget,
     now: i64,
-) -> Result<Amount, Refused> {
+) -> Result<Amount, GrantRefused> {
     let mut held = [own.tokens, own.micros];
     let mut blocked = Vec::new();
     for (place, wanted) in [want.tokens, want.micros].into_iter().enumerate() {
@@ -214,11 +214,16 @@ pub(crate) fn grant(
     }
 }
 
-fn refusal(accounts: &[(Scope, Account)], index: usize, spent: Amount, now: i64) -> Refused {
+fn refusal(
+    accounts: &[(Scope, BudgetAccount)],
+    index: usize,
+    spent: Amount,
+    now: i64,
+) -> GrantRefused {
     let (_, account) = &accounts[index];
     // The usage of this run does not become available when another run ends.
     let exhausted = account.with_spent(spent).is_exhausted();
-    Refused {
+    GrantRefused {
         index,
         exhausted,
         retry_at: match exhausted {
@@ -229,7 +234,7 @@ fn refusal(accounts: &[(Scope, Account)], index: usize, spent: Amount, now: i64)
 }
 
 /// The order of refusals: the one with the longest wait is reported (a person, the end of a window, other runs).
-fn weight(refused: &Refused) -> (bool, bool, i64) {
+fn weight(refused: &GrantRefused) -> (bool, bool, i64) {
     let until = refused.retry_at;
     (refused.exhausted, until.is_none(), until.unwrap_or(0))
 }
@@ -252,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_granted_and_then_nothing() {
-        let account = Account::new(limit(100), 0, 5);
+        let account = BudgetAccount::new(limit(100), 0, 5);
         let all = |account| [(Scope::Hub, account)];
         assert_eq!(
             grant(&all(account), tokens(0), tokens(0), limit(60), 5),
@@ -271,7 +276,7 @@ mod tests {
             .settled(tokens(40), tokens(40));
         let refused = grant(&all(used), tokens(0), tokens(0), limit(60), 5).unwrap_err();
         assert_eq!((refused.exhausted, refused.retry_at), (true, None));
-        let account = Account {
+        let account = BudgetAccount {
             raise: limit(100),
             ..used
         };
@@ -283,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_new_window_forgets_what_was_used_and_not_what_is_held() {
-        let account = Account::new(limit(10), 1000, 4_500).settled(tokens(0), tokens(10));
+        let account = BudgetAccount::new(limit(10), 1000, 4_500).settled(tokens(0), tokens(10));
         let account = account.held(tokens(0), tokens(4));
         assert_eq!((account.since, account.until()), (4_000, Some(5_000)));
         assert!(account.at(4_999).is_exhausted());
@@ -324,7 +329,7 @@ mod tests {
         fn reservations_never_leak_nor_oversell(steps in steps()) {
             let both = Budget { tokens: Some(100), micros: Some(80) };
             let mut now = 0;
-            let mut accounts = [(Scope::Hub, Account::new(both, 1000, 0)), (Scope::Task(1), Account::new(limit(300), 0, 0))];
+            let mut accounts = [(Scope::Hub, BudgetAccount::new(both, 1000, 0)), (Scope::Task(1), BudgetAccount::new(limit(300), 0, 0))];
             let mut held: [Option<Amount>; 6] = [None; 6];
             let mut used_in_all = 0;
             for step in steps {

@@ -9,15 +9,15 @@ use sha2::{Digest, Sha256};
 /// A hash of all parameters but the key. It is stored, so it must stay the same from version to version: a new
 /// parameter is left out where it has its default.
 pub(crate) fn body(new: &NewTask) -> i64 {
-    let mut told = serde_json::to_value(new).unwrap_or_default();
-    if let Some(fields) = told.as_object_mut() {
+    let mut parameters = serde_json::to_value(new).unwrap_or_default();
+    if let Some(fields) = parameters.as_object_mut() {
         fields.remove("idempotency_key");
         if new.delay_ms > 0 {
             // The hub computed it from the delay and the time of the request.
             fields.remove("run_at");
         }
     }
-    let hash = Sha256::digest(canonical(&told));
+    let hash = Sha256::digest(canonical(&parameters));
     let mut first = [0; 8];
     first.copy_from_slice(&hash[..8]);
     i64::from_be_bytes(first)
@@ -26,7 +26,7 @@ pub(crate) fn body(new: &NewTask) -> i64 {
 /// The refusal of a key that is bound to a request with other parameters.
 pub(crate) fn other_body(key: &str, row: &TaskRow) -> Error {
     let message = format!(
-        "invalid params: `idempotency_key` '{key}' stands for task {} ({}), which was enqueued with other parameters; use another key for other work",
+        "invalid params: `idempotency_key` '{key}' is bound to task {} ({}), which was enqueued with other parameters; use another key",
         row.id, row.state
     );
     Error::invalid_params(message)

@@ -5,7 +5,7 @@ use kirosu_protocol::{FailureClass, OnLost, RetryPolicy, TaskId};
 
 /// The input of the decision.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended<'a> {
+pub(crate) struct EndedAttempt<'a> {
     pub task: TaskId,
     pub class: FailureClass,
     /// Counted attempts, this one included.
@@ -22,7 +22,7 @@ pub(crate) struct Ended<'a> {
 
 /// The next state of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextState {
     /// Queued again at once.
     Again,
     /// Scheduled; `counted` is true if the attempt counts.
@@ -65,52 +65,56 @@ fn treatment(class: FailureClass) -> Treatment {
 }
 
 /// Decides on an attempt that did not succeed.
-pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
+pub(crate) fn after_attempt(ended: &EndedAttempt<'_>) -> NextState {
     let spent = ended.max_attempts.is_some_and(|max| ended.attempts >= max);
     match treatment(ended.class) {
-        Treatment::Dead => Next::Dead,
-        Treatment::Ask => Next::Ask,
+        Treatment::Dead => NextState::Dead,
+        Treatment::Ask => NextState::Ask,
         // A budget with a window fills again, so the task waits. But a task that exhausts each window would never end,
         // and only a person can raise its own budget.
         Treatment::Budget => match ended.retry_at {
-            Some(run_at) if ended.attempts < ended.max_attempts.unwrap_or(CRASHES) => Next::At {
-                run_at: run_at.max(ended.now),
-                counted: true,
-            },
-            _ => Next::Ask,
+            Some(run_at) if ended.attempts < ended.max_attempts.unwrap_or(CRASHES) => {
+                NextState::At {
+                    run_at: run_at.max(ended.now),
+                    counted: true,
+                }
+            }
+            _ => NextState::Ask,
         },
         // The task is not the cause: the attempt does not count, and no retry policy is needed.
-        Treatment::Park => Next::At {
+        Treatment::Park => NextState::At {
             run_at: ended.retry_at.unwrap_or(0).max(ended.now + delay(ended)),
             counted: false,
         },
         // A client that asks for no retry expects the failure at once.
-        Treatment::Retry if ended.max_attempts.is_none() || spent => Next::Dead,
-        Treatment::Retry => Next::At {
+        Treatment::Retry if ended.max_attempts.is_none() || spent => NextState::Dead,
+        Treatment::Retry => NextState::At {
             run_at: ended.now + delay(ended),
             counted: true,
         },
         // The run crashed, so the task itself has not failed. But the task may be what crashes its runs, so the
         // attempts are limited.
         Treatment::Crash => match ended.on_lost {
-            OnLost::Fail => Next::Dead,
-            OnLost::Ask => Next::Ask,
-            OnLost::Retry if ended.attempts >= ended.max_attempts.unwrap_or(CRASHES) => Next::Dead,
-            OnLost::Retry => Next::At {
+            OnLost::Fail => NextState::Dead,
+            OnLost::Ask => NextState::Ask,
+            OnLost::Retry if ended.attempts >= ended.max_attempts.unwrap_or(CRASHES) => {
+                NextState::Dead
+            }
+            OnLost::Retry => NextState::At {
                 run_at: ended.now + delay(ended),
                 counted: true,
             },
         },
         Treatment::Lost => match ended.on_lost {
-            OnLost::Fail => Next::Dead,
-            OnLost::Ask => Next::Ask,
-            OnLost::Retry if spent => Next::Dead,
-            OnLost::Retry => Next::Again,
+            OnLost::Fail => NextState::Dead,
+            OnLost::Ask => NextState::Ask,
+            OnLost::Retry if spent => NextState::Dead,
+            OnLost::Retry => NextState::Again,
         },
     }
 }
 
-fn delay(ended: &Ended<'_>) -> i64 {
+fn delay(ended: &EndedAttempt<'_>) -> i64 {
     match ended.retry_at {
         Some(at) if at > ended.now => at - ended.now,
         _ => backoff::delay_ms(ended.retry, ended.jitter, ended.task, ended.attempts),
@@ -121,13 +125,13 @@ fn delay(ended: &Ended<'_>) -> i64 {
 mod tests {
     use super::*;
 
-    fn next(class: FailureClass, max_attempts: Option<u32>, attempts: u32) -> Next {
+    fn next(class: FailureClass, max_attempts: Option<u32>, attempts: u32) -> NextState {
         let retry = RetryPolicy {
             initial_ms: 1000,
             max_ms: 1000,
             factor: 1.0,
         };
-        after_attempt(&Ended {
+        after_attempt(&EndedAttempt {
             task: 1,
             class,
             attempts,
@@ -146,30 +150,32 @@ mod tests {
             let plain = next(class, None, 1);
             let retried = next(class, Some(2), 1);
             let spent = next(class, Some(2), 2);
-            let again = Next::At {
+            let again = NextState::At {
                 run_at: 9_000,
                 counted: true,
             };
             let expected = match class {
                 FailureClass::ProviderError | FailureClass::Timeout | FailureClass::NotAccepted => {
-                    (Next::Dead, again, Next::Dead)
+                    (NextState::Dead, again, NextState::Dead)
                 }
-                FailureClass::Crashed => (again, again, Next::Dead),
+                FailureClass::Crashed => (again, again, NextState::Dead),
                 FailureClass::RateLimited => {
-                    let parked = Next::At {
+                    let parked = NextState::At {
                         run_at: 9_000,
                         counted: false,
                     };
                     (parked, parked, parked)
                 }
                 FailureClass::AuthRequired | FailureClass::Missing => {
-                    (Next::Ask, Next::Ask, Next::Ask)
+                    (NextState::Ask, NextState::Ask, NextState::Ask)
                 }
-                FailureClass::BudgetExhausted => (again, again, Next::Ask),
+                FailureClass::BudgetExhausted => (again, again, NextState::Ask),
                 FailureClass::Cancelled
                 | FailureClass::BadInput
-                | FailureClass::RefusedByPolicy => (Next::Dead, Next::Dead, Next::Dead),
-                FailureClass::Lost => (Next::Again, Next::Again, Next::Dead),
+                | FailureClass::RefusedByPolicy => {
+                    (NextState::Dead, NextState::Dead, NextState::Dead)
+                }
+                FailureClass::Lost => (NextState::Again, NextState::Again, NextState::Dead),
             };
             assert_eq!((plain, retried, spent), expected, "{class:?}");
         }
@@ -177,6 +183,6 @@ mod tests {
 
     #[test]
     fn crashes_are_not_retried_for_ever() {
-        assert_eq!(next(FailureClass::Crashed, None, CRASHES), Next::Dead);
+        assert_eq!(next(FailureClass::Crashed, None, CRASHES), NextState::Dead);
     }
 }

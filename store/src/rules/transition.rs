@@ -1,6 +1,6 @@
 //! The state transitions of a task, each a change of its row.
 
-use super::policy::Next;
+use super::policy::NextState;
 use crate::row::{Flags, TaskRow};
 use kirosu_protocol::{Fence, Status};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) fn lease(
     row.worker = Some(worker);
     row.session = session;
     row.flags
-        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::LOST);
+        .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::LOST);
     row.updated_at = now;
 }
 
@@ -62,38 +62,38 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) 
     row.run_at = row.run_at.filter(|_| row.leased_at.is_none());
     row.finished_at = Some(now);
     row.flags
-        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::GAVE_UP);
+        .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::GAVE_UP);
     row.flags.set(told_by);
 }
 
 /// Fails the task because of a dependency.
 pub(crate) fn give_up(row: &mut TaskRow, now: i64) {
-    finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now);
+    finish(row, Status::Failed, Flags::RESULT_IN_NOTE, now);
     row.flags.set(Flags::GAVE_UP);
 }
 
 /// Applies the policy after an attempt that did not succeed.
-pub(crate) fn attempt_failed(row: &mut TaskRow, next: Next, now: i64) {
+pub(crate) fn attempt_failed(row: &mut TaskRow, next: NextState, now: i64) {
     match next {
-        Next::Dead => finish(row, Status::Failed, Flags::TOLD_BY_ATTEMPT, now),
-        Next::Again => {
+        NextState::Dead => finish(row, Status::Failed, Flags::RESULT_IN_ATTEMPT, now),
+        NextState::Again => {
             end_lease(row, now);
             row.state = Status::Queued;
         }
-        Next::At { run_at, counted } => {
+        NextState::At { run_at, counted } => {
             end_lease(row, now);
             row.state = Status::Scheduled;
             row.run_at = Some(run_at);
-            row.flags.set(Flags::TOLD_BY_ATTEMPT);
+            row.flags.set(Flags::RESULT_IN_ATTEMPT);
             if !counted {
                 row.attempts = row.attempts.saturating_sub(1);
             }
         }
-        Next::Ask => {
+        NextState::Ask => {
             end_lease(row, now);
             row.state = Status::AwaitingApproval;
             row.flags.clear(Flags::APPROVED);
-            row.flags.set(Flags::TOLD_BY_ATTEMPT);
+            row.flags.set(Flags::RESULT_IN_ATTEMPT);
         }
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn retry(row: &mut TaskRow, is_human: bool, (fence_base, now): (Fence
     row.worker = None;
     row.finished_at = None;
     row.flags
-        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED | Flags::GAVE_UP);
+        .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::REJECTED | Flags::GAVE_UP);
     row.flags.set(Flags::RETRIED);
     row.state = waiting_state(row, now);
     if is_human || row.state == Status::AwaitingApproval {

@@ -1,5 +1,5 @@
-//! Tool questions. Each command that looks at a task's questions names its index: SQLite, which keeps no figures of this
-//! table, may else pass by the open ones of all tasks.
+//! Permission requests. Each query for the requests of one task names its index: SQLite has no statistics of this table
+//! and might read the open requests of all tasks instead.
 
 use super::{FromRow, int, maybe_int, maybe_text, statement, text};
 use diesel::QueryResult;
@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::PermissionState;
 use kirosu_protocol::approval::PermissionOption;
 
-/// The columns of a question, in the order of [`Permission`].
+/// The columns of a request, in the order of [`Permission`].
 macro_rules! columns {
     () => {
         "SELECT id, task_id, fence, tool, kind, title, args, args_hash, pool, state, used, asked_at, deadline_at, \
@@ -18,7 +18,7 @@ macro_rules! columns {
 }
 
 statement! {
-    /// A new question; answers its number.
+    /// A new request; the answer is its id.
     InsertApproval<'a> {
         task_id: i64 => BigInt,
         fence: i64 => BigInt,
@@ -41,58 +41,58 @@ statement! {
 }
 
 statement! {
-    /// One question.
+    /// One request.
     SelectApproval { id: i64 => BigInt } concat!(columns!(), "WHERE id = ?")
 }
 
 statement! {
-    /// What an attempt asked under this name.
+    /// The request of an attempt under a call name.
     SelectCall<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, call: &'a str => Text }
     concat!(columns!(), "WHERE task_id = ? AND fence = ? AND call = ?")
 }
 
 statement! {
-    /// The oldest question about the same that nobody waits for any more and whose answer nobody was given. One that was
-    /// not answered in time (or is about to be found so) is none: another attempt asks anew.
+    /// The oldest request with the same hash that belongs to no waiting agent and whose decision was not delivered. One
+    /// that has expired, or is about to, does not count: another attempt requests again.
     SelectLeftBehind<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, fence: i64 => BigInt, now: i64 => BigInt }
     concat!(columns!(), "INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND state NOT IN (3, 4) AND used = 0 AND (fence < ? OR loose = 1) \
             AND NOT (state = 0 AND deadline_at IS NOT NULL AND deadline_at <= ?) ORDER BY id LIMIT 1")
 }
 
 statement! {
-    /// The newest later question about the same.
+    /// The newest later request with the same hash.
     SelectReplacement<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, id: i64 => BigInt }
     "SELECT id FROM approval INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND id > ? ORDER BY id DESC LIMIT 1"
 }
 
 statement! {
-    /// The open questions of a task.
+    /// The open requests of a task.
     SelectOpen { task_id: i64 => BigInt } concat!(columns!(), "INDEXED BY approval_task WHERE task_id = ? AND state = 0 ORDER BY id")
 }
 
 statement! {
-    /// How many questions of a task are open.
+    /// The number of open requests of a task.
     CountOpen { task_id: i64 => BigInt } "SELECT count(*) FROM approval INDEXED BY approval_task WHERE task_id = ? AND state = 0"
 }
 
 statement! {
-    /// Binds a question to another attempt, which waits as long as it says.
+    /// Binds a request to another attempt, with that attempt's deadline.
     Rebind<'a> { fence: i64 => BigInt, call: &'a str => Text, deadline_at: Option<i64> => Nullable<BigInt>, id: i64 => BigInt }
     "UPDATE approval SET fence = ?, call = ?, deadline_at = ?, loose = 0 WHERE id = ?"
 }
 
 statement! {
-    /// Its asker has let go of it.
+    /// The agent has withdrawn the request.
     DetachPermission { id: i64 => BigInt } "UPDATE approval SET loose = 1 WHERE id = ?"
 }
 
 statement! {
-    /// The answer was given to an agent.
+    /// The decision was delivered to an agent.
     MarkDelivered { id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE id = ?"
 }
 
 statement! {
-    /// A question that was open ends.
+    /// Ends an open request.
     EndApproval<'a> {
         state: i64 => BigInt,
         decided_at: i64 => BigInt,
@@ -104,12 +104,12 @@ statement! {
 }
 
 statement! {
-    /// Answers that nobody was given are nobody's any more.
+    /// Marks decisions that were not delivered as used.
     SpendApprovals { task_id: i64 => BigInt } "UPDATE approval INDEXED BY approval_unused SET used = 1 WHERE task_id = ? AND used = 0"
 }
 
 statement! {
-    /// Open questions whose time is over.
+    /// Open requests that have passed their deadline.
     SelectOverdue { until: i64 => BigInt, limit: i64 => BigInt }
     concat!(columns!(), "WHERE state = 0 AND deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?")
 }
@@ -121,11 +121,11 @@ statement! {
 }
 
 statement! {
-    /// Forgets the questions of a task.
+    /// Deletes the requests of a task.
     DeleteApprovals { id: i64 => BigInt } "DELETE FROM approval WHERE task_id = ?"
 }
 
-/// The number a state has in the file.
+/// The stored number of a state.
 pub(crate) fn state_number(state: PermissionState) -> i64 {
     match state {
         PermissionState::Open => 0,
@@ -136,7 +136,7 @@ pub(crate) fn state_number(state: PermissionState) -> i64 {
     }
 }
 
-/// One question, as the file keeps it. Times are Unix milliseconds.
+/// A stored request. Times are Unix milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Permission {
     pub id: i64,
@@ -156,13 +156,13 @@ pub(crate) struct Permission {
     pub by: Option<String>,
     pub reason: Option<String>,
     pub rule: Option<String>,
-    /// Answers of which one has to be chosen; empty where yes is enough.
+    /// The options of which one must be chosen; empty for a request that is decided by yes or no.
     pub options: Vec<PermissionOption>,
-    /// The id of the one that was.
+    /// The id of the chosen option.
     pub chosen: Option<String>,
 }
 
-/// The text that selects questions, up to its WHERE.
+/// The statement for requests, up to its WHERE.
 pub(crate) const SELECT: &str = columns!();
 
 impl FromRow for Permission {

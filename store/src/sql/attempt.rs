@@ -8,7 +8,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::NotAccepted;
 
 statement! {
-    /// An attempt's end. A late ack replaces the `lost` of its own fence.
+    /// The end of an attempt. A late ack replaces the `lost` of its own fence.
     InsertAttempt<'a> {
         task_id: i64 => BigInt,
         fence: i64 => BigInt,
@@ -25,24 +25,24 @@ statement! {
 }
 
 statement! {
-    /// How one attempt ended, and whose it was.
+    /// Outcome and worker of an attempt.
     SelectAttemptEnd { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT outcome, worker FROM attempt WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
-    /// How many attempts of a task have ended.
+    /// The number of ended attempts of a task.
     CountAttempts { task_id: i64 => BigInt } "SELECT count(*) FROM attempt WHERE task_id = ?"
 }
 
 statement! {
-    /// Why one attempt failed.
+    /// The error of an attempt, or its outcome.
     SelectAttemptError { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT coalesce(error, outcome) FROM attempt WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
-    /// The newest answer of a task that was not accepted: the end of it, in characters.
+    /// The newest result of a task that was not accepted: the end of it, in characters.
     SelectNotAccepted { task_id: i64 => BigInt }
     "SELECT fence, coalesce(error, ''), coalesce(substr(result, -8192), ''), coalesce(length(result) > 8192, 0) \
      FROM attempt WHERE task_id = ? AND outcome = 'not_accepted' ORDER BY fence DESC LIMIT 1"
@@ -61,7 +61,7 @@ impl FromRow for NotAccepted {
     }
 }
 
-/// How one attempt ended, and whose it was.
+/// The end of an attempt.
 pub(crate) struct AttemptEnd {
     pub outcome: String,
     pub worker: Option<String>,

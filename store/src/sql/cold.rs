@@ -1,4 +1,4 @@
-//! Rows beside the hot path: idempotency keys, dependencies, progress, output, notes.
+//! Rows that the common path of a task does not touch: idempotency keys, dependencies, progress, output, notes.
 
 use super::{FromRow, int, maybe_int, statement, text};
 use diesel::QueryResult;
@@ -13,7 +13,7 @@ statement! {
 }
 
 statement! {
-    /// The same for many keys: a JSON array of texts.
+    /// The same for many keys, as a JSON array of texts.
     SelectKeys<'a> { keys: &'a str => Text }
     "SELECT key, task_id, body FROM idempotency WHERE key IN (SELECT value FROM json_each(?))"
 }
@@ -37,7 +37,7 @@ statement! {
 }
 
 statement! {
-    /// The error of a task that no attempt tells.
+    /// The error of a task without an attempt.
     SelectNote { task_id: i64 => BigInt } "SELECT error FROM note WHERE task_id = ? AND error IS NOT NULL"
 }
 
@@ -48,31 +48,31 @@ statement! {
 }
 
 statement! {
-    /// What a running task last said about how far it is.
+    /// The newest report of progress of a running task.
     PutProgress<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, data: &'a str => Text, at: i64 => BigInt }
     "INSERT OR REPLACE INTO progress (task_id, fence, data, at) VALUES (?, ?, ?, ?)"
 }
 
 statement! {
-    /// A piece of output; sent twice, it is kept once.
+    /// A chunk of output; one that is stored already stays as it is.
     InsertOutput<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, chunk: i64 => BigInt, text: &'a str => Text }
     "INSERT OR IGNORE INTO output (task_id, fence, chunk, text) VALUES (?, ?, ?, ?)"
 }
 
 statement! {
-    /// How many bytes of output an attempt has, and the number after its last chunk.
+    /// The bytes of output that an attempt has, and the number after its last chunk.
     SelectOutputKept { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT coalesce(sum(octet_length(text)), 0), coalesce(max(chunk) + 1, 0) FROM output WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
-    /// Whether the end of a task that no attempt explains has this result.
+    /// Whether a task without an attempt has this result.
     SelectNoteHas<'a> { task_id: i64 => BigInt, result: &'a str => Text }
     "SELECT 1 FROM note WHERE task_id = ? AND result = ?"
 }
 
 statement! {
-    /// Result and error of a task that no attempt tells.
+    /// Result and error of a task without an attempt.
     PutNote<'a> { task_id: i64 => BigInt, result: Option<&'a str> => Nullable<Text>, error: Option<&'a str> => Nullable<Text> }
     "INSERT OR REPLACE INTO note (task_id, result, error) VALUES (?, ?, ?)"
 }

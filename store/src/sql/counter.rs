@@ -66,17 +66,17 @@ statement! {
 }
 
 statement! {
-    /// How many lanes there are, and the highest number of one.
+    /// The number of lanes, and the highest lane id.
     SelectLaneNumbers {} "SELECT count(*), coalesce(max(id), 0) FROM lane"
 }
 
 statement! {
-    /// A lane by its number.
+    /// A lane by its id.
     SelectLane { id: i64 => BigInt } concat!("SELECT ", lane_columns!(), " FROM lane WHERE id = ?")
 }
 
 statement! {
-    /// A lane by its names.
+    /// A lane by its name.
     SelectLaneOf<'a> { queue: &'a str => Text, task_type: &'a str => Text }
     concat!("SELECT ", lane_columns!(), " FROM lane WHERE queue = ? AND type = ?")
 }
@@ -87,7 +87,7 @@ statement! {
 }
 
 statement! {
-    /// How many tasks were done in the newest minutes of the lanes.
+    /// Tasks done in the newest minute of each lane, added up per minute.
     SelectNewestMinutes {} "SELECT minute, sum(minute_done) FROM lane GROUP BY minute"
 }
 
@@ -105,11 +105,11 @@ impl FromRow for IdleSums {
 }
 
 statement! {
-    /// The highest id that is or was done.
+    /// The highest id of a task that is or was done.
     SelectNewestDone {} "SELECT coalesce(max(newest_done), 0) FROM lane"
 }
 
-/// A lane as the file keeps it.
+/// A stored lane.
 #[derive(Debug)]
 pub(crate) struct LaneRow {
     pub id: i64,
@@ -119,15 +119,15 @@ pub(crate) struct LaneRow {
     pub done: FinishedCounts,
 }
 
-/// What a lane knows of its done tasks.
+/// Sums over the done tasks of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct FinishedCounts {
-    /// Sum of (finished - enqueued) over all that were ever done, in milliseconds.
+    /// Sum of (finished - enqueued) over all of them, also pruned ones, in milliseconds.
     pub completion_ms: i64,
-    /// The newest Unix minute in which one was done, and how many were in it.
+    /// The newest Unix minute in which one was done, and the number done in it.
     pub minute: i64,
     pub minute_done: i64,
-    /// The highest id that is or was done.
+    /// The highest id of a task that is or was done.
     pub newest: i64,
 }
 
@@ -174,13 +174,13 @@ impl FromRow for (String, i64) {
 }
 
 statement! {
-    /// How many more tasks were done in a minute that is over.
+    /// Adds to the tasks that were done in a minute.
     AddMinute { minute: i64 => BigInt, done: i64 => BigInt }
     "INSERT INTO done_minute (minute, done) VALUES (?, ?) ON CONFLICT (minute) DO UPDATE SET done = done + excluded.done"
 }
 
 statement! {
-    /// Minutes that no longer matter.
+    /// Minutes before the last hour.
     DeleteMinutes { before: i64 => BigInt } "DELETE FROM done_minute WHERE minute < ?"
 }
 

@@ -1,4 +1,4 @@
-//! Generations of the store, and the ids that were skipped.
+//! Generations of the store, and skipped ids.
 
 use super::statement;
 use diesel::sql_types::BigInt;
@@ -9,19 +9,19 @@ statement! {
 }
 
 statement! {
-    /// The newest generation that the file knows.
+    /// The newest generation in the file.
     SelectGeneration {} "SELECT value FROM counter WHERE name = 'generation'"
 }
 
 statement! {
-    /// The highest id that the file knows to be given out.
+    /// The highest id that the file shows as given out.
     SelectLastId {}
     "SELECT max((SELECT coalesce(max(id), 0) FROM task), \
      coalesce((SELECT value FROM counter WHERE name = 'last_id'), 0))"
 }
 
 statement! {
-    /// Notes ids that were skipped.
+    /// Records skipped ids.
     InsertGap { first: i64 => BigInt, last: i64 => BigInt }
     "INSERT OR REPLACE INTO gap (first, last) VALUES (?, ?)"
 }
@@ -33,13 +33,13 @@ statement! {
 }
 
 statement! {
-    /// Goes on with the numbers of tool questions at a multiple, in a file that has numbered some.
+    /// Continues the ids of permission requests at a multiple, in a file that has given out some.
     SkipApprovals { by: i64 => BigInt, times: i64 => BigInt }
     "UPDATE sqlite_sequence SET seq = (seq / ? + 1) * ? WHERE name = 'approval'"
 }
 
 statement! {
-    /// The same in a file that has numbered none.
+    /// The same in a file that has given out none.
     SkipFirstApprovals { seq: i64 => BigInt }
     "INSERT INTO sqlite_sequence (name, seq) SELECT 'approval', ? \
      WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'approval')"

@@ -1,4 +1,4 @@
-//! What people decide.
+//! Decisions of people.
 
 use super::statement;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -16,13 +16,13 @@ statement! {
 }
 
 statement! {
-    /// Whether a verdict was passed on a task in the question that it asked with this fence.
+    /// Whether the prompt that a task had with this fence has this verdict.
     SelectVerdict<'a> { task_id: i64 => BigInt, verdict: &'a str => Text, fence: i64 => BigInt }
     "SELECT 1 FROM decision WHERE task_id = ? AND verdict = ? AND fence = ? LIMIT 1"
 }
 
 statement! {
-    /// Whether the same person said the same about an earlier question of a task.
+    /// Whether the same person gave the same verdict in the same words on an earlier prompt of a task.
     SelectSameDecision<'a> {
         task_id: i64 => BigInt,
         verdict: &'a str => Text,
@@ -33,13 +33,13 @@ statement! {
 }
 
 statement! {
-    /// Stops handing out a queue's tasks.
+    /// Pauses a queue.
     InsertPaused<'a> { queue: &'a str => Text, since: i64 => BigInt }
     "INSERT OR IGNORE INTO paused_queue (queue, since) VALUES (?, ?)"
 }
 
 statement! {
-    /// Hands out a queue's tasks again.
+    /// Resumes a queue.
     DeletePaused<'a> { queue: &'a str => Text } "DELETE FROM paused_queue WHERE queue = ?"
 }
 

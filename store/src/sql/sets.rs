@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::Status;
 
 statement! {
-    /// Leases that ended at or before a time.
+    /// Leases that expired at or before a time.
     SelectExpired { until: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id FROM task WHERE state = 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 }
@@ -20,7 +20,7 @@ statement! {
 }
 
 statement! {
-    /// Lets every live lease hold at least until a time.
+    /// Extends every live lease to a time at least.
     ExtendLeases { until: i64 => BigInt, below: i64 => BigInt }
     "UPDATE task SET lease_until = ? WHERE state = 4 AND lease_until < ?"
 }
@@ -31,7 +31,7 @@ statement! {
 }
 
 statement! {
-    /// Scheduled tasks whose time has come.
+    /// Scheduled tasks that are due.
     SelectDue { until: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id FROM task WHERE state = 2 AND run_at <= ? ORDER BY run_at LIMIT ?"
 }
@@ -59,19 +59,19 @@ statement! {
 }
 
 statement! {
-    /// FinishedTask tasks of a range of ids, to see which are old enough.
+    /// Finished tasks of a range of ids, by id.
     SelectFinished { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id, lane, coalesce(finished_at, updated_at), flags, state FROM task \
      WHERE id > ? AND id <= ? AND state > 4 ORDER BY id LIMIT ?"
 }
 
 statement! {
-    /// The first id from one on.
+    /// The first task id from one on.
     SelectFirstFrom { from: i64 => BigInt } "SELECT id FROM task WHERE id >= ? ORDER BY id LIMIT 1"
 }
 
 statement! {
-    /// How many tasks depend on one, up to a limit, and how many of these are unfinished.
+    /// The number of dependents of a task, up to a limit, and how many of these are unfinished.
     SelectNeeded { id: i64 => BigInt, limit: i64 => BigInt }
     "SELECT count(*), coalesce(sum(t.state < 5), 0) FROM (SELECT task_id FROM dependency WHERE depends_on = ? LIMIT ?) AS d \
      JOIN task t ON t.id = d.task_id"
@@ -101,26 +101,27 @@ impl FromRow for FinishedTask {
 }
 
 statement! {
-    /// A task is nobody's child any more. Before its input goes, which knows whose it was.
+    /// The task's entry in its parent's list of children. It must precede the deletion of the input, which names the
+    /// parent.
     DeleteChild { task_id: i64 => BigInt, id: i64 => BigInt }
     "DELETE FROM child WHERE parent_id = (SELECT json_extract(options, '$.parent_id') FROM task_input WHERE task_id = ?) \
      AND task_id = ?"
 }
 
 statement! {
-    /// Some of a task's output, the oldest first.
+    /// Some chunks of a task's output, the oldest first.
     DeleteSomeOutput { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
     "DELETE FROM output WHERE task_id = ? AND (fence, chunk) IN \
      (SELECT fence, chunk FROM output WHERE task_id = ? ORDER BY fence, chunk LIMIT ?)"
 }
 
 statement! {
-    /// Some of a task's attempts, the oldest first.
+    /// Some attempts of a task, the oldest first.
     DeleteSomeAttempts { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
     "DELETE FROM attempt WHERE task_id = ? AND fence IN (SELECT fence FROM attempt WHERE task_id = ? ORDER BY fence LIMIT ?)"
 }
 
-/// Defines the deletion of one task's rows from one table.
+/// Defines statements that delete the rows of one task from one table.
 macro_rules! delete {
     ($($name:ident $text:literal),* $(,)?) => {
         $(statement! {

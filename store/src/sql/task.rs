@@ -1,7 +1,7 @@
-//! The hot row and its input.
+//! The row of a task and its input.
 
 use super::{FromRow, int, maybe_int, maybe_text, statement, text};
-use crate::row::{Flags, Input, InputOptions, TaskRow};
+use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
 use diesel::QueryResult;
 use diesel::result::Error;
 use diesel::row::Row;
@@ -10,7 +10,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::Status;
 use std::sync::Arc;
 
-/// The hot row's columns, in the order `TaskRow` reads them.
+/// The columns of a row, in the order in which `TaskRow` reads them.
 macro_rules! hot_columns {
     () => {
         "id, state, lane, priority, fence, attempts, max_attempts, run_at, lease_until, lease_ms, leased_at, session, \
@@ -44,7 +44,7 @@ statement! {
 }
 
 statement! {
-    /// A step of a task's life, guarded by the state and fence it was decided on.
+    /// A changed row, guarded by the state and fence on which the change was decided.
     UpdateTask<'a> {
         state: i64 => BigInt,
         fence: i64 => BigInt,
@@ -68,7 +68,7 @@ statement! {
 }
 
 statement! {
-    /// One hot row.
+    /// One row.
     SelectTask { id: i64 => BigInt } concat!("SELECT ", hot_columns!(), " FROM task WHERE id = ?")
 }
 
@@ -150,11 +150,11 @@ impl FromRow for TaskRow {
     }
 }
 
-impl FromRow for Input {
+impl FromRow for TaskInput {
     const COLUMNS: usize = 4;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Input> {
-        Ok(Input {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<TaskInput> {
+        Ok(TaskInput {
             prompt: text(row, 0)?,
             system_prompt: maybe_text(row, 1)?,
             options: options(row, 2)?,

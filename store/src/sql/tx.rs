@@ -12,7 +12,7 @@ statement! {
 }
 
 statement! {
-    /// Makes it durable.
+    /// Commits it.
     Commit {} "COMMIT"
 }
 
@@ -22,34 +22,34 @@ statement! {
 }
 
 statement! {
-    /// Pages of the file that hold nothing.
+    /// Unused pages of the file.
     FreePages {} "PRAGMA freelist_count"
 }
 
 statement! {
-    /// A number that the file keeps for whoever uses it.
+    /// SQLite's number for applications. The store uses it to write the first page.
     UserVersion {} "PRAGMA user_version"
 }
 
 statement! {
-    /// A sound copy of the file.
+    /// A consistent copy of the file.
     VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
 }
 
 statement! {
-    /// How far the log is; moves nothing.
+    /// The progress of checkpoints; copies nothing.
     LogPages {} "PRAGMA wal_checkpoint(NOOP)"
 }
 
 statement! {
-    /// Moves as much of the log into the file as goes without waiting for readers or the writer.
+    /// Copies as many pages of the log into the file as is possible without waiting for readers or the writer.
     CheckpointPassive {} "PRAGMA wal_checkpoint(PASSIVE)"
 }
 
 impl FromRow for Pages {
     const COLUMNS: usize = 3;
 
-    /// The first column says whether another checkpoint was under way.
+    /// The first column, which is not read, is 1 if another checkpoint ran.
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Pages> {
         Ok(Pages {
             log: int(row, 1)?,

@@ -1,22 +1,22 @@
-//! The ledger of what runs used, the budgets, and what is reserved of them.
+//! Recorded usage, budgets and reservations.
 
 use super::{FromRow, int, maybe_int, statement, text};
-use crate::rules::budget::{Account, Amount};
+use crate::rules::budget::{Amount, BudgetAccount};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use kirosu_protocol::{Budget, Fence, Scope, TaskId};
 
-/// The ledger's columns after its keys, in the order `Sum` reads them.
+/// The sums of usage, in the order in which `UsageSum` reads them.
 macro_rules! sums {
     () => {
         "attempts, input, cache_read, cache_write, output, micros, estimated, unpriced"
     };
 }
 
-/// What is added where a row is there already. A sum beyond 64 bits is a float in SQLite, which no row takes: what does
-/// not fit is as much as fits.
+/// The update of an existing row. A sum beyond 64 bits would become a float, which a STRICT table refuses, so the sums
+/// saturate.
 macro_rules! add_up {
     ($($column:literal)+) => {
         concat!("DO UPDATE SET attempts = attempts + excluded.attempts" $(
@@ -29,7 +29,7 @@ macro_rules! add_up {
 }
 
 statement! {
-    /// Adds an attempt to its day.
+    /// Adds usage to its day.
     AddDay<'a> {
         day: i64 => BigInt,
         pool: &'a str => Text,
@@ -48,7 +48,7 @@ statement! {
 }
 
 statement! {
-    /// Adds an attempt to its task.
+    /// Adds usage to its task.
     AddTask<'a> {
         task_id: i64 => BigInt,
         day: i64 => BigInt,
@@ -69,32 +69,32 @@ statement! {
 }
 
 statement! {
-    /// What an ended attempt used, told late; only once.
+    /// The usage of an ended attempt in a late ack; only the first one is stored.
     SetLateUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
     "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? \
      AND (usage IS NULL OR json_extract(usage, '$.partial'))"
 }
 
 statement! {
-    /// What was counted of an attempt that ended without an ack.
+    /// The usage that was counted for an attempt without an ack.
     SelectPartialUsage { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT usage FROM attempt WHERE task_id = ? AND fence = ? AND json_extract(usage, '$.partial')"
 }
 
 statement! {
-    /// What a run last said of itself.
+    /// The newest report of progress of an attempt.
     SelectProgress { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT data FROM progress WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
-    /// What all pools, one pool and one provider used on a day: `*` stands for all.
+    /// The usage of one day over all pools, or of one pool or provider; `*` means all.
     SelectDay<'a> { day: i64 => BigInt, pool: &'a str => Text, same: &'a str => Text, provider: &'a str => Text, too: &'a str => Text }
     "SELECT CAST(total(input) + total(cache_write) + total(output) AS INTEGER), CAST(total(micros) AS INTEGER) FROM usage_day \
      WHERE day = ? AND (? = '*' OR pool = ?) AND (? = '*' OR provider = ?)"
 }
 
-/// The columns of a budget, in the order `Account` is read.
+/// The columns of a budget, in the order in which `BudgetAccount` is read.
 macro_rules! account {
     () => {
         "scope, tokens, micros, raise_tokens, raise_micros, per, since, used_tokens, used_micros, reserved_tokens, \
@@ -125,7 +125,7 @@ statement! {
 }
 
 statement! {
-    /// The names of the budgets that many tasks share.
+    /// Scopes of the budgets of hub, pools and providers.
     SelectShared {} "SELECT scope FROM budget WHERE scope NOT LIKE 'task:%' AND scope NOT LIKE 'tree:%'"
 }
 
@@ -137,23 +137,23 @@ statement! {
 }
 
 statement! {
-    /// Whether the ledger holds anything of a task.
+    /// Whether the usage of any task is recorded.
     SelectUsed {} "SELECT EXISTS (SELECT 1 FROM usage_task)"
 }
 
 statement! {
-    /// Forgets a budget.
+    /// Deletes a budget.
     DeleteAccount<'a> { scope: &'a str => Text } "DELETE FROM budget WHERE scope = ?"
 }
 
 statement! {
-    /// A task is in the tree of another, or in its own.
+    /// Adds a task to a tree.
     InsertMember { task_id: i64 => BigInt, tree_id: i64 => BigInt }
     "INSERT OR IGNORE INTO member (task_id, tree_id) VALUES (?, ?)"
 }
 
 statement! {
-    /// The trees with a budget that a task is in, or was in before it was pruned.
+    /// The trees with a budget to which a task belongs, or belonged before it was pruned.
     SelectTrees { task_id: i64 => BigInt } "SELECT tree_id FROM member WHERE task_id = ? ORDER BY tree_id"
 }
 
@@ -170,24 +170,24 @@ statement! {
 }
 
 statement! {
-    /// Forgets some of the pruned members of a tree.
+    /// Deletes some of the pruned members of a tree.
     DeletePruned { tree_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
     "DELETE FROM member WHERE tree_id = ? AND task_id IN \
      (SELECT task_id FROM member WHERE tree_id = ? AND pruned = 1 LIMIT ?)"
 }
 
 statement! {
-    /// Forgets a member.
+    /// Deletes a member.
     DeleteMember { task_id: i64 => BigInt, tree_id: i64 => BigInt } "DELETE FROM member WHERE task_id = ? AND tree_id = ?"
 }
 
 statement! {
-    /// Forgets what a task used; the days keep it.
+    /// Deletes the usage of a task; the sums of the days keep it.
     DeleteUsage { id: i64 => BigInt } "DELETE FROM usage_task WHERE task_id = ?"
 }
 
 statement! {
-    /// What an attempt holds.
+    /// The reservation of an attempt.
     PutReservation<'a> {
         task_id: i64 => BigInt,
         fence: i64 => BigInt,
@@ -203,27 +203,27 @@ statement! {
 }
 
 statement! {
-    /// It holds nothing any more.
+    /// Deletes a reservation.
     DeleteReservation { task_id: i64 => BigInt } "DELETE FROM reservation WHERE task_id = ?"
 }
 
 statement! {
-    /// All that is held.
+    /// All reservations.
     SelectReservations {}
     "SELECT task_id, fence, tokens, micros, told_tokens, told_micros, counted_tokens, counted_micros, scopes FROM reservation"
 }
 
-/// What an attempt holds of its budgets.
+/// The reservation of an attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Reservation {
     pub fence: Fence,
-    /// Held.
+    /// The reserved amount.
     pub amount: Amount,
-    /// What the run said it had used.
-    pub told: Amount,
-    /// What of it was counted, after an end without an ack.
+    /// The usage that the run has reported.
+    pub reported: Amount,
+    /// The usage that was counted after an end without an ack.
     pub counted: Amount,
-    /// Of which budgets.
+    /// The budgets of which it is reserved.
     pub scopes: Vec<Scope>,
 }
 
@@ -236,7 +236,7 @@ impl FromRow for (TaskId, Reservation) {
         let reservation = Reservation {
             fence: int(row, 1)?,
             amount: amount(row, 2)?,
-            told: amount(row, 4)?,
+            reported: amount(row, 4)?,
             counted: amount(row, 6)?,
             scopes,
         };
@@ -244,17 +244,17 @@ impl FromRow for (TaskId, Reservation) {
     }
 }
 
-impl FromRow for (String, Account) {
+impl FromRow for (String, BudgetAccount) {
     const COLUMNS: usize = 11;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, Account)> {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, BudgetAccount)> {
         let budget = |at| -> QueryResult<Budget> {
             Ok(Budget {
                 tokens: maybe_int(row, at)?.map(positive),
                 micros: maybe_int(row, at + 1)?.map(positive),
             })
         };
-        let account = Account {
+        let account = BudgetAccount {
             limit: budget(1)?,
             raise: budget(3)?,
             per: int(row, 5)?,
@@ -285,7 +285,7 @@ fn positive(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// As the file keeps it: what does not fit is as much as fits.
+/// The stored form of an amount; one that does not fit is stored as the maximum.
 pub(crate) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Work that goes on in steps, and what a step looks at.
+//! Bulk work, and the queries of its steps.
 
 use super::task::{hot_columns, status};
 use super::{FromRow, int, maybe_int, maybe_text, statement};
@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::{Status, TaskId};
 
 statement! {
-    /// Keeps what is left of a work.
+    /// The progress of a work.
     PutWork<'a> {
         id: i64 => BigInt,
         kind: i64 => BigInt,
@@ -28,11 +28,11 @@ statement! {
 }
 
 statement! {
-    /// All that is left, the newest first.
+    /// All unfinished works, the newest first.
     SelectWork {} "SELECT id, kind, task_id, state, after, upto, queue, count FROM work ORDER BY id DESC"
 }
 
-/// A work as the file keeps it.
+/// A stored work.
 #[derive(Debug)]
 pub(crate) struct WorkRow {
     pub id: i64,
@@ -63,7 +63,7 @@ impl FromRow for WorkRow {
 }
 
 statement! {
-    /// The next tasks that wait for a task.
+    /// The next dependents of a task.
     SelectNextDependents { depends_on: i64 => BigInt, after: i64 => BigInt, upto: i64 => BigInt, limit: i64 => BigInt }
     "SELECT task_id FROM dependency WHERE depends_on = ? AND task_id > ? AND task_id <= ? ORDER BY task_id LIMIT ?"
 }
@@ -76,23 +76,23 @@ statement! {
 }
 
 statement! {
-    /// How the dependencies of a task stand.
+    /// The states of a task's dependencies, added up.
     SelectDependencyStates { task_id: i64 => BigInt }
     "SELECT count(*), count(CASE WHEN t.id IS NULL OR t.state <> 5 THEN 1 END), count(CASE WHEN t.id IS NULL OR t.state > 5 THEN 1 END), \
      min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
      FROM dependency d LEFT JOIN task t ON t.id = d.depends_on WHERE d.task_id = ?"
 }
 
-/// How the dependencies of a task stand.
+/// The states of a task's dependencies, added up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DependencyStates {
-    /// All that there are.
+    /// All dependencies.
     pub all: i64,
     /// Those that are not done.
     pub open: i64,
-    /// Those that never will be as things stand: failed, cancelled or gone.
+    /// Those that cannot become done in their present state: failed, cancelled or pruned.
     pub dead: i64,
-    /// The first of these.
+    /// The first of the dead ones.
     pub never: Option<TaskId>,
 }
 

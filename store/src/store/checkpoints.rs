@@ -1,4 +1,4 @@
-//! The log of a store under load is moved into its file beside the commits.
+//! The log of a store under load is copied into its file while commits go on.
 
 use super::tests::connection;
 use super::*;

@@ -1,14 +1,14 @@
-//! A COMMIT that fails: the answer is true, also after a `kill -9` at once.
+//! A COMMIT that fails: the reported effect is right, also after an immediate `kill -9`.
 
-use crate::vfs::failing::{self, Fault};
+use crate::vfs::failing::{self, DiskFault};
 use crate::{Command, Store, StoreOptions};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, Stats};
 use std::path::Path;
 
-/// Not a byte reaches the disk.
-const DEAD: Fault = Fault::Write {
+/// No byte reaches the disk.
+const DEAD: DiskFault = DiskFault::Write {
     missing: usize::MAX,
 };
 
@@ -22,20 +22,20 @@ fn enqueue(store: &mut Store, prompt: &str) -> Result<(), Error> {
     applied.outcomes.into_iter().next().unwrap().map(drop)
 }
 
-/// What a hub finds that starts after this one was killed now.
+/// The counters after a restart, if this hub were killed now.
 fn after_a_kill(directory: &Path) -> Stats {
     let copy = tempfile::tempdir().unwrap();
     for file in ["db", "db-wal"] {
         std::fs::copy(directory.join(file), copy.path().join(file)).unwrap();
     }
     let options = options(copy.path());
-    // The faults are this thread's.
+    // The faults belong to this thread.
     let other = std::thread::spawn(move || Store::open(&options).unwrap().stats(1));
     other.join().unwrap()
 }
 
-/// What an enqueue is told of its effect that meets these faults, with the store and its directory.
-fn enqueue_into(once: Fault, then: Option<Fault>) -> (String, Store, tempfile::TempDir) {
+/// The effect that an enqueue reports when it meets these faults, with the store and its directory.
+fn enqueue_into(once: DiskFault, then: Option<DiskFault>) -> (String, Store, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&options(directory.path())).unwrap();
     enqueue(&mut store, "before").unwrap();
@@ -46,11 +46,11 @@ fn enqueue_into(once: Fault, then: Option<Fault>) -> (String, Store, tempfile::T
     (effect.to_owned(), store, directory)
 }
 
-const FAULTS: [Fault; 3] = [
-    Fault::Sync,
-    // The write is whole, or all but the last byte of the last page.
-    Fault::Write { missing: 0 },
-    Fault::Write { missing: 1 },
+const FAULTS: [DiskFault; 3] = [
+    DiskFault::Sync,
+    // The whole write, or all but the last byte of the last page.
+    DiskFault::Write { missing: 0 },
+    DiskFault::Write { missing: 1 },
 ];
 
 #[test]
@@ -70,7 +70,7 @@ fn nothing_was_kept_means_that_nothing_comes_to_life() {
 
 #[test]
 fn what_may_come_to_life_is_told_as_unknown() {
-    let (effect, mut store, directory) = enqueue_into(Fault::Sync, Some(DEAD));
+    let (effect, mut store, directory) = enqueue_into(DiskFault::Sync, Some(DEAD));
     assert_eq!(
         after_a_kill(directory.path()).total_tasks,
         2,
@@ -79,7 +79,7 @@ fn what_may_come_to_life_is_told_as_unknown() {
     assert_eq!(effect, "unknown");
     let refused = enqueue(&mut store, "never begun").unwrap_err();
     assert_eq!(refused.data.unwrap()["effect"], "none");
-    // The disk takes again: what was unknown is void, and the next task has its id.
+    // The disk works again: the unknown batch is void, and the next task gets its id.
     failing::plan(None, None);
     enqueue(&mut store, "after").unwrap();
     assert_eq!(store.stats(1).total_tasks, 2);
@@ -111,7 +111,7 @@ fn a_batch_is_void_as_a_whole() {
     let mut store = Store::open(&options(directory.path())).unwrap();
     let large = "x".repeat(20_000);
     let commands = || (0..20).map(|_| Command::Enqueue(Box::new(NewTask::chat(&large))));
-    failing::plan(Some(Fault::Sync), None);
+    failing::plan(Some(DiskFault::Sync), None);
     let applied = store.apply(1, commands().collect());
     assert!(applied.outcomes.iter().all(Result::is_err));
     assert_eq!(after_a_kill(directory.path()).total_tasks, 0);
@@ -143,12 +143,12 @@ fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
     };
     apply(&mut store, lease).unwrap();
     let shift = || Command::ShiftLeases { by_ms: 500 };
-    failing::plan(Some(Fault::Sync), None);
+    failing::plan(Some(DiskFault::Sync), None);
     apply(&mut store, shift()).unwrap_err();
     assert!(failing::has_struck());
     apply(&mut store, shift()).unwrap();
     // A step fails as well.
-    failing::plan(Some(Fault::Sync), None);
+    failing::plan(Some(DiskFault::Sync), None);
     apply(&mut store, Command::PromoteDue { limit: 1 }).unwrap_err();
     assert!(failing::has_struck());
     for _ in 0..10 {

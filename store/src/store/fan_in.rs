@@ -1,4 +1,4 @@
-//! A task that depends on very many: what it costs that they end and come back.
+//! The cost of ends and retries of the many dependencies of one task.
 
 use super::tests::connection;
 use crate::{Command, Store, StoreOptions};

@@ -2,10 +2,10 @@
 
 use crate::backend::{self, Backend};
 use crate::command::lease::MAX_SERVED;
-use crate::core::{Core, Stop};
+use crate::core::{CommandError, Core};
 use crate::open;
 use crate::outcome::Outcome;
-use crate::recover::{Failure, cannot_open};
+use crate::recover::{BatchFailure, cannot_open};
 use crate::row::TaskRow;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::sqlite::SqliteBackend;
@@ -39,7 +39,7 @@ pub struct Store {
     outage: bool,
 }
 
-type Answers = Vec<Result<Outcome, Error>>;
+type BatchAnswers = Vec<Result<Outcome, Error>>;
 
 impl Store {
     /// Locks the file, brings its schema up to date and reads the counters. The time does not depend on the number of
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// Another process has the file, it is not a store or comes from a newer version, or it cannot be read. With a full
-    /// disk the store opens for reading: every change is refused until there is room.
+    /// disk the store opens for reading: every change is refused until space is free.
     pub fn open(options: &StoreOptions) -> Result<Store, OpenError> {
         Store::with(Box::new(SqliteBackend::open(options)?), options)
     }
@@ -91,14 +91,14 @@ impl Store {
     }
 
     /// Tries the whole batch as one transaction.
-    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Applied, Failure> {
+    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Applied, BatchFailure> {
         let core = &mut self.core;
         // A panic leaves the memory of the core in any state: the caller drops it and loads it again.
         let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch)));
         match tried {
             Ok(Ok(outcomes)) => Ok(applied(core, outcomes)),
-            Ok(Err(fault)) => Err(Failure::Fault(fault)),
-            Err(payload) => Err(Failure::from_panic(payload)),
+            Ok(Err(fault)) => Err(BatchFailure::StoreFault(fault)),
+            Err(payload) => Err(BatchFailure::from_panic(payload)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// Undoes a failed batch. Carries its commands out one by one where that can help.
-    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: Failure) -> Applied {
+    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: BatchFailure) -> Applied {
         tracing::error!(?failure, commands = batch.len(), "a batch was undone");
         let effect = self.reload_or_wait();
         let is_final = failure.is_of_the_disk() || effect == Effect::Unknown;
@@ -298,7 +298,7 @@ impl Store {
 const CANNOT_LOAD: &str = "its counters cannot be read";
 
 /// Carries a batch out and commits it.
-fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<Answers> {
+fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<BatchAnswers> {
     core.batch.set_now(now_ms);
     core.works.begin();
     core.parked.begin(MAX_SERVED);
@@ -308,8 +308,8 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<Answe
     for command in batch {
         outcomes.push(match core.execute(command) {
             Ok(outcome) => Ok(outcome),
-            Err(Stop::Refused(error)) => Err(error),
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(CommandError::Refused(error)) => Err(error),
+            Err(CommandError::StoreFault(fault)) => return Err(fault),
         });
     }
     // After the commands: what they began goes on within the same commit as far as its length allows, and waiters get
@@ -325,7 +325,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<Answe
 }
 
 /// The answers and events of a committed batch.
-fn applied(core: &mut Core, outcomes: Answers) -> Applied {
+fn applied(core: &mut Core, outcomes: BatchAnswers) -> Applied {
     core.deadlines.shifts().commit();
     core.task_stats.settle(&core.lanes);
     let woken = core.parked.commit();

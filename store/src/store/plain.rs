@@ -1,4 +1,4 @@
-//! What the plain life of a task costs: who uses neither budgets nor approvals nor acceptance pays nothing for them.
+//! The statements of a plain task: budgets, approvals and acceptance cost nothing when they are not used.
 
 use super::tests::connection;
 use crate::{Command, Outcome, Store, StoreOptions};
@@ -48,7 +48,7 @@ fn a_plain_task_costs_no_statement_of_what_it_does_not_use() {
     };
     let new = || Command::Enqueue(Box::new(NewTask::chat("p")));
     let mut told = Vec::new();
-    // Once to warm up: the first task makes the lane.
+    // Once to warm up: the first task adds the lane.
     for _ in 0..2 {
         told.clear();
         let mut step = |name: &str, command| {
@@ -80,7 +80,7 @@ fn a_plain_task_costs_no_statement_of_what_it_does_not_use() {
             Command::Ack(Ack::failed(task, Some(fence), class, "e")),
         );
     }
-    // As it was before there were budgets, approvals and acceptance.
+    // The statements of the version before budgets, approvals and acceptance.
     let enqueue = "enqueue: BEGIN, INSERT task, INSERT task_input, UPDATE lane, COMMIT";
     let lease = "lease: BEGIN, UPDATE task, UPDATE lane, COMMIT";
     let expected = [

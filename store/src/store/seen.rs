@@ -1,30 +1,30 @@
-//! What a store says of itself.
+//! Views of a store's state.
 
 use kirosu_protocol::{Fence, TaskId};
 
-/// A lease that is alive now.
+/// A live lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveLease {
     /// The task.
     pub task_id: TaskId,
     /// Its fence.
     pub fence: Fence,
-    /// Who holds it.
+    /// The worker that holds it.
     pub worker_id: Option<String>,
-    /// The session it belongs to.
+    /// The session to which it belongs.
     pub session: Option<String>,
-    /// Unix milliseconds until which it holds.
+    /// Its deadline in Unix milliseconds.
     pub lease_until_ms: i64,
 }
 
-/// How full one pair of queue and type is.
+/// The depth of one pair of queue and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneDepth {
     /// The queue.
     pub queue: String,
     /// The type.
     pub task_type: String,
-    /// Tasks ready to be leased (or, for `human`, to be answered).
+    /// Tasks that are ready to be leased (for `human`: to be answered).
     pub queued: i64,
     /// Tasks held by workers.
     pub leased: i64,

@@ -1,4 +1,4 @@
-//! What happens when a statement fails or the code panics.
+//! Failing statements and panics.
 
 use crate::sqlite::SqliteBackend;
 use crate::{Applied, Command, Outcome, Store, StoreOptions};

@@ -1,11 +1,11 @@
-//! How many tasks of each queue wait, and how.
+//! The depth of each queue: its unfinished tasks by state.
 
 use super::TaskStats;
 use crate::lanes::Lanes;
 use kirosu_protocol::Status;
 use std::sync::Arc;
 
-/// States in which a task waits for something.
+/// The states of unfinished tasks.
 const WAITING: [Status; 5] = [
     Status::Queued,
     Status::Blocked,
@@ -14,17 +14,17 @@ const WAITING: [Status; 5] = [
     Status::Leased,
 ];
 
-/// How full a queue is, all types together.
+/// The depth of a queue over all its types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// The name under which it is counted.
+    /// The label under which the queue is counted.
     pub queue: Arc<str>,
     /// Unfinished tasks by state.
     pub tasks: [(Status, i64); 5],
 }
 
 impl TaskStats {
-    /// How full each queue is, by the name under which it is counted.
+    /// The depth of each queue, by the label under which it is counted.
     pub(crate) fn depths(&mut self, lanes: &Lanes) -> Vec<QueueDepth> {
         self.learn(lanes);
         let mut depths: Vec<QueueDepth> = (0..self.queues.len())

@@ -1,16 +1,16 @@
-//! A histogram with fixed bounds: one comparison by halves and two additions an observation, no allocation.
+//! A histogram with fixed bounds: one binary search and two additions per observation, no allocation.
 
-/// How often something was measured, by size.
+/// Observations by size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     bounds: &'static [f64],
-    /// Observations in each bucket, the one beyond the last bound included; not cumulative.
+    /// Observations per bucket, including the one beyond the last bound; not cumulative.
     counts: Box<[u64]>,
     sum: f64,
 }
 
 impl Histogram {
-    /// An empty one. `bounds` are the buckets' upper bounds, growing, inclusive.
+    /// An empty histogram. `bounds` are the inclusive upper bounds of the buckets, ascending.
     pub fn new(bounds: &'static [f64]) -> Histogram {
         Histogram {
             bounds,
@@ -36,8 +36,8 @@ impl Histogram {
         self.sum
     }
 
-    /// Each bound with the number of observations up to it. What is beyond the last bound is in [`count`](Self::count)
-    /// only.
+    /// Each bound with the number of observations up to it. Observations beyond the last bound are in
+    /// [`count`](Self::count) only.
     pub fn cumulative(&self) -> Vec<(f64, u64)> {
         let mut up_to = 0;
         let buckets = self.bounds.iter().zip(&self.counts);

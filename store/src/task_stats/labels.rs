@@ -1,24 +1,24 @@
-//! Label values that users choose, bounded: who invents a new name with every task must not fill the memory of whoever
-//! scrapes.
+//! A bounded set of label values. Users choose the names, and a client that invents a name per task must not fill the
+//! memory of the metrics system.
 
 use std::sync::Arc;
 
-/// Stands for all names beyond the bound.
+/// The label of all names beyond the bound.
 pub const OTHER: &str = "other";
 
 /// Names in the order in which they were first seen, each with a number.
 #[derive(Clone, Debug)]
 pub struct Labels {
     names: Vec<Arc<str>>,
-    most: usize,
+    max_names: usize,
 }
 
 impl Labels {
-    /// At most so many names of their own.
-    pub fn new(most: usize) -> Labels {
+    /// At most `max_names` names, and [`OTHER`].
+    pub fn new(max_names: usize) -> Labels {
         Labels {
             names: Vec::new(),
-            most,
+            max_names,
         }
     }
 
@@ -27,21 +27,21 @@ impl Labels {
         if let Some(known) = self.find(name) {
             return known;
         }
-        if self.names.len() < self.most {
+        if self.names.len() < self.max_names {
             return self.push(name);
         }
         self.find(OTHER).unwrap_or_else(|| self.push(OTHER))
     }
 
-    /// The name under which something called `name` is counted.
+    /// The label under which `name` is counted.
     pub fn label<'a>(&'a self, name: &'a str) -> &'a str {
         match self.find(name) {
-            None if self.names.len() >= self.most => OTHER,
+            None if self.names.len() >= self.max_names => OTHER,
             _ => name,
         }
     }
 
-    /// The name with a number.
+    /// The name with this number.
     pub(crate) fn name(&self, number: usize) -> Option<&Arc<str>> {
         self.names.get(number)
     }

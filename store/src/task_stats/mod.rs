@@ -1,7 +1,7 @@
-//! What is measured of the life of tasks, for the verb `metrics`.
+//! Statistics of tasks for the verb `metrics`.
 //!
-//! A step is noted where it happens (a push into a vector that keeps its room) and counted once its batch is committed:
-//! what was undone was never counted. Nothing of it is in the file; it begins at zero when the store is opened.
+//! A step is recorded where it happens and counted once its batch is committed, so that steps of an undone batch never
+//! count. The statistics are in memory only and start at zero when the store is opened.
 
 mod depth;
 mod histogram;
@@ -19,13 +19,13 @@ use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::BTreeMap;
 
-/// Queues that are counted under their own names: the first ones used. The rest is counted as `other`.
+/// Queues that are counted under their own names, the first ones in use. Others are counted as `other`.
 const MOST_QUEUES: usize = 64;
-/// The same for providers.
+/// Providers that are counted under their own names.
 const MOST_PROVIDERS: usize = 32;
-/// The same for models.
+/// Models that are counted under their own names.
 const MOST_MODELS: usize = 64;
-/// The provider of an ack that names none.
+/// The provider of an ack without one.
 const UNKNOWN: &str = "unknown";
 
 /// Upper bounds in seconds: from a lease within the commit of its enqueue to a day.
@@ -33,7 +33,7 @@ pub(crate) const LIFE_SECONDS: &[f64] = &[
     0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
 ];
 
-/// Why a lease was lost.
+/// The reason why a lease was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
     Expired,
@@ -41,7 +41,7 @@ pub(crate) enum Loss {
 }
 
 impl Loss {
-    /// As a person reads it.
+    /// The reason in words, for error messages.
     pub fn words(self) -> &'static str {
         match self {
             Loss::Expired => "its lease expired",
@@ -50,9 +50,9 @@ impl Loss {
     }
 }
 
-/// A step of a task's life. Times in milliseconds.
+/// A step of a task. Times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub(crate) enum TaskStep {
     Enqueued {
         lane: LaneId,
     },
@@ -75,38 +75,38 @@ pub(crate) enum Step {
     },
     Lost(Loss),
     Released,
-    /// An attempt told what it used.
+    /// An attempt reported its usage.
     Used {
         provider: usize,
         model: usize,
-        /// Input, read from a cache, written to one, output.
+        /// Input, read from a cache, written to a cache, output.
         tokens: [i64; 4],
         /// Millionths of a dollar.
         micros: i64,
     },
 }
 
-/// What was used under one provider and model.
+/// Usage of one provider and model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UsageStats {
-    /// Input tokens that no cache served, read from a cache, written to one, output tokens.
+    /// Input tokens without those from a cache, read from a cache, written to a cache, output tokens.
     pub tokens: [u64; 4],
     /// Millionths of a dollar.
     pub micros: u64,
 }
 
-/// What was measured of the tasks of a queue.
+/// Statistics of a queue.
 #[derive(Clone, Debug)]
 pub struct QueueStats {
     /// Tasks enqueued.
     pub enqueued: u64,
-    /// Tasks that failed for good.
+    /// Tasks that failed.
     pub failed: u64,
     /// Tasks cancelled.
     pub cancelled: u64,
     /// Seconds from ready to leased.
     pub waited: Histogram,
-    /// Seconds from leased to the ack, whatever it said.
+    /// Seconds from leased to the ack, with any outcome.
     pub ran: Histogram,
     /// Seconds from enqueued to done.
     pub completed: Histogram,
@@ -125,11 +125,11 @@ impl QueueStats {
     }
 }
 
-/// See the module.
+/// Statistics since the store was opened.
 #[derive(Clone, Debug)]
 pub struct TaskStats {
-    noted: Vec<Step>,
-    /// The number of a lane's queue, by the lane's number, of the first so many lanes.
+    noted: Vec<TaskStep>,
+    /// The number of the queue of each learned lane.
     of_lane: IdMap<usize>,
     learned: usize,
     queue_labels: Labels,
@@ -165,24 +165,24 @@ impl Default for TaskStats {
 }
 
 impl TaskStats {
-    /// Notes a step of the present batch.
-    pub(crate) fn note(&mut self, step: Step) {
+    /// Records a step of the present batch.
+    pub(crate) fn note(&mut self, step: TaskStep) {
         self.noted.push(step);
     }
 
-    /// The present batch is undone, and its new lanes with it.
+    /// The present batch is undone.
     pub(crate) fn undo(&mut self) {
         self.noted.clear();
         self.forget_lanes();
     }
 
-    /// The lanes are others now, or in another order.
+    /// The lanes were loaded again or reordered.
     pub(crate) fn forget_lanes(&mut self) {
         self.of_lane.clear();
         self.learned = 0;
     }
 
-    /// The present batch is committed: its steps count.
+    /// The present batch is committed: counts its steps.
     pub(crate) fn settle(&mut self, lanes: &Lanes) {
         if self.noted.is_empty() {
             return;
@@ -195,7 +195,7 @@ impl TaskStats {
         self.noted = noted;
     }
 
-    /// Sees to it that every lane has its queue's number.
+    /// Assigns each new lane the number of its queue.
     fn learn(&mut self, lanes: &Lanes) {
         for lane in lanes.iter().skip(self.learned) {
             let queue = self.queue_labels.number(&lane.queue);
@@ -211,19 +211,19 @@ impl TaskStats {
         self.queues.get_mut(*self.of_lane.get(&lane)?)
     }
 
-    fn count(&mut self, step: Step) {
+    fn count(&mut self, step: TaskStep) {
         match step {
-            Step::Enqueued { lane } => {
+            TaskStep::Enqueued { lane } => {
                 if let Some(queue) = self.queue(lane) {
                     queue.enqueued += 1;
                 }
             }
-            Step::Leased { lane, waited } => {
+            TaskStep::Leased { lane, waited } => {
                 if let Some(queue) = self.queue(lane) {
                     queue.waited.observe(seconds(waited));
                 }
             }
-            Step::Ran {
+            TaskStep::Ran {
                 lane,
                 took,
                 provider,
@@ -234,7 +234,7 @@ impl TaskStats {
                 }
                 self.count_run(provider, outcome);
             }
-            Step::Ended { lane, status, took } => {
+            TaskStep::Ended { lane, status, took } => {
                 if let Some(queue) = self.queue(lane) {
                     match status {
                         Status::Done => queue.completed.observe(seconds(took)),
@@ -243,10 +243,10 @@ impl TaskStats {
                     }
                 }
             }
-            Step::Lost(Loss::Expired) => self.expired += 1,
-            Step::Lost(Loss::SessionLost) => self.session_lost += 1,
-            Step::Released => self.released += 1,
-            Step::Used {
+            TaskStep::Lost(Loss::Expired) => self.expired += 1,
+            TaskStep::Lost(Loss::SessionLost) => self.session_lost += 1,
+            TaskStep::Released => self.released += 1,
+            TaskStep::Used {
                 provider,
                 model,
                 tokens,
@@ -274,7 +274,7 @@ impl TaskStats {
         }
     }
 
-    /// What was measured, by the name under which a queue is counted.
+    /// Statistics by the label under which a queue is counted.
     pub fn queues(&self) -> impl Iterator<Item = (&str, &QueueStats)> {
         let named = self.queues.iter().enumerate();
         named.filter_map(|(number, task_stats)| {
@@ -282,12 +282,12 @@ impl TaskStats {
         })
     }
 
-    /// The names under which queues are counted.
+    /// The labels under which queues are counted.
     pub fn queue_labels(&self) -> &Labels {
         &self.queue_labels
     }
 
-    /// Acks taken, by provider and outcome (`done`, or the class of the failure).
+    /// Accepted acks by provider and outcome (`done`, or the class of the failure).
     pub fn runs(&self) -> impl Iterator<Item = (&str, &'static str, u64)> {
         let named = self.runs.iter().enumerate();
         named.flat_map(|(number, runs)| {
@@ -297,7 +297,7 @@ impl TaskStats {
         })
     }
 
-    /// The numbers of a provider and a model; empty: not told.
+    /// The numbers of a provider and a model; an empty name means unknown.
     pub(crate) fn usage_labels(&mut self, provider: &str, model: &str) -> (usize, usize) {
         let known = |name: &str| match name {
             "" => UNKNOWN.to_owned(),
@@ -309,7 +309,7 @@ impl TaskStats {
         )
     }
 
-    /// What attempts told that they used, by provider and model.
+    /// Reported usage by provider and model.
     pub fn used(&self) -> impl Iterator<Item = (&str, &str, &UsageStats)> {
         self.used.iter().map(|((provider, model), used)| {
             let provider = self.providers.name(*provider).map_or(UNKNOWN, |name| name);
@@ -326,19 +326,19 @@ impl TaskStats {
         ]
     }
 
-    /// Leases given back.
+    /// Leases that were returned.
     pub fn released(&self) -> u64 {
         self.released
     }
 }
 
 fn seconds(ms: i64) -> f64 {
-    // A wall clock that was set back makes no time negative.
+    // A wall clock that was set back must not make a duration negative.
     ms.max(0) as f64 / 1000.0
 }
 
 impl Core {
-    /// Notes that a run ended with an ack; before its task changes.
+    /// Records the end of a run with an ack; to be called before its task changes.
     pub(crate) fn note_run(&mut self, ack: &Ack, outcome: &'static str) {
         let provider = self
             .task_stats
@@ -346,7 +346,7 @@ impl Core {
             .number(ack.provider.as_deref().unwrap_or(UNKNOWN));
         if let Some(row) = self.tasks.get(ack.task_id) {
             let took = self.batch.now() - row.leased_at.unwrap_or(self.batch.now());
-            self.task_stats.note(Step::Ran {
+            self.task_stats.note(TaskStep::Ran {
                 lane: row.lane,
                 took,
                 provider,
@@ -355,18 +355,18 @@ impl Core {
         }
     }
 
-    /// Notes what a change of state means; `since` is when the task came into the state it leaves.
+    /// Records a change of state. `since`: Unix milliseconds at which the task entered the state that it leaves.
     pub(crate) fn note_change(&mut self, id: TaskId, before: Status, since: i64) {
         let Some(row) = self.tasks.get(id) else {
             return;
         };
         if row.state == Status::Leased {
-            self.task_stats.note(Step::Leased {
+            self.task_stats.note(TaskStep::Leased {
                 lane: row.lane,
                 waited: self.batch.now() - since,
             });
         } else if row.state.is_final() && !before.is_final() {
-            self.task_stats.note(Step::Ended {
+            self.task_stats.note(TaskStep::Ended {
                 lane: row.lane,
                 status: row.state,
                 took: self.batch.now() - row.created_at,
@@ -384,9 +384,9 @@ mod tests {
         let mut lanes = Lanes::default();
         let lane = lanes.make("a", "chat");
         let mut task_stats = TaskStats::default();
-        task_stats.note(Step::Enqueued { lane });
+        task_stats.note(TaskStep::Enqueued { lane });
         task_stats.undo();
-        task_stats.note(Step::Released);
+        task_stats.note(TaskStep::Released);
         task_stats.settle(&lanes);
         assert_eq!((task_stats.queues[0].enqueued, task_stats.released), (0, 1));
     }

@@ -1,37 +1,37 @@
-//! For tests: a log whose disk fails, for the store of the thread that asks for it.
+//! A failing disk for tests: it affects the log of the store on the calling thread.
 
 use std::cell::Cell;
 
-/// What fails.
+/// A failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// All is written, the sync fails.
+pub(crate) enum DiskFault {
+    /// Everything is written, but the sync fails.
     Sync,
-    /// A write is torn so many bytes before its end, and fails.
+    /// A write is torn before its end, and fails.
     Write {
-        /// The bytes that are missing.
+        /// Bytes that are not written.
         missing: usize,
     },
 }
 
 thread_local! {
-    static ONCE: Cell<Option<Fault>> = const { Cell::new(None) };
-    static THEN: Cell<Option<Fault>> = const { Cell::new(None) };
+    static ONCE: Cell<Option<DiskFault>> = const { Cell::new(None) };
+    static THEN: Cell<Option<DiskFault>> = const { Cell::new(None) };
 }
 
-/// This thread's log meets one fault, and from then on the other, until it is called again.
-pub(crate) fn plan(once: Option<Fault>, then: Option<Fault>) {
+/// This thread's log meets one fault, and from then on the other, until the next call.
+pub(crate) fn plan(once: Option<DiskFault>, then: Option<DiskFault>) {
     ONCE.set(once);
     THEN.set(then);
 }
 
-/// Whether the fault that strikes once has struck.
+/// Whether the first fault has happened.
 pub(crate) fn has_struck() -> bool {
     ONCE.get().is_none()
 }
 
-/// The fault that strikes now, if it is of the kind that can.
-fn strikes(can: impl Fn(Fault) -> bool) -> Option<Fault> {
+/// The fault that happens now, if it is of this kind.
+fn strikes(can: impl Fn(DiskFault) -> bool) -> Option<DiskFault> {
     match ONCE.get() {
         Some(fault) if can(fault) => ONCE.take(),
         Some(_) => None,
@@ -41,13 +41,13 @@ fn strikes(can: impl Fn(Fault) -> bool) -> Option<Fault> {
 
 /// Whether this sync fails.
 pub(super) fn sync() -> bool {
-    strikes(|fault| fault == Fault::Sync).is_some()
+    strikes(|fault| fault == DiskFault::Sync).is_some()
 }
 
-/// How many bytes of a write reach the file, if it fails.
+/// The bytes of a write that reach the file, if it fails.
 pub(super) fn write(length: usize) -> Option<usize> {
-    match strikes(|fault| fault != Fault::Sync) {
-        Some(Fault::Write { missing }) => Some(length.saturating_sub(missing)),
+    match strikes(|fault| fault != DiskFault::Sync) {
+        Some(DiskFault::Write { missing }) => Some(length.saturating_sub(missing)),
         _ => None,
     }
 }

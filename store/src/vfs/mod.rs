@@ -1,27 +1,28 @@
-//! A thin layer between SQLite and the file system: the write-ahead log is written in long runs, and a database file that is
-//! written beside the hub's commits is synced while it is written.
+//! A thin layer between SQLite and the file system. It writes the write-ahead log in long runs, and syncs a database
+//! file in pieces while backups and checkpoints write it.
 //!
-//! SQLite writes each changed page to its log with two system calls, one for a header of 24 bytes and one for the page, so
-//! that a commit of four pages takes eight. They all lie one behind the other. This layer keeps them until SQLite asks
-//! for the sync that ends the commit, and writes them with one call before it (docs/decisions/003).
+//! SQLite writes each changed page to its log with two system calls, one for a header of 24 bytes and one for the page:
+//! a commit of four pages takes eight. Their ranges are consecutive. This layer buffers them until SQLite asks for the
+//! sync that ends the commit, and writes them with one call before it (docs/decisions/003).
 //!
-//! **Why that is safe.** Nothing is kept longer than until the next thing that SQLite does with the log other than writing
-//! on: a read, a sync, a truncation, a question about its size, a write elsewhere, the close. With `synchronous=FULL` SQLite
-//! syncs the log before it tells anybody else of the commit (in the `-shm` file), so other connections, which read the
-//! log through files of their own, never look for what is kept here. With `synchronous=NORMAL` there is no such sync, so
-//! such connections are opened without this layer. A write that fails is told as the failure of the call that brought it
-//! about, mostly the sync; SQLite then gives up the commit.
+//! **Why that is safe.** Bytes are buffered no longer than until the next operation on the log other than a consecutive
+//! write: a read, a sync, a truncation, a query of its size, a write elsewhere, the close. With `synchronous=FULL`
+//! SQLite syncs the log before it announces the commit to other connections (in the `-shm` file), so these, which read
+//! the log through files of their own, never need what is buffered here. With `synchronous=NORMAL` there is no such
+//! sync, so such connections are opened without this layer. A failed write is reported as the failure of the call that
+//! caused it, mostly the sync; SQLite then gives up the commit.
 //!
-//! **Paced files.** A backup of hundreds of megabytes that is synced at its end fills the disk's queue, and the hub's next
-//! commit waits behind all of it (114 ms for 430 MB); so it does behind a checkpoint of 16 MiB (20 to 30 ms). Both are
-//! written through a second layer, the same with one addition: it syncs the file after each mebibyte. The thread that copies
-//! waits for the disk then, and a commit waits for a mebibyte at most.
+//! **Paced files.** A backup of hundreds of megabytes that is synced at its end fills the disk's queue, and the hub's
+//! next commit waits behind all of it (114 ms for 430 MB); the same holds for a checkpoint of 16 MiB (20 to 30 ms).
+//! Both are written through a second layer, which also syncs the file after each mebibyte. The copying thread waits for
+//! the disk then, and a commit waits for at most one mebibyte.
 //!
-//! Everything else goes straight to SQLite's own layer for the system, `unix-excl`, whose record is copied: only
-//! `xOpen`, the name and the size of a file are ours. That layer keeps other processes from the file, which the hub does
-//! anyway (`lock`), and so needs no system call for each of SQLite's locks, six a commit. Source: <https://sqlite.org/vfs.html>, `sqlite3.h`.
+//! All other operations go to SQLite's own layer for the system, `unix-excl`, whose record is copied: only `xOpen`, the
+//! name and the size of a file differ. That layer locks other processes out of the file, which the hub does anyway
+//! (`lock`), and so needs no system call for each of SQLite's locks, six per commit. Source:
+//! <https://sqlite.org/vfs.html>, `sqlite3.h`.
 //!
-//! This is the one file with `unsafe` in the store: SQLite calls it through C function pointers.
+//! This is the only file of the store with `unsafe`: SQLite calls it through C function pointers.
 #![allow(unsafe_code)]
 
 #[cfg(test)]
@@ -31,58 +32,59 @@ use libsqlite3_sys as ffi;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
-/// The name by which a connection asks for this layer.
+/// The name of this layer for connections.
 pub(crate) const NAME: &str = "kirosu";
 const C_NAME: &CStr = c"kirosu";
-/// The name by which a database file is opened whose writing the commits to other files must not wait for.
+/// The name of the layer for paced files.
 pub(crate) const PACED: &str = "kirosu-paced";
 const C_PACED: &CStr = c"kirosu-paced";
-/// The layer for connections that need nothing of this one: readers, and writers that do not sync.
+/// The name of the layer for readers and for writers that do not sync, which need neither.
 pub(crate) const PLAIN: &str = "unix-excl";
 const C_PLAIN: &CStr = c"unix-excl";
 
-/// Kept at most, in bytes, before it is written all the same. SQLite's own layer writes at most 0x1ffff bytes a call and
-/// takes a larger piece of certain lengths for a full disk (`seekAndWriteFd` in `os_unix.c`).
-const KEPT_BYTES: usize = 120 << 10;
-const _: () = assert!(KEPT_BYTES <= 0x1ffff);
+/// Bytes that are buffered at most. SQLite's own layer writes at most 0x1ffff bytes per call and mistakes a longer
+/// write of certain lengths for a full disk (`seekAndWriteFd` in `os_unix.c`).
+const BUFFER_BYTES: usize = 120 << 10;
+const _: () = assert!(BUFFER_BYTES <= 0x1ffff);
 
 /// Bytes of a paced file between two syncs.
 const PACE_BYTES: usize = 1 << 20;
 
-/// The log or a paced file as SQLite sees it. SQLite allocates it, zeroed, with room for a file of the layer below behind it.
+/// The log or a paced file, as SQLite sees it. SQLite allocates it, zeroed, with space for a file of the lower layer
+/// behind it.
 #[repr(C)]
-struct LogFile {
+struct BufferedFile {
     head: ffi::sqlite3_file,
-    kept: *mut Kept,
+    buffer: *mut WriteBuffer,
 }
 
-/// What is to be written, in one piece.
-struct Kept {
+/// Consecutive bytes that are not written yet.
+struct WriteBuffer {
     bytes: Vec<u8>,
-    /// Where in the file the first byte belongs.
+    /// The offset of the first byte in the file.
     offset: i64,
-    /// Of a paced file: the bytes written since the last sync.
+    /// For a paced file: bytes written since the last sync.
     unsynced: Option<usize>,
 }
 
-struct Layers {
+struct VfsLayers {
     below: *mut ffi::sqlite3_vfs,
     result: c_int,
 }
 
 // SAFETY: `below` points to SQLite's own static record of the system's layer, which is never changed or freed.
-unsafe impl Send for Layers {}
+unsafe impl Send for VfsLayers {}
 // SAFETY: as above; it is only read.
-unsafe impl Sync for Layers {}
+unsafe impl Sync for VfsLayers {}
 
-static LAYERS: OnceLock<Layers> = OnceLock::new();
+static LAYERS: OnceLock<VfsLayers> = OnceLock::new();
 
-/// For tests: syncs of paced files beyond those that SQLite asked for.
+/// Syncs of paced files that SQLite did not request, counted for tests.
 #[cfg(test)]
 pub(crate) static PACED_SYNCS: std::sync::atomic::AtomicUsize =
     std::sync::atomic::AtomicUsize::new(0);
 
-type Open = unsafe extern "C" fn(
+type OpenFn = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
     ffi::sqlite3_filename,
     *mut ffi::sqlite3_file,
@@ -90,26 +92,27 @@ type Open = unsafe extern "C" fn(
     *mut c_int,
 ) -> c_int;
 
-/// Makes the layers known to SQLite, once per process.
+/// Registers the layers with SQLite, once per process.
 ///
 /// # Errors
-/// SQLite's result code, if it does not take it.
+/// SQLite's result code, if it refuses.
 pub(crate) fn register() -> Result<(), c_int> {
     let layers = LAYERS.get_or_init(|| {
-        // SAFETY: finding and registering are plain calls of SQLite's interface; the record and its name live for ever.
+        // SAFETY: finding and registering are plain calls of SQLite's interface; the record and its name are never
+        // freed.
         unsafe {
             let below = ffi::sqlite3_vfs_find(C_PLAIN.as_ptr());
             if below.is_null() {
-                return Layers {
+                return VfsLayers {
                     below,
                     result: ffi::SQLITE_ERROR,
                 };
             }
-            let register = |name: &'static CStr, open: Open| {
+            let register = |name: &'static CStr, open: OpenFn| {
                 let ours = Box::leak(Box::new(*below));
                 ours.zName = name.as_ptr();
                 ours.pNext = std::ptr::null_mut();
-                ours.szOsFile += size_of::<LogFile>() as c_int;
+                ours.szOsFile += size_of::<BufferedFile>() as c_int;
                 ours.xOpen = Some(open);
                 ffi::sqlite3_vfs_register(ours, 0)
             };
@@ -117,7 +120,7 @@ pub(crate) fn register() -> Result<(), c_int> {
                 ffi::SQLITE_OK => register(C_PACED, open::<true>),
                 failed => failed,
             };
-            Layers { below, result }
+            VfsLayers { below, result }
         }
     });
     match layers.result {
@@ -126,8 +129,8 @@ pub(crate) fn register() -> Result<(), c_int> {
     }
 }
 
-/// Opens a file: the log (of the layer for paced files: the database) with our methods, everything else as the layer below
-/// does.
+/// Opens a file. The log (in the layer for paced files: the database) gets our methods; every other file is opened by
+/// the lower layer alone.
 unsafe extern "C" fn open<const PACED: bool>(
     _: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
@@ -138,8 +141,8 @@ unsafe extern "C" fn open<const PACED: bool>(
     let Some(below) = LAYERS.get().map(|layers| layers.below) else {
         return ffi::SQLITE_CANTOPEN;
     };
-    // SAFETY: SQLite calls with a file of `szOsFile` bytes, which is ours and the lower layer's together, and with the
-    // other arguments as the layer below expects them.
+    // SAFETY: SQLite calls with a file of `szOsFile` bytes, which has space for ours and the lower layer's, and with the
+    // other arguments as the lower layer expects them.
     unsafe {
         let Some(open_below) = (*below).xOpen else {
             return ffi::SQLITE_CANTOPEN;
@@ -152,16 +155,16 @@ unsafe extern "C" fn open<const PACED: bool>(
             return open_below(below, name, file, flags, out_flags);
         }
         let result = open_below(below, name, lower(file), flags, out_flags);
-        let log = file.cast::<LogFile>();
-        // Without methods SQLite does not call `xClose`, as it must not after a failed open.
+        let log = file.cast::<BufferedFile>();
+        // Without methods SQLite does not call `xClose`, which it must not do after a failed open.
         (*log).head.pMethods = std::ptr::null();
         if result == ffi::SQLITE_OK {
-            let kept = Kept {
-                bytes: Vec::with_capacity(KEPT_BYTES),
+            let buffer = WriteBuffer {
+                bytes: Vec::with_capacity(BUFFER_BYTES),
                 offset: 0,
                 unsynced: PACED.then_some(0),
             };
-            (*log).kept = Box::into_raw(Box::new(kept));
+            (*log).buffer = Box::into_raw(Box::new(buffer));
             (*log).head.pMethods = &METHODS;
         }
         result
@@ -169,7 +172,7 @@ unsafe extern "C" fn open<const PACED: bool>(
 }
 
 static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
-    // Version 2: shared memory, which belongs to a database's file. No connection here maps its file (`mmap_size` is 0).
+    // Version 2 has shared memory, which a database file needs. No connection maps its file (`mmap_size` is 0).
     iVersion: 2,
     xClose: Some(close),
     xRead: Some(read),
@@ -191,16 +194,16 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
-/// The file of the layer below, behind ours.
+/// The lower layer's file, behind ours.
 ///
 /// # Safety
 /// `file` must be one that `open` was called with.
 unsafe fn lower(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
-    // SAFETY: there is room behind it, see `szOsFile`; both structures are aligned as pointers are.
-    unsafe { file.cast::<LogFile>().add(1).cast() }
+    // SAFETY: there is space behind it, see `szOsFile`; both structures are aligned as pointers are.
+    unsafe { file.cast::<BufferedFile>().add(1).cast() }
 }
 
-/// Calls a method of the layer below on the file behind ours.
+/// Calls a method of the lower layer on the file behind ours.
 macro_rules! below {
     ($file:expr, $method:ident $(, $arg:expr)*) => {{
         let file = lower($file);
@@ -211,28 +214,28 @@ macro_rules! below {
     }};
 }
 
-/// Writes what is kept. Nothing is kept afterwards, whatever became of it: SQLite writes it anew or gives up.
+/// Writes the buffer. It is empty afterwards, also after a failure: SQLite writes the bytes again or gives up.
 ///
 /// # Safety
 /// `file` must be an open one of ours.
 unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: see above; `kept` is set as long as the file is open, and SQLite uses a file from one thread at a time.
+    // SAFETY: see above; `buffer` is set while the file is open, and SQLite uses a file from one thread at a time.
     unsafe {
-        let kept = &mut *(*file.cast::<LogFile>()).kept;
-        if kept.bytes.is_empty() {
+        let buffer = &mut *(*file.cast::<BufferedFile>()).buffer;
+        if buffer.bytes.is_empty() {
             return ffi::SQLITE_OK;
         }
         #[cfg(test)]
-        if let Some(written) = failing::write(kept.bytes.len()) {
-            let (bytes, length) = (kept.bytes.as_ptr(), written as c_int);
-            below!(file, xWrite, bytes.cast(), length, kept.offset);
-            kept.bytes.clear();
+        if let Some(written) = failing::write(buffer.bytes.len()) {
+            let (bytes, length) = (buffer.bytes.as_ptr(), written as c_int);
+            below!(file, xWrite, bytes.cast(), length, buffer.offset);
+            buffer.bytes.clear();
             return ffi::SQLITE_IOERR_WRITE;
         }
-        let (bytes, length) = (kept.bytes.as_ptr(), kept.bytes.len() as c_int);
-        let result = below!(file, xWrite, bytes.cast(), length, kept.offset);
-        kept.bytes.clear();
-        let Some(unsynced) = &mut kept.unsynced else {
+        let (bytes, length) = (buffer.bytes.as_ptr(), buffer.bytes.len() as c_int);
+        let result = below!(file, xWrite, bytes.cast(), length, buffer.offset);
+        buffer.bytes.clear();
+        let Some(unsynced) = &mut buffer.unsynced else {
             return result;
         };
         *unsynced += length as usize;
@@ -250,7 +253,7 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
     }
 }
 
-/// Flushes, then calls the layer below.
+/// Writes the buffer, then calls the lower layer.
 macro_rules! after_flush {
     ($file:expr, $method:ident $(, $arg:expr)*) => {
         // SAFETY: SQLite calls the methods of a file with that file, while it is open, and with valid arguments.
@@ -271,34 +274,34 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: SQLite calls with an open file of ours and `length` bytes at `bytes`.
     unsafe {
-        let kept = &mut *(*file.cast::<LogFile>()).kept;
-        let behind = kept.offset + kept.bytes.len() as i64;
-        let goes_on = kept.bytes.is_empty() || offset == behind;
-        if !goes_on || kept.bytes.len() + length as usize > KEPT_BYTES {
+        let buffer = &mut *(*file.cast::<BufferedFile>()).buffer;
+        let behind = buffer.offset + buffer.bytes.len() as i64;
+        let goes_on = buffer.bytes.is_empty() || offset == behind;
+        if !goes_on || buffer.bytes.len() + length as usize > BUFFER_BYTES {
             let flushed = flush(file);
             if flushed != ffi::SQLITE_OK {
                 return flushed;
             }
         }
-        if length as usize > KEPT_BYTES {
+        if length as usize > BUFFER_BYTES {
             return below!(file, xWrite, bytes, length, offset);
         }
-        let kept = &mut *(*file.cast::<LogFile>()).kept;
-        if kept.bytes.is_empty() {
-            kept.offset = offset;
+        let buffer = &mut *(*file.cast::<BufferedFile>()).buffer;
+        if buffer.bytes.is_empty() {
+            buffer.offset = offset;
         }
         let bytes = std::slice::from_raw_parts(bytes.cast::<u8>(), length as usize);
-        kept.bytes.extend_from_slice(bytes);
+        buffer.bytes.extend_from_slice(bytes);
         ffi::SQLITE_OK
     }
 }
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes an open file once; `kept` came from a box.
+    // SAFETY: SQLite closes an open file once; `buffer` came from a box.
     unsafe {
         let flushed = flush(file);
-        drop(Box::from_raw((*file.cast::<LogFile>()).kept));
-        (*file.cast::<LogFile>()).kept = std::ptr::null_mut();
+        drop(Box::from_raw((*file.cast::<BufferedFile>()).buffer));
+        (*file.cast::<BufferedFile>()).buffer = std::ptr::null_mut();
         let closed = below!(file, xClose);
         if flushed == ffi::SQLITE_OK {
             closed
@@ -326,7 +329,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     {
         // SAFETY: as in `after_flush`.
         let flushed = unsafe { flush(file) };
-        // What was kept is in the file: only the sync fails.
+        // The buffer is in the file: only the sync fails.
         if flushed == ffi::SQLITE_OK && failing::sync() {
             return ffi::SQLITE_IOERR_FSYNC;
         } else if flushed != ffi::SQLITE_OK {
@@ -361,7 +364,7 @@ unsafe extern "C" fn file_control(
 }
 
 unsafe extern "C" fn sector_size(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: as in `after_flush`. The answer is a size, so there is no way to tell of a failed flush: nothing is flushed.
+    // SAFETY: as in `after_flush`. The answer is a size and cannot report a failed write, so the buffer stays.
     unsafe { below!(file, xSectorSize) }
 }
 
@@ -370,8 +373,8 @@ unsafe extern "C" fn device_characteristics(file: *mut ffi::sqlite3_file) -> c_i
     unsafe { below!(file, xDeviceCharacteristics) }
 }
 
-// Shared memory says which pages others take from the file instead of the log: SQLite changes that after a sync, when nothing
-// is kept.
+// Shared memory shows other connections which pages to read from the file instead of the log. SQLite changes that after
+// a sync, when the buffer is empty.
 
 unsafe extern "C" fn shm_map(
     file: *mut ffi::sqlite3_file,

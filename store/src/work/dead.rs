@@ -1,18 +1,18 @@
-//! Tasks that failed for the sake of very many dependencies, as these come back one by one: each that does would otherwise
-//! look at all of them.
+//! A cache of tasks that failed because of very many dependencies. While these are retried one by one, it saves reading
+//! all of them for each one.
 
 use kirosu_protocol::TaskId;
 use std::collections::HashMap;
 
-/// Tasks that are kept; beyond, all are forgotten and counted anew.
+/// Tasks in the cache; beyond that it is cleared.
 const MOST: usize = 10_000;
 
-/// By task: how many dependencies must come back before it is worth while to look at all of them again.
+/// By task: the number of dependencies that must be retried before reading all of them is worthwhile.
 #[derive(Debug, Default)]
 pub(crate) struct DeadDependencies(HashMap<TaskId, i64>);
 
 impl DeadDependencies {
-    /// Notes the number of a task's dependencies that have ended without a result, or are gone.
+    /// Records the number of a task's dependencies that have failed, were cancelled or are pruned.
     pub fn note(&mut self, task: TaskId, count: i64) {
         if self.0.len() >= MOST {
             self.0.clear();
@@ -20,8 +20,9 @@ impl DeadDependencies {
         self.0.insert(task, count);
     }
 
-    /// A dependency of a task came back: whether others are known to stand in its way still. The work of each that comes back
-    /// visits the task once, so none can be missed; one that fails anew only means an earlier look.
+    /// A dependency of a task was retried. Returns whether others are known to be failed still. The work of each
+    /// retried dependency visits the task once, so no visit is missed; a dependency that fails again only causes an
+    /// earlier read.
     pub fn has_more(&mut self, task: TaskId) -> bool {
         let Some(left) = self.0.get_mut(&task) else {
             return false;
@@ -34,12 +35,12 @@ impl DeadDependencies {
         false
     }
 
-    /// All dependencies of a task were looked at.
+    /// All dependencies of a task were read.
     pub fn forget(&mut self, task: TaskId) {
         self.0.remove(&task);
     }
 
-    /// Nothing is known any more.
+    /// Drops all entries.
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,13 +1,13 @@
 //! Work on many tasks, in steps.
 //!
-//! A task may have a hundred thousand dependents, and `retry_failed` as many failed tasks. A commit takes so many of them
-//! that it stays short; what is left stands in the file (table `work`), in the same commit as what was done of it, and goes
-//! on with the next commits, over restarts too. Others are served between two steps. A small work is done within the
-//! commit that began it, and leaves nothing in the file.
+//! A task may have a hundred thousand dependents, and `retry_failed` as many failed tasks. A commit changes a limited
+//! number of them, so that it stays short. The rest is recorded in the table `work`, in the same commit as what was
+//! done of it, and continues with the next commits, also after a restart. Other commands are carried out between two
+//! steps. A small work is done within the commit that began it and records nothing.
 //!
-//! The newest work goes first, so that a small one does not wait for a large one. Between two steps anything may happen
-//! to the tasks: each step looks at them as they are then. A work whose task is no longer in the state that began it is
-//! dropped, as whatever changed that state has begun a work of its own.
+//! The newest work runs first, so that a small one does not wait for a large one. Between two steps the tasks may
+//! change in any way: each step reads their present state. A work is dropped if its task is no longer in the state that
+//! began it, as the change of that state has begun a work of its own.
 
 mod dead;
 mod pace;
@@ -22,69 +22,69 @@ use kirosu_protocol::{Status, TaskId};
 use pace::{MOST_STEPS, STEPS, next_steps};
 use std::time::Duration;
 
-/// The number of a work.
+/// The id of a work.
 pub type WorkId = i64;
 
-/// Dependencies of one task that are looked at for the cost of one step.
-const LOOKS_A_STEP: i64 = 64;
+/// Dependencies of one task that are read for the cost of one step.
+const READS_PER_STEP: i64 = 64;
 
-/// Of `retry_failed`, only so many tasks are told of one by one.
-const TOLD: u64 = 1000;
+/// Tasks of `retry_failed` that are reported one by one; further ones are not.
+const REPORTED: u64 = 1000;
 
-/// The kind of a work; a number in the file.
+/// The kind of a work; stored as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A task has ended: those that wait for it are unblocked, or fail with it.
+pub(crate) enum WorkKind {
+    /// A task has ended: its dependents are unblocked, or fail with it.
     Ended = 0,
-    /// A task came back: those that failed for its sake wait for it again.
+    /// A task was retried: dependents that failed because of it wait for it again.
     CameBack = 1,
-    /// Failed tasks come back.
+    /// Failed tasks are retried.
     RetryFailed = 2,
 }
 
-/// One work, and how far it is.
+/// A work and its progress.
 #[derive(Clone, Debug)]
-pub(crate) struct Work {
+pub(crate) struct BulkWork {
     pub id: WorkId,
-    kind: Kind,
-    /// Whose dependents it is about.
+    kind: WorkKind,
+    /// The task whose dependents it changes.
     pub task: TaskId,
     state: Status,
     after: TaskId,
     upto: TaskId,
     queue: Option<String>,
     count: u64,
-    /// Whether the file has it.
+    /// Whether it is stored.
     saved: bool,
-    /// Whether the file has it as it is.
+    /// Whether the stored progress is current.
     clean: bool,
 }
 
-/// All that is under way.
+/// All unfinished works.
 #[derive(Debug, Default)]
 pub(crate) struct Works {
-    /// The last goes first.
-    stack: Vec<Work>,
+    /// The last one runs first.
+    stack: Vec<BulkWork>,
     next_id: WorkId,
-    /// What a batch may change, and what of it is left to the present one.
+    /// The number of tasks that a batch may change, and the rest of it for the present batch.
     pace: u32,
     steps: u32,
-    /// Tasks of which it is known that they cannot come back yet.
+    /// Tasks that are known to have further failed dependencies.
     pub dead: DeadDependencies,
-    /// Finished after the commit that began them, with the answer to whoever waits.
+    /// Works that finished after the commit that began them, with the answers.
     finished: Vec<(WorkId, Outcome)>,
 }
 
 impl Works {
-    /// What the file has.
+    /// The stored works.
     pub fn load(rows: Vec<WorkRow>) -> Works {
         let next_id = rows.first().map_or(0, |row| row.id) + 1;
-        let work = |row: WorkRow| Work {
+        let work = |row: WorkRow| BulkWork {
             id: row.id,
             kind: match row.kind {
-                0 => Kind::Ended,
-                1 => Kind::CameBack,
-                _ => Kind::RetryFailed,
+                0 => WorkKind::Ended,
+                1 => WorkKind::CameBack,
+                _ => WorkKind::RetryFailed,
             },
             task: row.task_id,
             state: row.state,
@@ -108,31 +108,31 @@ impl Works {
         self.steps = self.pace;
     }
 
-    /// The batch is committed, and took so long.
+    /// The batch is committed; the commit took `took`.
     pub fn committed(&mut self, took: Duration) {
         if self.steps == 0 {
             self.pace = next_steps(self.pace, took);
         }
     }
 
-    /// How many tasks this commit may still change.
+    /// The number of tasks that this commit may still change.
     pub fn left(&self) -> u32 {
         self.steps
     }
 
-    /// A command changes one of them.
+    /// A command changes one task.
     pub fn spend(&mut self) {
         self.steps = self.steps.saturating_sub(1);
     }
 
-    /// So many dependencies of a task were looked at.
-    pub fn looked_at(&mut self, task: TaskId, dependencies: i64) {
+    /// All dependencies of a task were read.
+    pub fn read_dependencies(&mut self, task: TaskId, dependencies: i64) {
         self.dead.forget(task);
-        let cost = u32::try_from(dependencies / LOOKS_A_STEP).unwrap_or(u32::MAX);
+        let cost = u32::try_from(dependencies / READS_PER_STEP).unwrap_or(u32::MAX);
         self.steps = self.steps.saturating_sub(cost);
     }
 
-    /// Whether something is left for a further commit.
+    /// Whether nothing is left for further commits.
     pub fn is_empty(&self) -> bool {
         self.stack.is_empty()
     }
@@ -142,23 +142,23 @@ impl Works {
         std::mem::take(&mut self.finished)
     }
 
-    /// Whether a task must not be forgotten yet.
+    /// Whether a task must not be pruned yet.
     pub fn needs(&self, task: TaskId) -> bool {
         self.stack.iter().any(|work| work.task == task)
     }
 }
 
 impl Core {
-    fn new_work(&mut self, kind: Kind, task: TaskId, state: Status) -> Work {
+    fn new_work(&mut self, kind: WorkKind, task: TaskId, state: Status) -> BulkWork {
         let id = self.works.next_id;
         self.works.next_id += 1;
-        Work {
+        BulkWork {
             id,
             kind,
             task,
             state,
             after: 0,
-            // Tasks to come know how things stand.
+            // Later tasks are added with the present states of their dependencies.
             upto: self.tasks.last_id(),
             queue: None,
             count: 0,
@@ -167,23 +167,23 @@ impl Core {
         }
     }
 
-    /// A task has just ended: those that wait for it are unblocked, or fail with it (and theirs, and so on).
+    /// A task has ended: unblocks its dependents, or fails them and theirs.
     pub(crate) fn ended(&mut self, id: TaskId) -> Result<()> {
-        self.begin_for_dependents(Kind::Ended, id)
+        self.begin_for_dependents(WorkKind::Ended, id)
     }
 
-    /// A failed or cancelled task has just come back: those that failed for its sake wait for it again.
+    /// A failed or cancelled task was retried: dependents that failed because of it wait for it again.
     pub(crate) fn came_back(&mut self, id: TaskId) -> Result<()> {
-        self.begin_for_dependents(Kind::CameBack, id)
+        self.begin_for_dependents(WorkKind::CameBack, id)
     }
 
-    fn begin_for_dependents(&mut self, kind: Kind, id: TaskId) -> Result<()> {
+    fn begin_for_dependents(&mut self, kind: WorkKind, id: TaskId) -> Result<()> {
         let below = self.works.stack.len();
         self.push_for_dependents(kind, id);
         self.work_down_to(below)
     }
 
-    fn push_for_dependents(&mut self, kind: Kind, id: TaskId) {
+    fn push_for_dependents(&mut self, kind: WorkKind, id: TaskId) {
         if let Some(row) = self.tasks.get(id)
             && row.flags.has(Flags::HAS_DEPENDENTS)
         {
@@ -192,10 +192,10 @@ impl Core {
         }
     }
 
-    /// Brings failed tasks back, all or those of a queue.
+    /// Retries failed tasks, all or those of a queue.
     pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> Result<Outcome> {
         let below = self.works.stack.len();
-        let mut work = self.new_work(Kind::RetryFailed, 0, Status::Failed);
+        let mut work = self.new_work(WorkKind::RetryFailed, 0, Status::Failed);
         let id = work.id;
         work.queue = queue.map(str::to_owned);
         self.works.stack.push(work);
@@ -207,7 +207,7 @@ impl Core {
         })
     }
 
-    /// Goes on with what is under way, as far as this commit may.
+    /// Continues unfinished works, as far as this commit may.
     pub(crate) fn work_on(&mut self) -> Result<()> {
         self.work_down_to(0)
     }
@@ -221,14 +221,14 @@ impl Core {
             let finished = self.step(&mut work)?;
             work.clean = false;
             if !finished {
-                // Below what it has begun, which goes first.
+                // Below the works that it has begun, which run first.
                 self.works.stack.insert(at, work);
                 continue;
             }
             if work.saved {
                 self.write(DeleteWork { id: work.id })?;
             }
-            if work.kind == Kind::RetryFailed {
+            if work.kind == WorkKind::RetryFailed {
                 let counted = Outcome::Counted {
                     count: work.count,
                     more: false,
@@ -239,14 +239,14 @@ impl Core {
         Ok(())
     }
 
-    /// Does a part of a work; answers whether it is finished.
-    fn step(&mut self, work: &mut Work) -> Result<bool> {
-        if work.kind == Kind::RetryFailed {
+    /// Does a part of a work. Returns whether it is finished.
+    fn step(&mut self, work: &mut BulkWork) -> Result<bool> {
+        if work.kind == WorkKind::RetryFailed {
             return self.step_failed(work);
         }
         let state = self.row(work.task)?.map(|row| row.state);
         let holds = match work.kind {
-            Kind::Ended => state == Some(work.state),
+            WorkKind::Ended => state == Some(work.state),
             _ => state.is_some_and(|state| !matches!(state, Status::Failed | Status::Cancelled)),
         };
         if !holds {
@@ -268,16 +268,16 @@ impl Core {
             work.after = id;
             self.works.steps -= 1;
             match (work.kind, work.state) {
-                (Kind::Ended, Status::Done) => self.unblock(id)?,
-                (Kind::Ended, state) => {
+                (WorkKind::Ended, Status::Done) => self.unblock(id)?,
+                (WorkKind::Ended, state) => {
                     if self.give_up(id, &super::command::dependency_ended(work.task, state))? {
-                        self.push_for_dependents(Kind::Ended, id);
+                        self.push_for_dependents(WorkKind::Ended, id);
                     }
                 }
                 _ => {
                     if self.wait_again(id)? {
                         self.count_retried(id);
-                        self.push_for_dependents(Kind::CameBack, id);
+                        self.push_for_dependents(WorkKind::CameBack, id);
                     }
                 }
             }
@@ -285,24 +285,25 @@ impl Core {
         Ok(finished)
     }
 
-    /// A task came back with its dependency: `retry_failed` of its queue, which is under way, does not meet it any more.
+    /// A task was retried with its dependency: an unfinished `retry_failed` of its queue counts it, as it will not meet
+    /// it.
     fn count_retried(&mut self, id: TaskId) {
         let lane = self.tasks.get(id).and_then(|row| self.lanes.get(row.lane));
         let queue = lane.map(|lane| lane.queue.clone());
         let retry = self.works.stack.iter_mut().rev();
-        let mut retry = retry.filter(|work| work.kind == Kind::RetryFailed && work.after < id);
+        let mut retry = retry.filter(|work| work.kind == WorkKind::RetryFailed && work.after < id);
         if let Some(work) = retry.find(|work| work.queue.as_deref() == queue.as_deref()) {
             work.count += 1;
             work.clean = false;
         }
     }
 
-    /// Failed tasks, by id: a task's dependencies, which are older, come before it.
-    fn step_failed(&mut self, work: &mut Work) -> Result<bool> {
+    /// Failed tasks by id: the dependencies of a task have lower ids and come first.
+    fn step_failed(&mut self, work: &mut BulkWork) -> Result<bool> {
         self.flush_rows()?;
-        // Tasks come back here without a visit to those that depend on them.
+        // Tasks are retried here without a visit to their dependents, which the cache counts on.
         self.works.dead.clear();
-        // Where each may begin a work of its own, few are read at once.
+        // Each task may begin a work of its own here, so only a few are read at once.
         let most = if work.queue.is_some() { 16 } else { MOST_STEPS };
         let limit = i64::from(self.works.steps.min(most));
         let next = SelectNextFailed {
@@ -330,13 +331,13 @@ impl Core {
             }
             self.bring_back(id);
             work.count += 1;
-            if work.count <= TOLD {
+            if work.count <= REPORTED {
                 self.report(id, "retried");
             }
-            // All failed tasks come by here themselves, unless they are in another queue.
+            // Without a queue this work meets all failed dependents itself.
             let before = self.works.stack.len();
             if work.queue.is_some() {
-                self.push_for_dependents(Kind::CameBack, id);
+                self.push_for_dependents(WorkKind::CameBack, id);
             }
             if self.works.stack.len() > before {
                 return Ok(false);
@@ -345,7 +346,7 @@ impl Core {
         Ok(finished)
     }
 
-    /// Keeps what is left in the file.
+    /// Records the unfinished works.
     pub(crate) fn flush_works(&mut self) -> Result<()> {
         let mut stack = std::mem::take(&mut self.works.stack);
         for work in stack.iter_mut().filter(|work| !work.clean) {

@@ -1,16 +1,16 @@
-//! How many tasks a commit may change so that it stays short.
+//! The number of tasks that a commit may change, adjusted so that commits stay short.
 
 use std::time::Duration;
 
-/// Tasks that works may change within one commit, at first, at least and at most.
+/// Tasks that works may change within one commit: initially, at least and at most.
 pub(super) const STEPS: u32 = 100;
 const LEAST_STEPS: u32 = 40;
 pub(super) const MOST_STEPS: u32 = 250;
-/// How long a commit with such work should take.
+/// The intended duration of a commit with work.
 const COMMIT: Duration = Duration::from_millis(6);
 
-/// How many tasks the next commit may change, after one that was full took so long. What else a commit costs is the same for
-/// few and for many, so it never gets very few.
+/// The number of tasks for the next commit, after one with `steps` tasks took `took`. Other costs of a commit do not
+/// depend on the number, so it never becomes very small.
 pub(super) fn next_steps(steps: u32, took: Duration) -> u32 {
     let share = COMMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
     ((f64::from(steps) * share.min(2.0)) as u32).clamp(LEAST_STEPS, MOST_STEPS)

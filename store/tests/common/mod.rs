@@ -1,4 +1,4 @@
-//! A store in a directory of its own, and short words for its commands.
+//! A store in a directory of its own, with shortcuts for its commands.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
@@ -11,7 +11,7 @@ pub const T0: i64 = 1_700_000_000_000;
 
 pub struct Bench {
     pub store: Store,
-    pub reader: Reader,
+    pub reader: StoreReader,
     pub now: i64,
     pub options: StoreOptions,
     pub woken: Vec<(ParkId, Vec<Task>)>,
@@ -28,7 +28,7 @@ impl Bench {
         let mut options = StoreOptions::new(directory.path().join("deep/kirosu.db"), T0);
         change(&mut options);
         let store = Store::open(&options).unwrap();
-        let reader = Reader::open(&options.path).unwrap();
+        let reader = StoreReader::open(&options.path).unwrap();
         Bench {
             store,
             reader,
@@ -115,7 +115,7 @@ impl Bench {
         drop(reader);
         drop(store);
         let store = Store::open(&options).unwrap();
-        let reader = Reader::open(&options.path).unwrap();
+        let reader = StoreReader::open(&options.path).unwrap();
         Bench {
             store,
             reader,

@@ -1,4 +1,4 @@
-//! Everything a file holds, as text, read by SQL alone: nothing of the store's memory stands between.
+//! The whole contents of a file as text, read by SQL without the store.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -23,7 +23,7 @@ fn lines(conn: &mut SqliteConnection, query: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.line).collect()
 }
 
-/// Every row of every table, ordered, but for the number of starts.
+/// Every row of every table, ordered, without the number of starts.
 pub fn contents(path: &Path) -> String {
     let conn = &mut connect(path);
     let tables = lines(
@@ -44,7 +44,7 @@ pub fn contents(path: &Path) -> String {
             &format!("SELECT {row} AS line FROM {table} ORDER BY line"),
         ) {
             if line.starts_with("'generation'") {
-                // Each look at the file is a start of its own.
+                // Each examination of the file is a start of its own.
                 continue;
             }
             all += &format!("{table}: {line}\n");
@@ -53,13 +53,13 @@ pub fn contents(path: &Path) -> String {
     all
 }
 
-/// What `PRAGMA integrity_check` says.
+/// The result of `PRAGMA integrity_check`.
 pub fn integrity(path: &Path) -> String {
     let query = "SELECT integrity_check AS line FROM pragma_integrity_check";
     lines(&mut connect(path), query).join("\n")
 }
 
-/// The counters of tasks by lane and state, as they are kept.
+/// The stored counters of tasks by lane and state.
 pub fn kept_counts(path: &Path) -> Vec<String> {
     let states = "queued blocked scheduled awaiting_approval leased done failed cancelled";
     let each = states.split(' ').enumerate().map(|(number, name)| {
@@ -72,14 +72,14 @@ pub fn kept_counts(path: &Path) -> Vec<String> {
     )
 }
 
-/// The same, counted.
+/// The same numbers, counted.
 pub fn real_counts(path: &Path) -> Vec<String> {
     let query = "SELECT lane || ' ' || state || ' ' || count(*) AS line FROM task GROUP BY lane, state ORDER BY line";
     lines(&mut connect(path), query)
 }
 
-/// Copies the log into the database without waiting for anybody, as SQLite does by itself now and then; the next commit
-/// then starts the log anew from its beginning.
+/// Copies the log into the database without waiting for readers, as SQLite does by itself now and then; the next commit
+/// then restarts the log from its beginning.
 pub fn passive_checkpoint(path: &Path) {
     let conn = &mut connect(path);
     sql_query("PRAGMA wal_checkpoint(PASSIVE)")

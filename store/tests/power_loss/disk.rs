@@ -1,12 +1,12 @@
-//! The two files as bytes, and the ways in which a power cut leaves them between two moments.
+//! The two files as bytes, and the states in which a power cut may leave them.
 
 use super::story::Random;
 use std::path::Path;
 
-/// What a disk writes as a whole; everything larger may be torn.
+/// The unit that a disk writes as a whole; longer writes may be torn.
 const SECTOR: usize = 512;
 
-/// The database and its log, as their bytes are at one moment.
+/// Database and log as bytes at one moment.
 #[derive(Clone)]
 pub struct Disk {
     database: Vec<u8>,
@@ -47,7 +47,7 @@ fn keep(onto: &mut Vec<u8>, after: &[u8], sector: usize) {
 }
 
 impl Disk {
-    /// The files as they are.
+    /// The present files.
     pub fn of(path: &Path) -> Disk {
         Disk {
             database: std::fs::read(path).unwrap(),
@@ -64,8 +64,8 @@ impl Disk {
         std::fs::write(log_of(path), &self.log).unwrap();
     }
 
-    /// Whether what happened in between is one write of the log, or one of the database: only then are all mixtures
-    /// possible endings. (A batch that commits and moves the log into the database has a sync between the two.)
+    /// Whether the change between the two is one write of the log, or one of the database: only then are all mixtures
+    /// possible endings. (A batch that commits and checkpoints has a sync in between.)
     pub fn can_be_cut_to(&self, after: &Disk) -> bool {
         let log_same = self.log == after.log;
         let database_same = self.database == after.database;
@@ -73,7 +73,7 @@ impl Disk {
         log_same != database_same || (!database_same && after.log.is_empty())
     }
 
-    /// What the disk may hold when the power fails on the way from here to `after`; `n` picks the kind of ending.
+    /// A state of the disk after a power cut between this one and `after`; `n` picks the kind of ending.
     pub fn cut_on_the_way_to(
         &self,
         after: &Disk,
@@ -87,13 +87,13 @@ impl Disk {
         };
         let mut sectors = changed(onto, from);
         if is_log && sectors.first() == Some(&0) {
-            // The log starts anew: its header is synced before its frames.
+            // A restarted log syncs its header before its frames.
             keep(onto, from, sectors.remove(0));
         }
         let how = match n % 4 {
             0 => "all of it lost",
             1 => {
-                // Half of the times nearly all of it is written: the frame that commits is the last one.
+                // In half of the cases nearly everything is written: the frame that commits is the last one.
                 let written = match random.below(2) {
                     0 => sectors.len() - random.below(sectors.len().min(3)),
                     _ => random.below(sectors.len() + 1),
@@ -101,7 +101,7 @@ impl Disk {
                 sectors.truncate(written);
                 sectors.iter().for_each(|sector| keep(onto, from, *sector));
                 if let Some(torn) = sectors.last() {
-                    // The end of the last sector that was written is what was there before.
+                    // The end of the last written sector has its old contents.
                     let half = torn * SECTOR + random.below(SECTOR);
                     let old = match is_log {
                         true => &self.log,
@@ -122,7 +122,7 @@ impl Disk {
                 sectors.iter().for_each(|sector| keep(onto, from, *sector));
                 sectors.retain(|_| random.below(4) == 0);
                 for sector in sectors {
-                    // Only what was being written: a disk that garbles its neighbours is more than SQLite bears.
+                    // Only sectors that were being written: SQLite does not survive a disk that garbles others.
                     for at in sector * SECTOR..((sector + 1) * SECTOR).min(onto.len()) {
                         if self.log.get(at) != from.get(at) {
                             onto[at] = random.below(256) as u8;

@@ -1,13 +1,14 @@
-//! Power loss: whatever of the unsynced bytes reaches the disk, every answered command is there, and none is there in part.
+//! Power loss: whatever part of the unsynced bytes reaches the disk, every answered command is there, and none is there
+//! in part.
 //!
-//! A seeded story of commands runs against a real file with `durability = "full"`. While nothing is running, the database
-//! and its log are what the disk is promised to hold. The bytes that the next batch changes are what a power cut may keep,
-//! lose, tear or garble: for many such endings a copy is made and opened, as a hub does after the cut. What it holds must
-//! be, byte for byte in every table, what was there before the batch or what was there after it.
+//! A seeded story of commands runs against a real file with `durability = "full"`. Between two batches, database and
+//! log are on the disk. A power cut may keep, lose, tear or garble the bytes that the next batch changes: for many such
+//! endings a copy is made and opened, as a hub does after the cut. Every table of it must equal, byte for byte, its
+//! state before the batch or after it.
 //!
-//! What cannot be seen from files is whether the sync was really asked for; docs/reliability.md says how that was looked
-//! at. And one order is taken for granted, as SQLite keeps it by a sync between: a log that starts anew has its new header
-//! on the disk before any of its new frames.
+//! Files cannot show whether the sync was really requested; docs/reliability.md describes how that was checked. And one
+//! order is assumed, as SQLite enforces it by a sync: a restarted log has its new header on the disk before its new
+//! frames.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../common/mod.rs"]
@@ -23,16 +24,16 @@ use kirosu_store::*;
 use std::path::Path;
 use story::{Random, Story};
 
-/// Each seed is one story. They differ in everything.
+/// Each seed is one story.
 const SEEDS: [u64; 4] = [3, 11, 42, 20_26];
 const BATCHES: usize = 40;
 /// Endings tried for each batch.
 const CUTS: usize = 4;
 
-/// Opens what the cut has left and returns what it holds, after the checks that need no history.
+/// Opens the state after a cut and returns its contents, after the checks that need no history.
 fn reopened(options: &StoreOptions, disk: &Disk, folder: &Path, what: &str) -> (Store, String) {
     let path = folder.join("copy.db");
-    // Each is a look at the same moment, not one after the other.
+    // Each is an examination of the same moment, not of a later one.
     let _ = std::fs::remove_file(folder.join("copy.db.epoch"));
     disk.put(&path);
     let options = StoreOptions {
@@ -50,14 +51,14 @@ fn reopened(options: &StoreOptions, disk: &Disk, folder: &Path, what: &str) -> (
     (store, held)
 }
 
-/// Says which row differs, rather than printing two databases.
+/// The first differing row, rather than both databases.
 fn difference<'a>(held: &'a str, wanted: &'a str) -> (&'a str, &'a str) {
     let rows = held.lines().zip(wanted.lines());
     let mut unlike = rows.filter(|(a, b)| a != b);
     unlike.next().unwrap_or(("one has more rows", ""))
 }
 
-/// What a power cut makes of one batch (or one checkpoint) that was under way.
+/// The possible states after a power cut during one batch or checkpoint.
 fn cut(
     bench: &Bench,
     random: &mut Random,
@@ -82,7 +83,7 @@ fn cut(
     whole
 }
 
-/// After the answer, a cut loses nothing; and the clients' questions after it are answered as they were.
+/// After the answer a cut loses nothing, and repeated requests get the same answers.
 fn answered_is_kept(bench: &Bench, story: &Story, synced: &Disk, wanted: &str, about: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, held) = reopened(&bench.options, synced, folder.path(), about);
@@ -142,7 +143,7 @@ fn a_power_cut_keeps_what_was_answered_and_halves_nothing() {
     );
 }
 
-/// The test's own eyes: bytes that were synced, and are gone, are missed.
+/// A check of the test itself: the loss of synced bytes is detected.
 #[test]
 fn a_disk_that_lies_about_a_sync_is_found_out() {
     let mut bench = Bench::new();

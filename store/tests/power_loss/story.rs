@@ -1,4 +1,4 @@
-//! Random commands, and the answers that clients hold on to.
+//! Random commands, and their answers.
 
 use super::common::*;
 use kirosu_protocol::verbs::ack::Ack;
@@ -6,7 +6,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Fence, TaskId};
 use kirosu_store::*;
 
-/// A small generator of numbers (splitmix64): the same seed tells the same story everywhere.
+/// A small random number generator (splitmix64): a seed produces the same story everywhere.
 pub struct Random(pub u64);
 
 impl Random {
@@ -19,7 +19,7 @@ impl Random {
     }
 }
 
-/// What was answered so far.
+/// The answers so far.
 #[derive(Default)]
 pub struct Story {
     tasks: Vec<TaskId>,
@@ -30,7 +30,7 @@ pub struct Story {
 }
 
 impl Story {
-    /// One batch of one to five commands, and what its answers say.
+    /// One batch of one to five commands, and its answers.
     pub fn batch(&mut self, bench: &mut Bench, random: &mut Random) {
         bench.now += random.below(3_000) as i64;
         let commands: Vec<Command> = (0..1 + random.below(5))
@@ -52,7 +52,7 @@ impl Story {
                     self.leases
                         .extend(tasks.iter().map(|task| (task.task_id, task.fence)));
                 }
-                // A retry would open the task again, so what an ack said is asked again only as long as nothing did.
+                // A retry would open the task again, so an ack is repeated only while there was none.
                 (Command::Ack(ack), Ok(Outcome::Acked(said))) if said.newly => {
                     self.acked
                         .retain(|(_, before)| before.task_id != said.task_id);
@@ -67,7 +67,7 @@ impl Story {
         }
     }
 
-    /// The clients send what was answered once more: they must get the same answer.
+    /// Repeats the answered requests: they must get the same answers.
     pub fn ask_again(&self, store: &mut Store, now: i64, about: &str) {
         let key = |(new, task): &(Box<NewTask>, TaskId)| (Command::Enqueue(new.clone()), *task);
         let ack = |(ack, said): &(Ack, Acked)| {
@@ -111,7 +111,7 @@ impl Story {
     }
 
     fn lease(&self, random: &mut Random) -> (TaskId, Fence) {
-        // The newest leases are those most likely alive.
+        // The newest leases are the most likely to be live.
         let back = random.below(self.leases.len().min(6)) + 1;
         let at = self.leases.len().checked_sub(back);
         at.and_then(|at| self.leases.get(at))

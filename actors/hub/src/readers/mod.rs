@@ -16,9 +16,7 @@ use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::verbs::usage::UsageParams;
 use kirosu_protocol::{Effect, Error, Status, Task, TaskId};
-use kirosu_store::{
-    ApprovalQuery, GroupQuery, IdPage, Oldest, Reader as StoreReader, StoreError, Texts,
-};
+use kirosu_store::{ApprovalQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;
 use std::path::PathBuf;
