@@ -1,12 +1,12 @@
--- The durable queue. Hot and cold apart: `task` changes with every step of a task's life and stays small,
--- everything that can be large is written once into a table of its own.
+-- The durable queue. A change of a task's state changes the short row in `task`; texts that can be long are written once
+-- into tables of their own.
 --
 -- States: 0 queued, 1 blocked, 2 scheduled, 3 awaiting_approval, 4 leased, 5 done, 6 failed, 7 cancelled.
 -- Times are Unix milliseconds.
 
--- A lane is one pair of queue and type; the counters are kept with every commit, never counted. All of them stand in
--- this one row, so that a commit writes one page for them: tasks by state, the sum of (finished - enqueued) of all that
--- were ever done, how many were done in the newest minute, and the highest id that is or was done.
+-- A lane is a pair of queue and type. Its counters change with every commit, so that no query counts rows. All of them
+-- are in this one row, so that a commit writes one page for them: tasks by state, the sum of (finished - enqueued) over
+-- all done tasks, the number done in the newest minute, and the highest id that is or was done.
 CREATE TABLE lane (
     id                INTEGER PRIMARY KEY,
     queue             TEXT    NOT NULL,
@@ -53,10 +53,10 @@ CREATE INDEX task_ready     ON task (lane, priority DESC) WHERE state = 0;
 CREATE INDEX task_scheduled ON task (run_at)              WHERE state = 2;
 CREATE INDEX task_leased    ON task (lease_until)         WHERE state = 4;
 CREATE INDEX task_session   ON task (session)             WHERE state = 4 AND session IS NOT NULL;
--- Not the done ones: they are nearly all there are, and `lane.newest_done` says where to look for them.
+-- Without the done tasks: nearly all tasks are done, and `lane.newest_done` bounds the search for them.
 CREATE INDEX task_settled   ON task (state)               WHERE state <> 0 AND state <> 4 AND state <> 5;
 
--- What the task is: written once, read when it is leased or shown.
+-- The input of a task: written once, read when the task is leased or shown.
 CREATE TABLE task_input (
     task_id         INTEGER PRIMARY KEY,
     prompt          TEXT NOT NULL,
@@ -70,7 +70,7 @@ CREATE TABLE idempotency (
     task_id INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each ended attempt, written at its end (the live attempt is in `task`).
+-- One row per ended attempt, written at its end (the live attempt is in `task`).
 CREATE TABLE attempt (
     task_id    INTEGER NOT NULL,
     fence      INTEGER NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (task_id, fence)
 ) STRICT, WITHOUT ROWID;
 
--- The end of a task that no attempt explains: answered or refused by a person, given up for a dependency.
+-- The end of a task without an attempt: decided by a person, or failed because of a dependency.
 CREATE TABLE note (
     task_id INTEGER PRIMARY KEY,
     result  TEXT,

@@ -1,5 +1,4 @@
--- Which tasks a task has enqueued. A table of its own: it costs nothing where `parent_id` is not used, and holds nothing
--- but the pairs.
+-- The tasks that a task has enqueued. A separate table costs nothing if `parent_id` is not used.
 CREATE TABLE child (
     parent_id INTEGER NOT NULL,
     task_id   INTEGER NOT NULL,

@@ -1,9 +1,8 @@
--- Tool questions: what running agents ask before they use a tool, and what became of it. A question is bound to the lease
--- of the attempt that asks (task, fence, call); one that a lost attempt left behind is bound to the next that asks the
--- same (tool and args_hash).
+-- Permission requests of running agents, and their decisions. A request is bound to the lease of its attempt (task, fence,
+-- call). When that lease is lost, the request is bound to the next attempt that requests the same (tool and args_hash).
 --
--- States: 0 open, 1 approved, 2 rejected, 3 void, 4 expired. AUTOINCREMENT: a number that a person may still type in is
--- never given to another question.
+-- States: 0 open, 1 approved, 2 rejected, 3 void, 4 expired. AUTOINCREMENT: an id that a person may still type in is
+-- never reused.
 CREATE TABLE approval (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id     INTEGER NOT NULL,
@@ -16,8 +15,8 @@ CREATE TABLE approval (
     args_hash   TEXT    NOT NULL, -- SHA-256 of tool and arguments, hexadecimal
     pool        TEXT,
     state       INTEGER NOT NULL,
-    loose       INTEGER NOT NULL DEFAULT 0, -- 1: its asker has let go of it; the next who asks the same takes it over
-    used        INTEGER NOT NULL DEFAULT 0, -- 1: the answer was given to an agent, or must not be any more
+    loose       INTEGER NOT NULL DEFAULT 0, -- 1: withdrawn; the next attempt that requests the same takes it over
+    used        INTEGER NOT NULL DEFAULT 0, -- 1: the decision was delivered, or must not be any more
     asked_at    INTEGER NOT NULL,
     deadline_at INTEGER,
     decided_at  INTEGER,

@@ -1,7 +1,7 @@
--- What runs used, and the budgets they count against. Nothing here is written for attempts that tell no usage and tasks
--- that have no budget. Money is in millionths of a US dollar, times are Unix milliseconds.
+-- Recorded usage, budgets and reservations. Attempts without usage and tasks without a budget have no rows here. Money is
+-- in millionths of a US dollar, times are Unix milliseconds.
 
--- The ledger by day (Unix days, UTC). It stays when tasks are pruned. Empty text: not told.
+-- Usage per day (Unix days, UTC). The rows stay when tasks are pruned. An empty text means unknown.
 CREATE TABLE usage_day (
     day         INTEGER NOT NULL,
     pool        TEXT    NOT NULL,
@@ -12,13 +12,13 @@ CREATE TABLE usage_day (
     cache_read  INTEGER NOT NULL,
     cache_write INTEGER NOT NULL,
     output      INTEGER NOT NULL,
-    micros      INTEGER NOT NULL, -- cost, as far as it is known
+    micros      INTEGER NOT NULL, -- the known cost
     estimated   INTEGER NOT NULL, -- the part of it that was computed from prices
-    unpriced    INTEGER NOT NULL, -- attempts whose cost nobody knows
+    unpriced    INTEGER NOT NULL, -- attempts of unknown cost
     PRIMARY KEY (day, pool, provider, model)
 ) STRICT, WITHOUT ROWID;
 
--- The same by task, for as long as the hub knows the task.
+-- Usage per task, until the task is pruned.
 CREATE TABLE usage_task (
     task_id     INTEGER NOT NULL,
     day         INTEGER NOT NULL,
@@ -37,37 +37,37 @@ CREATE TABLE usage_task (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX usage_task_day ON usage_task (day);
 
--- A budget: hub, pool:NAME, provider:NAME (as who asked last told its limit), task:ID, tree:ID (as enqueued).
+-- A budget. Scopes: hub, pool:NAME, provider:NAME (limit of the newest reservation), task:ID, tree:ID (as enqueued).
 CREATE TABLE budget (
     scope           TEXT    PRIMARY KEY,
-    tokens          INTEGER, -- the limit; null: none
+    tokens          INTEGER, -- the limit; null means none
     micros          INTEGER,
-    raise_tokens    INTEGER, -- what an approval adds to the limit of a task or tree
+    raise_tokens    INTEGER, -- added by an approval, for a task or tree
     raise_micros    INTEGER,
-    per             INTEGER NOT NULL, -- length of the window; 0: for ever
-    since           INTEGER NOT NULL, -- begin of the window that `used` counts
+    per             INTEGER NOT NULL, -- length of the window; 0 means no window
+    since           INTEGER NOT NULL, -- start of the window that `used` counts
     used_tokens     INTEGER NOT NULL,
     used_micros     INTEGER NOT NULL,
     reserved_tokens INTEGER NOT NULL,
     reserved_micros INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What an attempt holds of its budgets. After an attempt that ended without an ack the row stays, with nothing held: its
--- late ack must know what was counted already.
+-- The reservation of an attempt. After an end without an ack the row stays without an amount, so that a late ack does not
+-- count the same usage again.
 CREATE TABLE reservation (
     task_id        INTEGER PRIMARY KEY,
     fence          INTEGER NOT NULL,
     tokens         INTEGER NOT NULL,
     micros         INTEGER NOT NULL,
-    told_tokens    INTEGER NOT NULL, -- what the run said it had used
+    told_tokens    INTEGER NOT NULL, -- the usage that the run has reported
     told_micros    INTEGER NOT NULL,
-    counted_tokens INTEGER NOT NULL, -- what is in `used` already
+    counted_tokens INTEGER NOT NULL, -- the part that is in `used` already
     counted_micros INTEGER NOT NULL,
-    scopes         TEXT    NOT NULL  -- JSON: the budgets it is held of
+    scopes         TEXT    NOT NULL  -- JSON: the budgets of which it is reserved
 ) STRICT;
 
--- Attempts from before are in the ledger without pool, provider and model, which nobody wrote down. Figures that no sum
--- could hold, which clients could write, must not keep a hub from its store.
+-- Existing attempts are counted without pool, provider and model, which were not recorded. Clients could report numbers
+-- that overflow a sum; these must not prevent the migration.
 INSERT INTO usage_task
 SELECT task_id, ended_at / 86400000, '', '', '', count(*),
        CAST(total(json_extract(usage, '$.input_tokens')) AS INTEGER),

@@ -1,2 +1,2 @@
--- Who ran an attempt: with a router that is not the pool's provider.
+-- The provider that ran an attempt: with a router it differs from the pool's provider.
 ALTER TABLE attempt ADD COLUMN provider TEXT;

@@ -1,4 +1,4 @@
--- The labels of tasks. A table of its own: it costs nothing where labels are not used. A label's tasks are in id order.
+-- The labels of tasks. A separate table costs nothing if labels are not used. A label's tasks are in id order.
 CREATE TABLE task_label (
     label   TEXT    NOT NULL,
     task_id INTEGER NOT NULL,

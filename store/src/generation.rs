@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_and_its_log_are_told_from_those_that_were_put_there() {
+    fn own_files_are_distinguished_from_restored_ones() {
         let own = mark_of(7);
         let known = record(&[own]);
         let log = |mark| Some(WalLog::of(mark));

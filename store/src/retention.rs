@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ranges_with_an_old_end_are_looked_at_the_oldest_first() {
+    fn only_ranges_with_an_old_end_are_examined_oldest_first() {
         let mut ends = Retention::new(2 * RANGE);
         assert_eq!(sweep(&mut ends, 0, &[(5, 300), (RANGE, 200)]), [0, 1, 2]);
         assert_eq!(sweep(&mut ends, 200, &[]), [0; 0]);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_during_a_look_is_not_forgotten() {
+    fn an_end_during_an_examination_is_recorded() {
         let mut ends = Retention::new(0);
         let scan = ends.next(0).unwrap();
         ends.pause(scan);

@@ -81,7 +81,7 @@ fn leased() -> (Bench, TaskId) {
 }
 
 #[test]
-fn a_question_waits_and_its_answer_is_told_as_often_as_its_attempt_asks() {
+fn a_request_waits_and_its_decision_is_returned_as_often_as_its_attempt_asks() {
     let (mut bench, task) = leased();
     let first = bench.ask(question(task, 1, "c1", "git push")).unwrap();
     assert_eq!(first.state, PermissionState::Open);
@@ -149,7 +149,7 @@ fn a_lost_attempts_question_becomes_the_next_ones_and_is_answered_once() {
 }
 
 #[test]
-fn a_late_word_learns_why_and_what_is_asked_instead() {
+fn a_late_decision_is_refused_with_the_reason_and_the_replacement() {
     let (mut bench, task) = leased();
     let old = bench
         .ask(question(task, 1, "c1", "make"))
@@ -197,7 +197,7 @@ fn a_crash_of_the_run_keeps_its_questions_an_end_of_the_task_does_not() {
 }
 
 #[test]
-fn an_answer_that_nobody_was_given_dies_with_an_attempt_that_said_how_it_ended() {
+fn an_undelivered_decision_ends_with_an_attempt_that_was_acked() {
     let (mut bench, task) = leased();
     let id = bench
         .ask(question(task, 1, "c1", "make"))
@@ -213,7 +213,7 @@ fn an_answer_that_nobody_was_given_dies_with_an_attempt_that_said_how_it_ended()
 }
 
 #[test]
-fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
+fn a_withdrawn_request_is_answered_to_the_successor_only() {
     let (mut bench, task) = leased();
     let id = bench
         .ask(question(task, 1, "c1", "make"))
@@ -240,7 +240,7 @@ fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
 }
 
 #[test]
-fn time_denies_and_the_reaper_is_told_when() {
+fn requests_expire_at_the_reported_deadline() {
     let (mut bench, task) = leased();
     let asked = AskParams {
         wait_ms: Some(5_000),
@@ -266,7 +266,7 @@ fn time_denies_and_the_reaper_is_told_when() {
 }
 
 #[test]
-fn a_rules_word_is_kept_with_its_name() {
+fn the_decision_of_a_rule_is_recorded_with_its_name() {
     let (mut bench, task) = leased();
     let decided = Some(RuleDecision {
         verdict: Verdict::Approved,
@@ -376,7 +376,7 @@ fn one_task_cannot_fill_the_inbox() {
 }
 
 #[test]
-fn a_question_costs_the_same_however_many_and_long_the_others_are() {
+fn the_cost_of_a_request_does_not_depend_on_the_others() {
     let (mut bench, task) = leased();
     let crowd = bench.chat("crowd");
     bench.lease(1);
@@ -486,7 +486,7 @@ fn timed(task: TaskId, fence: Fence, seconds: u64) -> AskParams {
 }
 
 #[test]
-fn a_question_that_nobody_answered_in_time_is_asked_anew_by_the_next_attempt() {
+fn an_expired_request_is_made_again_by_the_next_attempt() {
     let (mut b, task) = leased();
     assert_eq!(b.ask(timed(task, 1, 1)).unwrap().approval_id, 1);
     b.now += 1000;

@@ -132,7 +132,7 @@ fn waiting_leases_name_so_many_bytes_at_the_most() {
 }
 
 #[test]
-fn who_waits_for_many_queues_and_for_new_ones_is_served_in_order_of_arrival() {
+fn waiters_for_many_and_for_new_queues_are_served_in_order_of_arrival() {
     let mut b = Bench::new();
     let many = |more: &str| {
         let queues = (0..100).map(|n| format!("queue-{n}"));

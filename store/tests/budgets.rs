@@ -89,7 +89,7 @@ fn spent(task: TaskId, fence: Fence, usage: Usage, provider: &str) -> Ack {
 }
 
 #[test]
-fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
+fn usage_adds_up_by_every_dimension_and_outlives_the_tasks() {
     let mut bench = Bench::new();
     let root = bench.chat("root");
     let part = bench.enqueue(tree_of(root));
@@ -165,7 +165,7 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
 }
 
 #[test]
-fn a_reservation_ends_with_its_attempt_whatever_the_end() {
+fn a_reservation_ends_with_its_attempt_in_every_case() {
     let mut bench = Bench::new();
     let ends: [End<'_>; 5] = [
         &|bench, task, fence| {
@@ -225,7 +225,7 @@ fn a_reservation_ends_with_its_attempt_whatever_the_end() {
 }
 
 #[test]
-fn what_a_lost_or_cancelled_run_told_counts_once() {
+fn usage_reported_by_a_lost_or_cancelled_run_counts_once() {
     let mut bench = Bench::new();
     for cancelled in [true, false] {
         let task = bench.chat("p");
@@ -317,7 +317,7 @@ fn a_used_up_pool_says_until_when_and_a_new_day_fills_it() {
 }
 
 #[test]
-fn a_task_and_a_tree_wait_for_a_person_who_allows_as_much_again() {
+fn a_task_and_a_tree_wait_for_an_approval_that_raises_the_budget() {
     let mut bench = Bench::new();
     let budget = TaskBudget {
         own: Budget::default(),
@@ -380,7 +380,7 @@ fn a_task_and_a_tree_wait_for_a_person_who_allows_as_much_again() {
 }
 
 #[test]
-fn a_budget_of_the_day_counts_what_was_used_before_it_was_told() {
+fn a_daily_budget_counts_usage_from_before_it_was_named() {
     let mut bench = Bench::new();
     let task = bench.chat("p");
     bench.lease(1);
@@ -392,7 +392,7 @@ fn a_budget_of_the_day_counts_what_was_used_before_it_was_told() {
 }
 
 #[test]
-fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
+fn the_usage_migration_counts_existing_attempts() {
     let mut bench = Bench::new();
     for _ in 0..3 {
         let task = bench.chat("p");
@@ -459,7 +459,7 @@ fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
 }
 
 #[test]
-fn what_a_run_told_before_it_was_lost_counts_and_its_late_ack_adds_the_rest() {
+fn reported_usage_of_a_lost_run_counts_and_its_late_ack_adds_the_rest() {
     let mut bench = Bench::new();
     for late in [true, false] {
         let task = bench.chat("p");
@@ -522,7 +522,7 @@ fn what_a_run_told_before_it_was_lost_counts_and_its_late_ack_adds_the_rest() {
 }
 
 #[test]
-fn a_crash_that_says_nothing_counts_what_was_told_before() {
+fn a_crash_without_usage_counts_the_last_report() {
     let mut bench = Bench::new();
     let task = bench.chat("p");
     let fence = bench.lease(1)[0].fence;
@@ -538,7 +538,7 @@ fn a_crash_that_says_nothing_counts_what_was_told_before() {
 }
 
 #[test]
-fn a_late_word_of_an_earlier_run_counts_once_and_takes_nothing_from_the_present_one() {
+fn a_late_ack_of_an_earlier_run_counts_once_and_leaves_the_present_reservation() {
     let mut bench = Bench::new();
     for told in [false, true] {
         let task = bench.chat("p");

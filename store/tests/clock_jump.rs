@@ -74,7 +74,7 @@ fn memory_and_file_agree_also_on_what_the_same_batch_changed_before() {
 }
 
 #[test]
-fn what_waits_for_a_moment_stays_bound_to_the_wall_clock() {
+fn scheduled_tasks_remain_bound_to_the_wall_clock() {
     let mut bench = Bench::new();
     let mut later = kirosu_protocol::verbs::enqueue::NewTask::chat("at a moment");
     later.run_at_ms = Some(T0 + 60_000);

@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_store_is_looked_at_and_left_as_it_is() {
+fn an_examination_leaves_a_store_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kirosu.db");
     assert!(inspect(&path).is_err());

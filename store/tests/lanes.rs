@@ -67,7 +67,7 @@ fn pairs_without_unfinished_tasks_leave_room_for_others_and_come_back() {
 }
 
 #[test]
-fn pairs_without_any_task_are_gone_and_the_counters_stay() {
+fn lanes_without_any_task_are_deleted_and_the_counters_stay() {
     let mut b = Bench::new();
     let id = b.enqueue(in_queue(1));
     let ask = kirosu_protocol::verbs::lease::LeaseParams {

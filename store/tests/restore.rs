@@ -164,7 +164,7 @@ fn a_log_of_another_file_is_recognised_and_nothing_is_touched() {
 }
 
 #[test]
-fn an_older_copy_beside_a_later_log_is_recognised_and_one_with_its_own_log_is_taken() {
+fn an_older_copy_with_a_later_log_is_refused_and_one_with_its_own_log_is_opened() {
     let mut b = Bench::new();
     b.chat("a");
     let copy = b.directory.path().join("copy");

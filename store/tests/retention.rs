@@ -65,7 +65,7 @@ fn exists(b: &mut Bench, id: TaskId) -> bool {
 }
 
 #[test]
-fn what_an_unfinished_task_depends_on_stays_and_a_forgotten_dependency_is_named() {
+fn dependencies_of_unfinished_tasks_stay_and_a_pruned_dependency_is_named() {
     let mut b = Bench::new();
     let (first, second) = (b.chat("done"), b.chat("waits"));
     let lease = b.lease(1).pop().unwrap();
@@ -130,7 +130,7 @@ fn a_dependency_comes_along_on_demand_and_a_time_survives() {
 }
 
 #[test]
-fn old_tasks_go_whatever_stands_before_them() {
+fn old_tasks_are_pruned_in_any_order_of_ids() {
     let mut b = Bench::new();
     // Low ids that end late, some of them needed; after them high ids that end early.
     let late: Vec<_> = (0..40).map(|_| b.chat("late")).collect();
@@ -155,7 +155,7 @@ fn old_tasks_go_whatever_stands_before_them() {
 }
 
 #[test]
-fn large_texts_are_forgotten_piece_by_piece() {
+fn long_texts_are_deleted_in_pieces() {
     const PIECE: usize = 256 << 10;
     const PIECES: usize = 16;
     let mut b = Bench::new();

@@ -191,7 +191,7 @@ fn lost_runs_follow_on_lost_and_max_attempts() {
 }
 
 #[test]
-fn what_is_given_back_is_not_counted_and_can_be_given_back_twice() {
+fn a_returned_lease_is_not_counted_and_can_be_returned_twice() {
     let mut b = Bench::new();
     let id = b.chat("x");
     b.lease(1);
@@ -314,7 +314,7 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
 }
 
 #[test]
-fn what_needs_approval_then_waits_for_its_dependencies_and_its_time() {
+fn an_approved_task_waits_for_its_dependencies_and_its_time() {
     let mut b = Bench::new();
     let first = b.chat("first");
     let id = b.enqueue(NewTask {
@@ -439,7 +439,7 @@ fn an_idempotency_key_finds_its_task_and_a_batch_is_all_or_none() {
 }
 
 #[test]
-fn a_key_answers_its_task_as_it_stands_and_refuses_other_work() {
+fn a_key_returns_its_task_and_refuses_other_parameters() {
     let mut b = Bench::new();
     let needed = b.chat("needed");
     let keyed = |prompt: &str, key: &str| NewTask {
@@ -500,7 +500,7 @@ fn a_key_answers_its_task_as_it_stands_and_refuses_other_work() {
 }
 
 #[test]
-fn parked_requests_are_answered_in_order_by_whatever_makes_tasks_ready() {
+fn parked_requests_are_served_in_order_by_every_command_that_readies_tasks() {
     let mut b = Bench::new();
     let park = |park, queue: &str| Command::Lease {
         ask: LeaseParams {
@@ -571,7 +571,7 @@ fn types_are_filtered_and_priorities_go_first() {
 }
 
 #[test]
-fn output_progress_and_usage_are_kept_and_output_is_cut_with_a_mark() {
+fn output_progress_and_usage_are_stored_and_output_is_cut_with_a_mark() {
     let mut b = Bench::with(|o| o.output_limit_bytes = 10);
     let id = b.chat("x");
     b.lease(1);

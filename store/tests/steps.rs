@@ -150,7 +150,7 @@ fn failed_tasks_of_a_queue_come_back_with_those_of_others_that_failed_for_their_
 }
 
 #[test]
-fn thousands_who_wait_are_served_in_their_order_over_several_commits() {
+fn thousands_of_waiters_are_served_in_order_over_several_commits() {
     const WAITING: u64 = 1500;
     let mut b = Bench::new();
     let park = |number| Command::Lease {

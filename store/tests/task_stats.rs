@@ -65,7 +65,7 @@ fn each_step_of_a_life_is_counted_once_with_its_time() {
 }
 
 #[test]
-fn lost_and_released_leases_are_told_apart_and_the_next_wait_begins_anew() {
+fn lost_and_released_leases_are_distinguished_and_the_next_wait_starts_again() {
     let mut bench = Bench::new();
     bench.chat("x");
     bench.lease(1);

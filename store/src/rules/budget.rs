@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_granted_and_then_nothing() {
+    fn the_rest_is_granted_and_then_nothing() {
         let account = BudgetAccount::new(limit(100), 0, 5);
         let all = |account| [(Scope::Hub, account)];
         assert_eq!(
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_window_forgets_what_was_used_and_not_what_is_held() {
+    fn a_new_window_resets_usage_and_keeps_reservations() {
         let account = BudgetAccount::new(limit(10), 1000, 4_500).settled(tokens(0), tokens(10));
         let account = account.held(tokens(0), tokens(4));
         assert_eq!((account.since, account.until()), (4_000, Some(5_000)));

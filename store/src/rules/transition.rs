@@ -55,7 +55,7 @@ fn end_lease(row: &mut TaskRow, now: i64) {
 }
 
 /// Ends the task.
-pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) {
+pub(crate) fn finish(row: &mut TaskRow, status: Status, result_flag: i64, now: i64) {
     end_lease(row, now);
     row.state = status;
     // A task that never ran keeps its scheduled time; `retry` does not bring it forward.
@@ -63,7 +63,7 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) 
     row.finished_at = Some(now);
     row.flags
         .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::GAVE_UP);
-    row.flags.set(told_by);
+    row.flags.set(result_flag);
 }
 
 /// Fails the task because of a dependency.

@@ -54,7 +54,7 @@ const FAULTS: [DiskFault; 3] = [
 ];
 
 #[test]
-fn nothing_was_kept_means_that_nothing_comes_to_life() {
+fn no_effect_means_that_a_restart_finds_none() {
     for fault in FAULTS {
         let (effect, mut store, directory) = enqueue_into(fault, None);
         assert_eq!(effect, "none", "{fault:?}");
@@ -69,7 +69,7 @@ fn nothing_was_kept_means_that_nothing_comes_to_life() {
 }
 
 #[test]
-fn what_may_come_to_life_is_told_as_unknown() {
+fn an_effect_that_a_restart_may_find_is_unknown() {
     let (effect, mut store, directory) = enqueue_into(DiskFault::Sync, Some(DEAD));
     assert_eq!(
         after_a_kill(directory.path()).total_tasks,
@@ -87,7 +87,7 @@ fn what_may_come_to_life_is_told_as_unknown() {
 }
 
 #[test]
-fn memory_and_file_agree_again_whatever_has_failed_for_a_while() {
+fn memory_and_file_agree_again_after_any_failure() {
     for once in FAULTS {
         for then in FAULTS {
             let (effect, mut store, directory) = enqueue_into(once, Some(then));

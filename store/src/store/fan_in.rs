@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SOURCES: TaskId = 1000;
 
 #[test]
-fn all_dependencies_are_not_looked_at_for_each_that_comes_back() {
+fn not_all_dependencies_are_read_for_each_retried_one() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&StoreOptions::new(directory.path().join("db"), 0)).unwrap();
     let looks: Arc<AtomicUsize> = Arc::default();

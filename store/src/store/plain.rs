@@ -22,7 +22,7 @@ fn head(sql: &str) -> String {
 }
 
 #[test]
-fn a_plain_task_costs_no_statement_of_what_it_does_not_use() {
+fn a_plain_task_runs_no_statement_of_unused_features() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&StoreOptions::new(directory.path().join("db"), 0)).unwrap();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -380,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_undone_was_never_counted() {
+    fn steps_of_an_undone_batch_do_not_count() {
         let mut lanes = Lanes::default();
         let lane = lanes.make("a", "chat");
         let mut task_stats = TaskStats::default();

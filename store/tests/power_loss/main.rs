@@ -124,7 +124,7 @@ fn run(seed: u64) -> (usize, usize) {
 }
 
 #[test]
-fn a_power_cut_keeps_what_was_answered_and_halves_nothing() {
+fn a_power_cut_keeps_answered_commands_and_tears_none() {
     let runs: Vec<_> = SEEDS
         .map(|seed| std::thread::spawn(move || run(seed)))
         .into_iter()

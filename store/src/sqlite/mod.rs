@@ -1,5 +1,7 @@
 //! The SQLite database as a [`Backend`]: one connection that writes, its transaction, its write-ahead log.
 
+mod changes;
+
 use crate::backend::{Backend, Changes, LoadedState, Result, StoreFault};
 use crate::checkpoint::Checkpointer;
 use crate::deadlines::Deadlines;
@@ -7,18 +9,17 @@ use crate::error::OpenError;
 use crate::foreign;
 use crate::generation::{self, FilesFound, Generation};
 use crate::idle::IDLE_LANES;
-use crate::lanes::Lane;
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::options::StoreOptions;
-use crate::row::{TaskInput, TaskRow, state_number};
+use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission, SelectNextDeadline};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
 use crate::sql::counter::{
-    InsertLane, LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers,
-    SelectLanes, SelectLiveLanes, SelectMinutes, SelectNewestMinutes, UpdateLane,
+    LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers, SelectLanes,
+    SelectLiveLanes, SelectMinutes, SelectNewestMinutes,
 };
 use crate::sql::people::SelectPaused;
 use crate::sql::records::{
@@ -27,19 +28,18 @@ use crate::sql::records::{
 use crate::sql::sets::{
     FinishedTask, SelectFinished, SelectNeeded, SelectNextDue, SelectNextExpiry,
 };
-use crate::sql::task::{
-    InsertInput, InsertTask, SelectInput, SelectLastId, SelectTask, SelectTasks, UpdateTask,
-};
+use crate::sql::task::{SelectInput, SelectLastId, SelectTask, SelectTasks};
 use crate::sql::usage::{
     SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared, SelectUsed,
 };
 use crate::sql::work::{DependencyStates, SelectDependencyStates, SelectWork};
 use crate::sql::{self, tx};
 use crate::wal;
+use changes::{insert_input, insert_task, update_task, write_lane};
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
-use kirosu_protocol::{Fence, NotAccepted, PermissionId, Status, TaskId};
+use kirosu_protocol::{Fence, NotAccepted, PermissionId, TaskId};
 use serde::Serialize;
 
 /// Batches between two checks of the log's size.
@@ -393,114 +393,4 @@ impl Backend for SqliteBackend {
             .batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
         Ok(surplus > pages)
     }
-}
-
-fn insert_task(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
-    let statement = InsertTask {
-        id: row.id,
-        state: state_number(row.state),
-        lane: row.lane,
-        priority: i64::from(row.priority),
-        fence: row.fence,
-        attempts: i64::from(row.attempts),
-        max_attempts: row.max_attempts.map(i64::from),
-        run_at: row.run_at,
-        lease_until: row.lease_until,
-        lease_ms: row.lease_ms,
-        leased_at: row.leased_at,
-        session: row.session.as_deref(),
-        worker: row.worker.as_deref(),
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        finished_at: row.finished_at,
-        flags: row.flags.0,
-        blocked_by: i64::from(row.blocked_by),
-    };
-    sql::run(conn, statement).map(drop)
-}
-
-fn insert_input(
-    conn: &mut SqliteConnection,
-    task_id: TaskId,
-    input: &TaskInput,
-) -> QueryResult<()> {
-    let options = input
-        .options
-        .to_text()
-        .map_err(|error| Error::SerializationError(error.into()))?;
-    let statement = InsertInput {
-        task_id,
-        prompt: &input.prompt,
-        system_prompt: input.system_prompt.as_deref(),
-        options: options.as_deref(),
-        key: input.key.as_deref(),
-    };
-    sql::run(conn, statement).map(drop)
-}
-
-fn update_task(
-    conn: &mut SqliteConnection,
-    row: &TaskRow,
-    (old_state, old_fence): (Status, Fence),
-) -> QueryResult<()> {
-    let statement = UpdateTask {
-        state: state_number(row.state),
-        fence: row.fence,
-        attempts: i64::from(row.attempts),
-        run_at: row.run_at,
-        lease_until: row.lease_until,
-        lease_ms: row.lease_ms,
-        leased_at: row.leased_at,
-        session: row.session.as_deref(),
-        worker: row.worker.as_deref(),
-        updated_at: row.updated_at,
-        finished_at: row.finished_at,
-        flags: row.flags.0,
-        blocked_by: i64::from(row.blocked_by),
-        id: row.id,
-        old_state: state_number(old_state),
-        old_fence,
-    };
-    // The guard holds unless another program wrote to the file; then memory is wrong and must be read again.
-    match sql::run(conn, statement)? {
-        1 => Ok(()),
-        _ => Err(Error::RollbackTransaction),
-    }
-}
-
-fn write_lane(conn: &mut SqliteConnection, lane: &Lane) -> QueryResult<()> {
-    if !lane.saved {
-        let statement = InsertLane {
-            id: lane.id,
-            queue: &lane.queue,
-            task_type: &lane.task_type,
-        };
-        sql::run(conn, statement)?;
-    }
-    let [
-        queued,
-        blocked,
-        scheduled,
-        awaiting_approval,
-        leased,
-        done,
-        failed,
-        cancelled,
-    ] = lane.counts;
-    let statement = UpdateLane {
-        queued,
-        blocked,
-        scheduled,
-        awaiting_approval,
-        leased,
-        done,
-        failed,
-        cancelled,
-        completion_ms: lane.done.completion_ms,
-        minute: lane.done.minute,
-        minute_done: lane.done.minute_done,
-        newest_done: lane.done.newest,
-        id: lane.id,
-    };
-    sql::run(conn, statement).map(drop)
 }

@@ -4,10 +4,15 @@
 //! has the filters that match it, in the order of their first requests, so that the cost of a ready task does not
 //! depend on the number of requests for other lanes.
 
+mod names;
+
+pub(crate) use names::lanes_of;
+
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
 use kirosu_protocol::Task;
 use kirosu_protocol::verbs::lease::LeaseParams;
+use names::{FilterNames, Types, bytes, find};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -24,76 +29,6 @@ const WIDE: usize = 32;
 
 /// Up to this many new lanes are matched against all filters; with more, each filter searches its lanes again.
 const FEW: usize = 4;
-
-/// Approximate bytes of memory per name beyond its text.
-const NAME_BYTES: usize = 48;
-
-/// The queues and types of a lease request.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FilterNames {
-    queues: Vec<String>,
-    types: Vec<String>,
-    exclude: Vec<String>,
-}
-
-impl FilterNames {
-    fn take_from(ask: &mut LeaseParams) -> FilterNames {
-        FilterNames {
-            queues: std::mem::take(&mut ask.queues),
-            types: std::mem::take(&mut ask.types),
-            exclude: std::mem::take(&mut ask.exclude_types),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        bytes([&self.queues, &self.types, &self.exclude])
-    }
-}
-
-fn bytes(lists: [&Vec<String>; 3]) -> usize {
-    let names = lists.into_iter().flatten();
-    names.map(|name| name.len() + NAME_BYTES).sum()
-}
-
-/// The types that a request accepts.
-struct Types<'a> {
-    wanted: HashSet<&'a str>,
-    exclude: HashSet<&'a str>,
-}
-
-impl<'a> Types<'a> {
-    fn new(types: &'a [String], exclude: &'a [String]) -> Types<'a> {
-        Types {
-            wanted: types.iter().map(String::as_str).collect(),
-            exclude: exclude.iter().map(String::as_str).collect(),
-        }
-    }
-
-    fn take(&self, lane: &Lane) -> bool {
-        let name = &*lane.task_type;
-        !lane.is_human()
-            && (self.wanted.is_empty() || self.wanted.contains(name))
-            && !self.exclude.contains(name)
-    }
-}
-
-/// The lanes that match a request.
-pub(crate) fn lanes_of(ask: &LeaseParams, lanes: &Lanes) -> Vec<LaneId> {
-    find(&ask.queues, &ask.types, &ask.exclude_types, lanes)
-}
-
-fn find(queues: &[String], types: &[String], exclude: &[String], lanes: &Lanes) -> Vec<LaneId> {
-    let types = Types::new(types, exclude);
-    let mut found: Vec<LaneId> = queues
-        .iter()
-        .flat_map(|queue| lanes.of_queue(queue))
-        .filter(|lane| types.take(lane))
-        .map(|lane| lane.id)
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}
 
 /// The queues and types for which some requests wait.
 #[derive(Debug)]
