@@ -48,7 +48,7 @@ impl Flags {
     /// The newest lease was lost; a late ack may still be accepted.
     pub const LOST: i64 = 512;
     /// A run of it has requested a permission.
-    pub const ASKED: i64 = 1024;
+    pub const HAS_PERMISSIONS: i64 = 1024;
     /// It has an `accept` clause.
     pub const HAS_ACCEPT: i64 = 2048;
     /// It failed because of a dependency, and waits again when that is retried.

@@ -196,12 +196,12 @@ impl Core {
     ) -> CommandResult<bool> {
         let row = self.known(id)?;
         let (newest, state) = (row.fence, row.state);
-        let asks_now = self.matter(id)?.is_some();
-        let decided_before = self.decided_before(id, request, newest, asks_now)?;
+        let is_waiting = self.matter(id)?.is_some();
+        let decided_before = self.decided_before(id, request, newest, is_waiting)?;
         match meant(
             request.fence,
             newest,
-            asks_now,
+            is_waiting,
             request.verdict,
             decided_before,
         ) {
@@ -220,7 +220,7 @@ impl Core {
         task_id: TaskId,
         request: &DecisionRequest<'_>,
         newest: Fence,
-        asks_now: bool,
+        is_waiting: bool,
     ) -> CommandResult<bool> {
         let verdict = request.verdict.as_str();
         let found = match request.fence {
@@ -232,7 +232,7 @@ impl Core {
                 };
                 self.db.number(earlier.into())?
             }
-            None if newest > 0 && asks_now && request.verdict == Verdict::Approved => {
+            None if newest > 0 && is_waiting && request.verdict == Verdict::Approved => {
                 let same = SelectSameDecision {
                     task_id,
                     verdict,

@@ -25,41 +25,48 @@ impl Core {
         option: Option<&str>,
     ) -> CommandResult<Outcome> {
         let found = self.db.permissions(SelectApproval { id }.into())?.pop();
-        let Some(question) = found else {
+        let Some(permission) = found else {
             let message = format!("there is no permission request a{id}");
             return Err(Error::new(ErrorCode::NotFound, message).into());
         };
-        match approval::decide(question.state, question.deadline_at, verdict, self.now()) {
+        match approval::decide(
+            permission.state,
+            permission.deadline_at,
+            verdict,
+            self.now(),
+        ) {
             // The same decision again changes nothing, but the same verdict with another option is another decision.
             DecisionEffect::Again
                 if option.is_none_or(|word| {
-                    let meant = option_named(&question.options, word).map(|it| it.id.as_str());
-                    meant.is_some() && meant == question.chosen.as_deref()
+                    let meant = option_named(&permission.options, word).map(|it| it.id.as_str());
+                    meant.is_some() && meant == permission.chosen.as_deref()
                 }) =>
             {
                 return Ok(Outcome::Ok);
             }
             DecisionEffect::Again => {
-                return Err(self.stale_permission(&question, verdict, "decided")?.into());
+                return Err(self
+                    .stale_permission(&permission, verdict, "decided")?
+                    .into());
             }
             DecisionEffect::Stale(why) => {
-                return Err(self.stale_permission(&question, verdict, why)?.into());
+                return Err(self.stale_permission(&permission, verdict, why)?.into());
             }
             DecisionEffect::Take => {}
         }
-        let chosen = approval::choose(id, &question.options, verdict, option)
+        let chosen = approval::choose(id, &permission.options, verdict, option)
             .map_err(Error::invalid_params)?;
         let choice = chosen.as_ref().map(|chosen| format!(": {chosen}"));
         let said = reason.map(|reason| format!(" ({reason})"));
-        let Permission { tool, title, .. } = &question;
+        let Permission { tool, title, .. } = &permission;
         let about = format!(
             "a{id} {tool}: {title}{}{}",
             choice.unwrap_or_default(),
             said.unwrap_or_default()
         );
-        self.known(question.task_id)?;
-        self.decide(question.task_id, verdict.as_str(), by, Some(&about))?;
-        self.end_permission(question, verdict.state(), by, reason, chosen.as_deref())?;
+        self.known(permission.task_id)?;
+        self.decide(permission.task_id, verdict.as_str(), by, Some(&about))?;
+        self.end_permission(permission, verdict.state(), by, reason, chosen.as_deref())?;
         Ok(Outcome::Ok)
     }
 
@@ -67,26 +74,26 @@ impl Core {
     /// one.
     fn stale_permission(
         &mut self,
-        question: &Permission,
+        permission: &Permission,
         verdict: Verdict,
         why: &'static str,
     ) -> Result<Error> {
-        let Permission { id, task_id, .. } = *question;
+        let Permission { id, task_id, .. } = *permission;
         let verb = match verdict {
             Verdict::Approved => "approve",
             Verdict::Rejected => "reject",
         };
         let later = SelectReplacement {
             task_id,
-            args_hash: &question.args_hash,
+            args_hash: &permission.args_hash,
             id,
         };
         let replaced_by = self.db.number(later.into())?;
-        let by = question.by.as_ref().map(|by| format!(" by {by}"));
+        let by = permission.by.as_ref().map(|by| format!(" by {by}"));
         let mut message = match why {
             "decided" => format!(
                 "cannot {verb} a{id}: it is {} already{}",
-                question.state,
+                permission.state,
                 by.unwrap_or_default()
             ),
             "expired" => format!("cannot {verb} a{id}: nobody decided in time, so it was denied"),
@@ -98,13 +105,13 @@ impl Core {
         let mut data = json!({
             "approval_id": id,
             "task_id": task_id,
-            "state": question.state,
+            "state": permission.state,
             "why": why,
         });
         if let Some(later) = replaced_by {
             data["replaced_by"] = json!(later);
         }
-        if let Some(by) = &question.by {
+        if let Some(by) = &permission.by {
             data["by"] = json!(by);
         }
         Ok(stale_approval(message, data))
@@ -112,7 +119,7 @@ impl Core {
 
     fn end_permission(
         &mut self,
-        mut question: Permission,
+        mut permission: Permission,
         state: PermissionState,
         by: Option<&str>,
         reason: Option<&str>,
@@ -124,11 +131,11 @@ impl Core {
             by,
             reason,
             chosen,
-            id: question.id,
+            id: permission.id,
         })?;
-        question.state = state;
-        question.by = by.map(str::to_owned);
-        self.report_permission(&question);
+        permission.state = state;
+        permission.by = by.map(str::to_owned);
+        self.report_permission(&permission);
         Ok(())
     }
 
@@ -144,9 +151,15 @@ impl Core {
         let query = SelectOverdue { until: now, limit };
         let overdue = self.db.permissions(query.into())?;
         let count = overdue.len() as u64;
-        for question in overdue {
+        for permission in overdue {
             let reason = "nobody decided in time";
-            self.end_permission(question, PermissionState::Expired, None, Some(reason), None)?;
+            self.end_permission(
+                permission,
+                PermissionState::Expired,
+                None,
+                Some(reason),
+                None,
+            )?;
         }
         let next = self.db.number(SelectNextDeadline {}.into())?;
         self.deadlines.set_permission(next);
@@ -162,13 +175,13 @@ impl Core {
         if self
             .tasks
             .get(task_id)
-            .is_none_or(|row| !row.flags.has(Flags::ASKED))
+            .is_none_or(|row| !row.flags.has(Flags::HAS_PERMISSIONS))
         {
             return Ok(());
         }
-        for question in self.db.permissions(SelectOpen { task_id }.into())? {
+        for permission in self.db.permissions(SelectOpen { task_id }.into())? {
             let reason = "the attempt that asked is over";
-            self.end_permission(question, PermissionState::Void, None, Some(reason), None)?;
+            self.end_permission(permission, PermissionState::Void, None, Some(reason), None)?;
         }
         self.write(SpendApprovals { task_id })?;
         Ok(())

@@ -158,7 +158,7 @@ impl Core {
         if Flags(task.flags).has(Flags::HAS_LABELS) {
             self.write(sets::DeleteLabels { id })?;
         }
-        if Flags(task.flags).has(Flags::ASKED) {
+        if Flags(task.flags).has(Flags::HAS_PERMISSIONS) {
             self.write(DeleteApprovals { id })?;
         }
         self.write(sets::DeleteTask { id })?;

@@ -10,39 +10,42 @@ use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
 
 impl Core {
     /// Reserves for the live lease, of all budgets or of none.
-    pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> CommandResult<ReserveAnswer> {
-        self.held("reserve for", ask.task_id, ask.fence)?;
+    pub(crate) fn reserve(&mut self, request: &ReserveParams) -> CommandResult<ReserveAnswer> {
+        self.held("reserve for", request.task_id, request.fence)?;
         let now = self.now();
-        let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
-        for named in &ask.scopes {
+        let mut accounts = Vec::with_capacity(request.scopes.len() + 1);
+        for named in &request.scopes {
             // A scope that is listed twice would be settled twice.
             if accounts.iter().all(|(scope, _)| *scope != named.scope) {
                 accounts.push((named.scope.clone(), self.named_account(named)?));
             }
         }
-        for scope in self.scopes_of_task(ask.task_id)? {
+        for scope in self.scopes_of_task(request.task_id)? {
             if let Some(account) = self.ledger.account(&mut *self.db, &scope, now)? {
                 accounts.push((scope, account));
             }
         }
-        let before = self.ledger.reservation(ask.task_id, ask.fence).cloned();
+        let before = self
+            .ledger
+            .reservation(request.task_id, request.fence)
+            .cloned();
         let own = before
             .as_ref()
             .map_or(Amount::default(), |held| held.amount);
-        let granted = budget::grant(&accounts, own, Amount::of(ask.used), ask.want, now);
+        let granted = budget::grant(&accounts, own, Amount::of(request.used), request.want, now);
         let after = *granted.as_ref().unwrap_or(&own);
         let held = Reservation {
-            fence: ask.fence,
+            fence: request.fence,
             amount: after,
-            reported: Amount::of(ask.used),
+            reported: Amount::of(request.used),
             counted: Amount::default(),
             scopes: accounts.iter().map(|(scope, _)| scope.clone()).collect(),
         };
         // A refused run ends or is returned; until then it keeps its reservation.
         if granted.is_ok() || before.is_some() {
-            self.hold(ask.task_id, before, held, &accounts)?;
+            self.hold(request.task_id, before, held, &accounts)?;
         }
-        Ok(answer(&accounts, granted, after, Amount::of(ask.used)))
+        Ok(answer(&accounts, granted, after, Amount::of(request.used)))
     }
 
     /// Writes a changed reservation. Its scopes may differ from those of the request before.

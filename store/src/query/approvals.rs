@@ -52,7 +52,7 @@ pub(crate) fn page(
         Some(Cursor::Human(id)) => (None, None, id),
     };
     if let Some(after) = tools {
-        questions(conn, query, inbox, after, &mut page)?;
+        permissions(conn, query, inbox, after, &mut page)?;
     }
     if !inbox || page.next.is_some() {
         return Ok(page);
@@ -72,7 +72,7 @@ pub(crate) fn page(
 }
 
 /// Permission requests: open ones oldest first, others newest first.
-fn questions(
+fn permissions(
     conn: &mut SqliteConnection,
     query: &ApprovalQuery,
     inbox: bool,
@@ -95,14 +95,14 @@ fn questions(
         let text = format!("{SELECT}WHERE {condition}{after} ORDER BY id{order} LIMIT {step}");
         let found: Vec<Permission> = sql::all(conn, sql_query(text))?;
         let is_last = found.len() < step;
-        for question in found {
+        for permission in found {
             if bytes > PAGE_BYTES {
                 page.next = from.map(Cursor::Tool);
                 return Ok(());
             }
-            bytes += question.title.len() + question.args.as_ref().map_or(0, String::len);
-            from = Some(question.id);
-            page.approvals.push(entry(question));
+            bytes += permission.title.len() + permission.args.as_ref().map_or(0, String::len);
+            from = Some(permission.id);
+            page.approvals.push(entry(permission));
         }
         match (is_last, page.approvals.len() >= query.limit) {
             (true, _) => return Ok(()),
@@ -115,28 +115,28 @@ fn questions(
     }
 }
 
-fn entry(question: Permission) -> Approval {
+fn entry(permission: Permission) -> Approval {
     let seconds = |ms: i64| ms as f64 / 1000.0;
     Approval {
         what: ApprovalKind::Tool,
-        approval_id: Some(question.id),
-        task_id: question.task_id,
-        fence: question.fence,
-        state: question.state,
-        title: question.title,
-        tool: Some(question.tool),
-        kind: question.kind,
-        args: question.args,
-        pool: question.pool,
+        approval_id: Some(permission.id),
+        task_id: permission.task_id,
+        fence: permission.fence,
+        state: permission.state,
+        title: permission.title,
+        tool: Some(permission.tool),
+        kind: permission.kind,
+        args: permission.args,
+        pool: permission.pool,
         queue: None,
-        asked_at: seconds(question.asked_at),
-        expires_at: question.deadline_at.map(seconds),
-        decided_at: question.decided_at.map(seconds),
-        by: question.by,
-        reason: question.reason,
-        rule: question.rule,
-        options: question.options,
-        option: question.chosen,
+        asked_at: seconds(permission.asked_at),
+        expires_at: permission.deadline_at.map(seconds),
+        decided_at: permission.decided_at.map(seconds),
+        by: permission.by,
+        reason: permission.reason,
+        rule: permission.rule,
+        options: permission.options,
+        option: permission.chosen,
     }
 }
 

@@ -10,15 +10,15 @@ pub(crate) const ARGS_BYTES: usize = 64 << 10;
 
 /// The identity of a request: tool, arguments (or the title of a tool without arguments) and options. Requests with the
 /// same hash are the same request.
-pub(crate) fn args_hash(ask: &AskParams) -> String {
-    let (sort, text) = match &ask.args {
+pub(crate) fn args_hash(request: &AskParams) -> String {
+    let (sort, text) = match &request.args {
         Some(args) => ("args", canonical(args)),
-        None => ("title", ask.title.clone()),
+        None => ("title", request.title.clone()),
     };
     let mut hash = Sha256::new();
     // Lengths separate the fields, so that no tool's name can continue in its arguments.
-    let options = shown_options(ask);
-    let parts = [ask.tool.as_str(), sort, text.as_str()].into_iter();
+    let options = shown_options(request);
+    let parts = [request.tool.as_str(), sort, text.as_str()].into_iter();
     for part in parts.chain(options.as_deref()) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -27,8 +27,8 @@ pub(crate) fn args_hash(ask: &AskParams) -> String {
 }
 
 /// The arguments for display, cut to [`ARGS_BYTES`].
-pub(crate) fn shown_args(ask: &AskParams) -> Option<String> {
-    let mut text = canonical(ask.args.as_ref()?);
+pub(crate) fn shown_args(request: &AskParams) -> Option<String> {
+    let mut text = canonical(request.args.as_ref()?);
     let bytes = text.len();
     if bytes > ARGS_BYTES {
         let end = (0..=ARGS_BYTES).rev().find(|at| text.is_char_boundary(*at));
@@ -39,9 +39,9 @@ pub(crate) fn shown_args(ask: &AskParams) -> Option<String> {
 }
 
 /// The options as stored JSON; `None` for a request that is decided by yes or no.
-pub(crate) fn shown_options(ask: &AskParams) -> Option<String> {
-    let is_choice = !ask.options.is_empty();
-    is_choice.then(|| serde_json::to_string(&ask.options).unwrap_or_default())
+pub(crate) fn shown_options(request: &AskParams) -> Option<String> {
+    let is_choice = !request.options.is_empty();
+    is_choice.then(|| serde_json::to_string(&request.options).unwrap_or_default())
 }
 
 /// The id of the option that a decision chooses. A request with options is approved with one of them only.
@@ -122,7 +122,7 @@ pub(crate) enum MeantPrompt {
 pub(crate) fn meant(
     fence: Option<Fence>,
     newest: Fence,
-    asks_now: bool,
+    is_waiting: bool,
     verdict: Verdict,
     decided_before: bool,
 ) -> MeantPrompt {
@@ -130,7 +130,9 @@ pub(crate) fn meant(
         Some(fence) if fence != newest && decided_before => MeantPrompt::Again,
         Some(fence) if fence != newest => MeantPrompt::Over,
         // A rejection may be repeated: it errs on the safe side.
-        None if asks_now && decided_before && verdict == Verdict::Approved => MeantPrompt::Unclear,
+        None if is_waiting && decided_before && verdict == Verdict::Approved => {
+            MeantPrompt::Unclear
+        }
         _ => MeantPrompt::Present,
     }
 }
