@@ -9,7 +9,7 @@ use kirosu_protocol::{
 
 /// A task that was added, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Enqueued {
+pub struct EnqueuedTask {
     /// The task.
     pub task_id: TaskId,
     /// Whether an earlier enqueue with the same idempotency key has added it.
@@ -71,9 +71,9 @@ pub enum Outcome {
     /// The command is carried out and durable.
     Ok,
     /// To `Enqueue`.
-    Enqueued(Enqueued),
+    Enqueued(EnqueuedTask),
     /// To `EnqueueBatch`, in the order of the request.
-    Batch(Vec<Enqueued>),
+    Batch(Vec<EnqueuedTask>),
     /// To `Lease`: the tasks, best first; empty when nothing is ready.
     Leased(Vec<Task>),
     /// To `Lease`: the request waits. Its answer comes in [`Applied::woken`] of this batch or a later one.

@@ -429,7 +429,7 @@ fn an_idempotency_key_finds_its_task_and_a_batch_is_all_or_none() {
     );
     assert_eq!(
         outcomes[1],
-        Ok(Outcome::Enqueued(Enqueued {
+        Ok(Outcome::Enqueued(EnqueuedTask {
             task_id: made[0].task_id,
             existed: true,
             status: Status::Queued,
@@ -455,7 +455,7 @@ fn a_key_returns_its_task_and_refuses_other_parameters() {
     };
     b.one(cancel(order)).unwrap();
     let again = b.one(Command::Enqueue(Box::new(keyed("charge", "7"))));
-    let existing = Enqueued {
+    let existing = EnqueuedTask {
         task_id: order,
         existed: true,
         status: Status::Cancelled,

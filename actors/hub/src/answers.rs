@@ -81,7 +81,7 @@ pub(crate) fn detail(detail: TaskDetail, params: &GetParams) -> Result<GetAnswer
     })
 }
 
-fn decision(decision: kirosu_store::Decision) -> RecordedDecision {
+fn decision(decision: kirosu_store::StoredDecision) -> RecordedDecision {
     RecordedDecision {
         verdict: decision.verdict,
         by: decision.by,

@@ -3,7 +3,7 @@
 use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
-use crate::outcome::Enqueued;
+use crate::outcome::EnqueuedTask;
 use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
@@ -18,7 +18,7 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
 impl Core {
     /// Adds a task, or finds it by its idempotency key.
-    pub(crate) fn enqueue(&mut self, new: &NewTask) -> CommandResult<Enqueued> {
+    pub(crate) fn enqueue(&mut self, new: &NewTask) -> CommandResult<EnqueuedTask> {
         match self.check(std::slice::from_ref(new))?.pop().flatten() {
             Some(found) => Ok(found),
             None => Ok(self.make(new)?),
@@ -26,7 +26,7 @@ impl Core {
     }
 
     /// Adds all tasks or none. A task that exists already (by its key) counts as added.
-    pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Enqueued>> {
+    pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> CommandResult<Vec<EnqueuedTask>> {
         let found = self.check(batch)?;
         let mut made = Vec::with_capacity(batch.len());
         for (new, found) in batch.iter().zip(found) {
@@ -43,7 +43,7 @@ impl Core {
     }
 
     /// The task that is bound to a request's key. Refuses a key that is bound to a request with other parameters.
-    fn find_by_key(&mut self, new: &NewTask) -> CommandResult<Option<Enqueued>> {
+    fn find_by_key(&mut self, new: &NewTask) -> CommandResult<Option<EnqueuedTask>> {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
         };
@@ -62,7 +62,7 @@ impl Core {
         if body.is_some_and(|body| body != key::body(new)) {
             return Err(key::other_body(key, row).into());
         }
-        Ok(Some(Enqueued {
+        Ok(Some(EnqueuedTask {
             task_id,
             existed: true,
             status: row.state,
@@ -70,7 +70,7 @@ impl Core {
     }
 
     /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
-    fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<Enqueued>>> {
+    fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<EnqueuedTask>>> {
         let mut new_lanes = HashSet::new();
         let mut keys: HashMap<&str, (usize, i64)> = HashMap::new();
         let mut all = Vec::with_capacity(batch.len());
@@ -109,7 +109,7 @@ impl Core {
         Ok(all)
     }
 
-    fn make(&mut self, new: &NewTask) -> Result<Enqueued> {
+    fn make(&mut self, new: &NewTask) -> Result<EnqueuedTask> {
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);
         let task_id = self.tasks.new_id();
@@ -172,7 +172,7 @@ impl Core {
                 "enqueued"
             },
         );
-        Ok(Enqueued {
+        Ok(EnqueuedTask {
             task_id,
             existed: false,
             status,

@@ -1,6 +1,6 @@
 //! `get`: the details of one task.
 
-use super::{OutputChunk, RecordedDecision, TaskDetail};
+use super::{OutputChunk, StoredDecision, TaskDetail};
 use crate::command::holder::is_cut;
 use crate::query::rows;
 use crate::sql::{self, FromRow, int, maybe_text, text};
@@ -45,11 +45,11 @@ impl FromRow for Attempt {
     }
 }
 
-impl FromRow for RecordedDecision {
+impl FromRow for StoredDecision {
     const COLUMNS: usize = 5;
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<RecordedDecision> {
-        Ok(RecordedDecision {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<StoredDecision> {
+        Ok(StoredDecision {
             verdict: text(row, 0)?,
             by: maybe_text(row, 1)?,
             reason: maybe_text(row, 2)?,

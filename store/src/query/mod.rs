@@ -76,7 +76,7 @@ pub struct TaskDetail {
     /// The session of the live lease.
     pub session: Option<String>,
     /// Decisions of people about it, oldest first.
-    pub decisions: Vec<RecordedDecision>,
+    pub decisions: Vec<StoredDecision>,
 }
 
 /// A chunk of a run's output.
@@ -92,7 +92,7 @@ pub struct OutputChunk {
 
 /// A person's decision about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedDecision {
+pub struct StoredDecision {
     /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
     /// The person who decided.

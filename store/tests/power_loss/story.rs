@@ -83,7 +83,7 @@ impl Story {
         let said: Vec<TaskId> = said
             .into_iter()
             .map(|said| match said {
-                Ok(Outcome::Enqueued(Enqueued {
+                Ok(Outcome::Enqueued(EnqueuedTask {
                     task_id,
                     existed: true,
                     ..

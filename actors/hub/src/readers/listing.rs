@@ -4,7 +4,7 @@
 use super::{QueryFailure, unserialized};
 use crate::waiting::{self, WaitContext};
 use kirosu_protocol::{Status, TaskId};
-use kirosu_store::{ListQuery, Reader, Texts, WaitFacts};
+use kirosu_store::{ListQuery, StoreReader, Texts, WaitFacts};
 use std::sync::Arc;
 
 /// Bytes of JSON after which a piece ends.
@@ -100,7 +100,7 @@ impl Listing {
     }
 
     /// Looks up more ids.
-    fn look_up(&mut self, store: &mut Reader) -> Result<(), QueryFailure> {
+    fn look_up(&mut self, store: &mut StoreReader) -> Result<(), QueryFailure> {
         let Some(mut more) = self.more.take() else {
             return Ok(());
         };
@@ -135,7 +135,7 @@ impl Listing {
 ///
 /// Fails if the store cannot be read, or a task cannot be serialized.
 pub(super) fn read(
-    store: &mut Reader,
+    store: &mut StoreReader,
     mut listing: Listing,
     limit: u64,
 ) -> Result<ListPiece, QueryFailure> {

@@ -4,7 +4,7 @@ use super::enqueue::{check_trust, set_time};
 use super::{Begun, Started, refuse_unexpected};
 use crate::connection::RequestScope;
 use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
-use kirosu_store::{Command, Enqueued, Outcome};
+use kirosu_store::{Command, EnqueuedTask, Outcome};
 
 pub fn begin(mut params: EnqueueBatchParams, scope: &mut RequestScope<'_>) -> Begun {
     for task in &mut params.tasks {
@@ -16,7 +16,7 @@ pub fn begin(mut params: EnqueueBatchParams, scope: &mut RequestScope<'_>) -> Be
 }
 
 fn finish(outcome: Outcome, scope: &mut RequestScope<'_>) {
-    let existing = |task: &Enqueued| {
+    let existing = |task: &EnqueuedTask| {
         task.existed.then_some(Existing {
             task_id: task.task_id,
             status: task.status,
