@@ -7,7 +7,7 @@ use crate::options;
 use futures_util::future::BoxFuture;
 use kirosu_config::reload::Reload as SettingsChange;
 use kirosu_config::{Loaded, Pool, Settings, reload};
-use kirosu_hub::{Hub, Reload};
+use kirosu_hub::{Hub, ReloadSettings};
 use kirosu_protocol::verbs::pools::PoolsParams;
 use kirosu_protocol::verbs::reload::ReloadAnswer;
 use kirosu_protocol::{Error, ErrorCode};
@@ -43,7 +43,7 @@ impl ReloadRequests {
 
 struct ReloadSender(mpsc::Sender<ReloadReply>);
 
-impl Reload for ReloadSender {
+impl ReloadSettings for ReloadSender {
     fn reload(&self) -> BoxFuture<'static, Result<ReloadAnswer, Error>> {
         let requests = self.0.clone();
         Box::pin(async move {

@@ -28,7 +28,7 @@ pub trait Pools: Send + Sync {
 }
 
 /// The settings of this process, which can be read again.
-pub trait Reload: Send + Sync {
+pub trait ReloadSettings: Send + Sync {
     /// Reads the settings again. Resolves when the changes are in force, or to an error if they cannot be read: then nothing
     /// changes.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadAnswer, Error>>;
@@ -61,7 +61,7 @@ struct HubInner {
     stop: watch::Sender<bool>,
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
-    reload: OnceLock<Arc<dyn Reload>>,
+    reload: OnceLock<Arc<dyn ReloadSettings>>,
     registry: ConnectionRegistry,
     backing_up: AtomicBool,
     /// Memory for long texts in answers, in units of [`MEMORY_UNIT`].
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// Sets the settings of this process, for the verb `reload`. Later calls have no effect.
-    pub fn set_reload(&self, reload: Arc<dyn Reload>) {
+    pub fn set_reload(&self, reload: Arc<dyn ReloadSettings>) {
         let _ = self.0.reload.set(reload);
     }
 
@@ -268,7 +268,7 @@ impl Hub {
         }
     }
 
-    pub(crate) fn reload(&self) -> Option<&Arc<dyn Reload>> {
+    pub(crate) fn reload(&self) -> Option<&Arc<dyn ReloadSettings>> {
         self.0.reload.get()
     }
 

@@ -33,7 +33,7 @@ mod verbs;
 mod waiting;
 mod writer;
 
-pub use hub::{Hub, Pools, Reload};
+pub use hub::{Hub, Pools, ReloadSettings};
 pub use listener::bind::{self, BindError};
 pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;
