@@ -142,6 +142,7 @@ impl Bus {
             ring.push(time, what);
         }
         drop(ring);
+        // Waits are answered at once: only watchers pay for the gathering of events.
         let watchers = lock(&self.watchers);
         for (id, tasks) in watchers.waiting_for(&ends) {
             if let Some(to) = watchers.waiter(id) {

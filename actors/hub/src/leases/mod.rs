@@ -260,16 +260,9 @@ impl Handler<Rebuild> for Leases {
 impl Handler<Forward> for Leases {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        Forward {
-            task_id,
-            fence,
-            report,
-        }: Forward,
-        _: &mut Self::Context,
-    ) {
-        match self.actor(task_id, fence) {
+    fn handle(&mut self, forward: Forward, _: &mut Self::Context) {
+        let report = forward.report;
+        match self.actor(forward.task_id, forward.fence) {
             Some(actor) => actor.do_send(report),
             // Without an actor the store decides. If the lease is over, it answers `stale_lease` or `unknown_task`.
             None => {

@@ -255,14 +255,8 @@ impl Handler<OpenSession> for Sessions {
 impl Handler<Closed> for Sessions {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        Closed {
-            session,
-            connection,
-        }: Closed,
-        ctx: &mut Self::Context,
-    ) {
+    fn handle(&mut self, closed: Closed, ctx: &mut Self::Context) {
+        let (session, connection) = (closed.session, closed.connection);
         let (now_ms, now) = (self.now_ms(), self.child.clock().now());
         let was_present = self.table().closed(&session, connection.0, now_ms, now);
         if was_present {

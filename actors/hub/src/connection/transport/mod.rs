@@ -16,6 +16,7 @@ use socket::{ReadHalf, TURN_BYTES, close, write_now};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes of answers that may wait in memory for a client. Above it, no more requests are read or started.
@@ -76,7 +77,7 @@ impl Transport {
     }
 
     /// Appends a line that other connections send as well.
-    pub fn share(&mut self, line: &std::sync::Arc<[u8]>) {
+    pub fn share(&mut self, line: &Arc<[u8]>) {
         self.lines.share(line);
     }
 
