@@ -12,7 +12,7 @@ pub use providers::{model_of, routed};
 use crate::boot::Role;
 use kirosu_config::Settings;
 use kirosu_config::settings::{Backoff, Durability};
-use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
+use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
@@ -138,11 +138,11 @@ pub fn gateway(
         metrics: None,
     };
     if serves_http {
-        options.http = Some(HttpOptions {
+        options.http = Some(HttpServerOptions {
             socket: listen(&gateway.host, gateway.port, "gateway")?,
             body_bytes: bytes(gateway.body_bytes),
             connections: gateway.connections as usize,
-            patience: kirosu_gateway::Patience::default(),
+            timeouts: kirosu_gateway::HttpTimeouts::default(),
         });
     }
     if serves_metrics {

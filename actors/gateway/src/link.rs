@@ -1,13 +1,13 @@
-//! The connection to the hub as handlers see it: it says at once when the hub is away, and bounds what is asked.
+//! The handlers' connection to the hub: it fails immediately when the hub is unreachable, and limits the requests.
 //!
-//! The client beneath queues what is called while it reconnects; a person or script behind HTTP would rather have a 503
-//! than a request that hangs. So nothing is handed to it unless the connection stands, apart from a short patience that
-//! hides a reconnect.
+//! The protocol's client queues requests while it reconnects, but an HTTP client needs a 503 and not a request that
+//! hangs. So a request is passed to the client only while it is connected, or after a short wait that covers a
+//! reconnect.
 //!
-//! A request counts until the hub has answered it, also when the one who asked has hung up: otherwise a client that asks
-//! and leaves, again and again, could fill the connection with requests that wait in the hub.
+//! A request counts until the hub has answered it, even if its HTTP client has disconnected. Otherwise, a client that
+//! repeatedly sends a request and disconnects could fill the connection with requests that wait in the hub.
 
-use crate::passage;
+use crate::streaming;
 use actix_web::web::Bytes;
 use futures_util::Stream;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long a request waits for a connection that has just broken, or is just being made.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// How long the hub may take for an answer; time parked on purpose comes on top.
-pub(crate) const ANSWER: Duration = Duration::from_secs(15);
-/// Most requests under way, all clients of this gateway together.
+/// Maximum wait of a request for a connection that is not open yet.
+const CONNECT_WAIT: Duration = Duration::from_millis(300);
+/// Timeout of the hub's answer, in addition to the time for which the request is parked.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Maximum number of requests in flight of all clients of this gateway.
 const IN_FLIGHT: usize = 512;
-/// Pauses between attempts to connect: a hub that is back is found within a second.
+/// Delays between attempts to connect. The gateway reconnects within a second after the hub's return.
 const RECONNECT: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_millis(50),
     max: Duration::from_secs(1),
@@ -35,53 +35,55 @@ const RECONNECT: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(60),
 };
 
-/// Why the hub gave no result. The texts are sentences for a person.
+/// Error of a request to the hub. The texts are sentences for a person.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum AskError {
-    /// It refused: nothing changed.
+pub enum HubError {
+    /// The hub refused the request, which had no effect.
     #[error("{0}")]
     Refused(Error),
-    /// It cannot be reached: nothing was sent.
+    /// The hub is unreachable, and the request was not sent.
     #[error("{0}")]
-    Away(String),
-    /// The connection broke, or the answer made no sense: it may have taken effect or not.
+    Unreachable(String),
+    /// The connection broke, or the answer is invalid. The request may have taken effect.
     #[error("{0}")]
-    Broken(String),
-    /// No answer in time: it may have taken effect or not.
+    Interrupted(String),
+    /// The hub has not answered in time. The request may have taken effect.
     #[error("{0}")]
     TimedOut(String),
 }
 
-impl From<CallError> for AskError {
-    fn from(error: CallError) -> AskError {
+impl From<CallError> for HubError {
+    fn from(error: CallError) -> HubError {
         let sentence = error.to_string();
         match error {
-            CallError::Refused(refusal) => AskError::Refused(refusal),
-            CallError::Unreachable { .. } | CallError::Closed { .. } => AskError::Away(sentence),
-            CallError::Timeout { .. } => AskError::TimedOut(sentence),
+            CallError::Refused(refusal) => HubError::Refused(refusal),
+            CallError::Unreachable { .. } | CallError::Closed { .. } => {
+                HubError::Unreachable(sentence)
+            }
+            CallError::Timeout { .. } => HubError::TimedOut(sentence),
             CallError::Disconnected { .. } | CallError::BadAnswer { .. } => {
-                AskError::Broken(sentence)
+                HubError::Interrupted(sentence)
             }
         }
     }
 }
 
-/// A connection to the hub. Cheap to clone; the last one dropped closes it.
+/// A connection to the hub. Cheap to clone; the drop of the last clone closes it.
 #[derive(Clone, Debug)]
 pub struct HubLink {
     client: Client,
-    /// For what only asks, where that has a connection of its own: an answer that takes long holds up no change.
-    questions: Option<Client>,
+    /// A second connection for queries, so that a long answer does not delay changes.
+    queries: Option<Client>,
     endpoint: Endpoint,
     options: ClientOptions,
     in_flight: Arc<AtomicUsize>,
-    /// Of these, the ones that wait in the hub on purpose.
+    /// Number of requests in flight that are parked in the hub.
     parked: Arc<AtomicUsize>,
 }
 
 impl HubLink {
-    /// Connects in the background and keeps trying; `name` is how it introduces itself to the hub. Must be called within
-    /// a tokio runtime.
+    /// Connects in the background, and reconnects as long as the link exists. `name` is the client's name in `hello`.
+    /// Must be called within a tokio runtime.
     pub fn start(endpoint: Endpoint, key: Option<String>, name: &str) -> HubLink {
         let options = ClientOptions {
             key,
@@ -90,14 +92,14 @@ impl HubLink {
                 ..HelloParams::default()
             },
             delays: Arc::new(|| Box::new(RECONNECT.delays())),
-            request_timeout: ANSWER,
-            unsent_timeout: Some(PATIENCE),
+            request_timeout: ANSWER_TIMEOUT,
+            unsent_timeout: Some(CONNECT_WAIT),
             queue: IN_FLIGHT,
             ..ClientOptions::default()
         };
         HubLink {
             client: Client::start(endpoint.clone(), options.clone()),
-            questions: None,
+            queries: None,
             endpoint,
             options,
             in_flight: Arc::default(),
@@ -105,16 +107,16 @@ impl HubLink {
         }
     }
 
-    /// With a second connection for what only asks.
+    /// Opens a second connection for queries.
     #[must_use]
-    pub fn with_questions(self) -> HubLink {
-        let questions = Some(self.another());
-        HubLink { questions, ..self }
+    pub fn with_query_connection(self) -> HubLink {
+        let queries = Some(self.new_client());
+        HubLink { queries, ..self }
     }
 
     /// The connection for a verb.
     fn client_for(&self, method: Method) -> &Client {
-        let asks_only = matches!(
+        let is_query = matches!(
             method,
             Method::List
                 | Method::Get
@@ -126,57 +128,58 @@ impl HubLink {
                 | Method::Tree
                 | Method::Metrics
         );
-        match &self.questions {
-            Some(questions) if asks_only => questions,
+        match &self.queries {
+            Some(queries) if is_query => queries,
             _ => &self.client,
         }
     }
 
-    /// A connection of its own, for one who listens to the hub's notifications.
-    pub(crate) fn another(&self) -> Client {
+    /// A new connection, for a subscriber to the hub's notifications.
+    pub(crate) fn new_client(&self) -> Client {
         Client::start(self.endpoint.clone(), self.options.clone())
     }
 
-    /// Asks the hub.
+    /// Sends a request to the hub and waits for its answer.
     ///
     /// # Errors
-    /// `Away` at once when the hub cannot be reached, `Refused` with `busy` when too much is under way.
-    pub async fn ask<V>(&self, params: V) -> Result<V::Answer, AskError>
+    /// `Unreachable` immediately when the hub is unreachable, `Refused` with `busy` at the limit of requests in flight,
+    /// and all other cases of [`HubError`].
+    pub async fn request<V>(&self, params: V) -> Result<V::Answer, HubError>
     where
         V: Verb + Send + Sync + 'static,
         V::Answer: Send,
     {
-        self.ask_for(params).await
+        self.request_as(params).await
     }
 
-    /// As [`ask`](HubLink::ask), the answer read as another type: a `Box<RawValue>` is passed on as the hub wrote it.
+    /// As [`request`](HubLink::request), with another type of the answer: a `Box<RawValue>` keeps the hub's JSON as it is.
     ///
     /// # Errors
-    /// As [`ask`](HubLink::ask).
-    pub async fn ask_for<V, A>(&self, params: V) -> Result<A, AskError>
+    /// As [`request`](HubLink::request).
+    pub async fn request_as<V, A>(&self, params: V) -> Result<A, HubError>
     where
         V: Verb + Send + Sync + 'static,
         A: DeserializeOwned + Send + 'static,
     {
         let client = self.client_for(V::METHOD).clone();
-        let hello = stands(&client).await?;
+        let hello = wait_connected(&client).await?;
         let slots = self.enter(&hello.limits, !params.parked().is_zero())?;
         let call = tokio::spawn(async move {
             let _slots = slots;
-            let time = ANSWER.saturating_add(params.parked());
+            let time = ANSWER_TIMEOUT.saturating_add(params.parked());
             client.call_within(V::METHOD.name(), &params, time).await
         });
         match call.await {
             Ok(outcome) => Ok(outcome?),
-            // The thread is ending, or serde panicked.
-            Err(broken) => Err(AskError::Broken(format!(
-                "the gateway gave up {}, which may or may not have taken effect: {broken}",
+            // The thread ends, or serde panicked.
+            Err(error) => Err(HubError::Interrupted(format!(
+                "the gateway gave up {}, which may or may not have taken effect: {error}",
                 V::METHOD.name()
             ))),
         }
     }
 
-    /// What the hub takes at most; its defaults before the first connection.
+    /// The limits of the hub; the protocol's defaults before the first connection.
     pub fn limits(&self) -> Limits {
         match &*self.client.state().borrow() {
             ConnectionState::Connected(hello) => hello.limits.clone(),
@@ -184,105 +187,111 @@ impl HubLink {
         }
     }
 
-    /// Waits a moment for the connection; what the hub said to `hello`.
+    /// Waits at most [`CONNECT_WAIT`] for the connection, and returns the hub's answer to `hello`.
     ///
     /// # Errors
-    /// `Away`, with the reason, when there is none.
-    pub async fn connected(&self) -> Result<Arc<HelloAnswer>, AskError> {
-        stands(&self.client).await
+    /// `Unreachable`, with the reason, when there is no connection.
+    pub async fn connected(&self) -> Result<Arc<HelloAnswer>, HubError> {
+        wait_connected(&self.client).await
     }
 
-    /// Asks on a connection of its own, and passes the answer on as it comes, however long it is. It counts among what is
-    /// under way until the slot is dropped.
+    /// Sends a request over a new connection and streams the answer, which may have any length. The request counts as in
+    /// flight until the slot is dropped.
     ///
     /// # Errors
-    /// As [`ask`](HubLink::ask); once the answer has begun, its stream breaks off.
-    pub(crate) async fn pass<V: Verb>(
+    /// As [`request`](HubLink::request). A failure after the beginning of the answer is an error of the stream.
+    pub(crate) async fn stream<V: Verb>(
         &self,
         ask: &V,
-    ) -> Result<(impl Stream<Item = io::Result<Bytes>> + use<V>, Slot), AskError> {
+    ) -> Result<(impl Stream<Item = io::Result<Bytes>> + use<V>, RequestSlot), HubError> {
         let hello = self.connected().await?;
         let (slot, _) = self.enter(&hello.limits, false)?;
-        let answer = passage::open(&self.endpoint, self.options.key.as_deref(), ask).await?;
+        let answer = streaming::open(&self.endpoint, self.options.key.as_deref(), ask).await?;
         Ok((answer, slot))
     }
 
-    /// A place among the requests that take long, for an answer whose client may read slowly.
+    /// Reserves a slot of the long requests, for an answer whose client may read slowly.
     ///
     /// # Errors
-    /// `Refused` with `busy` when there is none.
-    pub(crate) fn take_long(&self) -> Result<Slot, AskError> {
+    /// `Refused` with `busy` when all slots are taken.
+    pub(crate) fn reserve_long(&self) -> Result<RequestSlot, HubError> {
         let most = self.limits().in_flight_per_connection;
         self.park(most.clamp(1, IN_FLIGHT))
     }
 
-    fn park(&self, most: usize) -> Result<Slot, AskError> {
-        // Requests that wait leave half of the room to those that do not.
+    fn park(&self, most: usize) -> Result<RequestSlot, HubError> {
+        // Parked requests leave half of the slots to all others.
         let most = most.div_ceil(2);
-        Slot::take(&self.parked, most).ok_or_else(|| busy("requests that wait", most))
+        RequestSlot::take(&self.parked, most).ok_or_else(|| busy("parked requests", most))
     }
 
-    fn enter(&self, limits: &Limits, parks: bool) -> Result<(Slot, Option<Slot>), AskError> {
+    fn enter(
+        &self,
+        limits: &Limits,
+        parks: bool,
+    ) -> Result<(RequestSlot, Option<RequestSlot>), HubError> {
         let most = limits.in_flight_per_connection.clamp(1, IN_FLIGHT);
         let parked = parks.then(|| self.park(most)).transpose()?;
-        let slot = Slot::take(&self.in_flight, most).ok_or_else(|| busy("requests", most))?;
+        let slot =
+            RequestSlot::take(&self.in_flight, most).ok_or_else(|| busy("requests", most))?;
         Ok((slot, parked))
     }
 }
 
-fn busy(what: &str, most: usize) -> AskError {
-    let message = format!("the gateway has {most} {what} under way, its limit; try again later");
-    AskError::Refused(Error::new(ErrorCode::Busy, message))
+fn busy(requests: &str, most: usize) -> HubError {
+    let message =
+        format!("the gateway has {most} {requests} in flight, its limit; try again later");
+    HubError::Refused(Error::new(ErrorCode::Busy, message))
 }
 
-/// One of a limited number; given back when dropped.
-pub(crate) struct Slot(Arc<AtomicUsize>);
+/// One slot of a limited number. Its drop releases it.
+pub(crate) struct RequestSlot(Arc<AtomicUsize>);
 
-impl Slot {
-    /// Takes one, unless `most` are taken.
-    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Slot> {
+impl RequestSlot {
+    /// Takes a slot, unless `most` are taken.
+    pub(crate) fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<RequestSlot> {
         let enter = |now: usize| (now < most).then_some(now + 1);
         let entered = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter);
-        entered.ok().map(|_| Slot(taken.clone()))
+        entered.ok().map(|_| RequestSlot(taken.clone()))
     }
 }
 
-impl Drop for Slot {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Waits a moment for a connection; what the hub said to `hello`.
-async fn stands(client: &Client) -> Result<Arc<HelloAnswer>, AskError> {
+/// Waits for a connection and returns the hub's answer to `hello`.
+async fn wait_connected(client: &Client) -> Result<Arc<HelloAnswer>, HubError> {
     let mut state = client.state();
-    let stands = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
-    let reached = tokio::time::timeout(PATIENCE, stands).await;
-    if let Ok(Ok(reached)) = &reached
-        && let ConnectionState::Connected(hello) = &**reached
+    let settled = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
+    let settled = tokio::time::timeout(CONNECT_WAIT, settled).await;
+    if let Ok(Ok(state)) = &settled
+        && let ConnectionState::Connected(hello) = &**state
     {
         return Ok(hello.clone());
     }
-    drop(reached);
-    let why = match &*client.state().borrow() {
-        ConnectionState::Connecting(Some(why)) => away(client.endpoint(), why),
+    drop(settled);
+    let reason = match &*client.state().borrow() {
+        ConnectionState::Connecting(Some(error)) => unreachable_text(client.endpoint(), error),
         _ => format!(
             "the hub at {} has not answered yet; try again in a moment",
             client.endpoint()
         ),
     };
-    Err(AskError::Away(why))
+    Err(HubError::Unreachable(reason))
 }
 
-/// Why there is no connection, as a sentence.
-fn away(endpoint: &str, why: &CallError) -> String {
-    match why {
+/// The reason for a missing connection, as a sentence.
+fn unreachable_text(endpoint: &str, error: &CallError) -> String {
+    match error {
         CallError::Refused(refusal) if refusal.code == ErrorCode::Unauthorized => format!(
             "the hub at {endpoint} refuses our key; give both sides the same KIRO_SWARM_KEY"
         ),
         CallError::Refused(refusal) => {
-            format!("the hub at {endpoint} takes no connection now: {refusal}")
+            format!("the hub at {endpoint} accepts no connection now: {refusal}")
         }
-        why => why.to_string(),
+        error => error.to_string(),
     }
 }

@@ -1,26 +1,27 @@
-//! What the gateway is told at start; `src/boot/` fills it from the settings.
+//! Options of the gateway, filled from the settings by `src/options/`.
 
 use kirosu_protocol::client::Endpoint;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the hub is, and what is served.
+/// The hub's endpoint and key, and the services of the gateway.
 #[derive(Clone)]
 pub struct GatewayOptions {
-    /// Where the hub is.
+    /// Endpoint of the hub.
     pub endpoint: Endpoint,
-    /// The hub's key, which the gateway's clients must show too; none: only loopback, and every client is let in.
+    /// The hub's key, which the gateway's clients must send too. `None` means that only requests over loopback are
+    /// accepted, without a key.
     pub key: Option<String>,
-    /// REST and MCP; none: not served.
-    pub http: Option<HttpOptions>,
-    /// Figures for Prometheus; none: not served.
+    /// REST and MCP. `None` means that they are not served.
+    pub http: Option<HttpServerOptions>,
+    /// Metrics for Prometheus. `None` means that they are not served.
     pub metrics: Option<MetricsOptions>,
 }
 
 impl std::fmt::Debug for GatewayOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the key itself.
+        // Without the key itself, which must not reach the log.
         f.debug_struct("GatewayOptions")
             .field("endpoint", &self.endpoint)
             .field("key", &self.key.as_ref().map(|_| "set"))
@@ -32,33 +33,34 @@ impl std::fmt::Debug for GatewayOptions {
 
 /// The socket of REST and MCP, and its limits.
 #[derive(Clone, Debug)]
-pub struct HttpOptions {
-    /// The listening socket. It outlives crashes of the server: who waits in the kernel's queue is served afterwards.
+pub struct HttpServerOptions {
+    /// The listening socket. It outlives crashes of the server, so that clients in the system's queue are served after
+    /// the restart.
     pub socket: Arc<TcpListener>,
-    /// Longest request body, in bytes.
+    /// Maximum size of a request body in bytes.
     pub body_bytes: usize,
-    /// Most connections at once; further ones are turned away with 503.
+    /// Maximum number of connections. A further one receives 503.
     pub connections: usize,
-    /// How patient it is.
-    pub patience: Patience,
+    /// Timeouts of clients.
+    pub timeouts: HttpTimeouts,
 }
 
-/// How long a client may take. Nobody should need to change these; tests do.
+/// Timeouts of clients. Not settings; only tests change them.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct HttpTimeouts {
     /// For the head of a request.
     pub head: Duration,
-    /// For its body.
+    /// For the body of a request.
     pub body: Duration,
     /// Between two requests on one connection.
     pub idle: Duration,
-    /// To take the next bytes of an answer.
+    /// For a write that makes no progress because the client does not read.
     pub stall: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for HttpTimeouts {
+    fn default() -> HttpTimeouts {
+        HttpTimeouts {
             head: Duration::from_secs(5),
             body: Duration::from_secs(20),
             idle: Duration::from_secs(15),
@@ -67,9 +69,9 @@ impl Default for Patience {
     }
 }
 
-/// The socket of the figures.
+/// The socket of the metrics.
 #[derive(Clone, Debug)]
 pub struct MetricsOptions {
-    /// The listening socket. It outlives crashes of the server: who waits in the kernel's queue is served afterwards.
+    /// The listening socket. It outlives crashes of the server.
     pub socket: Arc<TcpListener>,
 }

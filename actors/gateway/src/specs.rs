@@ -1,20 +1,20 @@
-//! The gateway's part of the tree.
+//! The gateway's specs and handle.
 
-use crate::http::{Counts, Http, HttpRecipe};
-use crate::metrics::{self, Metrics, MetricsRecipe};
+use crate::http::{self, HttpCounts, HttpServer, HttpServerFactory};
+use crate::metrics::{self, MetricsServer, MetricsServerFactory};
 use crate::options::GatewayOptions;
 use kirosu_supervision::{BackoffPolicy, ChildSpec, Intensity, StopPolicy, SupervisorSpec};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The gateway's supervisor never gives up: a face that cannot live must not take the hub with it.
+/// The gateway's supervisor never gives up, so that a failing gateway does not end the hub's process.
 const NEVER: Intensity = Intensity {
     restarts: u32::MAX,
     period: Duration::from_secs(1),
 };
 
-/// A crash of the server itself is rare, and its clients come again at once.
+/// A crash of the server itself is rare, and its clients reconnect immediately.
 const BACKOFF: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_millis(50),
     max: Duration::from_secs(5),
@@ -23,41 +23,39 @@ const BACKOFF: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(60),
 };
 
-/// How long requests under way get at a stop.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
-
-/// What the rest of the house may know of a gateway.
+/// Addresses and counters of a gateway.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayHandle {
-    /// Where REST and MCP are served.
+    /// Address of REST and MCP, if they are served.
     pub http: Option<SocketAddr>,
-    /// Where the figures are served.
+    /// Address of the metrics, if they are served.
     pub metrics: Option<SocketAddr>,
-    /// What the gateway counts.
-    pub counts: Arc<Counts>,
+    /// Counters of HTTP requests and connections.
+    pub counts: Arc<HttpCounts>,
 }
 
-/// The recipe of the supervisor `gateway`, which belongs on a thread of its own ([`ChildSpec::on`]), and the handle on it.
-/// Nothing is served until it is started.
+/// The spec of the supervisor `gateway` and the handle on it. The supervisor needs a thread of its own
+/// ([`ChildSpec::on`]).
 pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
     let mut supervisor = SupervisorSpec::new("gateway").intensity(NEVER);
     let mut handle = GatewayHandle::default();
     if let Some(http) = &options.http {
         handle.http = http.socket.local_addr().ok();
-        let recipe = HttpRecipe::new(&options, http, http.socket.clone(), handle.counts.clone());
+        let factory =
+            HttpServerFactory::new(&options, http, http.socket.clone(), handle.counts.clone());
         let spec = ChildSpec::simple("http", move |child| {
-            Http::new(child.clone(), recipe.clone())
+            HttpServer::new(child.clone(), factory.clone())
         })
         .backoff(BACKOFF)
-        .stop(StopPolicy::Grace(GRACE + Duration::from_secs(1)));
+        .stop(StopPolicy::Grace(http::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
     }
     if let Some(own) = &options.metrics {
         handle.metrics = own.socket.local_addr().ok();
         let http = options.http.as_ref().map(|_| handle.counts.clone());
-        let recipe = MetricsRecipe::new(&options, own.socket.clone(), http);
+        let factory = MetricsServerFactory::new(&options, own.socket.clone(), http);
         let spec = ChildSpec::simple("metrics", move |child| {
-            Metrics::new(child.clone(), recipe.clone())
+            MetricsServer::new(child.clone(), factory.clone())
         })
         .backoff(BACKOFF)
         .stop(StopPolicy::Grace(metrics::GRACE + Duration::from_secs(1)));

@@ -1,49 +1,22 @@
-//! The application: what every request passes through, whichever route it takes.
+//! The application: admission, panic handling and counters around all routes.
 
-use super::counts::Counts;
-use super::guard::{self, Heads};
-use super::stream::{Answering, Sending, UnderWay};
-use crate::link::HubLink;
-use crate::rest::{self, Refusal};
+use super::counts::HttpCounts;
+use super::guard::{self, RequestHeads};
+use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
+use crate::rest::{self, HttpError};
+use crate::state::AppState;
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpResponse, web};
 use futures_util::FutureExt;
-use kirosu_supervision::{ChildContext, StopToken};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-/// What every handler may use; as `web::Data<Desk>`.
-pub(crate) struct Desk {
-    /// The hub.
-    pub(crate) hub: HubLink,
-    /// The key that clients must show.
-    pub(super) key: Option<Arc<str>>,
-    /// Longest body, in bytes.
-    pub(crate) body_bytes: usize,
-    /// How long a client may take to send one.
-    pub(crate) body_time: Duration,
-    /// Bytes of all bodies that are being read or carried out.
-    pub(crate) bodies: Arc<AtomicUsize>,
-    pub(super) counts: Arc<Counts>,
-    pub(super) child: ChildContext,
-}
-
-impl Desk {
-    /// Resolves when the gateway is to stop.
-    pub(crate) fn stop_token(&self) -> StopToken {
-        self.child.stop_token()
-    }
-}
-
-/// The application's recipe.
+/// The factory of the application.
 pub(super) fn factory(
-    desk: Desk,
+    state: AppState,
 ) -> impl ServiceFactory<
     Request,
     Config = AppConfig,
@@ -58,16 +31,16 @@ pub(super) fn factory(
     >,
     Future: 'static,
 > {
-    let desk = web::Data::new(desk);
-    let shared = desk.clone();
+    let state = web::Data::new(state);
+    let shared = state.clone();
     App::new()
-        .app_data(desk.clone())
+        .app_data(state.clone())
         .configure(rest::configure)
-        .configure(|routes| crate::mcp::configure(routes, &desk))
+        .configure(|routes| crate::mcp::configure(routes, &state))
         .default_service(web::to(rest::no_such_route))
         .wrap_fn(move |request, service| {
-            let under_way = request.request().conn_data::<UnderWay>();
-            let answering = under_way.map(UnderWay::begin);
+            let active = request.request().conn_data::<ActiveRequests>();
+            let answering = active.map(ActiveRequests::begin);
             let admitted = admit(&request, &shared).map(|()| service.call(request));
             answer(admitted, answering, shared.clone())
         })
@@ -75,36 +48,36 @@ pub(super) fn factory(
         .map_err(|error: Error| error.error_response())
 }
 
-/// Whether this client may ask at all.
-fn admit(request: &ServiceRequest, desk: &Desk) -> Result<(), Refusal> {
+/// Admits a request by its headers.
+fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpError> {
     let header = |name: &str| {
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("\u{fffd}"))
     };
-    let heads = Heads {
+    let heads = RequestHeads {
         path: request.path(),
         key: header("x-kiro-key"),
         authorization: header("authorization"),
         host: header("host"),
         origin: header("origin"),
     };
-    guard::admit(&heads, desk.key.as_deref())
+    guard::admit(&heads, state.key.as_deref())
 }
 
-/// Carries a request out: a panic is one answer 500, everything is counted.
+/// Executes an admitted request and counts it. A panic of the handler becomes a response 500.
 async fn answer<B: MessageBody + 'static>(
-    admitted: Result<impl Future<Output = Result<ServiceResponse<B>, Error>>, Refusal>,
-    answering: Option<Answering>,
-    desk: web::Data<Desk>,
+    admitted: Result<impl Future<Output = Result<ServiceResponse<B>, Error>>, HttpError>,
+    answering: Option<ActiveRequest>,
+    state: web::Data<AppState>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let outcome = match admitted {
         Err(refusal) => Err(refusal.into()),
         Ok(handling) => match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(outcome) => outcome.map(ServiceResponse::map_into_boxed_body),
-            // The panic's message is in the log, by the process's panic hook.
+            // The process's panic hook has logged the panic.
             Err(_) => {
-                Counts::add(&desk.counts.panics);
-                Err(Refusal::panicked().into())
+                HttpCounts::add(&state.counts.panics);
+                Err(HttpError::panicked().into())
             }
         },
     };
@@ -112,12 +85,12 @@ async fn answer<B: MessageBody + 'static>(
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
-    desk.child.handled();
-    Counts::add(&desk.counts.requests);
+    state.child.handled();
+    HttpCounts::add(&state.counts.requests);
     if status.is_server_error() {
-        Counts::add(&desk.counts.failed);
+        HttpCounts::add(&state.counts.failed);
     } else if status.is_client_error() {
-        Counts::add(&desk.counts.refused);
+        HttpCounts::add(&state.counts.refused);
     }
-    outcome.map(|response| response.map_body(|_, body| Sending::watch(body, answering)))
+    outcome.map(|response| response.map_body(|_, body| ActiveBody::watch(body, answering)))
 }

@@ -1,31 +1,31 @@
-//! What the gateway counts. The counts belong to the recipe: they survive crashes of the actor.
+//! Counters of HTTP requests and connections. They belong to the factory and survive crashes of the actor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Counts since the start of the process.
+/// Counters since the start of the process.
 #[derive(Debug, Default)]
-pub struct Counts {
-    /// Requests answered, whatever the answer.
+pub struct HttpCounts {
+    /// Requests with a response.
     pub requests: AtomicU64,
-    /// Of these, the ones answered with a status of 400 to 499.
+    /// Responses with a status of 400 to 499.
     pub refused: AtomicU64,
-    /// Of these, the ones answered with a status of 500 or more.
+    /// Responses with a status of 500 or more.
     pub failed: AtomicU64,
     /// Handlers that panicked.
     pub panics: AtomicU64,
-    /// Connections taken.
+    /// Accepted connections.
     pub accepted: AtomicU64,
-    /// Connections turned away because there were too many.
+    /// Connections that received 503 because of the limit.
     pub turned_away: AtomicU64,
-    /// Connections that stand now.
+    /// Open connections.
     pub(crate) connections: Arc<AtomicUsize>,
-    /// Connections being told that there are too many.
+    /// Open connections that receive 503 because of the limit.
     pub(crate) leaving: Arc<AtomicUsize>,
 }
 
-impl Counts {
-    /// Connections that stand now.
+impl HttpCounts {
+    /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

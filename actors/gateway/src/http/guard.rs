@@ -1,18 +1,19 @@
-//! Who is let in: pure rules over a request's headers.
+//! Admission of requests: pure rules over a request's headers.
 //!
-//! With a key, whoever shows it. Without one, the gateway listens on loopback only, and what is left to fear is a web
-//! page in a browser on this machine: one that talks to a name of its own which it has made mean 127.0.0.1 (DNS
-//! rebinding; its requests name a strange host), or one that posts across sites (its requests name a strange origin).
+//! With a key, every request that sends the key is admitted. Without a key, the gateway listens on loopback only, and the
+//! remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
+//! rebinding; its requests have another host), or a page that sends requests across sites (its requests have another
+//! origin).
 
-use crate::rest::Refusal;
+use crate::rest::HttpError;
 use std::net::IpAddr;
 
-/// Paths that tell nothing, for probes and tools that have no key.
+/// Paths without confidential content, for probes and tools without a key.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
-/// What is looked at.
+/// The headers on which the admission depends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heads<'a> {
+pub(super) struct RequestHeads<'a> {
     pub(super) path: &'a str,
     /// `x-kiro-key`
     pub(super) key: Option<&'a str>,
@@ -21,50 +22,50 @@ pub(super) struct Heads<'a> {
     pub(super) origin: Option<&'a str>,
 }
 
-/// Whether the request is let in.
+/// Admits a request.
 ///
 /// # Errors
-/// 403, with the reason.
-pub(super) fn admit(heads: &Heads<'_>, key: Option<&str>) -> Result<(), Refusal> {
+/// 403, with the reason, if the key is wrong or the request is not local.
+pub(super) fn admit(heads: &RequestHeads<'_>, key: Option<&str>) -> Result<(), HttpError> {
     match key {
         Some(key) => shows_key(heads, key),
         None => is_local(heads),
     }
 }
 
-fn shows_key(heads: &Heads<'_>, key: &str) -> Result<(), Refusal> {
+fn shows_key(heads: &RequestHeads<'_>, key: &str) -> Result<(), HttpError> {
     if OPEN.contains(&heads.path) {
         return Ok(());
     }
-    // The scheme's name may come in any case (RFC 9110).
+    // The name of the scheme is case-insensitive (RFC 9110).
     let bearer = || {
         let (scheme, token) = heads.authorization?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     };
     match heads.key.or_else(bearer) {
         Some(given) if same(given, key) => Ok(()),
-        _ => Err(Refusal::forbidden(
+        _ => Err(HttpError::forbidden(
             "Invalid KIRO_SWARM_KEY: send the hub's key as header x-kiro-key",
         )),
     }
 }
 
-fn is_local(heads: &Heads<'_>) -> Result<(), Refusal> {
+fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
     if let Some(host) = heads.host.filter(|host| !is_loopback(host)) {
-        return Err(Refusal::forbidden(format!(
-            "refusing a request for host {host}: without a key only requests for localhost are taken; set KIRO_SWARM_KEY to use another name"
+        return Err(HttpError::forbidden(format!(
+            "refusing a request for host {host}: without a key only requests for localhost are accepted; set KIRO_SWARM_KEY to use another name"
         )));
     }
     let own = heads.host.map(|host| format!("http://{host}"));
     match heads.origin {
-        Some(origin) if own.as_deref() != Some(origin) => Err(Refusal::forbidden(format!(
+        Some(origin) if own.as_deref() != Some(origin) => Err(HttpError::forbidden(format!(
             "refusing a request of the web page {origin}: without a key no other site may use this one; set KIRO_SWARM_KEY"
         ))),
         _ => Ok(()),
     }
 }
 
-/// Whether a `Host` header means this machine alone.
+/// Whether a `Host` header names the loopback interface.
 fn is_loopback(host: &str) -> bool {
     let bare = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -77,7 +78,7 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Compares without telling by its time how much was right.
+/// Compares in constant time, so that the duration does not reveal the length of a correct prefix.
 fn same(given: &str, key: &str) -> bool {
     let (given, key) = (given.as_bytes(), key.as_bytes());
     given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
@@ -87,15 +88,15 @@ fn same(given: &str, key: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn refused(heads: Heads<'_>, key: Option<&str>) -> Option<String> {
+    fn refused(heads: RequestHeads<'_>, key: Option<&str>) -> Option<String> {
         admit(&heads, key)
             .err()
             .map(|refusal| refusal.error.message)
     }
 
     #[test]
-    fn with_a_key_it_must_be_shown_except_to_probes() {
-        let heads = |path, key, authorization| Heads {
+    fn requests_except_probes_need_the_key() {
+        let heads = |path, key, authorization| RequestHeads {
             path,
             key,
             authorization,
@@ -127,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_only_this_machine_by_its_own_names() {
-        let heads = |host, origin| Heads {
+    fn without_a_key_only_local_requests_are_admitted() {
+        let heads = |host, origin| RequestHeads {
             path: "/tasks",
             host,
             origin,
-            ..Heads::default()
+            ..RequestHeads::default()
         };
         for good in [
             heads(None, None),

@@ -1,44 +1,47 @@
-//! The actor that serves HTTP: accept loop, connections and the connection to the hub live and die with it.
+//! The actor that serves HTTP. Its accept loop, connections and connection to the hub end with it.
 
-mod accept;
+mod accept_loop;
 mod app;
 mod counts;
-mod full;
 mod guard;
-mod stream;
+mod timed_stream;
+mod turn_away;
 
-pub(crate) use accept::Accept;
-pub(crate) use app::Desk;
-pub use counts::Counts;
+pub(crate) use accept_loop::AcceptLoop;
+pub use counts::HttpCounts;
 
 use crate::link::HubLink;
-use crate::options::{GatewayOptions, HttpOptions};
-use crate::specs::GRACE;
+use crate::options::{GatewayOptions, HttpServerOptions};
+use crate::state::AppState;
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What survives the actor.
+/// Maximum time for current requests to end at a stop.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+
+/// State that outlives the actor, and from which its factory makes the next one.
 #[derive(Clone)]
-pub(crate) struct HttpRecipe {
+pub(crate) struct HttpServerFactory {
     endpoint: Endpoint,
     key: Option<Arc<str>>,
-    options: HttpOptions,
+    options: HttpServerOptions,
     socket: Arc<TcpListener>,
-    counts: Arc<Counts>,
+    counts: Arc<HttpCounts>,
 }
 
-impl HttpRecipe {
-    /// For a socket that is open already.
+impl HttpServerFactory {
+    /// For an open socket.
     pub(crate) fn new(
         options: &GatewayOptions,
-        http: &HttpOptions,
+        http: &HttpServerOptions,
         socket: Arc<TcpListener>,
-        counts: Arc<Counts>,
-    ) -> HttpRecipe {
-        HttpRecipe {
+        counts: Arc<HttpCounts>,
+    ) -> HttpServerFactory {
+        HttpServerFactory {
             endpoint: options.endpoint.clone(),
             key: options.key.as_deref().map(Arc::from),
             options: http.clone(),
@@ -48,51 +51,51 @@ impl HttpRecipe {
     }
 }
 
-/// The actor.
-pub(crate) struct Http {
+/// Serves REST and MCP.
+pub(crate) struct HttpServer {
     child: ChildContext,
-    recipe: HttpRecipe,
+    factory: HttpServerFactory,
 }
 
-supervised!(Http);
+supervised!(HttpServer);
 
-impl Http {
-    /// Serves from its start to its stop.
-    pub(crate) fn new(child: ChildContext, recipe: HttpRecipe) -> Http {
-        Http { child, recipe }
+impl HttpServer {
+    /// An actor that serves from its start to its stop.
+    pub(crate) fn new(child: ChildContext, factory: HttpServerFactory) -> HttpServer {
+        HttpServer { child, factory }
     }
 }
 
-impl Actor for Http {
+impl Actor for HttpServer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let recipe = self.recipe.clone();
+        let factory = self.factory.clone();
         let hub = HubLink::start(
-            recipe.endpoint.clone(),
-            recipe.key.as_deref().map(str::to_owned),
+            factory.endpoint.clone(),
+            factory.key.as_deref().map(str::to_owned),
             "gateway",
         )
-        .with_questions();
-        let desk = app::Desk {
+        .with_query_connection();
+        let state = AppState {
             hub,
-            key: recipe.key,
-            body_bytes: recipe.options.body_bytes,
-            body_time: recipe.options.patience.body,
+            key: factory.key,
+            body_bytes: factory.options.body_bytes,
+            body_time: factory.options.timeouts.body,
             bodies: Arc::default(),
-            counts: recipe.counts.clone(),
+            counts: factory.counts.clone(),
             child: self.child.clone(),
         };
-        let accept = Accept {
-            socket: recipe.socket,
-            most: recipe.options.connections,
-            patience: recipe.options.patience,
+        let accept = AcceptLoop {
+            socket: factory.socket,
+            most: factory.options.connections,
+            timeouts: factory.options.timeouts,
             grace: GRACE,
-            counts: recipe.counts,
+            counts: factory.counts,
             stop: self.child.stop_token(),
         };
-        // In this actor's context, so that a panic of the loop is the actor's.
-        let serving = accept.run(app::factory(desk)).into_actor(self);
+        // In this actor's context, so that a panic of the loop ends the actor.
+        let serving = accept.run(app::factory(state)).into_actor(self);
         ctx.spawn(serving.map(|outcome, actor, ctx| match outcome {
             Ok(()) => actor.child.finish(ctx),
             Err(why) => actor.child.fail(ctx, why),

@@ -1,11 +1,10 @@
-//! What the tools take: types that become their schemas, and how arguments are read.
+//! The arguments of the tools: types from which the schemas are made, and the reading of arguments.
 //!
-//! The types only describe. Arguments are read by the protocol's own parser, which is lenient where models are sloppy
-//! ("42" is a number) and says which argument breaks which rule; a second reader would drift from it. One thing is
-//! stricter than in the protocol: an argument that no tool knows is refused, as a model that misspells a name would
-//! otherwise never learn why nothing came of it.
+//! The types are descriptions only. The protocol's parser reads the arguments: it accepts the common mistakes of models
+//! ("42" is a number) and its errors name the argument and the rule. One rule is stricter than in the protocol: an unknown
+//! argument is refused, because a model would otherwise not notice a misspelt name.
 
-use super::refusal::Refusal;
+use super::error::ToolError;
 use kirosu_protocol::Error;
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::JsonObject;
@@ -13,114 +12,113 @@ use rmcp::schemars::{self, JsonSchema};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Tasks of a page when nobody says how many.
+/// Default number of tasks per page.
 pub(super) const LIST_DEFAULT: i64 = 50;
-/// Most tasks of a page: a model's memory is short.
+/// Maximum number of tasks per page, because a model's context is small.
 pub(super) const LIST_MOST: i64 = 500;
-/// Characters of each long text of a task when nobody says how many.
+/// Default maximum of characters per text of a task.
 pub(super) const CHARS_DEFAULT: i64 = 20_000;
-/// Beyond it, ask for all.
+/// Maximum of `max_chars`.
 pub(super) const CHARS_MOST: i64 = 100_000_000;
-/// How long a wait lasts when nobody says how long: many clients give a tool a minute.
+/// Default time of a wait: many clients end a tool call after a minute.
 pub(super) const WAIT_DEFAULT_MS: u64 = 50_000;
-/// The longest wait.
+/// Maximum time of a wait.
 pub(super) const WAIT_MOST_MS: u64 = 3_600_000;
 
 /// Arguments of `enqueue_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct EnqueueTask {
-    /// What the agent is to do, complete in itself: it does not see this conversation.
+    /// The task for the agent. It must be complete, because the agent does not see this conversation.
     prompt: String,
     /// Instructions that frame the prompt, such as a role or an output format.
     system_prompt: Option<String>,
     /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with answer_task; "python":
-    /// code, where the hub allows it; or any word that workers agree on.
+    /// code, if the hub allows it; or a type that the workers define.
     task_type: Option<String>,
-    /// The queue; "default" unless said otherwise. Only pools that serve the queue take the task.
+    /// The queue, "default" by default. Only pools that serve the queue run the task.
     queue: Option<String>,
-    /// Higher goes first; 0 unless said otherwise.
+    /// A task with a higher priority runs first; 0 by default.
     #[schemars(range(min = -1000, max = 1000))]
     priority: Option<i64>,
-    /// True: a person has to approve the task before it runs.
+    /// True: a person must approve the task before it runs.
     requires_approval: Option<bool>,
-    /// Any text that names this piece of work: the same key gives the same task, so that calling again is safe.
+    /// A text that identifies this piece of work: a second call with the same key returns the same task.
     idempotency_key: Option<String>,
-    /// Numbers of tasks that must be done before this one starts.
+    /// Numbers of the tasks that must be done before this one starts.
     depends_on: Option<Vec<i64>>,
-    /// The number of the task on whose behalf this one is made.
+    /// The number of the parent task.
     parent_id: Option<i64>,
-    /// Seconds from now before which it does not start.
+    /// Earliest start, in seconds from now.
     delay_seconds: Option<f64>,
-    /// The longest run, in seconds.
+    /// Maximum time of a run in seconds.
     timeout_seconds: Option<f64>,
-    /// Tries at most; failed ones are repeated with growing pauses.
+    /// Maximum number of attempts; failed ones are repeated with growing delays.
     #[schemars(range(min = 1, max = 1000))]
     max_attempts: Option<i64>,
-    /// The model asked for.
+    /// The requested model.
     model: Option<String>,
-    /// The provider asked for.
+    /// The requested provider.
     provider: Option<String>,
     /// The directory to run in, on the agent's machine.
     workdir: Option<String>,
-    /// What happens when its agent is lost in the middle: "retry" (default), "fail" or "ask".
+    /// Effect of the loss of its agent during a run: "retry" (default), "fail" or "ask".
     on_lost: Option<String>,
-    /// What must hold before the task is done, whatever its agent says; all that is given, of: {"file": path in the
-    /// workspace}, {"diff": true} (something changed), {"regex": ...} and {"schema": JSON schema} (on the answer),
-    /// {"command": [program, argument, ...]} (exits with 0, where the pool allows it).
+    /// Conditions that must hold before the task is done, any of: {"file": path in the workspace}, {"diff": true}
+    /// (something changed), {"regex": ...} and {"schema": JSON schema} (for the answer), {"command": [program, argument,
+    /// ...]} (exits with 0, if the pool allows it).
     accept: Option<JsonObject>,
-    /// Names of groups that it belongs to, to find it by later; at most 16.
+    /// At most 16 labels, to find it later.
     labels: Option<Vec<String>>,
-    /// Anything to keep beside the task.
+    /// Data of the client.
     metadata: Option<JsonObject>,
 }
 
 /// Arguments of `list_tasks`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct ListTasks {
-    /// Only tasks of this status: queued, blocked, scheduled, awaiting_approval, leased (running), done, failed or
+    /// Only tasks with this status: queued, blocked, scheduled, awaiting_approval, leased (running), done, failed or
     /// cancelled.
     status: Option<String>,
-    /// At most so many; 50 unless said otherwise.
+    /// Maximum number of tasks; 50 by default.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<i64>,
     /// Only tasks of this queue.
     queue: Option<String>,
     /// Only tasks with this label.
     label: Option<String>,
-    /// Only tasks with a lower number: the last answer's `next`, for the next page.
+    /// Only tasks with a lower number: `next` of the previous page.
     before: Option<i64>,
 }
 
 /// Arguments of `get_task_status`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct GetTaskStatus {
     /// The task's number.
     task_id: i64,
-    /// Longer texts (prompt, result, error, output) are cut to so many characters; 20000 unless said otherwise, 0 for
-    /// all.
+    /// Maximum characters of each text (prompt, result, error, output); 20000 by default, 0 for whole texts.
     #[schemars(range(min = 0, max = 100_000_000))]
     max_chars: Option<i64>,
-    /// True: with what the newest attempt printed.
+    /// True: with the output of the newest attempt.
     output: Option<bool>,
 }
 
 /// Arguments of `wait_for_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct WaitForTask {
     /// The task's number.
     task_id: i64,
-    /// How long to wait, in seconds; 50 unless said otherwise.
+    /// Maximum time of the wait in seconds; 50 by default.
     #[schemars(range(min = 0, max = 3600))]
     timeout_seconds: Option<f64>,
-    /// Longer texts are cut to so many characters; 20000 unless said otherwise, 0 for all.
+    /// Maximum characters of each text; 20000 by default, 0 for whole texts.
     #[schemars(range(min = 0, max = 100_000_000))]
     max_chars: Option<i64>,
 }
@@ -128,33 +126,33 @@ pub(super) struct WaitForTask {
 /// Arguments of `cancel_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct CancelTask {
     /// The task's number.
     task_id: i64,
-    /// Why, for the record.
+    /// The reason.
     reason: Option<String>,
 }
 
 /// Arguments of `approve_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct ApproveTask {
     /// The task's number; either this or `approval_id`.
     task_id: Option<i64>,
-    /// The number of an agent's tool question, as 17 for a17.
+    /// The number of an agent's permission request, as 17 for a17.
     approval_id: Option<i64>,
-    /// What the person said with it, for the record.
+    /// The person's comment.
     comment: Option<String>,
-    /// The option that the person chose, by its id or name: for a tool question that offers several.
+    /// The option that the person chose, by its id or name, for a permission request with several.
     option: Option<String>,
 }
 
 /// Arguments of `answer_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes: see above")]
+#[expect(dead_code, reason = "a description only: see above")]
 pub(super) struct AnswerTask {
     /// The task's number.
     task_id: i64,
@@ -164,16 +162,19 @@ pub(super) struct AnswerTask {
 
 /// The schema of a tool's arguments.
 pub(super) fn schema<T: JsonSchema + Any>() -> Arc<JsonObject> {
-    // Fails only for a type that is no object.
+    // Fails only for a type that is not an object.
     schema_for_input::<T>().unwrap_or_default()
 }
 
-/// Arguments by the names that the tool `T` knows, as text for the protocol's parser; `renamed` are the ones that the
-/// protocol calls otherwise.
+/// The arguments as text for the protocol's parser. `renamed` are pairs of an argument's name and its name in the
+/// protocol.
+///
+/// # Errors
+/// An argument is not one of the tool `T`.
 pub(super) fn checked<T: JsonSchema + Any>(
     mut given: JsonObject,
     renamed: &[(&str, &str)],
-) -> Result<String, Refusal> {
+) -> Result<String, ToolError> {
     let schema = schema::<T>();
     let known = schema
         .get("properties")
@@ -182,7 +183,7 @@ pub(super) fn checked<T: JsonSchema + Any>(
         && let Some(strange) = given.keys().find(|name| !known.contains_key(*name))
     {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
-        return Err(Refusal(format!(
+        return Err(ToolError(format!(
             "`{strange}` is not an argument of this tool; it takes {} (invalid_params)",
             names.join(", ")
         )));
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schemas_say_the_bounds_that_are_kept() {
+    fn the_schemas_have_the_enforced_bounds() {
         let bound = |schema: &JsonObject, name: &str, end: &str| {
             schema["properties"][name][end].as_f64().unwrap() as i64
         };

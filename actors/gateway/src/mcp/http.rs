@@ -1,15 +1,15 @@
 //! MCP over HTTP: rmcp's service behind actix-web.
 //!
-//! The adapter is ours. rmcp-actix-web does the same and is kept up, but it turns on `preserve_order` of serde_json for
-//! the whole workspace, brings four libraries, and reads bodies past the gateway's budget; what is needed is this page.
+//! This adapter exists because rmcp-actix-web enables `preserve_order` of serde_json for the whole workspace, has four
+//! further dependencies, and reads bodies outside of the gateway's limits.
 //!
-//! Who is let in (key, host, origin) is decided before, for all routes alike. Clients of the revisions before 2026-07-28
-//! have sessions: they end when the client deletes them, when they are idle for [`IDLE`], and with the gateway. Newer
-//! ones have none.
+//! The admission of requests (key, host, origin) is the same for all routes and precedes this service. Clients of protocol
+//! revisions before 2026-07-28 have sessions, which end when the client deletes them, after [`IDLE`] without a message, and
+//! with the gateway. Newer revisions have no sessions.
 
-use super::tools::Tools;
-use crate::http::Desk;
-use crate::rest::{self, Refusal};
+use super::tools::McpTools;
+use crate::rest::{self, HttpError};
+use crate::state::AppState;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -19,45 +19,44 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a session lives without a word of its client or to it; longer than the longest wait of a client that wants
-/// no progress.
+/// Time without a message after which a session ends. Longer than the longest wait of a client without progress.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
-/// Most sessions at once.
+/// Maximum number of sessions.
 const SESSIONS: usize = 1000;
-/// Where the revisions without sessions begin; revisions are dates, so text compares.
+/// The first revision without sessions. Revisions are dates, so they compare as text.
 const SESSIONLESS: &str = "2026-07-28";
 
-/// The service, which ends with its last owner.
+/// The service. Its drop ends all sessions and streams.
 struct Mcp {
-    service: StreamableHttpService<Tools, LocalSessionManager>,
+    service: StreamableHttpService<McpTools, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
 }
 
 impl Mcp {
-    fn new(desk: &Desk) -> Mcp {
-        let tools = Tools::new(desk.hub.clone(), None);
+    fn new(state: &AppState) -> Mcp {
+        let tools = McpTools::new(state.hub.clone(), None);
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(IDLE);
         let sessions = Arc::new(sessions);
         let config = StreamableHttpServerConfig::default()
-            // Decided before, by a rule that knows the key.
+            // The gateway has checked both before, by rules that depend on the key.
             .disable_allowed_hosts()
             .disable_allowed_origins()
-            .with_max_request_body_bytes(desk.body_bytes);
+            .with_max_request_body_bytes(state.body_bytes);
         let service =
             StreamableHttpService::new(move || Ok(tools.clone()), sessions.clone(), config);
         Mcp { service, sessions }
     }
 
-    /// Refuses a session too many.
-    async fn has_room(&self, request: &HttpRequest) -> Result<(), Refusal> {
+    /// Refuses a new session at the limit.
+    async fn has_room(&self, request: &HttpRequest) -> Result<(), HttpError> {
         let header = |name| request.headers().get(name).map(|value| value.as_bytes());
         let revision = header("mcp-protocol-version").unwrap_or_default();
         if header("mcp-session-id").is_some() || revision >= SESSIONLESS.as_bytes() {
             return Ok(());
         }
         match self.sessions.sessions.read().await.len() {
-            SESSIONS.. => Err(Refusal::busy(format!(
+            SESSIONS.. => Err(HttpError::busy(format!(
                 "the gateway has {SESSIONS} MCP sessions, its limit; end some, or try again later"
             ))),
             _ => Ok(()),
@@ -71,12 +70,12 @@ impl Drop for Mcp {
     }
 }
 
-/// Adds the routes below `/mcp`. Called once in each life of the actor `http`, on its thread.
-pub(crate) fn configure(routes: &mut ServiceConfig, desk: &Desk) {
-    let mcp = web::Data::new(Mcp::new(desk));
-    // Streams that stand open would hold up the gateway's end.
+/// Adds the routes below `/mcp`. Called once per incarnation of the actor `http`, on its thread.
+pub(crate) fn configure(routes: &mut ServiceConfig, state: &AppState) {
+    let mcp = web::Data::new(Mcp::new(state));
+    // Open streams would delay the stop of the gateway.
     let (stop, open) = (
-        desk.stop_token(),
+        state.stop_token(),
         mcp.service.config.cancellation_token.clone(),
     );
     actix_rt::spawn(async move {
@@ -95,11 +94,11 @@ pub(crate) fn configure(routes: &mut ServiceConfig, desk: &Desk) {
 async fn answer(
     request: HttpRequest,
     payload: web::Payload,
-    desk: web::Data<Desk>,
+    state: web::Data<AppState>,
     mcp: web::Data<Mcp>,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, HttpError> {
     mcp.has_room(&request).await?;
-    let body = rest::read_body(&request, payload, &desk).await?;
+    let body = rest::read_body(&request, payload, &state).await?;
     let bytes = Bytes::copy_from_slice(body.bytes());
     let answer = mcp.service.handle(theirs(&request, bytes)?).await;
     let (head, body) = answer.into_parts();
@@ -122,7 +121,7 @@ async fn answer(
 }
 
 /// The request in the types of `http` 1, which actix-web does not use yet.
-fn theirs(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>>, Refusal> {
+fn theirs(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>>, HttpError> {
     let mut theirs = http::Request::builder()
         .method(request.method().as_str())
         .uri(request.uri().to_string());
@@ -131,7 +130,7 @@ fn theirs(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes
     }
     theirs.body(Full::new(body)).map_err(|why| {
         let message = format!("the request's head cannot be used: {why}");
-        Refusal::new(
+        HttpError::new(
             StatusCode::BAD_REQUEST,
             kirosu_protocol::ErrorCode::InvalidRequest,
             message,

@@ -8,18 +8,18 @@
 //! http  (/mcp) ───────┘            └─ waiting ── a connection each ── hub
 //! ```
 //!
-//! rmcp, the protocol's official library, speaks MCP; the tools are the same over both transports. A tool reads its
-//! arguments with the hub's own parser (`arguments`), asks the hub, and answers facts with a sentence before them
-//! (`reports`). What goes wrong is a result with `isError` and a sentence that says what to do (`refusal`), as a model
-//! sees results and not protocol errors.
+//! rmcp, the protocol's official library, implements MCP; the tools are the same over both transports. A tool reads its
+//! arguments with the hub's parser (`arguments`), sends a request to the hub, and returns a sentence and the data
+//! (`reports`). An error is a result with `isError` and a sentence with a remedy (`error`), because models see results
+//! but not protocol errors.
 //!
-//! Only a wait lasts: it is parked in the hub and hears its task's events over a connection of its own (`waiting`), which
-//! it passes on as progress notifications (`progress`). It ends with the call that began it.
+//! Only a wait takes long: it is parked in the hub, receives its task's events over a connection of its own (`waiting`),
+//! and sends them as progress notifications (`progress`). It ends with its call.
 
 mod arguments;
+mod error;
 mod http;
 mod progress;
-mod refusal;
 mod reports;
 mod schema;
 mod stdio;

@@ -1,4 +1,4 @@
-//! What a waiting client is told: the task's events as MCP progress notifications.
+//! MCP progress notifications with a task's events, for a client that waits.
 
 use kirosu_protocol::EventKind;
 use rmcp::RoleServer;
@@ -8,80 +8,82 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The shortest time between two notifications about the same run; the newest word is told then.
-const SHORTEST: Duration = Duration::from_millis(200);
-/// The longest silence: clients take one for a server that hangs, and sessions over HTTP would end.
-const LONGEST: Duration = Duration::from_secs(10);
-/// Characters of a worker's own word.
+/// Minimum time between two notifications with progress of a worker. The newest progress is sent then.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// Maximum time between two notifications: clients take a longer silence for a hanging server, and sessions over HTTP
+/// would end.
+const MAX_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of characters of a worker's progress.
 const CHARS: usize = 300;
 
-/// Tells a client that has asked for progress.
-pub(super) struct Teller {
+/// Sends progress to a client that has requested it.
+pub(super) struct ProgressReporter {
     peer: Peer<RoleServer>,
     token: ProgressToken,
-    /// Notifications so far: MCP wants a number that grows, and nobody knows how far a task is.
-    told: u32,
-    /// What was said last, again when nothing happens.
+    /// Number of notifications. MCP needs a growing number, and the completed part of a task is unknown.
+    sent: u32,
+    /// The last message, repeated when nothing changes.
     last: String,
-    /// What waits until it may be told.
+    /// A message that waits for [`MIN_INTERVAL`].
     next: Option<String>,
+    /// Time of the last notification.
     at: Instant,
 }
 
-impl Teller {
-    /// None for a client that has not asked for progress.
-    pub(super) fn new(context: &RequestContext<RoleServer>) -> Option<Teller> {
-        Some(Teller {
+impl ProgressReporter {
+    /// `None` if the client has not requested progress.
+    pub(super) fn new(context: &RequestContext<RoleServer>) -> Option<ProgressReporter> {
+        Some(ProgressReporter {
             peer: context.peer.clone(),
             token: context.meta.get_progress_token()?,
-            told: 0,
+            sent: 0,
             last: String::new(),
             next: None,
             at: Instant::now(),
         })
     }
 
-    /// Tells it now.
-    pub(super) async fn tell(&mut self, message: String) {
-        self.told += 1;
+    /// Sends a message immediately.
+    pub(super) async fn send(&mut self, message: String) {
+        self.sent += 1;
         self.at = Instant::now();
         self.next = None;
         self.last = message.clone();
-        let progress = ProgressNotificationParam::new(self.token.clone(), f64::from(self.told));
-        // A client that has gone is told nothing; its wait is ended elsewhere.
+        let progress = ProgressNotificationParam::new(self.token.clone(), f64::from(self.sent));
+        // Fails if the client has disconnected; the transport then ends the wait.
         let _ = self
             .peer
             .notify_progress(progress.with_message(message))
             .await;
     }
 
-    /// Tells of an event: a change of state at once, a worker's word when its time has come.
-    pub(super) async fn hear(&mut self, what: &EventKind) {
-        match (words(what), what) {
+    /// Reports an event: a change of status immediately, a worker's progress after [`MIN_INTERVAL`].
+    pub(super) async fn on_event(&mut self, event: &EventKind) {
+        match (event_text(event), event) {
             (None, _) => {}
-            (Some(words), EventKind::Progress { .. }) => self.next = Some(words),
-            (Some(words), _) => self.tell(words).await,
+            (Some(text), EventKind::Progress { .. }) => self.next = Some(text),
+            (Some(text), _) => self.send(text).await,
         }
     }
 
-    /// Until something is due to be told.
+    /// Resolves when a notification is due.
     pub(super) async fn due(&self) {
         let pause = match self.next {
-            Some(_) => SHORTEST,
-            None => LONGEST,
+            Some(_) => MIN_INTERVAL,
+            None => MAX_INTERVAL,
         };
         tokio::time::sleep_until(self.at + pause).await;
     }
 
-    /// Tells what is due.
-    pub(super) async fn catch_up(&mut self) {
+    /// Sends the notification that is due.
+    pub(super) async fn send_due(&mut self) {
         let message = self.next.take().unwrap_or_else(|| self.last.clone());
-        self.tell(message).await;
+        self.send(message).await;
     }
 }
 
-/// An event in words.
-fn words(what: &EventKind) -> Option<String> {
+/// The message for an event, if it has one.
+fn event_text(what: &EventKind) -> Option<String> {
     match what {
         EventKind::Task { status, reason, .. } => {
             let why = match reason == status.as_str() {
@@ -91,13 +93,13 @@ fn words(what: &EventKind) -> Option<String> {
             let by = what.task_changed_by().map(|who| format!(" by {who}"));
             Some(format!("{status}{why}{}", by.unwrap_or_default()))
         }
-        EventKind::Progress { data, .. } => Some(word(data)),
+        EventKind::Progress { data, .. } => Some(progress_text(data)),
         _ => None,
     }
 }
 
-/// A worker's own word: `percent` and `text` where it says them, else as it is.
-fn word(data: &Value) -> String {
+/// The message for a worker's progress: `percent` and `text` if it has them, else its JSON.
+fn progress_text(data: &Value) -> String {
     let percent = data.get("percent").and_then(Value::as_f64);
     let text = data.get("text").or(Some(data)).and_then(Value::as_str);
     let said = match (percent, text) {
@@ -118,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn events_are_told_in_words() {
+    fn events_become_messages() {
         let task = |status: &str, worker: Option<&str>, reason: &str| {
             let event = json!({
                 "event": "task", "task_id": 1, "status": status, "fence": 1, "worker_id": worker, "reason": reason,
@@ -126,13 +128,13 @@ mod tests {
             serde_json::from_value::<EventKind>(event).unwrap()
         };
         let leased = task("leased", Some("echo-1"), "leased");
-        assert_eq!(words(&leased).unwrap(), "leased by echo-1");
+        assert_eq!(event_text(&leased).unwrap(), "leased by echo-1");
         let lost = task("queued", None, "lost");
-        assert_eq!(words(&lost).unwrap(), "queued (lost)");
+        assert_eq!(event_text(&lost).unwrap(), "queued (lost)");
     }
 
     #[test]
-    fn a_workers_word_is_told_in_whatever_form_it_comes() {
+    fn progress_of_any_form_becomes_a_message() {
         for (data, told) in [
             (json!({"percent": 40, "text": "reading"}), "40 %: reading"),
             (json!({"percent": 12.5}), "12.5 %"),
@@ -140,8 +142,11 @@ mod tests {
             (json!({"step": 3}), "{\"step\":3}"),
             (json!(null), "null"),
         ] {
-            assert_eq!(word(&data), told);
+            assert_eq!(progress_text(&data), told);
         }
-        assert_eq!(word(&json!("ö".repeat(1000))).chars().count(), CHARS + 1);
+        assert_eq!(
+            progress_text(&json!("ö".repeat(1000))).chars().count(),
+            CHARS + 1
+        );
     }
 }

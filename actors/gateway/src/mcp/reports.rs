@@ -1,4 +1,4 @@
-//! What the tools answer: a sentence first, then the facts. Texts are cut to what a model can hold, and say so.
+//! Results of the tools: a sentence, then the data. Long texts are cut, and the result names the cut fields.
 
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::{Attempt, Stats, Status, Task, TaskId, WaitReason};
@@ -6,11 +6,11 @@ use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Characters of each text in a list.
+/// Maximum characters of each text in a list.
 pub(super) const CHARS_OF_LIST: usize = 300;
-/// Bytes of each text that the hub is asked for a list: enough for these characters.
+/// Bytes of each text in the hub's answer to a list request: enough for these characters.
 pub(super) const BYTES_OF_LIST: u32 = 4 << 10;
-/// Attempts that are told, the newest ones.
+/// Maximum number of attempts in a report: the newest ones.
 const ATTEMPTS: usize = 10;
 
 /// A task as a model sees it. Times are Unix seconds.
@@ -22,7 +22,7 @@ pub(super) struct TaskReport {
     status: String,
     /// Whether it has ended: done, failed or cancelled.
     finished: bool,
-    /// chat, python, human, or a word of the workers.
+    /// chat, python, human, or a type that the workers define.
     #[serde(rename = "type")]
     task_type: String,
     queue: String,
@@ -30,16 +30,16 @@ pub(super) struct TaskReport {
     prompt: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_prompt: Option<String>,
-    /// What came out, when it is done.
+    /// The result, when it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
     /// Why it failed or was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// Who runs it, or ran it last.
+    /// The worker that runs it, or ran it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker_id: Option<String>,
-    /// Tries so far.
+    /// Attempts so far.
     attempts: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<i64>,
@@ -47,7 +47,7 @@ pub(super) struct TaskReport {
     updated_at: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<f64>,
-    /// When it will start at the earliest.
+    /// The earliest time of its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,16 +60,16 @@ pub(super) struct TaskReport {
     workdir: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Value>,
-    /// Why it waits, as one word.
+    /// The reason why it waits, as one word.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
-    /// The texts that were cut; get_task_status with max_chars 0 tells all of them.
+    /// The names of the cut texts; get_task_status with max_chars 0 returns whole texts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<String>,
 }
 
 impl TaskReport {
-    /// With each text cut to `chars` characters; 0: whole.
+    /// A report with each text cut to `chars` characters; 0 means whole texts.
     pub(super) fn of(task: Task, chars: usize) -> TaskReport {
         let mut cut = Vec::new();
         let mut fit = |name: &str, text: String| {
@@ -115,7 +115,7 @@ impl TaskReport {
     }
 }
 
-/// The text, cut to `chars` characters (0: not at all) with an ellipsis, and whether it is whole.
+/// The first `chars` characters of a text, with an ellipsis if it is cut, and whether it is whole. 0 means no limit.
 fn fit(mut text: String, chars: usize) -> (String, bool) {
     match text.char_indices().nth(chars) {
         Some((end, _)) if chars > 0 => {
@@ -129,29 +129,29 @@ fn fit(mut text: String, chars: usize) -> (String, bool) {
 
 /// Answer of `enqueue_task`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Enqueued {
-    /// What was done, in a sentence.
+pub(super) struct EnqueueReport {
+    /// A sentence about the effect.
     pub(super) message: String,
-    /// The new task's number; with an idempotency_key known before, the old one's.
+    /// The number of the new task, or of the existing task with the same idempotency_key.
     pub(super) task_id: i64,
 }
 
 /// Answer of `cancel_task`, `answer_task` and `approve_task`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Decided {
-    /// What was done, in a sentence.
+pub(super) struct DecisionReport {
+    /// A sentence about the effect.
     pub(super) message: String,
-    /// Left out where it was about a tool question.
+    /// Missing if a permission request was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task_id: Option<i64>,
-    /// Where the task stands now; left out when it could not be read.
+    /// The current status of the task; missing if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<String>,
 }
 
-/// How many tasks there are.
+/// Numbers of tasks.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Counts {
+struct StatsReport {
     queued: i64,
     blocked: i64,
     scheduled: i64,
@@ -168,33 +168,33 @@ struct Counts {
 
 /// Answer of `list_tasks`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Listed {
-    /// What was found, in a sentence.
+pub(super) struct ListReport {
+    /// A sentence about the number of tasks.
     message: String,
     /// Newest first; long texts are cut.
     tasks: Vec<TaskReport>,
-    /// All tasks of the hub, counted.
-    stats: Counts,
-    /// `before` of the next page; left out when this was the last.
+    /// Numbers of all tasks of the hub.
+    stats: StatsReport,
+    /// `before` of the next page; missing on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 
-impl Listed {
-    pub(super) fn of(tasks: Vec<Task>, stats: &Stats, next: Option<TaskId>) -> Listed {
+impl ListReport {
+    pub(super) fn of(tasks: Vec<Task>, stats: &Stats, next: Option<TaskId>) -> ListReport {
         let found = match tasks.len() {
             0 => "no such task".to_owned(),
             1 => "1 task".to_owned(),
             many => format!("{many} tasks, newest first"),
         };
         let more = next.map(|next| format!("; call again with before: {next} for older ones"));
-        Listed {
+        ListReport {
             message: found + &more.unwrap_or_default(),
             tasks: tasks
                 .into_iter()
                 .map(|task| TaskReport::of(task, CHARS_OF_LIST))
                 .collect(),
-            stats: Counts {
+            stats: StatsReport {
                 queued: stats.queued,
                 blocked: stats.blocked,
                 scheduled: stats.scheduled,
@@ -216,7 +216,7 @@ impl Listed {
 /// An ended attempt.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AttemptReport {
-    /// done, released, or how it failed.
+    /// done, released, or the class of the failure.
     outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker_id: Option<String>,
@@ -241,20 +241,20 @@ impl AttemptReport {
 /// Answer of `get_task_status`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StatusReport {
-    /// Where it stands, in a sentence.
+    /// A sentence about the status.
     message: String,
     #[serde(flatten)]
     task: TaskReport,
-    /// Tasks it waits for, or waited for.
+    /// The tasks on which it depends.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<i64>,
-    /// What the running attempt said last.
+    /// The latest progress of the running attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Value>,
     /// Ended attempts, the newest last; at most 10.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     history: Vec<AttemptReport>,
-    /// What the newest attempt printed, where asked for; its end when it is cut.
+    /// The output of the newest attempt, if requested; only its end if it is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
@@ -288,7 +288,7 @@ impl StatusReport {
     }
 }
 
-/// The last `chars` characters (0: all), and whether that is all.
+/// The last `chars` characters of a text, with an ellipsis if it is cut, and whether it is whole. 0 means no limit.
 fn tail(text: String, chars: usize) -> (String, bool) {
     match text.char_indices().rev().nth(chars.saturating_sub(1)) {
         Some((start, _)) if chars > 0 && start > 0 => (format!("…{}", &text[start..]), false),
@@ -298,26 +298,26 @@ fn tail(text: String, chars: usize) -> (String, bool) {
 
 /// Answer of `wait_for_task`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Waited {
-    /// How the wait ended, in a sentence.
+pub(super) struct WaitReport {
+    /// A sentence about the end of the wait.
     message: String,
-    /// Whether the time ran out before the task ended.
+    /// True if the timeout was over before the task ended.
     timed_out: bool,
     #[serde(flatten)]
     task: TaskReport,
 }
 
-impl Waited {
-    pub(super) fn of(task: Task, waited_seconds: f64, chars: usize) -> Waited {
+impl WaitReport {
+    pub(super) fn of(task: Task, waited_seconds: f64, chars: usize) -> WaitReport {
         let timed_out = !task.status.is_final();
         let message = match timed_out {
             false => sentence(&task),
             true => format!(
-                "not finished: {} after a wait of {waited_seconds} s; call wait_for_task again to wait on",
+                "not finished: {} after a wait of {waited_seconds} s; call wait_for_task again to continue",
                 sentence(&task)
             ),
         };
-        Waited {
+        WaitReport {
             message,
             timed_out,
             task: TaskReport::of(task, chars),
@@ -325,7 +325,7 @@ impl Waited {
     }
 }
 
-/// Where a task stands.
+/// A sentence about the status of a task.
 fn sentence(task: &Task) -> String {
     let id = task.task_id;
     let by = task.worker_id.as_deref().unwrap_or("a worker");
@@ -344,7 +344,7 @@ fn sentence(task: &Task) -> String {
         Status::Failed => format!("task {id} has failed"),
         Status::Cancelled => format!("task {id} was cancelled"),
     };
-    // Those that wait for a person name the tool that helps.
+    // For tasks that wait for a person, the sentence already names the tool that helps.
     let person = |reason| matches!(reason, WaitReason::Answer | WaitReason::Approval);
     match &task.waiting {
         Some(waiting) if !person(waiting.reason) => format!("{plain}: {}", waiting.message),
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters_and_said_to_be() {
+    fn texts_are_cut_between_characters_and_marked() {
         assert_eq!(fit("wörter".into(), 3), ("wör…".into(), false));
         assert_eq!(fit("wörter".into(), 6), ("wörter".into(), true));
         assert_eq!(fit("wörter".into(), 0), ("wörter".into(), true));

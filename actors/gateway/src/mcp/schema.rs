@@ -1,12 +1,12 @@
-//! The JSON schemas of the tools, in the form that all MCP clients take.
+//! The JSON schemas of the tools, in the form that all MCP clients accept.
 //!
-//! JSON Schema allows `true` and `false` in the place of a schema. The MCP SDK for TypeScript does not: a client that is
-//! built with it refuses every tool of a server that has one such schema.
+//! JSON Schema allows `true` and `false` as schemas. The MCP SDK for TypeScript does not: its clients refuse all tools of
+//! a server that has one such schema.
 
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value};
 
-/// Keywords whose value is a table of schemas.
+/// Keywords whose value is an object of schemas.
 const TABLES: &[&str] = &[
     "properties",
     "patternProperties",
@@ -29,8 +29,8 @@ const ONE: &[&str] = &[
 /// Keywords whose value is a list of schemas.
 const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
 
-/// The same schema without `true` and `false` as schemas. `"additionalProperties": false` stays, as all clients know it;
-/// `true` is its default and goes.
+/// The same schema without `true` and `false` as schemas. `"additionalProperties": false` is kept, because all clients
+/// accept it; `true` is the default and is removed.
 pub(super) fn without_booleans(schema: &JsonObject) -> JsonObject {
     let mut schema = schema.clone();
     object(&mut schema);

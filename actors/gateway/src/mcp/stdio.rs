@@ -1,7 +1,7 @@
-//! MCP over standard input and output: how a client starts a server of its own.
+//! MCP over standard input and output, for clients that start their own server process.
 
-use super::tools::Tools;
-use super::waiting::Waits;
+use super::tools::McpTools;
+use super::waiting::TaskWaits;
 use crate::link::HubLink;
 use kirosu_protocol::TaskId;
 use rmcp::ServiceExt;
@@ -12,38 +12,38 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Why the server ended before its client did.
+/// Error of a server that ended before its client.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
-    /// What came first was no MCP.
+    /// The first message is not an MCP initialize request.
     #[error(
         "standard input does not speak MCP: {0}; let an MCP client start this (docs/mcp.md says how)"
     )]
     NotMcp(String),
-    /// It crashed.
-    #[error("the MCP server ended badly: {0}")]
+    /// The server failed.
+    #[error("the MCP server failed: {0}")]
     Broken(String),
 }
 
-/// Serves until standard input ends. `parent`: the task on whose behalf the client runs; what it enqueues is a child of it
-/// unless it names another parent. Nothing else may write to standard output meanwhile. The hub may be away: the tools
-/// say so, and work once it is there.
+/// Serves until standard input ends. `parent` is the task for which the client runs: tasks that the client enqueues without
+/// a parent become its children. Nothing else may write to standard output meanwhile. While the hub is unreachable, the
+/// tools return an error.
 ///
 /// # Errors
-/// When what comes is no MCP, or the server crashes.
+/// The client does not send MCP, or the server fails.
 pub async fn serve_stdio(hub: HubLink, parent: Option<TaskId>) -> Result<(), StdioError> {
-    let tools = Tools::new(hub, parent);
+    let tools = McpTools::new(hub, parent);
     let (reader, writer) = stdio_pipes();
-    let reader = Input {
+    let reader = McpInput {
         reader,
         waits: tools.waits(),
     };
     let served = match tools.serve((reader, writer)).await {
         Ok(served) => served,
-        // A client that leaves before it has said anything has not failed.
+        // A client that disconnects before its first message is not an error.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(ServerInitializeError::ExpectedInitializeRequest(_)) => {
-            let why = "its first message is no request of an MCP client";
+            let why = "its first message is not a request of an MCP client";
             return Err(StdioError::NotMcp(why.to_owned()));
         }
         Err(other) => return Err(StdioError::Broken(other.to_string())),
@@ -54,13 +54,13 @@ pub async fn serve_stdio(hub: HubLink, parent: Option<TaskId>) -> Result<(), Std
     }
 }
 
-/// Standard input, whose end ends the waits: what else is under way is short, and rmcp lets it finish.
-struct Input<R> {
+/// Standard input, whose end ends the waits. All other calls are short, and rmcp completes them.
+struct McpInput<R> {
     reader: R,
-    waits: Waits,
+    waits: TaskWaits,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Input<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for McpInput<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,12 +1,14 @@
-//! The tools: each asks the hub and puts its answer into words.
+//! The tools: each sends requests to the hub and reports the answer.
 
 use super::arguments::{self, *};
-use super::progress::Teller;
-use super::refusal::Refusal;
-use super::reports::{BYTES_OF_LIST, Decided, Enqueued, Listed, StatusReport, Waited};
+use super::error::ToolError;
+use super::progress::ProgressReporter;
+use super::reports::{
+    BYTES_OF_LIST, DecisionReport, EnqueueReport, ListReport, StatusReport, WaitReport,
+};
 use super::schema;
-use super::waiting::Waits;
-use crate::link::{AskError, HubLink};
+use super::waiting::TaskWaits;
+use crate::link::{HubError, HubLink};
 use kirosu_protocol::Subject;
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::answer::AnswerParams;
@@ -23,26 +25,26 @@ use rmcp::{Json, RoleServer, ServerHandler, tool, tool_handler, tool_router};
 use std::sync::Arc;
 use std::time::Duration;
 
-const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a durable queue. Hand over a piece of work \
-with enqueue_task, which returns at once; wait_for_task waits for its end and tells its result. A task does not see this \
-conversation, so its prompt has to say everything. Several tasks run side by side: enqueue all, then wait for each.";
+const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a durable queue. Enqueue a piece of work \
+with enqueue_task, which returns immediately; wait_for_task waits for its end and returns its result. A task does not see \
+this conversation, so its prompt must be complete. Several tasks run at the same time: enqueue all, then wait for each.";
 
-/// Header of an HTTP client that runs for a task: its number. What the client enqueues is a child of that task.
+/// Header with the number of the task for which an HTTP client runs. The client's tasks become children of that task.
 const TASK_HEADER: &str = "kirosu-task";
 
 /// The server's tools over one connection to the hub. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Tools {
+pub(super) struct McpTools {
     hub: HubLink,
-    /// The parent of what is enqueued without one.
+    /// The parent of tasks that are enqueued without one.
     parent: Option<TaskId>,
-    waits: Waits,
-    router: Arc<ToolRouter<Tools>>,
+    waits: TaskWaits,
+    router: Arc<ToolRouter<McpTools>>,
 }
 
-impl Tools {
-    pub(super) fn new(hub: HubLink, parent: Option<TaskId>) -> Tools {
-        let mut router = Tools::tool_router();
+impl McpTools {
+    pub(super) fn new(hub: HubLink, parent: Option<TaskId>) -> McpTools {
+        let mut router = McpTools::tool_router();
         for route in router.map.values_mut() {
             let tool = &mut route.attr;
             tool.input_schema = Arc::new(schema::without_booleans(&tool.input_schema));
@@ -51,58 +53,59 @@ impl Tools {
                 .as_ref()
                 .map(|it| Arc::new(schema::without_booleans(it)));
         }
-        Tools {
+        McpTools {
             hub,
             parent,
-            waits: Waits::default(),
+            waits: TaskWaits::default(),
             router: Arc::new(router),
         }
     }
 
-    /// The waits under way, for all clones alike.
-    pub(super) fn waits(&self) -> Waits {
+    /// The current waits; all clones share them.
+    pub(super) fn waits(&self) -> TaskWaits {
         self.waits.clone()
     }
 
-    /// Asks the hub, and once more when the connection broke before the answer: for what may be said twice.
-    async fn insist<V>(&self, ask: V) -> Result<V::Answer, AskError>
+    /// Sends a request, and repeats it once if the connection broke before the answer. Only for idempotent requests.
+    async fn request_idempotent<V>(&self, ask: V) -> Result<V::Answer, HubError>
     where
         V: Verb + Clone + Send + Sync + 'static,
         V::Answer: Send,
     {
-        match self.hub.ask(ask.clone()).await {
-            Err(AskError::Broken(_)) => self.hub.ask(ask).await,
+        match self.hub.request(ask.clone()).await {
+            Err(HubError::Interrupted(_)) => self.hub.request(ask).await,
             outcome => outcome,
         }
     }
 
-    /// The fence of what a task asks a person now, so that a decision that is sent again answers no later question.
-    async fn question(&self, task_id: TaskId) -> Option<Fence> {
+    /// The fence of the approval or answer for which a task waits now, so that a repeated decision does not apply to a
+    /// later one.
+    async fn open_fence(&self, task_id: TaskId) -> Option<Fence> {
         let ask = GetParams {
             task_id,
             ..GetParams::default()
         };
-        let task = self.hub.ask(ask).await.ok()?.task;
-        let asks = matches!(task.status, Status::AwaitingApproval | Status::Queued);
-        asks.then_some(task.fence)
+        let task = self.hub.request(ask).await.ok()?.task;
+        let waits = matches!(task.status, Status::AwaitingApproval | Status::Queued);
+        waits.then_some(task.fence)
     }
 
-    /// Where a task stands after a decision that was carried out; none when the hub cannot be asked any more.
+    /// The status of a task after a decision; `None` if the hub cannot be reached.
     async fn status(&self, task_id: TaskId) -> Option<Status> {
         let ask = GetParams {
             task_id,
             ..GetParams::default()
         };
-        let answer = self.insist(ask).await.ok()?;
+        let answer = self.request_idempotent(ask).await.ok()?;
         Some(answer.task.status)
     }
 }
 
 #[tool_router]
-impl Tools {
+impl McpTools {
     #[tool(
         title = "Enqueue a task",
-        description = "Hands a task to the swarm of agents and returns its number at once; the task is durable then. Use wait_for_task for its result. Give an idempotency_key where calling twice would do harm.",
+        description = "Enqueues a task for the swarm of agents and returns its number immediately; the task is durable then. Use wait_for_task for its result. Use an idempotency_key if a second call would do harm.",
         input_schema = arguments::schema::<EnqueueTask>(),
         annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
     )]
@@ -110,10 +113,10 @@ impl Tools {
         &self,
         given: JsonObject,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Enqueued>, Refusal> {
+    ) -> Result<Json<EnqueueReport>, ToolError> {
         let text = checked::<EnqueueTask>(given, &[("task_type", "type")])?;
         let params = Params::parse(&text)?;
-        // The hub compiles what the clauses hold, on a thread for that.
+        // Unchecked, because the hub compiles the regexes and schemas, on another thread.
         let mut task = read_unchecked(|| NewTask::read(&params, &self.hub.limits()))?;
         task.parent_id = match task.parent_id {
             None => stated_parent(&context)?.or(self.parent),
@@ -121,15 +124,15 @@ impl Tools {
         };
         let (keyed, approval) = (task.idempotency_key.is_some(), task.requires_approval);
         let answer = match keyed {
-            true => self.insist(task).await,
-            false => self.hub.ask(task).await,
+            true => self.request_idempotent(task).await,
+            false => self.hub.request(task).await,
         };
         let task_id = answer?.task_id;
         let message = match approval {
             true => format!("enqueued task {task_id}; it runs after approve_task"),
             false => format!("enqueued task {task_id}"),
         };
-        Ok(Json(Enqueued { message, task_id }))
+        Ok(Json(EnqueueReport { message, task_id }))
     }
 
     #[tool(
@@ -138,7 +141,7 @@ impl Tools {
         input_schema = arguments::schema::<ListTasks>(),
         annotations(read_only_hint = true, open_world_hint = false)
     )]
-    async fn list_tasks(&self, given: JsonObject) -> Result<Json<Listed>, Refusal> {
+    async fn list_tasks(&self, given: JsonObject) -> Result<Json<ListReport>, ToolError> {
         let text = checked::<ListTasks>(given, &[])?;
         let params = Params::parse(&text)?;
         let status = params.opt_text("status")?.filter(|word| !word.is_empty());
@@ -155,28 +158,32 @@ impl Tools {
             preview_bytes: Some(BYTES_OF_LIST),
             ..ListParams::read(&params, &self.hub.limits())?
         };
-        let answer = self.insist(ask).await?;
-        Ok(Json(Listed::of(answer.tasks, &answer.stats, answer.next)))
+        let answer = self.request_idempotent(ask).await?;
+        Ok(Json(ListReport::of(
+            answer.tasks,
+            &answer.stats,
+            answer.next,
+        )))
     }
 
     #[tool(
         title = "Look at a task",
-        description = "Tells where a task stands: its status, result or error, attempts, and what the running attempt said last. Does not wait; wait_for_task does.",
+        description = "Returns the status of a task, its result or error, its attempts, and the latest progress of the running attempt. Does not wait; wait_for_task does.",
         input_schema = arguments::schema::<GetTaskStatus>(),
         annotations(read_only_hint = true, open_world_hint = false)
     )]
-    async fn get_task_status(&self, given: JsonObject) -> Result<Json<StatusReport>, Refusal> {
+    async fn get_task_status(&self, given: JsonObject) -> Result<Json<StatusReport>, ToolError> {
         let text = checked::<GetTaskStatus>(given, &[])?;
         let params = Params::parse(&text)?;
         let chars = max_chars(&params)?;
         let ask = GetParams::read(&params, &self.hub.limits())?;
-        let answer = self.insist(ask).await?;
+        let answer = self.request_idempotent(ask).await?;
         Ok(Json(StatusReport::of(answer, chars)))
     }
 
     #[tool(
         title = "Wait for a task",
-        description = "Waits until a task has ended and tells its result; when the time runs out first, `timed_out` is true and it can be called again. Sends progress notifications to a client that asks for them. Cancelling the call ends the wait, not the task.",
+        description = "Waits until a task has ended and returns its result; if the timeout is over first, `timed_out` is true and it can be called again. Sends progress notifications to a client that requests them. Cancelling the call ends the wait, not the task.",
         input_schema = arguments::schema::<WaitForTask>(),
         annotations(read_only_hint = true, open_world_hint = false)
     )]
@@ -184,7 +191,7 @@ impl Tools {
         &self,
         given: JsonObject,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Waited>, Refusal> {
+    ) -> Result<Json<WaitReport>, ToolError> {
         let text = checked::<WaitForTask>(given, &[])?;
         let params = Params::parse(&text)?;
         let chars = max_chars(&params)?;
@@ -198,19 +205,19 @@ impl Tools {
         let longest = Duration::from_millis(ms);
         let wait = self
             .waits
-            .wait(&self.hub, task_id, longest, Teller::new(&context));
+            .wait(&self.hub, task_id, longest, ProgressReporter::new(&context));
         tokio::select! {
-            task = wait => Ok(Json(Waited::of(task?, longest.as_secs_f64(), chars))),
-            () = self.waits.ended() => Err(Refusal("the client has gone".to_owned())),
-            () = context.ct.cancelled() => Err(Refusal(format!(
-                "the wait for task {task_id} was cancelled; the task goes on"
+            task = wait => Ok(Json(WaitReport::of(task?, longest.as_secs_f64(), chars))),
+            () = self.waits.ended() => Err(ToolError("the client has disconnected".to_owned())),
+            () = context.ct.cancelled() => Err(ToolError(format!(
+                "the wait for task {task_id} was cancelled; the task continues"
             ))),
         }
     }
 
     #[tool(
         title = "Cancel a task",
-        description = "Ends a task that has not ended; a running one is stopped. What it did so far is not undone.",
+        description = "Cancels a task that has not ended; a running one is stopped. Its effects so far are not undone.",
         input_schema = arguments::schema::<CancelTask>(),
         annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = false)
     )]
@@ -218,16 +225,16 @@ impl Tools {
         &self,
         given: JsonObject,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Decided>, Refusal> {
+    ) -> Result<Json<DecisionReport>, ToolError> {
         let text = checked::<CancelTask>(given, &[])?;
         let task_id = Params::parse(&text)?.task_id()?;
         let ask = CancelParams {
             by: Some(decider(&context)),
             ..CancelParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        self.insist(ask).await?;
+        self.request_idempotent(ask).await?;
         let status = self.status(task_id).await.map(|status| status.to_string());
-        Ok(Json(Decided {
+        Ok(Json(DecisionReport {
             message: format!("task {task_id} is cancelled"),
             task_id: Some(task_id),
             status,
@@ -244,16 +251,16 @@ impl Tools {
         &self,
         given: JsonObject,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Decided>, Refusal> {
+    ) -> Result<Json<DecisionReport>, ToolError> {
         let text = checked::<AnswerTask>(given, &[])?;
         let ask = AnswerParams {
             by: Some(decider(&context)),
             ..AnswerParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
         let task_id = ask.task_id;
-        self.insist(ask).await?;
+        self.request_idempotent(ask).await?;
         let status = self.status(task_id).await.map(|status| status.to_string());
-        Ok(Json(Decided {
+        Ok(Json(DecisionReport {
             message: format!("task {task_id} is answered"),
             task_id: Some(task_id),
             status,
@@ -270,7 +277,7 @@ impl Tools {
         &self,
         given: JsonObject,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Decided>, Refusal> {
+    ) -> Result<Json<DecisionReport>, ToolError> {
         let text = checked::<ApproveTask>(given, &[])?;
         let mut ask = ApproveParams {
             by: Some(decider(&context)),
@@ -278,11 +285,11 @@ impl Tools {
         };
         let subject = ask.subject;
         if let (None, Subject::Task(task_id)) = (ask.fence, subject) {
-            ask.fence = self.question(task_id).await;
+            ask.fence = self.open_fence(task_id).await;
         }
-        self.insist(ask).await?;
+        self.request_idempotent(ask).await?;
         let Subject::Task(task_id) = subject else {
-            return Ok(Json(Decided {
+            return Ok(Json(DecisionReport {
                 message: format!("{subject} is approved; its agent may use the tool, once"),
                 task_id: None,
                 status: None,
@@ -290,7 +297,7 @@ impl Tools {
         };
         let status = self.status(task_id).await;
         let stands = status.map(|status| format!("; it is {status} now"));
-        Ok(Json(Decided {
+        Ok(Json(DecisionReport {
             message: format!("task {task_id} is approved{}", stands.unwrap_or_default()),
             task_id: Some(task_id),
             status: status.map(|status| status.to_string()),
@@ -299,7 +306,7 @@ impl Tools {
 }
 
 #[tool_handler(router = self.router)]
-impl ServerHandler for Tools {
+impl ServerHandler for McpTools {
     fn get_info(&self) -> ServerConfig {
         let us = Implementation::new("kirosu", env!("CARGO_PKG_VERSION")).with_title("Kirosu");
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
@@ -308,14 +315,14 @@ impl ServerHandler for Tools {
     }
 }
 
-/// How long each text may be, in characters; 0: no bound.
-fn max_chars(params: &Params<'_>) -> Result<usize, Refusal> {
+/// Maximum characters of each text; 0 means no limit.
+fn max_chars(params: &Params<'_>) -> Result<usize, ToolError> {
     let chars = params.opt_int("max_chars", 0..=CHARS_MOST)?;
     Ok(usize::try_from(chars.unwrap_or(CHARS_DEFAULT)).unwrap_or(usize::MAX))
 }
 
-/// The task that an HTTP client says it runs for.
-fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>, Refusal> {
+/// The task for which an HTTP client runs, from its header.
+fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>, ToolError> {
     let parts = context.extensions.get::<http::request::Parts>();
     let Some(value) = parts.and_then(|parts| parts.headers.get(TASK_HEADER)) else {
         return Ok(None);
@@ -326,14 +333,14 @@ fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>,
     }
     let number = text.parse().ok().filter(|id| *id > 0);
     let refusal = || {
-        Refusal(format!(
+        ToolError(format!(
             "the header {TASK_HEADER} must hold the number of a task"
         ))
     };
     number.map(Some).ok_or_else(refusal)
 }
 
-/// Who decides, for the record: the client's name, as it gave it.
+/// The name under which a decision is recorded: the name that the client has sent.
 fn decider(context: &RequestContext<RoleServer>) -> String {
     let name = context.client_info().map(|client| client.name);
     match name.filter(|name| (1..=200).contains(&name.len())) {

@@ -1,11 +1,11 @@
-//! The wait for a task: parked in the hub, told of what happens meanwhile, through a restart of the hub.
+//! The wait for a task: parked in the hub, with notifications of the task's events, and across a restart of the hub.
 //!
-//! A wait has a connection of its own. Its watch is then for its task alone, and ends with it; and waits cannot use up
-//! what one connection may have under way, which every other tool needs.
+//! A wait has a connection of its own. So its subscription is limited to its task and ends with it, and waits do not count
+//! against the limit of requests of the connection that all other tools use.
 
-use super::progress::Teller;
-use super::refusal::Refusal;
-use crate::link::{AskError, HubLink, Slot};
+use super::error::ToolError;
+use super::progress::ProgressReporter;
+use crate::link::{HubError, HubLink, RequestSlot};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
@@ -20,89 +20,92 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Most waits at once.
+/// Maximum number of concurrent waits.
 const WAITS: usize = 256;
-/// The longest wait that is parked in the hub at once. A hub cannot tell a client that has gone from one that only has
-/// nothing more to ask, so a wait that was given up costs it a connection that long.
+/// Maximum time for which one request is parked in the hub. The hub cannot distinguish a disconnected client from one
+/// that only waits, so a cancelled wait occupies a connection that long.
 const SLICE: Duration = Duration::from_secs(5);
-/// How long a hub that went away in the middle may take to come back.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait for the return of a hub that was lost during a wait.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The waits under way.
+/// The current waits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waits {
+pub(super) struct TaskWaits {
     taken: Arc<AtomicUsize>,
     over: watch::Sender<bool>,
 }
 
-impl Waits {
-    /// Ends all waits, those to come too: the client has gone.
+impl TaskWaits {
+    /// Ends all current and future waits, because the client has disconnected.
     pub(super) fn end(&self) {
         self.over.send_replace(true);
     }
 
     /// Resolves when all waits are ended.
     pub(super) async fn ended(&self) {
-        // Fails only without a sender, and here is one.
+        // Fails only without a sender, which `self` holds.
         let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
-    /// Waits until the task has ended or the time is over; the task as it then stands. To drop the future ends the wait.
+    /// Waits until the task has ended or the time is over, and returns the task. The drop of the future ends the wait.
+    ///
+    /// # Errors
+    /// The task is unknown, the hub is unreachable, or the limit of waits is reached.
     pub(super) async fn wait(
         &self,
         hub: &HubLink,
         task_id: TaskId,
         longest: Duration,
-        teller: Option<Teller>,
-    ) -> Result<Task, Refusal> {
+        reporter: Option<ProgressReporter>,
+    ) -> Result<Task, ToolError> {
         let busy = || {
-            let text = format!("{WAITS} waits are under way, the limit; try again later");
+            let text = format!("the gateway has {WAITS} waits, its limit; try again later");
             Error::new(ErrorCode::Busy, text)
         };
-        let _slot = Slot::take(&self.taken, WAITS).ok_or_else(busy)?;
-        // Says at once, and in words, when the hub is away.
+        let _slot = RequestSlot::take(&self.taken, WAITS).ok_or_else(busy)?;
+        // Fails immediately with a sentence when the hub is unreachable.
         hub.connected().await?;
-        let client = hub.another();
+        let client = hub.new_client();
         let notifications = client.notifications();
-        let wait = Wait {
+        let wait = TaskWait {
             client,
             notifications,
             task_id,
             end: Instant::now() + longest,
-            teller,
+            reporter,
         };
         wait.run().await
     }
 }
 
-struct Wait {
+struct TaskWait {
     client: Client,
     notifications: Receiver<Arc<Notification>>,
     task_id: TaskId,
     end: Instant,
-    teller: Option<Teller>,
+    reporter: Option<ProgressReporter>,
 }
 
-impl Wait {
-    async fn run(mut self) -> Result<Task, Refusal> {
+impl TaskWait {
+    async fn run(mut self) -> Result<Task, ToolError> {
         loop {
             match self.once().await {
                 Ok(task) => return Ok(task),
                 Err(CallError::Disconnected { .. }) if Instant::now() < self.end => {
-                    if let Some(teller) = &mut self.teller {
-                        let lost = "the connection to the hub broke; waiting for it to come back";
-                        teller.tell(lost.to_owned()).await;
+                    if let Some(reporter) = &mut self.reporter {
+                        let lost = "the connection to the hub broke; waiting to reconnect";
+                        reporter.send(lost.to_owned()).await;
                     }
                     self.returned().await?;
                 }
-                Err(error) => return Err(AskError::from(error).into()),
+                Err(error) => return Err(HubError::from(error).into()),
             }
         }
     }
 
-    /// One connection's part of the wait.
+    /// The part of the wait over one connection.
     async fn once(&mut self) -> Result<Task, CallError> {
-        if self.teller.is_some() {
+        if self.reporter.is_some() {
             let watch = WatchParams {
                 task_id: Some(self.task_id),
                 kinds: vec!["task".to_owned(), "progress".to_owned()],
@@ -110,18 +113,18 @@ impl Wait {
             };
             self.client.request(&watch).await?;
         }
-        // Looked at before it is waited for: an unknown task is refused at once, and the client hears where it begins.
-        let look = GetParams {
+        // Before the wait, so that an unknown task is refused immediately and the client receives the initial status.
+        let get = GetParams {
             task_id: self.task_id,
             ..GetParams::default()
         };
-        let task = self.client.request(&look).await?.task;
+        let task = self.client.request(&get).await?.task;
         if task.status.is_final() {
             return Ok(task);
         }
-        if let Some(teller) = &mut self.teller {
+        if let Some(reporter) = &mut self.reporter {
             let beginning = format!("{} at the beginning", task.status);
-            teller.tell(beginning).await;
+            reporter.send(beginning).await;
         }
         loop {
             let left = self.end.saturating_duration_since(Instant::now());
@@ -132,7 +135,7 @@ impl Wait {
         }
     }
 
-    /// Waits in the hub, and tells what happens meanwhile.
+    /// Parks one request in the hub, and reports events meanwhile.
     async fn ask(&mut self, time: Duration) -> Result<(Task, bool), CallError> {
         let ask = WaitParams {
             target: WaitTarget::Tasks(vec![self.task_id]),
@@ -140,10 +143,10 @@ impl Wait {
         };
         let client = self.client.clone();
         let answer = client.request(&ask);
-        let Some(teller) = &mut self.teller else {
+        let Some(reporter) = &mut self.reporter else {
             return self.task(answer.await?);
         };
-        let answer = telling(answer, teller, &mut self.notifications).await?;
+        let answer = telling(answer, reporter, &mut self.notifications).await?;
         self.task(answer)
     }
 
@@ -157,25 +160,25 @@ impl Wait {
         Ok((task, finished))
     }
 
-    /// Waits for the hub to come back.
-    async fn returned(&self) -> Result<(), Refusal> {
+    /// Waits until the client has reconnected.
+    async fn returned(&self) -> Result<(), ToolError> {
         let mut state = self.client.state();
-        let stands = state.wait_for(|state| matches!(state, ConnectionState::Connected(_)));
-        let patience = self.end.min(Instant::now() + PATIENCE);
-        match tokio::time::timeout_at(patience, stands).await {
+        let connected = state.wait_for(|state| matches!(state, ConnectionState::Connected(_)));
+        let timeout = self.end.min(Instant::now() + RECONNECT_TIMEOUT);
+        match tokio::time::timeout_at(timeout, connected).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Refusal(format!(
-                "the hub at {} went away during the wait and has not come back; the task is kept, call wait_for_task again later",
+            _ => Err(ToolError(format!(
+                "the connection to the hub at {} was lost during the wait; the task is kept, call wait_for_task again later",
                 self.client.endpoint()
             ))),
         }
     }
 }
 
-/// Tells what happens until the answer is there, and what was heard before it.
+/// Waits for the answer and reports events meanwhile, those received before the answer included.
 async fn telling(
     answer: impl Future<Output = Result<WaitAnswer, CallError>>,
-    teller: &mut Teller,
+    reporter: &mut ProgressReporter,
     notifications: &mut Receiver<Arc<Notification>>,
 ) -> Result<WaitAnswer, CallError> {
     tokio::pin!(answer);
@@ -183,16 +186,16 @@ async fn telling(
     loop {
         tokio::select! {
             biased;
-            heard = notifications.recv(), if listening => match heard {
-                Ok(heard) => if let Some(Notice::Event(event)) = heard.notice() {
-                    teller.hear(&event.what).await;
+            received = notifications.recv(), if listening => match received {
+                Ok(received) => if let Some(Notice::Event(event)) = received.notice() {
+                    reporter.on_event(&event.what).await;
                 },
-                // Progress is for show: what was missed is not told.
+                // Progress is informational: missed events are skipped.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => listening = false,
             },
             answer = &mut answer => return answer,
-            () = teller.due() => teller.catch_up().await,
+            () = reporter.due() => reporter.send_due().await,
         }
     }
 }

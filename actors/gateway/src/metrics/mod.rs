@@ -1,22 +1,22 @@
-//! Figures for Prometheus, on a listener of their own: an actor beside the one that serves REST, so that neither a flood
-//! there nor a crash here reaches the other.
+//! Metrics for Prometheus, on a socket and in an actor of their own, so that a flood of REST requests does not affect
+//! scrapes, and a crash here does not affect REST.
 //!
-//! A scrape is one question to the hub (`metrics`), written down in Prometheus' text format. The names, kinds and help are
-//! the hub's, so there is nothing to register and no second set of counters to keep in step; that is why the text is
-//! written here (`text`), in a page of code, and not by a client library with a registry. The process's own figures and
-//! those of the gateway come on top.
+//! A scrape is one request to the hub (`metrics`), written in Prometheus' text format. Names, kinds and help texts come
+//! from the hub, so the gateway needs no registry and no second set of counters, and writes the text itself (`text`)
+//! instead of using a client library. The metrics of the process and of the gateway are added.
 //!
-//! When the hub does not answer, the scrape still does: `kirosu_up 0`, so that an alert tells a hub that is down from an
-//! exporter that is gone. It asks for no key: whoever can reach the address reads the figures, which name queues, pools
-//! and providers, but no prompt, result or key.
+//! A scrape succeeds even if the hub does not answer, with `kirosu_up 0`: an alert can distinguish a hub that is down from
+//! a missing exporter. Scrapes need no key: every client that can reach the address can read the metrics, which name
+//! queues, pools and providers, but contain no prompt, result or key.
 
 mod page;
 mod process;
+mod series;
 mod text;
 
-use crate::http::{Accept, Counts};
+use crate::http::{AcceptLoop, HttpCounts};
 use crate::link::HubLink;
-use crate::options::{GatewayOptions, Patience};
+use crate::options::{GatewayOptions, HttpTimeouts};
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
@@ -24,31 +24,31 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most connections at once: Prometheus keeps one open, a person with a browser a few.
+/// Maximum number of connections: Prometheus uses one, a browser a few.
 const CONNECTIONS: usize = 16;
-/// How long a scrape under way gets at a stop.
+/// Maximum time for current scrapes to end at a stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// What survives the actor.
+/// State that outlives the actor, and from which its factory makes the next one.
 #[derive(Clone)]
-pub(crate) struct MetricsRecipe {
+pub(crate) struct MetricsServerFactory {
     endpoint: Endpoint,
     key: Option<Arc<str>>,
     socket: Arc<TcpListener>,
     /// Connections to this listener.
-    own: Arc<Counts>,
-    /// What the actor beside it counts, where REST is served.
-    http: Option<Arc<Counts>>,
+    own: Arc<HttpCounts>,
+    /// Counters of the actor that serves REST, if it is served.
+    http: Option<Arc<HttpCounts>>,
 }
 
-impl MetricsRecipe {
-    /// For a socket that is open already.
+impl MetricsServerFactory {
+    /// For an open socket.
     pub(crate) fn new(
         options: &GatewayOptions,
         socket: Arc<TcpListener>,
-        http: Option<Arc<Counts>>,
-    ) -> MetricsRecipe {
-        MetricsRecipe {
+        http: Option<Arc<HttpCounts>>,
+    ) -> MetricsServerFactory {
+        MetricsServerFactory {
             endpoint: options.endpoint.clone(),
             key: options.key.as_deref().map(Arc::from),
             socket,
@@ -58,38 +58,38 @@ impl MetricsRecipe {
     }
 }
 
-/// The actor.
-pub(crate) struct Metrics {
+/// Serves the metrics.
+pub(crate) struct MetricsServer {
     child: ChildContext,
-    recipe: MetricsRecipe,
+    factory: MetricsServerFactory,
 }
 
-supervised!(Metrics);
+supervised!(MetricsServer);
 
-impl Metrics {
-    /// Serves from its start to its stop.
-    pub(crate) fn new(child: ChildContext, recipe: MetricsRecipe) -> Metrics {
-        Metrics { child, recipe }
+impl MetricsServer {
+    /// An actor that serves from its start to its stop.
+    pub(crate) fn new(child: ChildContext, factory: MetricsServerFactory) -> MetricsServer {
+        MetricsServer { child, factory }
     }
 }
 
-impl Actor for Metrics {
+impl Actor for MetricsServer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let recipe = self.recipe.clone();
-        let key = recipe.key.as_deref().map(str::to_owned);
+        let factory = self.factory.clone();
+        let key = factory.key.as_deref().map(str::to_owned);
         let sources = page::Sources {
-            hub: HubLink::start(recipe.endpoint, key, "metrics"),
-            http: recipe.http,
+            hub: HubLink::start(factory.endpoint, key, "metrics"),
+            http: factory.http,
             child: self.child.clone(),
         };
-        let accept = Accept {
-            socket: recipe.socket,
+        let accept = AcceptLoop {
+            socket: factory.socket,
             most: CONNECTIONS,
-            patience: Patience::default(),
+            timeouts: HttpTimeouts::default(),
             grace: GRACE,
-            counts: recipe.own,
+            counts: factory.own,
             stop: self.child.stop_token(),
         };
         let serving = accept.run(page::factory(sources)).into_actor(self);

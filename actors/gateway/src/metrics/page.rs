@@ -1,7 +1,8 @@
-//! The one page: what the hub, the gateway and the process say, put together.
+//! The page `/metrics`: the metrics of the hub, the gateway and the process.
 
+use super::series::plain;
 use super::{process, text};
-use crate::http::Counts;
+use crate::http::HttpCounts;
 use crate::link::HubLink;
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt};
@@ -15,17 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long the hub may take: half of what Prometheus waits for a scrape.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of the hub's answer: half of Prometheus' timeout of a scrape.
+const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the figures come from.
+/// The sources of the metrics.
 pub(super) struct Sources {
     pub(super) hub: HubLink,
-    pub(super) http: Option<Arc<Counts>>,
+    pub(super) http: Option<Arc<HttpCounts>>,
     pub(super) child: ChildContext,
 }
 
-/// The application's recipe.
+/// The factory of the application.
 pub(super) fn factory(
     sources: Sources,
 ) -> impl ServiceFactory<
@@ -66,27 +67,27 @@ async fn scrape(sources: web::Data<Sources>) -> HttpResponse {
 
 async fn figures(sources: &Sources) -> Vec<Metric> {
     let began = Instant::now();
-    let asked = sources.hub.ask(MetricsParams {});
-    let answer = match tokio::time::timeout(PATIENCE, asked).await {
+    let asked = sources.hub.request(MetricsParams {});
+    let answer = match tokio::time::timeout(HUB_TIMEOUT, asked).await {
         Ok(Ok(answer)) => Some(answer),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a scrape without the hub");
+            tracing::debug!(%error, "the scrape has no metrics of the hub");
             None
         }
         Err(_) => {
-            tracing::warn!("the hub did not tell its figures within {PATIENCE:?}");
+            tracing::warn!("the hub has not returned its metrics within {HUB_TIMEOUT:?}");
             None
         }
     };
     let mut all = vec![
         plain(
             "kirosu_up",
-            "1 when the hub answered this scrape, 0 when not; then its figures are missing.",
+            "1 if the hub answered this scrape; 0 if not, and its metrics are missing.",
             f64::from(u8::from(answer.is_some())),
         ),
         plain(
             "kirosu_scrape_seconds",
-            "Time that the hub took for this scrape.",
+            "Response time of the hub for this scrape.",
             began.elapsed().as_secs_f64(),
         ),
     ];
@@ -105,53 +106,38 @@ async fn figures(sources: &Sources) -> Vec<Metric> {
     all
 }
 
-fn http(counts: &Counts) -> Vec<Metric> {
+fn http(counts: &HttpCounts) -> Vec<Metric> {
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
     let errors = |class: &str, value| Metric {
         labels: [("class".to_owned(), class.to_owned())].into(),
         ..plain(
             "kirosu_http_errors_total",
-            "Requests answered with an error, by its class.",
+            "HTTP responses with an error status, by class.",
             value,
         )
     };
     vec![
         plain(
             "kirosu_http_requests_total",
-            "Requests answered over HTTP.",
+            "HTTP responses.",
             of(&counts.requests),
         ),
         errors("4xx", of(&counts.refused)),
         errors("5xx", of(&counts.failed)),
         plain(
             "kirosu_http_panics_total",
-            "Requests over which a handler panicked.",
+            "HTTP requests whose handler panicked.",
             of(&counts.panics),
         ),
         plain(
             "kirosu_http_turned_away_total",
-            "HTTP connections turned away because there were too many.",
+            "HTTP connections refused because of the limit.",
             of(&counts.turned_away),
         ),
         plain(
             "kirosu_http_connections",
-            "HTTP connections that stand.",
+            "Open HTTP connections.",
             counts.connections() as f64,
         ),
     ]
-}
-
-/// A series without labels; its name says whether it is a counter.
-pub(super) fn plain(name: &str, help: &str, value: f64) -> Metric {
-    let kind = match name.ends_with("_total") {
-        true => "counter",
-        false => "gauge",
-    };
-    Metric {
-        name: name.into(),
-        kind: kind.into(),
-        help: help.into(),
-        value,
-        ..Metric::default()
-    }
 }

@@ -1,12 +1,12 @@
-//! The process's own figures, under the names that all exporters use.
+//! Metrics of the process, under the usual names of exporters.
 
 use kirosu_protocol::verbs::metrics::Metric;
 use std::fs;
 
-/// What the kernel counts processor time in: 100 a second for every program on every machine we run on.
+/// Clock ticks per second in `/proc`: 100 on all supported systems.
 const TICKS: f64 = 100.0;
 
-/// What can be read of this process; what cannot is left out.
+/// The metrics of this process. A metric that cannot be read is left out.
 pub(super) fn figures() -> Vec<Metric> {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn figures() -> Vec<Metric> {
         ),
     ];
     let metric = |(name, help, value): (&str, &str, Option<f64>)| {
-        value.map(|value| super::page::plain(name, help, value))
+        value.map(|value| super::series::plain(name, help, value))
     };
     found.into_iter().filter_map(metric).collect()
 }
@@ -52,13 +52,14 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((field(stat, 14)? + field(stat, 15)?) / TICKS)
 }
 
-/// A field of `/proc/self/stat` by its number in proc(5). The second is a name in brackets that may hold anything.
+/// A field of `/proc/self/stat` by its number in proc(5). The second field is a name in brackets with arbitrary
+/// characters.
 fn field(stat: &str, number: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(number - 3)?.parse().ok()
 }
 
-/// The first number on the line that begins with these words.
+/// The first number on the line that begins with `words`.
 fn number_after(text: &str, words: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(words))?;
     rest.split_whitespace().next()?.parse().ok()
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_behind_any_name() {
+    fn fields_are_found_after_any_name() {
         let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 4 0 1234 0";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(field(stat, 22), Some(1234.0));

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter, Write};
 /// The format's content type.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The series as text. Those of one name stand together.
+/// The metrics as text. Metrics of one name must be adjacent.
 pub(super) fn page(metrics: &[Metric]) -> String {
     let mut out = String::with_capacity(metrics.len() * 96);
     let mut name = None;
@@ -49,19 +49,19 @@ fn sample(
         open = ',';
     }
     if let Some(bound) = bound {
-        write!(out, "{open}le=\"{}\"", Number(bound))?;
+        write!(out, "{open}le=\"{}\"", SampleValue(bound))?;
         open = ',';
     }
     if open == ',' {
         out.write_char('}')?;
     }
-    writeln!(out, " {}", Number(value))
+    writeln!(out, " {}", SampleValue(value))
 }
 
-/// A number as the format wants it.
-struct Number(f64);
+/// A number in the form of the format.
+struct SampleValue(f64);
 
-impl Display for Number {
+impl Display for SampleValue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             bound if bound == f64::INFINITY => f.write_str("+Inf"),
@@ -71,7 +71,7 @@ impl Display for Number {
     }
 }
 
-/// Help, or a label's value: there a quotation mark is escaped too.
+/// A help text, or (`true`) the value of a label, in which quotation marks are escaped too.
 struct Escaped<'a>(&'a str, bool);
 
 impl Display for Escaped<'_> {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_as_the_format_wants_it() {
+    fn the_page_has_the_text_format() {
         let spread = Metric {
             count: Some(3),
             buckets: vec![(0.001, 1), (60.0, 2)],

@@ -1,29 +1,29 @@
-//! Probes: whether the process answers, and whether the hub does.
+//! Probes of the gateway and of the hub.
 
-use super::refusal::Refusal;
-use crate::http::Desk;
+use super::error::HttpError;
+use crate::state::AppState;
 use actix_web::{HttpResponse, web};
 use kirosu_protocol::verbs::stats::{StatsAnswer, StatsParams};
 use serde_json::json;
 
-/// The process answers; says nothing about the hub.
+/// Always successful while the gateway runs, whatever the state of the hub.
 #[utoipa::path(get, path = "/healthz", tag = "probes", responses((status = 200, description = "the gateway runs")))]
 pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({"ok": true}))
 }
 
-/// The hub answers; 503 with a sentence otherwise.
+/// Successful while the hub answers; otherwise 503 with a sentence.
 #[utoipa::path(get, path = "/readyz", tag = "probes", responses(
     (status = 200, description = "the hub answers"),
-    (status = 503, description = "it does not", body = super::schema::Refused),
+    (status = 503, description = "the hub does not answer", body = super::schema::RefusedSchema),
 ))]
-pub(super) async fn readyz(desk: web::Data<Desk>) -> Result<HttpResponse, Refusal> {
-    let _: StatsAnswer = desk.hub.ask(StatsParams::default()).await?;
+pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, HttpError> {
+    let _: StatsAnswer = state.hub.request(StatsParams::default()).await?;
     Ok(HttpResponse::Ok().json(json!({"ok": true})))
 }
 
-/// A handler that panics, for tests of what that does.
+/// A handler that panics, for fault tests.
 #[cfg(feature = "fault-injection")]
 pub(super) async fn panic() -> HttpResponse {
-    panic!("asked for by GET /_panic")
+    panic!("requested by GET /_panic")
 }

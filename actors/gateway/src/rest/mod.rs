@@ -1,28 +1,28 @@
-//! REST: the routes that scripts of the earlier version use, and the rest of a task's life.
+//! REST: the routes of the previous Kirosu version, and further routes for tasks, approvals and usage.
 //!
-//! A route reads its parameters with the protocol's own parser, asks the hub, and passes the answer on as the hub wrote
-//! it. So there is one place that says what is valid, and a field that the hub adds reaches REST without a change here.
+//! A route reads its parameters with the protocol's parser, sends a request to the hub, and forwards the hub's answer
+//! unchanged. So only the protocol defines valid parameters, and a new field of an answer needs no change here.
 
 mod approvals;
 mod body;
+mod error;
+mod forward;
 mod health;
 mod openapi;
-mod passing;
-mod refusal;
 mod schema;
 mod tasks;
 mod usage;
 
 pub(crate) use body::read as read_body;
+pub(crate) use error::{HttpError, no_such_route};
 #[cfg(test)]
 pub(crate) use openapi::description;
-pub(crate) use refusal::{Refusal, no_such_route};
 
 use actix_web::web::{self, ServiceConfig};
 
 /// Adds the routes.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
-    let only = || web::to(refusal::not_allowed);
+    let only = || web::to(error::not_allowed);
     routes
         .service(
             web::resource("/tasks")
@@ -65,7 +65,7 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
                 .route(web::get().to(usage::usage))
                 .default_service(only()),
         )
-        // Load balancers like to ask with HEAD.
+        // Load balancers probe with HEAD.
         .service(
             web::resource("/healthz")
                 .route(web::get().to(health::healthz))

@@ -1,4 +1,4 @@
-//! The description of the routes, generated from their code.
+//! The OpenAPI description of the routes, generated from their code.
 
 use super::{approvals, health, schema, tasks, usage};
 use actix_web::HttpResponse;
@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(
         title = "Kirosu",
-        description = "The task queue of a Kirosu hub. With a key set, every request but the probes carries it as x-kiro-key.",
+        description = "The task queue of a Kirosu hub. If a key is set, every request except the probes needs the header x-kiro-key.",
     ),
     paths(
         tasks::enqueue,
@@ -24,16 +24,16 @@ use utoipa::{Modify, OpenApi};
         health::healthz,
         health::readyz,
     ),
-    components(schemas(schema::Refused)),
+    components(schemas(schema::RefusedSchema)),
     security((), ("key" = [])),
-    modifiers(&Key),
+    modifiers(&KeyHeader),
 )]
 struct Description;
 
 /// The header that carries the key.
-struct Key;
+struct KeyHeader;
 
-impl Modify for Key {
+impl Modify for KeyHeader {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-kiro-key")));
         let components = description.components.get_or_insert_default();

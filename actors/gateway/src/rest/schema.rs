@@ -1,90 +1,92 @@
-//! The shapes of bodies, for the OpenAPI description. They are the protocol's own; a test holds the two together.
+//! The schemas of bodies, for the OpenAPI description. A test compares them with the protocol's types.
 #![allow(
     dead_code,
-    reason = "described, never built: answers pass through as the hub wrote them"
+    reason = "only descriptions: the hub's answers are forwarded unchanged"
 )]
 
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A task to be made. Further fields are ignored.
+/// A new task. Unknown fields are ignored.
 #[derive(ToSchema)]
-pub(super) struct NewTask {
-    /// What is to be done; may be empty.
+#[schema(as = NewTask)]
+pub(super) struct NewTaskSchema {
+    /// The prompt; may be empty.
     pub prompt: String,
     /// Instructions that frame the prompt.
     pub system_prompt: Option<String>,
     /// `chat` (the default), `python`, `human`, or free text.
     pub r#type: Option<String>,
-    /// The queue; `default` by default.
+    /// The queue, `default` by default.
     pub queue: Option<String>,
-    /// Higher goes first; -1000 to 1000.
+    /// -1000 to 1000; a higher priority runs first.
     pub priority: Option<i32>,
-    /// Unix seconds before which it does not run.
+    /// Earliest start, in Unix seconds.
     pub run_at: Option<f64>,
-    /// Seconds from now before which it does not run; not together with `run_at`.
+    /// Earliest start, in seconds from now; not together with `run_at`.
     pub delay_seconds: Option<f64>,
-    /// Most attempts, 1 to 1000.
+    /// Maximum number of attempts, 1 to 1000.
     pub max_attempts: Option<u32>,
-    /// How failed attempts are spaced.
+    /// Delays between attempts.
     pub retry: Option<Retry>,
-    /// Longest run, in seconds.
+    /// Maximum time of a run in seconds.
     pub timeout_seconds: Option<f64>,
-    /// The same key returns the same task.
+    /// A second task with the same key is not enqueued; the number of the first one is returned.
     pub idempotency_key: Option<String>,
-    /// Tasks that must be done first.
+    /// Tasks that must be done before it starts.
     pub depends_on: Option<Vec<i64>>,
     /// The task that enqueues this one.
     pub parent_id: Option<i64>,
     /// Whether a person must approve before it runs.
     pub requires_approval: Option<bool>,
-    /// The provider asked for.
+    /// The requested provider.
     pub provider: Option<String>,
-    /// The model asked for.
+    /// The requested model.
     pub model: Option<String>,
-    /// The directory asked for.
+    /// The requested directory.
     pub workdir: Option<String>,
-    /// What happens when a run is lost: `retry` (the default), `fail` or `ask`.
+    /// Effect of a lost run: `retry` (the default), `fail` or `ask`.
     pub on_lost: Option<String>,
-    /// `tokens` and `usd` over all its attempts; the same in `tree` for it and all that descend from it.
+    /// Limits `tokens` and `usd` for all its attempts, and in `tree` for the task and its descendants.
     pub budget: Option<Value>,
-    /// What must hold before it is done.
-    pub accept: Option<Accept>,
-    /// Names of the groups that it belongs to; at most 16.
+    /// Conditions that must hold before it is done.
+    pub accept: Option<AcceptSchema>,
+    /// At most 16 labels.
     pub labels: Option<Vec<String>>,
-    /// Whatever the client wants to keep beside the task.
+    /// Data of the client.
     pub metadata: Option<Value>,
 }
 
-/// Pauses between attempts.
+/// Delays between attempts.
 #[derive(ToSchema)]
 pub(super) struct Retry {
-    /// The first pause, in seconds.
+    /// First delay in seconds.
     pub initial_seconds: Option<f64>,
-    /// The longest pause, in seconds.
+    /// Maximum delay in seconds.
     pub max_seconds: Option<f64>,
-    /// Growth from one to the next, 1 to 100.
+    /// Factor from one delay to the next, 1 to 100.
     pub factor: Option<f64>,
 }
 
-/// What must hold before a task is done; all that is given.
+/// Conditions that must hold before a task is done.
 #[derive(ToSchema)]
-pub(super) struct Accept {
-    /// Files of the workspace that must exist; a single one may stand without the list.
+#[schema(as = Accept)]
+pub(super) struct AcceptSchema {
+    /// Files of the workspace that must exist; a single file may be a string.
     pub file: Option<Vec<String>>,
     /// Whether the run must have changed something in its git work tree.
     pub diff: Option<bool>,
-    /// Must match somewhere in the answer.
+    /// A regular expression that must match in the answer.
     pub regex: Option<String>,
     /// A JSON schema that the answer, read as JSON, must match.
     pub schema: Option<Value>,
     /// Program and arguments that must exit with 0 in the workspace.
     pub command: Option<Vec<String>>,
-    /// Longest run of the command, in seconds; 300 by default.
+    /// Timeout of the command in seconds; 300 by default.
     pub timeout_seconds: Option<f64>,
 }
 
-/// The new task's number.
+/// The number of the new task.
 #[derive(ToSchema)]
 pub(super) struct Enqueued {
     pub task_id: i64,
@@ -92,7 +94,8 @@ pub(super) struct Enqueued {
 
 /// A task.
 #[derive(ToSchema)]
-pub(super) struct Task {
+#[schema(as = Task)]
+pub(super) struct TaskSchema {
     pub task_id: i64,
     pub prompt: String,
     pub system_prompt: Option<String>,
@@ -110,7 +113,7 @@ pub(super) struct Task {
     pub queue: String,
     pub priority: i32,
     pub attempts: u32,
-    /// For workers: the number of this attempt among all, where that is not `attempts`.
+    /// For workers: the number of this attempt, if it differs from `attempts`.
     pub attempt: Option<u32>,
     pub max_attempts: Option<u32>,
     pub run_at: Option<f64>,
@@ -120,41 +123,43 @@ pub(super) struct Task {
     pub provider: Option<String>,
     pub model: Option<String>,
     pub workdir: Option<String>,
-    /// The budget it was enqueued with.
+    /// The budget of the task.
     pub budget: Option<Value>,
-    /// The tasks whose budget of a tree counts for this one too.
+    /// The tasks whose tree budgets include this task.
     pub budget_trees: Option<Vec<i64>>,
-    pub accept: Option<Accept>,
-    /// For workers: the newest answer that was not accepted.
+    pub accept: Option<AcceptSchema>,
+    /// For workers: the latest answer that was not accepted.
     pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
-    /// In lists: the fields of which only the beginning is here, each with its whole length in bytes.
+    /// In lists: the fields that are cut, each with its whole length in bytes.
     #[schema(value_type = Option<Object>)]
     pub cut: Option<Value>,
-    /// The labels it was enqueued with.
+    /// The labels of the task.
     pub labels: Option<Vec<String>>,
-    /// Why it waits.
-    pub waiting: Option<Waiting>,
+    /// The reason why it waits.
+    pub waiting: Option<WaitingSchema>,
 }
 
-/// Why a task waits.
+/// The reason why a task waits.
 #[derive(ToSchema)]
-pub(super) struct Waiting {
+#[schema(as = Waiting)]
+pub(super) struct WaitingSchema {
     /// One word, such as `dependency`, `paused`, `no_worker`, `missing`, `rate_limited`.
     pub reason: String,
     /// A sentence for a person.
     pub message: String,
-    /// Unix seconds at which this reason ends by itself, where that is known.
+    /// Unix seconds at which this reason ends by itself, if known.
     pub until: Option<f64>,
-    /// The task that it waits for.
+    /// The task for which it waits.
     pub task_id: Option<i64>,
-    /// The pool that serves its queue.
+    /// The pool of its queue.
     pub pool: Option<String>,
 }
 
-/// An attempt that has ended.
+/// An ended attempt.
 #[derive(ToSchema)]
-pub(super) struct Attempt {
+#[schema(as = Attempt)]
+pub(super) struct AttemptSchema {
     pub fence: i64,
     pub worker_id: Option<String>,
     pub started_at: f64,
@@ -162,9 +167,9 @@ pub(super) struct Attempt {
     /// `done`, a failure class, or `released`.
     pub outcome: String,
     pub error: Option<String>,
-    /// The end of an answer that was not accepted.
+    /// The end of the answer, if it was not accepted.
     pub result: Option<String>,
-    /// Which provider ran it.
+    /// The provider of the run.
     pub provider: Option<String>,
     /// Tokens and cost.
     pub usage: Option<Value>,
@@ -172,7 +177,8 @@ pub(super) struct Attempt {
 
 /// The counters.
 #[derive(ToSchema)]
-pub(super) struct Stats {
+#[schema(as = Stats)]
+pub(super) struct StatsSchema {
     pub queued: i64,
     pub leased: i64,
     pub done: i64,
@@ -185,32 +191,34 @@ pub(super) struct Stats {
     pub scheduled: i64,
     pub awaiting_approval: i64,
     pub cancelled: i64,
-    /// The paused queues; `*` stands for all.
+    /// The paused queues; `*` means all.
     pub paused: Vec<String>,
     /// True while the hub drains; missing otherwise.
     pub draining: Option<bool>,
 }
 
-/// What runs used.
+/// Tokens and cost of runs.
 #[derive(ToSchema)]
-pub(super) struct Usage {
-    /// What a row stands for.
+#[schema(as = Usage)]
+pub(super) struct UsageSchema {
+    /// The key of the rows.
     pub by: String,
-    /// The most expensive first; days in their order.
-    pub rows: Vec<UsageRow>,
-    /// Rows that are left out, but in the total.
+    /// Highest cost first; days in their order.
+    pub rows: Vec<UsageRowSchema>,
+    /// Number of further rows, which are included in the total.
     pub more: u64,
-    /// All rows added up.
-    pub total: UsageSum,
-    /// How the budgets stand: `scope`, `tokens` and `usd` (`limit`, `used`, `reserved`, `left`), `per_seconds`,
+    /// The sum of all rows.
+    pub total: UsageSumSchema,
+    /// The state of the budgets: `scope`, `tokens` and `usd` (`limit`, `used`, `reserved`, `left`), `per_seconds`,
     /// `resets_at`.
     pub budgets: Vec<Value>,
 }
 
-/// A row: its key, and what was used.
+/// Tokens and cost of one key.
 #[derive(ToSchema)]
-pub(super) struct UsageRow {
-    /// The provider, pool, model, day or task; empty: not told.
+#[schema(as = UsageRow)]
+pub(super) struct UsageRowSchema {
+    /// The provider, pool, model, day or task; empty if it is unknown.
     pub key: String,
     pub attempts: u64,
     pub input_tokens: u64,
@@ -222,59 +230,61 @@ pub(super) struct UsageRow {
     pub unpriced: u64,
 }
 
-/// What was used.
+/// A sum of tokens and cost.
 #[derive(ToSchema)]
-pub(super) struct UsageSum {
-    /// Attempts that told their usage.
+#[schema(as = UsageSum)]
+pub(super) struct UsageSumSchema {
+    /// Attempts that reported their usage.
     pub attempts: u64,
-    /// Without what a cache served.
+    /// Without tokens from a cache.
     pub input_tokens: u64,
     pub cache_read_tokens: u64,
     pub cache_write_tokens: u64,
     pub output_tokens: u64,
-    /// As far as it is known.
+    /// The known cost.
     pub cost_usd: f64,
-    /// The part of it that was computed from prices.
+    /// The part of the cost that was computed from prices.
     pub estimated_usd: f64,
-    /// Attempts whose cost nobody knows.
+    /// Attempts with unknown cost.
     pub unpriced: u64,
 }
 
 /// The counters.
 #[derive(ToSchema)]
 pub(super) struct StatsOnly {
-    pub stats: Stats,
+    pub stats: StatsSchema,
 }
 
 /// A page of tasks.
 #[derive(ToSchema)]
 pub(super) struct TaskList {
     /// Newest first.
-    pub tasks: Vec<Task>,
-    pub stats: Stats,
-    /// `before` of the next page; missing on the last.
+    pub tasks: Vec<TaskSchema>,
+    pub stats: StatsSchema,
+    /// `before` of the next page; missing on the last page.
     pub next: Option<i64>,
 }
 
-/// A task and its history.
+/// A task and its attempts.
 #[derive(ToSchema)]
 pub(super) struct TaskAndAttempts {
-    pub task: Task,
+    pub task: TaskSchema,
     /// Oldest first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<AttemptSchema>,
     pub depends_on: Option<Vec<i64>>,
-    /// What the running attempt said last.
+    /// The latest progress of the running attempt.
     pub progress: Option<Value>,
-    /// What each attempt printed, where asked for.
-    pub output: Option<Vec<Output>>,
+    /// The output of each attempt, if requested.
+    pub output: Option<Vec<OutputSchema>>,
 }
 
-/// What an attempt printed.
+/// The output of an attempt.
 #[derive(ToSchema)]
-pub(super) struct Output {
+#[schema(as = Output)]
+pub(super) struct OutputSchema {
     pub fence: i64,
     pub text: String,
-    /// Whether the end was cut off.
+    /// True if the output is cut.
     pub cut: bool,
     pub next_chunk: Option<u64>,
 }
@@ -282,11 +292,11 @@ pub(super) struct Output {
 /// The task at the end of the wait.
 #[derive(ToSchema)]
 pub(super) struct Waited {
-    pub task: Task,
+    pub task: TaskSchema,
     pub finished: bool,
 }
 
-/// What is done to a task.
+/// An action on a task.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(super) enum ActName {
@@ -297,7 +307,7 @@ pub(super) enum ActName {
     Retry,
 }
 
-/// A person's word on a tool question.
+/// A person's decision on a permission request.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(super) enum VerdictName {
@@ -305,87 +315,91 @@ pub(super) enum VerdictName {
     Reject,
 }
 
-/// A page of what waits for a person.
+/// A page of permission requests and approvals.
 #[derive(ToSchema)]
 pub(super) struct Approvals {
-    /// Tool questions first, then tasks that ask whether they may run, then human tasks.
-    pub approvals: Vec<Approval>,
-    /// `cursor` of the next page; missing: this was the last.
+    /// Permission requests first, then tasks that need an approval, then human tasks.
+    pub approvals: Vec<ApprovalSchema>,
+    /// `cursor` of the next page; missing on the last page.
     pub next: Option<String>,
 }
 
-/// One thing that waits, or waited, for a person.
+/// A permission request or task that waits, or waited, for a person.
 #[derive(ToSchema)]
-pub(super) struct Approval {
+#[schema(as = Approval)]
+pub(super) struct ApprovalSchema {
     /// `tool`, `run` or `human`.
     pub what: String,
-    /// The tool question's number.
+    /// Number of the permission request.
     pub approval_id: Option<i64>,
     pub task_id: i64,
-    /// The lease that it belongs to.
+    /// The fence of its lease.
     pub fence: i64,
     /// `open`, `approved`, `rejected`, `void` or `expired`.
     pub state: String,
-    /// What is asked, one line.
+    /// The question in one line.
     pub title: String,
     pub tool: Option<String>,
-    /// What sort of thing the tool does.
+    /// The kind of the tool.
     pub kind: Option<String>,
-    /// The tool's arguments as JSON text; beyond 64 KiB cut with a mark.
+    /// The tool's arguments as JSON text; cut with a mark beyond 64 KiB.
     pub args: Option<String>,
     pub pool: Option<String>,
     pub queue: Option<String>,
     /// Unix seconds.
     pub asked_at: f64,
-    /// Unix seconds after which it is denied.
+    /// Unix seconds at which it expires and is denied.
     pub expires_at: Option<f64>,
     /// Unix seconds.
     pub decided_at: Option<f64>,
-    /// Who decided.
+    /// The person who decided.
     pub by: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
-    /// The answers of which one has to be chosen to approve it.
-    pub options: Option<Vec<PermissionOption>>,
-    /// The id of the one that was chosen.
+    /// The options, one of which must be chosen for an approval.
+    pub options: Option<Vec<PermissionOptionSchema>>,
+    /// The id of the chosen option.
     pub option: Option<String>,
 }
 
-/// One of several answers that a tool question offers.
+/// An option of a permission request.
 #[derive(ToSchema)]
-pub(super) struct PermissionOption {
+#[schema(as = PermissionOption)]
+pub(super) struct PermissionOptionSchema {
     pub id: String,
     /// Text for a person.
     pub name: String,
 }
 
-/// For the record; each field only where it makes sense.
+/// Details of an action; each field applies only to some actions.
 #[derive(ToSchema)]
-pub(super) struct Act {
-    /// The name of the person who approves, answers or rejects, for the record.
+#[schema(as = Act)]
+pub(super) struct ActSchema {
+    /// The name of the person who approves, answers or rejects.
     pub by: Option<String>,
-    /// What was said with an approval.
+    /// The comment to an approval.
     pub comment: Option<String>,
     /// The answer to a `human` task; required there.
     pub text: Option<String>,
-    /// The option that is chosen, by its id or name, of a tool question that offers several.
+    /// The chosen option of a permission request, by its id or name.
     pub option: Option<String>,
-    /// Why it is cancelled or rejected.
+    /// The reason of a cancellation or rejection.
     pub reason: Option<String>,
 }
 
-/// It is done.
+/// Success.
 #[derive(ToSchema)]
 pub(super) struct Done {
     pub ok: bool,
 }
 
-/// Why not.
+/// An error response.
 #[derive(ToSchema)]
-pub(super) struct Refused {
-    /// The sentence again, where scripts of the earlier version look for it.
+#[schema(as = Refused)]
+pub(super) struct RefusedSchema {
+    /// The same sentence, for scripts of the previous version.
     pub detail: String,
     pub error: WireError,
 }
@@ -400,9 +414,9 @@ pub(super) struct WireError {
     pub data: ErrorData,
 }
 
-/// For programs; some errors have more fields.
+/// Details for programs; some errors have more fields.
 #[derive(ToSchema)]
 pub(super) struct ErrorData {
-    /// The number's name, such as `unknown_task`.
+    /// The name of the code, such as `unknown_task`.
     pub code: String,
 }

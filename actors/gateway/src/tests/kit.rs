@@ -1,6 +1,6 @@
-//! A gateway on a free port, a hub made of canned answers, and a client of a few lines.
+//! A gateway on a free port, a hub with fixed answers, and a small client.
 
-use crate::{Counts, GatewayOptions, HttpOptions, Patience, specs};
+use crate::{GatewayOptions, HttpCounts, HttpServerOptions, HttpTimeouts, specs};
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{Clock, Root, SupervisorSpec};
 use serde_json::{Value, json};
@@ -12,19 +12,19 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-/// The bound of every wait.
+/// Timeout of every wait.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A gateway that runs.
+/// A running gateway.
 pub(super) struct Gateway {
     root: Root,
     address: SocketAddr,
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Arc<HttpCounts>,
 }
 
-/// Runs a test before a gateway.
+/// Runs a test with a gateway.
 pub(super) fn with_gateway<F>(
-    change: impl FnOnce(&mut HttpOptions),
+    change: impl FnOnce(&mut HttpServerOptions),
     hub: fn(&Value) -> Option<Value>,
     test: impl FnOnce(Arc<Gateway>) -> F,
 ) where
@@ -35,11 +35,11 @@ pub(super) fn with_gateway<F>(
         tokio::task::spawn_local(answer_all(incoming, hub));
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut http = HttpOptions {
+        let mut http = HttpServerOptions {
             socket: Arc::new(socket),
             body_bytes: 1 << 20,
             connections: 64,
-            patience: Patience::default(),
+            timeouts: HttpTimeouts::default(),
         };
         change(&mut http);
         let (spec, handle) = specs(GatewayOptions {
@@ -61,7 +61,7 @@ pub(super) fn with_gateway<F>(
     });
 }
 
-/// A hub that answers each line with what `say` makes of it, or not.
+/// A hub that answers each line with the result of `say`, and does not answer for `None`.
 async fn answer_all(mut incoming: mpsc::Receiver<DuplexStream>, say: fn(&Value) -> Option<Value>) {
     while let Some(pipe) = incoming.recv().await {
         tokio::task::spawn_local(async move {
@@ -88,19 +88,19 @@ async fn answer_all(mut incoming: mpsc::Receiver<DuplexStream>, say: fn(&Value) 
 }
 
 impl Gateway {
-    /// A fresh connection.
+    /// A new connection.
     pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends bytes on a fresh connection and reads to its end.
+    /// Sends bytes over a new connection and reads to its end.
     pub(super) async fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         rest(&mut stream).await
     }
 
-    /// The actor `http`, as the tree sees it.
+    /// The path of the actor `http` in the tree.
     pub(super) fn path(&self) -> &'static str {
         "root/gateway/http"
     }
@@ -111,15 +111,15 @@ impl Gateway {
     }
 }
 
-/// Everything up to the end of the stream.
+/// All bytes up to the end of the stream.
 pub(super) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset after the answer is an end too.
+    // A reset after the response is an end too.
     let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Looks again and again until it holds.
+/// Polls until `holds` returns true.
 pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {
         while !holds() {

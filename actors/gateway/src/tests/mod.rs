@@ -1,5 +1,5 @@
-//! The gateway over real sockets, before a hub that says what the test wants.
+//! The gateway over real sockets, with a hub that gives the answers of the test.
 
 mod kit;
-mod patience;
 mod schema;
+mod timeouts;

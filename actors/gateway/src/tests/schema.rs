@@ -1,4 +1,4 @@
-//! The OpenAPI description says what the protocol says.
+//! The schemas of the OpenAPI description have the fields of the protocol's types.
 
 use crate::rest::description;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -76,7 +76,7 @@ fn waiting() -> Waiting {
 }
 
 #[test]
-fn its_shapes_are_the_protocols() {
+fn its_schemas_have_the_fields_of_the_protocol() {
     same("Task", &task());
     let draining = Stats {
         draining: true,

@@ -1,7 +1,7 @@
-//! What a client is told when there are too many connections: 503, at once, and no slot is taken.
+//! The response to a client beyond the limit of connections: 503, without a slot.
 
-use super::counts::Counts;
-use crate::link::Slot;
+use super::counts::HttpCounts;
+use crate::link::RequestSlot;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -9,28 +9,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Most clients that are told in peace; more are told in passing, which some of them will not hear.
-const TOLD: usize = 256;
-/// How long one may take to send its request and take the answer.
-const TIME: Duration = Duration::from_millis(500);
+/// Maximum number of clients whose request is read before the response. Beyond it, the response is sent without a wait
+/// and may be lost.
+const MAX_WAITING: usize = 256;
+/// Timeout for the request and the response.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Tells the client to come back later.
+/// Sends 503 and closes the connection.
 pub(super) fn turn_away(
     mut stream: TcpStream,
     most: usize,
-    counts: &Counts,
+    counts: &HttpCounts,
     tasks: &mut JoinSet<()>,
 ) {
     let answer = answer(most);
-    let Some(slot) = Slot::take(&counts.leaving, TOLD) else {
-        // A client that does not take it is no loss.
-        let _ = tell_in_passing(stream, &answer);
+    let Some(slot) = RequestSlot::take(&counts.leaving, MAX_WAITING) else {
+        // The client may have disconnected.
+        let _ = send_without_wait(stream, &answer);
         return;
     };
     tasks.spawn_local(async move {
         let _slot = slot;
-        let tell = async {
-            // Its request is read first: a socket closed with unread bytes takes the answer down with it.
+        let send = async {
+            // The request is read first: the close of a socket with unread bytes discards the response.
             let mut head = [0; 8192];
             let _ = stream.read(&mut head).await?;
             stream.write_all(answer.as_bytes()).await?;
@@ -38,13 +39,13 @@ pub(super) fn turn_away(
             while stream.read(&mut head).await? > 0 {}
             io::Result::Ok(())
         };
-        // A client that does not take it is no loss.
-        let _ = tokio::time::timeout(TIME, tell).await;
+        // The client may have disconnected.
+        let _ = tokio::time::timeout(TIMEOUT, send).await;
     });
 }
 
-/// Reads what is there, answers, and closes, without waiting.
-fn tell_in_passing(stream: TcpStream, answer: &str) -> io::Result<()> {
+/// Reads the available bytes, sends the response and closes, without a wait.
+fn send_without_wait(stream: TcpStream, answer: &str) -> io::Result<()> {
     let mut stream = stream.into_std()?;
     match stream.read(&mut [0; 4096]) {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
@@ -55,7 +56,7 @@ fn tell_in_passing(stream: TcpStream, answer: &str) -> io::Result<()> {
 }
 
 fn answer(most: usize) -> String {
-    let error = crate::rest::Refusal::busy(format!(
+    let error = crate::rest::HttpError::busy(format!(
         "the gateway has {most} connections, its limit; try again later"
     ));
     let body = error.body();

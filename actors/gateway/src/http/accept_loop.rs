@@ -1,10 +1,10 @@
-//! The accept loop: a task for each connection, at most so many, all of them ended with the actor.
+//! The accept loop: one task per connection, up to a maximum. All tasks end with the actor.
 
-use super::counts::Counts;
-use super::full;
-use super::stream::Patient;
-use crate::link::Slot;
-use crate::options::Patience;
+use super::counts::HttpCounts;
+use super::timed_stream::TimedStream;
+use super::turn_away::turn_away;
+use crate::link::RequestSlot;
+use crate::options::HttpTimeouts;
 use actix_http::{HttpService, Request};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::HttpResponse;
@@ -18,28 +18,28 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How long to wait when the system gives no more connections (too many open files).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may take to close after the last answer.
-const CLOSE: Duration = Duration::from_secs(1);
+/// Delay after a failed accept, as with too many open files.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Maximum time for a client to close its side after the last response.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the loop needs.
-pub(crate) struct Accept {
+/// Socket, limits and counters of the loop.
+pub(crate) struct AcceptLoop {
     pub(crate) socket: Arc<std::net::TcpListener>,
     /// Most connections at once.
     pub(crate) most: usize,
-    pub(crate) patience: Patience,
-    /// How long requests under way get at a stop.
+    pub(crate) timeouts: HttpTimeouts,
+    /// Maximum time for current requests to end at a stop.
     pub(crate) grace: Duration,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) counts: Arc<HttpCounts>,
     pub(crate) stop: StopToken,
 }
 
-impl Accept {
-    /// Serves until the stop is asked for and requests under way are answered, or the grace is over.
+impl AcceptLoop {
+    /// Serves until the stop is requested, then until all current requests are answered or the grace is over.
     ///
     /// # Errors
-    /// A sentence, when the socket cannot be served.
+    /// A sentence, if connections cannot be accepted on the socket.
     pub(crate) async fn run<F>(self, app: F) -> Result<(), String>
     where
         F: ServiceFactory<
@@ -62,15 +62,15 @@ impl Accept {
         let stop = self.stop.clone();
         let service = map_config(app, move |()| AppConfig::default());
         let handler = HttpService::build()
-            .keep_alive(self.patience.idle)
-            .client_request_timeout(self.patience.head)
-            .client_disconnect_timeout(CLOSE)
-            // A client that has closed is gone: what it waited for is not waited for any more.
+            .keep_alive(self.timeouts.idle)
+            .client_request_timeout(self.timeouts.head)
+            .client_disconnect_timeout(CLOSE_TIMEOUT)
+            // A client that has closed its side has disconnected, and its request is dropped.
             .h1_allow_half_closed(false)
             .local_addr(at)
             .graceful_shutdown_signal(move || stop.clone().requested())
-            .on_connect_ext(|stream: &Patient<TcpStream>, data| {
-                data.insert(stream.under_way().clone());
+            .on_connect_ext(|stream: &TimedStream<TcpStream>, data| {
+                data.insert(stream.active().clone());
             })
             .h1(service)
             .new_service(())
@@ -85,7 +85,7 @@ impl Accept {
                     Ok((stream, peer)) => self.welcome(stream, peer, &handler, &mut connections),
                     Err(error) => {
                         tracing::warn!(%error, "an HTTP connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        tokio::time::sleep(ACCEPT_RETRY).await;
                     }
                 },
             }
@@ -93,7 +93,7 @@ impl Accept {
         drop(listener);
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(self.grace, ended).await.is_err() {
-            tracing::warn!("HTTP requests that did not end in time are cut off");
+            tracing::warn!("HTTP requests have not ended in time, closing their connections");
         }
         Ok(())
     }
@@ -105,30 +105,30 @@ impl Accept {
         handler: &S,
         connections: &mut JoinSet<()>,
     ) where
-        S: Service<(Patient<TcpStream>, Option<SocketAddr>)>,
+        S: Service<(TimedStream<TcpStream>, Option<SocketAddr>)>,
         S::Future: 'static,
     {
-        let Some(slot) = Slot::take(&self.counts.connections, self.most) else {
-            Counts::add(&self.counts.turned_away);
-            full::turn_away(stream, self.most, &self.counts, connections);
+        let Some(slot) = RequestSlot::take(&self.counts.connections, self.most) else {
+            HttpCounts::add(&self.counts.turned_away);
+            turn_away(stream, self.most, &self.counts, connections);
             return;
         };
-        Counts::add(&self.counts.accepted);
+        HttpCounts::add(&self.counts.accepted);
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, %peer, "the socket's options could not be set");
         }
-        let quiet = self.patience.idle + self.patience.head;
-        let stream = Patient::new(stream, quiet, self.patience.stall);
+        let idle = self.timeouts.idle + self.timeouts.head;
+        let stream = TimedStream::new(stream, idle, self.timeouts.stall);
         let serving = handler.call((stream, Some(peer)));
         connections.spawn_local(async move {
             let _slot = slot;
-            // What can fail here is the client's: it went away, or sent what is no HTTP.
+            // Errors are the client's: it has disconnected, or has not sent HTTP.
             let _ = serving.await;
         });
     }
 }
 
-/// Answers leave at once.
+/// Sends responses without delay.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)
 }

@@ -1,9 +1,9 @@
-//! From a request to the hub and back: what all routes share.
+//! Reading of parameters and forwarding of answers, for all routes.
 
-use super::body::Body;
-use super::refusal::Refusal;
-use crate::http::Desk;
-use crate::link::{AskError, Slot};
+use super::body::RequestBody;
+use super::error::HttpError;
+use crate::link::{HubError, RequestSlot};
+use crate::state::AppState;
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,33 +14,33 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io;
 
-/// Bytes of an answer that is put together before it is passed on.
+/// Maximum size of an answer that is buffered before it is forwarded.
 const SHORT_BYTES: usize = 64 << 10;
 
-/// Asks the hub and passes its answer on as it is.
-pub(super) async fn pass_on<V: Verb + Send + Sync + 'static>(
-    desk: &Desk,
+/// Sends a request to the hub and forwards its answer unchanged.
+pub(super) async fn forward<V: Verb + Send + Sync + 'static>(
+    state: &AppState,
     ask: V,
-) -> Result<HttpResponse, Refusal> {
-    let answer: Box<RawValue> = desk.hub.ask_for(ask).await?;
+) -> Result<HttpResponse, HttpError> {
+    let answer: Box<RawValue> = state.hub.request_as(ask).await?;
     let text = String::from(Box::<str>::from(answer));
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(text))
 }
 
-/// Passes an answer on as it comes from the hub. A short one is put together first, so that it has a length, and is a
-/// refusal where it breaks; of a longer one only a piece is here at a time.
-pub(super) async fn in_pieces(
+/// Forwards an answer that arrives in pieces. A short one is buffered, so that the response has a length, and an error
+/// status if the answer breaks off. Of a longer one, only one piece at a time is in memory.
+pub(super) async fn forward_stream(
     request: &HttpRequest,
-    desk: &Desk,
+    state: &AppState,
     answer: impl Stream<Item = io::Result<Bytes>> + 'static,
-    slot: Slot,
-) -> Result<HttpResponse, Refusal> {
+    slot: RequestSlot,
+) -> Result<HttpResponse, HttpError> {
     let mut answer = Box::pin(answer);
     let (mut first, mut bytes) = (Vec::new(), 0);
     let broken = |error: io::Error| {
-        AskError::Broken(format!("the hub's answer broke off in the middle: {error}"))
+        HubError::Interrupted(format!("the hub's answer broke off in the middle: {error}"))
     };
     while bytes <= SHORT_BYTES {
         match answer.try_next().await.map_err(broken)? {
@@ -55,7 +55,7 @@ pub(super) async fn in_pieces(
             }
         }
     }
-    let slots = (slot, desk.hub.take_long()?);
+    let slots = (slot, state.hub.reserve_long()?);
     let first = stream::iter(first.into_iter().map(Ok));
     let all = first.chain(answer).inspect(move |_| {
         let _under_way = &slots;
@@ -64,7 +64,7 @@ pub(super) async fn in_pieces(
         .content_type("application/json")
         .streaming(all);
     if request.version() < Version::HTTP_11 {
-        // Clients of HTTP/1.0 know no chunks: the answer ends with its connection.
+        // HTTP/1.0 has no chunks: the end of the connection ends the response.
         let head = response.head_mut();
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
@@ -73,13 +73,16 @@ pub(super) async fn in_pieces(
 }
 
 /// Reads parameters with the protocol's parser.
-pub(super) fn read<V: Verb>(params: &impl serde::Serialize, desk: &Desk) -> Result<V, Refusal> {
+pub(super) fn read<V: Verb>(
+    params: &impl serde::Serialize,
+    state: &AppState,
+) -> Result<V, HttpError> {
     let text = serde_json::to_string(params).map_err(|error| not_json(&error))?;
-    Ok(V::read(&Params::parse(&text)?, &desk.hub.limits())?)
+    Ok(V::read(&Params::parse(&text)?, &state.hub.limits())?)
 }
 
-/// A query's words, and others that count more, as parameters: the protocol reads numbers from text.
-pub(super) fn words<const N: usize>(
+/// The parameters of a query, overridden by `more`, as strings: the protocol's parser reads numbers from strings.
+pub(super) fn text_params<const N: usize>(
     query: BTreeMap<String, String>,
     more: [(&str, &str); N],
 ) -> Map<String, Value> {
@@ -89,12 +92,12 @@ pub(super) fn words<const N: usize>(
         .collect()
 }
 
-/// The fields of a body, which may be empty, with the number that the path tells; that one counts.
+/// The fields of a body, which may be empty, with the number from the path, which overrides the field.
 pub(super) fn with_id(
-    body: &Body,
+    body: &RequestBody,
     name: &str,
     id: &str,
-) -> Result<BTreeMap<String, Box<RawValue>>, Refusal> {
+) -> Result<BTreeMap<String, Box<RawValue>>, HttpError> {
     let mut params: BTreeMap<String, Box<RawValue>> = match body.text()? {
         Some(text) => serde_json::from_str(object(text)?).map_err(|error| not_json(&error))?,
         None => BTreeMap::new(),
@@ -104,8 +107,8 @@ pub(super) fn with_id(
     Ok(params)
 }
 
-/// The text, once it is sure to be one JSON object.
-pub(super) fn object(text: &str) -> Result<&str, Refusal> {
+/// Checks that the text is one JSON object, and returns it.
+pub(super) fn object(text: &str) -> Result<&str, HttpError> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     match raw.get().starts_with('{') {
         true => Ok(raw.get()),
@@ -115,7 +118,7 @@ pub(super) fn object(text: &str) -> Result<&str, Refusal> {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Refusal {
+fn not_json(error: &serde_json::Error) -> HttpError {
     let message = format!("the body is not JSON: {error}");
-    Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)
+    HttpError::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)
 }

@@ -1,54 +1,58 @@
-//! Answers that are not what was asked for: one JSON shape, with the protocol's error codes.
+//! Error responses: one JSON form, with the protocol's error codes.
 
-use crate::link::AskError;
+use crate::link::HubError;
 use actix_web::body::BoxBody;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use kirosu_protocol::{Error, ErrorCode};
 use serde_json::json;
 
-/// A request that was not carried out, or not wholly.
+/// An error response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
-pub(crate) struct Refusal {
+pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
     pub(crate) error: Error,
 }
 
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Refusal {
-        Refusal {
+impl HttpError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: ErrorCode,
+        message: impl Into<String>,
+    ) -> HttpError {
+        HttpError {
             status,
             error: Error::new(code, message),
         }
     }
 
-    /// 403: the key is wrong, or the request comes from where it should not.
-    pub(crate) fn forbidden(message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Unauthorized, message)
+    /// 403: the key is wrong, or the request is not local.
+    pub(crate) fn forbidden(message: impl Into<String>) -> HttpError {
+        HttpError::new(StatusCode::FORBIDDEN, ErrorCode::Unauthorized, message)
     }
 
-    /// 503: nothing was done, later it may be.
-    pub(crate) fn busy(message: impl Into<String>) -> Refusal {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, message)
+    /// 503: the request had no effect and can be repeated later.
+    pub(crate) fn busy(message: impl Into<String>) -> HttpError {
+        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, message)
     }
 
-    /// 500: a defect of ours.
-    pub(crate) fn panicked() -> Refusal {
-        Refusal::new(
+    /// 500: a handler panicked.
+    pub(crate) fn panicked() -> HttpError {
+        HttpError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::Internal,
             "the gateway failed to handle this request, which may or may not have taken effect; its log says why",
         )
     }
 
-    /// The JSON text: the error as on the wire, and `detail`, which scripts of the earlier version print.
+    /// The JSON text: the error as on the wire, and `detail`, which scripts for the previous version print.
     pub(crate) fn body(&self) -> String {
         json!({"detail": self.error.message, "error": self.error}).to_string()
     }
 }
 
-/// The status that stands for a refusal of the hub.
+/// The HTTP status for an error code of the hub.
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::ParseError | ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
@@ -65,31 +69,31 @@ fn status_of(code: ErrorCode) -> StatusCode {
     }
 }
 
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Refusal {
-        Refusal {
+impl From<Error> for HttpError {
+    fn from(error: Error) -> HttpError {
+        HttpError {
             status: status_of(error.code),
             error,
         }
     }
 }
 
-impl From<AskError> for Refusal {
-    fn from(error: AskError) -> Refusal {
+impl From<HubError> for HttpError {
+    fn from(error: HubError) -> HttpError {
         match error {
-            AskError::Refused(error) => error.into(),
-            AskError::Away(why) => Refusal::busy(why),
-            AskError::Broken(why) => {
-                Refusal::new(StatusCode::BAD_GATEWAY, ErrorCode::Internal, why)
+            HubError::Refused(error) => error.into(),
+            HubError::Unreachable(why) => HttpError::busy(why),
+            HubError::Interrupted(why) => {
+                HttpError::new(StatusCode::BAD_GATEWAY, ErrorCode::Internal, why)
             }
-            AskError::TimedOut(why) => {
-                Refusal::new(StatusCode::GATEWAY_TIMEOUT, ErrorCode::Internal, why)
+            HubError::TimedOut(why) => {
+                HttpError::new(StatusCode::GATEWAY_TIMEOUT, ErrorCode::Internal, why)
             }
         }
     }
 }
 
-impl ResponseError for Refusal {
+impl ResponseError for HttpError {
     fn status_code(&self) -> StatusCode {
         self.status
     }
@@ -104,14 +108,14 @@ impl ResponseError for Refusal {
     }
 }
 
-/// 404 for a path that means nothing.
+/// 404 for an unknown path.
 pub(crate) async fn no_such_route(request: HttpRequest) -> HttpResponse {
     let (method, path) = (request.method(), request.path());
     let message = format!("there is no {method} {path}; /openapi.json lists all routes");
-    Refusal::new(StatusCode::NOT_FOUND, ErrorCode::MethodNotFound, message).error_response()
+    HttpError::new(StatusCode::NOT_FOUND, ErrorCode::MethodNotFound, message).error_response()
 }
 
-/// 405 for a path that takes another method.
+/// 405 for a path with other methods.
 pub(super) async fn not_allowed(request: HttpRequest) -> HttpResponse {
     let path = request.path();
     let other = match *request.method() {
@@ -122,7 +126,7 @@ pub(super) async fn not_allowed(request: HttpRequest) -> HttpResponse {
         "{path} does not take {}; try {other}, or see /openapi.json",
         request.method()
     );
-    Refusal::new(
+    HttpError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::MethodNotFound,
         message,
@@ -159,20 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn what_the_hub_could_not_answer_says_whether_it_may_have_happened() {
-        let status = |error: AskError| Refusal::from(error).status.as_u16();
-        assert_eq!(status(AskError::Away(String::new())), 503);
-        assert_eq!(status(AskError::Broken(String::new())), 502);
-        assert_eq!(status(AskError::TimedOut(String::new())), 504);
+    fn the_status_says_whether_a_request_may_have_taken_effect() {
+        let status = |error: HubError| HttpError::from(error).status.as_u16();
+        assert_eq!(status(HubError::Unreachable(String::new())), 503);
+        assert_eq!(status(HubError::Interrupted(String::new())), 502);
+        assert_eq!(status(HubError::TimedOut(String::new())), 504);
         let busy = Error::new(ErrorCode::Busy, "full");
-        let busy = Refusal::from(AskError::Refused(busy)).error_response();
+        let busy = HttpError::from(HubError::Refused(busy)).error_response();
         assert_eq!(busy.headers().get(header::RETRY_AFTER).unwrap(), "1");
     }
 
     #[test]
     fn the_body_has_the_error_as_on_the_wire_and_a_detail() {
         let error = Error::new(ErrorCode::UnknownTask, "there is no task 7");
-        let body: serde_json::Value = serde_json::from_str(&Refusal::from(error).body()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&HttpError::from(error).body()).unwrap();
         assert_eq!(
             body,
             json!({

@@ -1,7 +1,7 @@
-//! Answers that are passed on as the hub writes them, piece by piece: they may be longer than anybody's memory. Each takes
-//! some [`READ_BYTES`] here, however long it is and however slowly it is read.
+//! Streams of long answers, passed on in pieces as the hub writes them. Each takes about [`READ_BYTES`] of memory here,
+//! whatever its length and however slowly the client reads.
 
-use crate::link::{ANSWER, AskError};
+use crate::link::{ANSWER_TIMEOUT, HubError};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt, stream};
 use kirosu_protocol::answer::write_request;
@@ -13,15 +13,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// How an answer with a result begins, after which the result follows.
+/// The beginning of an answer with a result, up to the result's opening brace.
 const HEAD: &[u8] = b"{\"id\":0,\"result\":{";
-/// How it ends.
+/// The end of an answer with a result.
 const TAIL: &[u8] = b",\"error\":null}\n";
-/// Longest refusal.
-const REFUSAL_BYTES: usize = 64 << 10;
-/// How long the hub may take until the result begins: large texts wait for room among those that are read for others.
-const BEGIN: Duration = Duration::from_secs(60);
-/// Bytes read at once.
+/// Maximum length of an error answer.
+const ERROR_BYTES: usize = 64 << 10;
+/// Timeout for the beginning of the result. The hub may have to wait for memory before it reads large texts.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
 #[derive(Serialize)]
@@ -32,44 +32,44 @@ struct WithKey<'a, V> {
     auth_token: Option<&'a str>,
 }
 
-/// Asks the hub, and gives the JSON of the result as it comes.
+/// Sends a request to the hub and streams the JSON of the result.
 ///
 /// # Errors
-/// `Refused`, `Away`, and `Broken` or `TimedOut` before the result has begun; after that the stream breaks off.
+/// All cases of [`HubError`], before the result has begun. A later failure is an error of the stream.
 pub(crate) async fn open<V: Verb>(
     endpoint: &Endpoint,
     key: Option<&str>,
     ask: &V,
-) -> Result<impl Stream<Item = io::Result<Bytes>> + use<V>, AskError> {
+) -> Result<impl Stream<Item = io::Result<Bytes>> + use<V>, HubError> {
     let method = V::METHOD.name();
     let mut line = Vec::new();
     let params = WithKey {
         ask,
         auth_token: key,
     };
-    write_request(&mut line, &RawId::number(0), method, &params).map_err(AskError::Refused)?;
+    write_request(&mut line, &RawId::number(0), method, &params).map_err(HubError::Refused)?;
     let asked = async {
-        let away = |error: io::Error| {
-            AskError::Away(format!("cannot reach the hub at {endpoint}: {error}"))
+        let unreachable = |error: io::Error| {
+            HubError::Unreachable(format!("cannot reach the hub at {endpoint}: {error}"))
         };
-        let mut hub = endpoint.open().await.map_err(away)?;
-        hub.write_all(&line).await.map_err(away)?;
-        let mut answer = Answer {
+        let mut hub = endpoint.open().await.map_err(unreachable)?;
+        hub.write_all(&line).await.map_err(unreachable)?;
+        let mut answer = StreamedAnswer {
             hub,
             read: BytesMut::new(),
             has_ended: false,
         };
         answer.begin(method).await?;
-        Ok::<_, AskError>(answer)
+        Ok::<_, HubError>(answer)
     };
-    let answer = match timeout(BEGIN, asked).await {
+    let answer = match timeout(BEGIN_TIMEOUT, asked).await {
         Ok(answer) => answer?,
         Err(_) => {
-            let why = format!(
+            let message = format!(
                 "the hub at {endpoint} did not answer `{method}` in {} s",
-                BEGIN.as_secs()
+                BEGIN_TIMEOUT.as_secs()
             );
-            return Err(AskError::TimedOut(why));
+            return Err(HubError::TimedOut(message));
         }
     };
     Ok(stream::try_unfold(answer, |mut answer| async move {
@@ -78,13 +78,13 @@ pub(crate) async fn open<V: Verb>(
     }))
 }
 
-/// How the answer to a `wait` for one task begins and ends, around the task.
-const ONE: &[u8] = b"{\"tasks\":[";
+/// The answer to a `wait` for one task before and after the task.
+const ONE_TASK: &[u8] = b"{\"tasks\":[";
 const FINISHED: &[u8] = b"],\"finished\":";
-/// Bytes that may belong to its end.
+/// Maximum length of the answer's end.
 const END: usize = FINISHED.len() + b"false}".len();
 
-/// Passes the answer to a `wait` for one task on as an object with `task` and `finished`.
+/// Converts the stream of an answer to a `wait` for one task into an object with `task` and `finished`.
 pub(crate) fn of_one_task(
     answer: impl Stream<Item = io::Result<Bytes>>,
 ) -> impl Stream<Item = io::Result<Bytes>> {
@@ -95,12 +95,12 @@ pub(crate) fn of_one_task(
         };
         while let Some(piece) = answer.try_next().await? {
             held.extend_from_slice(&piece);
-            if !begun && held.len() >= ONE.len() {
+            if !begun && held.len() >= ONE_TASK.len() {
                 begun = true;
-                if !held.starts_with(ONE) {
+                if !held.starts_with(ONE_TASK) {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
-                let _ = held.split_to(ONE.len());
+                let _ = held.split_to(ONE_TASK.len());
                 return Ok(Some((
                     Bytes::from_static(b"{\"task\":"),
                     Some((answer, held, begun)),
@@ -116,33 +116,33 @@ pub(crate) fn of_one_task(
             .windows(FINISHED.len())
             .rposition(|part| part == FINISHED);
         let end = end.ok_or(io::ErrorKind::InvalidData)?;
-        // The bracket of the list goes.
+        // Without the closing bracket of the list.
         let rest = [&held[..end], &held[end + 1..]].concat();
         Ok(Some((Bytes::from(rest), None)))
     })
 }
 
-struct Answer<S> {
+struct StreamedAnswer<S> {
     hub: S,
     read: BytesMut,
     has_ended: bool,
 }
 
-impl<S: AsyncRead + Unpin> Answer<S> {
+impl<S: AsyncRead + Unpin> StreamedAnswer<S> {
     async fn more(&mut self) -> io::Result<()> {
         self.read.reserve(READ_BYTES);
-        match timeout(ANSWER, self.hub.read_buf(&mut self.read)).await {
+        match timeout(ANSWER_TIMEOUT, self.hub.read_buf(&mut self.read)).await {
             Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => read.map(drop),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    /// Reads up to the result, whose opening brace stays; or the refusal. It has no time of its own: the hub may have to
-    /// wait for room before it reads large texts.
-    async fn begin(&mut self, method: &str) -> Result<(), AskError> {
+    /// Reads up to the result, without its opening brace, or reads an error answer. Has no timeout of its own: the caller
+    /// limits it by [`BEGIN_TIMEOUT`].
+    async fn begin(&mut self, method: &str) -> Result<(), HubError> {
         let broken = |error: io::Error| {
-            AskError::Broken(format!(
+            HubError::Interrupted(format!(
                 "the connection to the hub broke over `{method}`: {error}"
             ))
         };
@@ -158,33 +158,33 @@ impl<S: AsyncRead + Unpin> Answer<S> {
             return Ok(());
         }
         #[derive(Deserialize)]
-        struct Refused {
+        struct ErrorAnswer {
             error: Error,
         }
-        while self.read.last() != Some(&b'\n') && self.read.len() < REFUSAL_BYTES {
+        while self.read.last() != Some(&b'\n') && self.read.len() < ERROR_BYTES {
             self.more().await.map_err(broken)?;
         }
         Err(match serde_json::from_slice(&self.read) {
-            Ok(Refused { error }) => AskError::Refused(error),
-            Err(error) => AskError::Broken(format!(
-                "the hub's answer to `{method}` makes no sense: {error}"
+            Ok(ErrorAnswer { error }) => HubError::Refused(error),
+            Err(error) => HubError::Interrupted(format!(
+                "the hub's answer to `{method}` is invalid: {error}"
             )),
         })
     }
 
-    /// The next piece of the result; none after its end.
+    /// The next piece of the result; `None` after its end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.has_ended {
             return Ok(None);
         }
         loop {
             if self.read.ends_with(TAIL) {
-                // JSON has no bare line end: this is the end.
+                // JSON texts contain no bare line feed, so this is the end of the answer.
                 self.has_ended = true;
                 let left = self.read.len() - TAIL.len();
                 return Ok(Some(self.read.split_to(left).freeze()));
             }
-            // Bytes that may begin the end of the answer stay in the buffer until the next ones tell.
+            // The last bytes may be the beginning of the end and stay in the buffer until more bytes arrive.
             let ready = self.read.len().saturating_sub(TAIL.len());
             if ready > 0 {
                 return Ok(Some(self.read.split_to(ready).freeze()));
@@ -205,7 +205,7 @@ mod tests {
         let writing = tokio::spawn(async move {
             let _ = theirs.write_all(&answer).await;
         });
-        let mut reading = Answer {
+        let mut reading = StreamedAnswer {
             hub,
             read: BytesMut::new(),
             has_ended: false,
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_for_one_task_is_told_as_that_task() {
+    async fn the_answer_to_a_wait_for_one_task_becomes_that_task() {
         for (task, finished) in [
             (r#"{"prompt":"],\"finished\":true}"}"#, "false"),
             ("{}", "true"),
@@ -245,13 +245,13 @@ mod tests {
                     .chunks(step)
                     .map(|piece| Ok(Bytes::copy_from_slice(piece)))
                     .collect();
-                let told: Vec<Bytes> = of_one_task(stream::iter(pieces))
+                let passed: Vec<Bytes> = of_one_task(stream::iter(pieces))
                     .try_collect()
                     .await
                     .unwrap();
-                let told = told.concat();
+                let passed = passed.concat();
                 let expected = format!("{{\"task\":{task},\"finished\":{finished}}}");
-                assert_eq!(String::from_utf8(told).unwrap(), expected, "{step}");
+                assert_eq!(String::from_utf8(passed).unwrap(), expected, "{step}");
             }
         }
         let short = stream::iter([Ok(Bytes::from_static(b"{}"))]);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_and_a_broken_answer_breaks_off() {
+    async fn an_error_is_returned_and_a_broken_answer_ends_with_an_error() {
         let refusal = br#"{"id":0,"result":null,"error":{"message":"no","code":-32602}}
 "#;
         assert_eq!(pass(refusal, 5).await.unwrap_err(), "no");

@@ -1,8 +1,8 @@
-//! A stream that loses patience with its peer.
+//! A stream with timeouts for its peer.
 //!
-//! actix-http bounds how long a client may take for the head of its first request. It does not bound the heads that
-//! follow on the same connection, nor how long a client may take to receive. Without this, one that sends half of a
-//! second request, or asks for a long list and never reads it, would hold its connection for ever.
+//! actix-http has a timeout for the head of the first request on a connection. It has none for the heads of further
+//! requests, and none for a client that does not read. Without this stream, a client that sends half of a second request,
+//! or never reads a long list, would occupy its connection without end.
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
@@ -16,15 +16,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How many requests of a connection are being answered. Whoever waits for us is not kept to any time.
+/// Number of requests of a connection without a complete response. While there are any, the client has no timeout for its
+/// next request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UnderWay(Rc<Cell<usize>>);
+pub(super) struct ActiveRequests(Rc<Cell<usize>>);
 
-impl UnderWay {
-    /// One more, until the returned value is dropped.
-    pub(super) fn begin(&self) -> Answering {
+impl ActiveRequests {
+    /// Counts one more request until the returned value is dropped.
+    pub(super) fn begin(&self) -> ActiveRequest {
         self.0.set(self.0.get() + 1);
-        Answering(self.clone())
+        ActiveRequest(self.clone())
     }
 
     fn is_idle(&self) -> bool {
@@ -32,28 +33,28 @@ impl UnderWay {
     }
 }
 
-/// A request that is being answered.
+/// A request without a complete response.
 #[derive(Debug)]
-pub(super) struct Answering(UnderWay);
+pub(super) struct ActiveRequest(ActiveRequests);
 
-impl Drop for Answering {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let under_way = &self.0.0;
-        under_way.set(under_way.get().saturating_sub(1));
+        let active = &self.0.0;
+        active.set(active.get().saturating_sub(1));
     }
 }
 
-/// A body whose request is under way until it ends: a stream of events may be silent for long.
-pub(super) struct Sending {
+/// A response body whose request is active until the body ends: a stream of events may be silent for long.
+pub(super) struct ActiveBody {
     body: Pin<Box<BoxBody>>,
-    answering: Option<Answering>,
+    answering: Option<ActiveRequest>,
 }
 
-impl Sending {
-    /// The body, unless it is one that can be sent at once.
-    pub(super) fn watch(body: BoxBody, answering: Option<Answering>) -> BoxBody {
+impl ActiveBody {
+    /// Wraps a streamed body; other bodies are returned as they are.
+    pub(super) fn watch(body: BoxBody, answering: Option<ActiveRequest>) -> BoxBody {
         match body.size() {
-            BodySize::Stream => BoxBody::new(Sending {
+            BodySize::Stream => BoxBody::new(ActiveBody {
                 body: Box::pin(body),
                 answering,
             }),
@@ -62,7 +63,7 @@ impl Sending {
     }
 }
 
-impl MessageBody for Sending {
+impl MessageBody for ActiveBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -81,63 +82,61 @@ impl MessageBody for Sending {
     }
 }
 
-/// A stream whose peer has so long to send a request, and so long to take the next bytes of an answer.
-pub(super) struct Patient<S> {
+/// A stream that fails with `TimedOut` when its peer sends no request, or does not read, for too long.
+pub(super) struct TimedStream<S> {
     stream: S,
-    quiet: Duration,
+    idle: Duration,
     stall: Duration,
-    under_way: UnderWay,
-    /// Runs while nothing is asked.
-    asks_nothing: Option<Pin<Box<Sleep>>>,
+    active: ActiveRequests,
+    /// Runs while no request is active.
+    idle_timer: Option<Pin<Box<Sleep>>>,
     /// Runs while a write is stalled.
-    takes_nothing: Option<Pin<Box<Sleep>>>,
+    stall_timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
-    /// `quiet` is the time from one answer to the end of the next request's head, `stall` that of a write.
-    pub(super) fn new(stream: S, quiet: Duration, stall: Duration) -> Patient<S> {
-        Patient {
+impl<S> TimedStream<S> {
+    /// `idle` is the timeout from one response to the end of the next request's head, `stall` that of a write without
+    /// progress.
+    pub(super) fn new(stream: S, idle: Duration, stall: Duration) -> TimedStream<S> {
+        TimedStream {
             stream,
-            quiet,
+            idle,
             stall,
-            under_way: UnderWay::default(),
-            asks_nothing: None,
-            takes_nothing: None,
+            active: ActiveRequests::default(),
+            idle_timer: None,
+            stall_timer: None,
         }
     }
 
-    /// The requests of this connection that are being answered.
-    pub(super) fn under_way(&self) -> &UnderWay {
-        &self.under_way
+    /// The active requests of this connection.
+    pub(super) fn active(&self) -> &ActiveRequests {
+        &self.active
     }
 
-    /// Whether the peer has been asking nothing for too long. What it sends meanwhile does not count: only a whole head
-    /// is a request.
+    /// Whether the time for the next request is over. Single bytes do not reset it: only a complete head is a request.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.under_way.is_idle() {
-            self.asks_nothing = None;
+        if !self.active.is_idle() {
+            self.idle_timer = None;
             return false;
         }
-        let quiet = self.quiet;
-        let timer = self
-            .asks_nothing
-            .get_or_insert_with(|| Box::pin(sleep(quiet)));
+        let idle = self.idle;
+        let timer = self.idle_timer.get_or_insert_with(|| Box::pin(sleep(idle)));
         timer.as_mut().poll(cx).is_ready()
     }
 
-    /// Passes a write's outcome on, and gives up on one that has stalled for too long.
+    /// Returns the outcome of a write, or `TimedOut` for one that is stalled for too long.
     fn watch<T>(
         &mut self,
         wrote: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
-            self.takes_nothing = None;
+            self.stall_timer = None;
             return wrote;
         }
         let stall = self.stall;
         let timer = self
-            .takes_nothing
+            .stall_timer
             .get_or_insert_with(|| Box::pin(sleep(stall)));
         timer
             .as_mut()
@@ -146,7 +145,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -159,21 +158,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Whoever takes an answer has asked: its time to ask again begins anew.
-        self.asks_nothing = None;
+        // A response ends the wait for a request: the time for the next one begins again.
+        self.idle_timer = None;
         let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(wrote, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        // A flush that is ready says nothing about the peer: it must not reset the timer of a stalled write.
+        // A completed flush does not mean that the peer has read, so it must not reset the timer of a stalled write.
         match flushed {
             Poll::Ready(outcome) => Poll::Ready(outcome),
             Poll::Pending => self.watch(Poll::Pending, cx),
@@ -194,16 +193,16 @@ mod tests {
     const NEARLY: Duration = Duration::from_secs(19);
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_stops_is_given_up_and_a_slow_one_is_not() {
+    async fn a_stopped_reader_times_out_and_a_slow_one_does_not() {
         let (mut reader, writer) = duplex(10);
-        let mut writer = Patient::new(writer, TIME, TIME);
+        let mut writer = TimedStream::new(writer, TIME, TIME);
         let reading = tokio::spawn(async move {
             let mut bytes = [0; 10];
             for _ in 0..10 {
                 sleep(NEARLY).await;
                 reader.read_exact(&mut bytes).await.unwrap();
             }
-            // Open still, and silent.
+            // Open, without a read.
             sleep(TIME * 2).await;
             drop(reader);
         });
@@ -215,15 +214,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trickle_is_no_request_and_whoever_waits_for_us_may_be_silent() {
+    async fn single_bytes_do_not_reset_the_time_for_a_request() {
         let (mut client, stream) = duplex(1000);
-        let mut stream = Patient::new(stream, TIME, TIME);
+        let mut stream = TimedStream::new(stream, TIME, TIME);
         let trickle = tokio::spawn(async move {
             while client.write_u8(b'x').await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
             }
         });
-        let waiting = stream.under_way().begin();
+        let waiting = stream.active().begin();
         for _ in 0..60 {
             stream.read_u8().await.unwrap();
         }

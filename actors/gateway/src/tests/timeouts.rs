@@ -1,14 +1,14 @@
-//! Clients that take their time, too many of them, and a crash of the actor.
+//! Slow clients, too many clients, and a crash of the actor.
 
 use super::kit::{rest, until, with_gateway};
-use crate::Patience;
+use crate::HttpTimeouts;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SHORT: Duration = Duration::from_millis(200);
-/// actix-http's clock ticks twice a second: what is shorter has passed before it begins.
+/// actix-http's clock ticks twice per second: a shorter timeout may be over immediately.
 const TICKS: Duration = Duration::from_millis(1100);
 const GET: &[u8] = b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
@@ -16,7 +16,7 @@ fn stats(_: &Value) -> Option<Value> {
     Some(json!({"stats": {"queued": 1}}))
 }
 
-/// An answer that no socket's buffers hold.
+/// An answer that is larger than the buffers of a socket.
 fn much(_: &Value) -> Option<Value> {
     Some(json!({"stats": "x".repeat(32 << 20)}))
 }
@@ -26,15 +26,15 @@ fn nothing(_: &Value) -> Option<Value> {
 }
 
 #[test]
-fn a_head_a_body_and_an_idle_connection_have_their_time() {
-    let short = Patience {
+fn heads_bodies_and_idle_connections_have_timeouts() {
+    let short = HttpTimeouts {
         head: TICKS,
         body: SHORT,
         idle: TICKS,
         stall: SHORT,
     };
     with_gateway(
-        |http| http.patience = short,
+        |http| http.timeouts = short,
         stats,
         async |gateway| {
             let silent = gateway.exchange(b"").await;
@@ -45,7 +45,10 @@ fn a_head_a_body_and_an_idle_connection_have_their_time() {
                 "POST /tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"prompt\"";
             let half_a_body = gateway.exchange(head.as_bytes()).await;
             assert!(half_a_body.contains(" 408 "), "{half_a_body}");
-            assert!(half_a_body.contains("send it at once"), "{half_a_body}");
+            assert!(
+                half_a_body.contains("was not received within"),
+                "{half_a_body}"
+            );
             let idle = gateway
                 .exchange(b"GET /stats HTTP/1.1\r\nhost: localhost\r\n\r\n")
                 .await;
@@ -59,20 +62,20 @@ fn a_head_a_body_and_an_idle_connection_have_their_time() {
 }
 
 #[test]
-fn the_head_of_a_second_request_has_its_time_too() {
-    let short = Patience {
+fn the_head_of_a_second_request_has_a_timeout() {
+    let short = HttpTimeouts {
         head: SHORT,
         idle: TICKS,
-        ..Patience::default()
+        ..HttpTimeouts::default()
     };
     with_gateway(
-        |http| http.patience = short,
+        |http| http.timeouts = short,
         stats,
         async |gateway| {
             let mut stream = gateway.connect().await;
             let first = b"GET /stats HTTP/1.1\r\nhost: localhost\r\n\r\nGET /stats HTTP/1.1\r\nx: ";
             stream.write_all(first).await.unwrap();
-            // One byte after the other: never silent, never a request.
+            // Single bytes, which never complete a request.
             until("it is given up", || {
                 let _ = stream.try_write(b"x");
                 gateway.counts.accepted.load(Ordering::Relaxed) == 1
@@ -85,18 +88,18 @@ fn the_head_of_a_second_request_has_its_time_too() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_given_up() {
-    let short = Patience {
+fn a_client_that_does_not_read_is_disconnected() {
+    let short = HttpTimeouts {
         stall: SHORT,
-        ..Patience::default()
+        ..HttpTimeouts::default()
     };
     with_gateway(
-        |http| http.patience = short,
+        |http| http.timeouts = short,
         much,
         async |gateway| {
             let mut stream = gateway.connect().await;
             stream.write_all(GET).await.unwrap();
-            // The answer has begun, so the request is under way.
+            // The response has begun, so the request is active.
             stream.read_u8().await.unwrap();
             assert_eq!(gateway.counts.connections(), 1);
             until("its connection is given up", || {
@@ -108,7 +111,7 @@ fn a_client_that_does_not_read_is_given_up() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so_and_takes_no_room() {
+fn a_connection_beyond_the_limit_receives_503_and_no_slot() {
     with_gateway(
         |http| http.connections = 2,
         stats,
@@ -129,7 +132,7 @@ fn one_connection_too_many_is_told_so_and_takes_no_room() {
 }
 
 #[test]
-fn whoever_hangs_up_while_it_waits_gives_its_connection_back() {
+fn a_client_that_disconnects_during_a_wait_releases_its_connection() {
     with_gateway(
         |_| (),
         nothing,
@@ -147,10 +150,10 @@ fn whoever_hangs_up_while_it_waits_gives_its_connection_back() {
     );
 }
 
-/// Waits that have come to the hub of the test below.
+/// Number of waits that the hub of the test below has received.
 static WAITS: AtomicUsize = AtomicUsize::new(0);
 
-fn stats_but_no_end_of_waits(asked: &Value) -> Option<Value> {
+fn stats_and_endless_waits(asked: &Value) -> Option<Value> {
     match asked["method"].as_str() {
         Some("wait") => {
             WAITS.fetch_add(1, Ordering::Relaxed);
@@ -161,10 +164,10 @@ fn stats_but_no_end_of_waits(asked: &Value) -> Option<Value> {
 }
 
 #[test]
-fn waits_take_half_of_the_room_at_most_also_when_their_clients_have_left() {
+fn waits_take_at_most_half_of_the_slots_even_after_a_disconnect() {
     with_gateway(
         |_| (),
-        stats_but_no_end_of_waits,
+        stats_and_endless_waits,
         async |gateway| {
             let head = "GET /tasks/1/wait?seconds=3000 HTTP/1.1\r\nhost: localhost\r\n";
             for n in 1..=2 {
@@ -179,10 +182,7 @@ fn waits_take_half_of_the_room_at_most_also_when_their_clients_have_left() {
             let third = format!("{head}connection: close\r\n\r\n");
             let refused = gateway.exchange(third.as_bytes()).await;
             assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-            assert!(
-                refused.contains("2 requests that wait under way"),
-                "{refused}"
-            );
+            assert!(refused.contains("2 parked requests in flight"), "{refused}");
             let answer = gateway.exchange(GET).await;
             assert!(answer.contains("\"queued\":1"), "{answer}");
         },
@@ -199,7 +199,7 @@ fn a_crash_of_the_actor_closes_its_connections_and_keeps_the_socket() {
             until("it is taken", || gateway.counts.connections() == 1).await;
             assert!(gateway.panic_in(gateway.path()));
             assert_eq!(rest(&mut old).await, "");
-            // Waits in the kernel's queue until the next incarnation takes it.
+            // Waits in the system's queue until the next incarnation accepts it.
             let answer = gateway.exchange(GET).await;
             assert!(answer.contains("\"queued\":1"), "{answer}");
         },
