@@ -1,0 +1,6 @@
+//! Tests of the hub as a whole, in one process with paused time.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod clock;
+mod leases;
+mod support;
