@@ -9,7 +9,7 @@ use std::process::Command;
 /// The workspace crates that each crate may import. The binary crate (`kirosu`) may import all and is not listed.
 const OURS: &[(&str, &[&str])] = &[
     ("kirosu-protocol", &[]),
-    ("kirosu-config", &[]),
+    ("kirosu-config", &["kirosu-protocol"]),
     ("kirosu-store", &["kirosu-protocol"]),
     ("kirosu-supervision", &[]),
     ("kirosu-providers", &["kirosu-protocol"]),

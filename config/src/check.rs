@@ -1,149 +1,227 @@
-//! One value against what its key may hold: pure, no knowledge of layers.
+//! Checks one value against the values that its key allows. Pure functions without knowledge of layers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use config::ValueKind;
-use serde_json::Value;
+use config::{Map, ValueKind};
 
 use crate::level;
 use crate::path::expand;
-use crate::raw::Raw;
-use crate::schema::{Key, Kind};
+use crate::raw::RawValue;
+use crate::schema::{Allowed, KeyDefault, SettingKey, unknown_key};
 use crate::size;
 
-/// The word for a time without end.
+/// The word for a wait without an end.
 pub(crate) const FOREVER: &str = "forever";
 
-/// Brings a written value into the one form that the settings are read from: times as humantime text, sizes as bytes,
-/// paths with the home directory filled in. `Nil` says that an optional key was emptied on purpose.
-/// The error says what was written (unless secret) and what is allowed.
-pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKind, String> {
-    if key.optional() && raw.text() == Some("") {
-        return Ok(ValueKind::Nil);
-    }
-    let read = match key.kind {
-        Kind::Text => text(raw).map(ValueKind::from),
-        Kind::Name => text(raw).filter(|text| is_name(text)).map(ValueKind::from),
-        Kind::Secret => text(raw)
-            .filter(|text| !text.contains(['\n', '\r']))
-            .map(ValueKind::from),
-        Kind::Path | Kind::Program => match text(raw) {
-            Some(text) => Some(expand(text, home)?.into()),
-            None => None,
-        },
-        Kind::Command => match list(raw) {
-            Some(words) => Some(command(words, home)?.into()),
-            None => None,
-        },
-        Kind::Hooks => match table(raw) {
-            Some(table) => Some(hooks(table, home)?.to_string().into()),
-            None => None,
-        },
-        Kind::Level => match text(raw) {
-            Some(text) => Some(level::read(text)?.into()),
-            None => None,
-        },
-        Kind::Bool => switch(raw).map(ValueKind::from),
-        Kind::Int(min, max) => whole(raw)
-            .filter(|n| (min..=max).contains(n))
-            .map(ValueKind::from),
-        Kind::Float(min, max) => number(raw)
-            .filter(|n| (min..=max).contains(n))
-            .map(ValueKind::from),
-        Kind::Size(min, max) => bytes(raw)
-            .filter(|n| (min..=max).contains(n))
-            .map(ValueKind::from),
-        Kind::Time(min, max) => time(raw)
-            .filter(|wait| (min..=max).contains(wait))
-            .map(|wait| ValueKind::from(humantime::format_duration(wait).to_string())),
-        Kind::Wait(..) if raw.text() == Some(FOREVER) => Some(ValueKind::from(FOREVER)),
-        Kind::Wait(min, max) => time(raw)
-            .filter(|wait| (min..=max).contains(wait))
-            .map(|wait| ValueKind::from(humantime::format_duration(wait).to_string())),
-        Kind::Choice(words) => text(raw)
-            .filter(|text| words.contains(text))
-            .map(ValueKind::from),
-        Kind::List => list(raw).map(ValueKind::from),
-        // An entry of the map: any text, also the empty one.
-        Kind::Map => raw
-            .text()
-            .filter(|text| !text.contains('\0'))
-            .map(ValueKind::from),
-        Kind::Tree => table(raw).map(|table| ValueKind::from(table.to_string())),
-        Kind::Tables => tables(raw).map(|tables| ValueKind::from(Value::from(tables).to_string())),
-    };
-    read.ok_or_else(|| match key.kind {
-        Kind::Secret => format!("cannot take this value: {} is allowed", allowed(key.kind)),
-        kind => format!("cannot take {}: {} is allowed", raw.shown(), allowed(kind)),
-    })
-}
+const DAY: Duration = Duration::from_secs(86_400);
 
-/// A command whose program has the home directory filled in; its arguments are the program's business.
-fn command(mut words: Vec<String>, home: Option<&str>) -> Result<Vec<String>, String> {
-    if let Some(program) = words.first_mut() {
-        *program = expand(program, home)?;
-    }
-    Ok(words)
-}
+/// A fault of a value: its path below the key, such as `.before` or `[2].name` (empty for the value itself), and a
+/// sentence.
+pub(crate) type ValueFault = (String, String);
 
-/// Hooks whose programs have the home directory filled in. What is not a command is left to their reader.
-fn hooks(mut table: Value, home: Option<&str>) -> Result<Value, String> {
-    for name in ["before", "after"] {
-        let words = table.get_mut(name).and_then(Value::as_array_mut);
-        if let Some(Value::String(program)) = words.and_then(|words| words.first_mut()) {
-            *program = expand(program, home)?;
-        }
-    }
-    Ok(table)
-}
-
-/// What a kind allows, as a phrase for a person.
-pub(crate) fn allowed(kind: Kind) -> String {
-    match kind {
-        Kind::Text => "a text that is not empty".to_owned(),
-        Kind::Name => "a name of 1 to 64 characters a-z, 0-9, _ and -".to_owned(),
-        Kind::Secret => "a text of one line".to_owned(),
-        Kind::Path => "a path".to_owned(),
-        Kind::Program => "a program".to_owned(),
-        Kind::Command => "a program and its arguments, a list of strings".to_owned(),
-        Kind::Bool => "true or false".to_owned(),
-        Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
-        Kind::Float(min, max) => format!("a number from {min} to {max}"),
-        Kind::Size(min, max) => format!(
-            "a size from {} to {} (such as \"16 MiB\", or a number of bytes)",
-            size::format(min),
-            size::format(max)
-        ),
-        Kind::Time(min, max) => format!(
-            "a time from {} to {} (such as \"90s\" or \"5m\", or a number of seconds)",
-            humantime::format_duration(min),
-            humantime::format_duration(max)
-        ),
-        Kind::Wait(min, max) => format!("\"forever\", or {}", allowed(Kind::Time(min, max))),
-        Kind::Level => "a level, or levels by module".to_owned(),
-        Kind::Choice(words) => format!("one of {}", words.join(", ")),
-        Kind::List => "a list of strings".to_owned(),
-        Kind::Map => "a table of names and texts".to_owned(),
-        Kind::Tree | Kind::Hooks => "a table".to_owned(),
-        Kind::Tables => "a list of tables".to_owned(),
+/// Brings a written value into the form from which the settings are deserialised: times as humantime text, sizes as
+/// bytes, paths with the home directory filled in. `Nil` means that an optional key was unset with an empty text.
+///
+/// # Errors
+/// Every fault of the value, with what was written (unless it is a secret) and what is allowed.
+pub(crate) fn check(
+    key: &SettingKey,
+    raw: &RawValue,
+    home: Option<&str>,
+) -> Result<ValueKind, Vec<ValueFault>> {
+    match key.optional() && raw.text() == Some("") {
+        true => Ok(ValueKind::Nil),
+        false => value(key.allowed, raw, home),
     }
 }
 
-/// Whether a text may name a pool or a provider.
+/// The message for a required key that is missing.
+pub(crate) fn missing(key: &SettingKey) -> String {
+    format!("has to be set: {} is allowed", key.allowed)
+}
+
+/// Whether a text is valid as the name of a pool or a provider.
 pub(crate) fn is_name(text: &str) -> bool {
     let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     (1..=64).contains(&text.len()) && text.bytes().all(fits)
 }
 
-fn text(raw: &Raw) -> Option<&str> {
-    raw.text()
-        .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
+fn value(
+    allowed: Allowed,
+    raw: &RawValue,
+    home: Option<&str>,
+) -> Result<ValueKind, Vec<ValueFault>> {
+    let refused = || match allowed {
+        Allowed::Secret => format!("cannot take this value: {allowed} is allowed"),
+        _ => format!("cannot take {}: {allowed} is allowed", raw.shown()),
+    };
+    let of_value = |message| vec![(String::new(), message)];
+    match (allowed, &*raw.structured()) {
+        (Allowed::Table(keys), RawValue::Table(entries)) => table(keys, entries, home),
+        (Allowed::Tables(keys), RawValue::List(items)) => {
+            tables(keys, items, home).unwrap_or_else(|| Err(of_value(refused())))
+        }
+        _ => match plain(allowed, raw, home) {
+            Ok(value) => value.ok_or_else(|| of_value(refused())),
+            Err(message) => Err(of_value(message)),
+        },
+    }
 }
 
-fn switch(raw: &Raw) -> Option<bool> {
+/// Checks a value without keys of its own. `Ok(None)` means that the value is not among the allowed ones.
+///
+/// # Errors
+/// A sentence, where there is more to say than which values are allowed.
+fn plain(
+    allowed: Allowed,
+    raw: &RawValue,
+    home: Option<&str>,
+) -> Result<Option<ValueKind>, String> {
+    Ok(match allowed {
+        Allowed::Text => text(raw).map(ValueKind::from),
+        Allowed::Name => text(raw).filter(|text| is_name(text)).map(ValueKind::from),
+        Allowed::Secret => text(raw)
+            .filter(|text| !text.contains(['\n', '\r']))
+            .map(ValueKind::from),
+        Allowed::Path | Allowed::Program => match text(raw) {
+            Some(text) => Some(expand(text, home)?.into()),
+            None => None,
+        },
+        Allowed::Command => match list(raw, argument) {
+            Some(words) => command(words, home)?.map(ValueKind::from),
+            None => None,
+        },
+        Allowed::Level => match text(raw) {
+            Some(text) => Some(level::read(text)?.into()),
+            None => None,
+        },
+        Allowed::Bool => boolean(raw).map(ValueKind::from),
+        Allowed::Int(min, max) => within(whole(raw), min, max).map(ValueKind::from),
+        Allowed::Float(min, max) => within(number(raw), min, max).map(ValueKind::from),
+        Allowed::Size(min, max) => within(bytes(raw), min, max).map(ValueKind::from),
+        Allowed::Wait(..) if raw.text() == Some(FOREVER) => Some(FOREVER.into()),
+        Allowed::Time(min, max) | Allowed::Wait(min, max) => within(time(raw), min, max).map(human),
+        Allowed::Period => time(raw).filter(|time| divides_a_day(*time)).map(human),
+        Allowed::Choice(words) => text(raw)
+            .filter(|text| words.contains(text))
+            .map(ValueKind::from),
+        Allowed::List => list(raw, text).map(ValueKind::from),
+        // A map has one value per entry: any text, also the empty one.
+        Allowed::Map => argument(raw).map(ValueKind::from),
+        Allowed::Tree => match &*raw.structured() {
+            table @ RawValue::Table(_) => Some(table.to_value()),
+            _ => None,
+        },
+        Allowed::Patterns => match raw {
+            RawValue::Text(text) => Some(text.as_str().into()),
+            RawValue::Table(each) => {
+                let are_texts = each.values().all(|it| matches!(it, RawValue::Text(_)));
+                (!each.is_empty() && are_texts).then(|| raw.to_value())
+            }
+            _ => None,
+        },
+        Allowed::Table(_) | Allowed::Tables(_) => None,
+    })
+}
+
+/// Checks each entry of a table. An empty text does not unset a key here: in a rule, that would match more than the
+/// operator wrote.
+fn table(
+    keys: &[SettingKey],
+    entries: &BTreeMap<String, RawValue>,
+    home: Option<&str>,
+) -> Result<ValueKind, Vec<ValueFault>> {
+    let (mut values, mut faults) = (Map::new(), Vec::new());
+    for (name, raw) in entries {
+        let Some(key) = keys.iter().find(|key| key.name == name) else {
+            faults.push((format!(".{name}"), unknown_key(keys, name)));
+            continue;
+        };
+        match value(key.allowed, raw, home) {
+            Ok(value) => {
+                values.insert(name.clone(), value);
+            }
+            Err(below) => {
+                let placed = |(path, message)| (format!(".{name}{path}"), message);
+                faults.extend(below.into_iter().map(placed));
+            }
+        }
+    }
+    let required = |key: &&SettingKey| matches!(key.default, KeyDefault::Required);
+    for key in keys.iter().filter(required) {
+        if !entries.contains_key(key.name) {
+            faults.push((format!(".{}", key.name), missing(key)));
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(values.into()),
+        false => Err(faults),
+    }
+}
+
+/// Checks each table of a list. `None` means that an item is not a table.
+fn tables(
+    keys: &[SettingKey],
+    items: &[RawValue],
+    home: Option<&str>,
+) -> Option<Result<ValueKind, Vec<ValueFault>>> {
+    let (mut values, mut faults) = (Vec::new(), Vec::new());
+    for (index, item) in items.iter().enumerate() {
+        let RawValue::Table(entries) = item else {
+            return None;
+        };
+        match table(keys, entries, home) {
+            Ok(value) => values.push(value),
+            Err(below) => {
+                let placed = |(path, message)| (format!("[{index}]{path}"), message);
+                faults.extend(below.into_iter().map(placed));
+            }
+        }
+    }
+    Some(match faults.is_empty() {
+        true => Ok(values.into()),
+        false => Err(faults),
+    })
+}
+
+fn within<T: PartialOrd>(value: Option<T>, min: T, max: T) -> Option<T> {
+    value.filter(|value| (min..=max).contains(value))
+}
+
+fn human(time: Duration) -> ValueKind {
+    humantime::format_duration(time).to_string().into()
+}
+
+fn divides_a_day(time: Duration) -> bool {
+    let is_whole = time.subsec_nanos() == 0 && !time.is_zero();
+    is_whole && DAY.as_secs().is_multiple_of(time.as_secs())
+}
+
+/// Fills in the home directory of a command's program; the arguments are passed on as written. `Ok(None)` means that the
+/// program is empty.
+fn command(mut words: Vec<String>, home: Option<&str>) -> Result<Option<Vec<String>>, String> {
+    match words.first_mut() {
+        Some(program) if program.trim().is_empty() => return Ok(None),
+        Some(program) => *program = expand(program, home)?,
+        None => {}
+    }
+    Ok(Some(words))
+}
+
+fn text(raw: &RawValue) -> Option<&str> {
+    argument(raw).filter(|text| !text.trim().is_empty())
+}
+
+/// A text that may be empty. No program and no variable can hold a NUL.
+fn argument(raw: &RawValue) -> Option<&str> {
+    raw.text().filter(|text| !text.contains('\0'))
+}
+
+fn boolean(raw: &RawValue) -> Option<bool> {
     match raw {
-        Raw::Bool(value) => Some(*value),
-        Raw::Loose(text) => match text.trim().to_ascii_lowercase().as_str() {
+        RawValue::Bool(value) => Some(*value),
+        RawValue::Loose(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
             _ => None,
@@ -152,93 +230,54 @@ fn switch(raw: &Raw) -> Option<bool> {
     }
 }
 
-fn whole(raw: &Raw) -> Option<u64> {
+fn whole(raw: &RawValue) -> Option<u64> {
     match raw {
-        Raw::Int(number) => u64::try_from(*number).ok(),
-        Raw::Loose(text) => text.trim().parse().ok(),
+        RawValue::Int(number) => u64::try_from(*number).ok(),
+        RawValue::Loose(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
-fn number(raw: &Raw) -> Option<f64> {
+fn number(raw: &RawValue) -> Option<f64> {
     match raw {
-        Raw::Float(number) => Some(*number),
-        // Bounds are small, so nothing that passes them loses digits here.
-        Raw::Int(number) => Some(*number as f64),
-        Raw::Loose(text) => text.trim().parse().ok(),
+        RawValue::Float(number) => Some(*number),
+        // Bounds are far below 2^53, so an integer that passes them is exact as a float.
+        RawValue::Int(number) => Some(*number as f64),
+        RawValue::Loose(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
-fn bytes(raw: &Raw) -> Option<u64> {
+fn bytes(raw: &RawValue) -> Option<u64> {
     raw.text().map_or_else(|| whole(raw), size::parse)
 }
 
-fn time(raw: &Raw) -> Option<Duration> {
-    let seconds = match raw {
-        Raw::Text(text) | Raw::Loose(text) => match text.trim().parse() {
+fn time(raw: &RawValue) -> Option<Duration> {
+    let seconds = match raw.text().map(str::trim) {
+        Some(text) => match text.parse() {
             Ok(seconds) => seconds,
-            Err(_) => return humantime::parse_duration(text.trim()).ok(),
+            Err(_) => return humantime::parse_duration(text).ok(),
         },
-        _ => whole(raw)?,
+        None => whole(raw)?,
     };
     Some(Duration::from_secs(seconds))
 }
 
-/// A table, which comes through all layers unchanged as the text of its JSON. Of a variable or a flag it is TOML.
-fn table(raw: &Raw) -> Option<Value> {
-    match raw {
-        Raw::Table(table) => Some(table.clone()),
-        Raw::Loose(loose) => {
-            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
-            match Raw::from_toml(value.get_ref()) {
-                Raw::Table(table) => Some(table),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn tables(raw: &Raw) -> Option<Vec<Value>> {
-    match raw {
-        Raw::List(items) => items
-            .iter()
-            .map(|item| match item {
-                Raw::Table(table) => Some(table.clone()),
-                _ => None,
-            })
-            .collect(),
-        Raw::Loose(loose) => {
-            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
-            match Raw::from_toml(value.get_ref()) {
-                Raw::Loose(_) => None,
-                list => tables(&list),
-            }
-        }
-        _ => None,
-    }
-}
-
-/// A list of a variable or a flag is TOML when it starts with a bracket, else words between commas.
-fn list(raw: &Raw) -> Option<Vec<String>> {
-    match raw {
-        Raw::List(items) => items
-            .iter()
-            .map(|item| text(item).map(str::to_owned))
-            .collect(),
-        Raw::Loose(loose) if loose.trim_start().starts_with('[') => {
-            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
-            list(&Raw::from_toml(value.get_ref()))
-        }
-        Raw::Loose(loose) => Some(
-            loose
-                .split(',')
-                .map(str::trim)
+/// The items of a list. In a variable or a flag a list is TOML if it starts with a bracket, otherwise words between commas.
+fn list(raw: &RawValue, item: fn(&RawValue) -> Option<&str>) -> Option<Vec<String>> {
+    if let RawValue::Loose(loose) = raw
+        && !loose.trim_start().starts_with('[')
+    {
+        let words = loose.split(',').map(str::trim);
+        return Some(
+            words
                 .filter(|word| !word.is_empty())
                 .map(str::to_owned)
                 .collect(),
-        ),
+        );
+    }
+    match &*raw.structured() {
+        RawValue::List(items) => items.iter().map(|it| item(it).map(str::to_owned)).collect(),
         _ => None,
     }
 }

@@ -1,203 +1,171 @@
-//! Defaults: the built-in ones, and those that follow from what was written elsewhere.
+//! Defaults: the built-in ones, and those that are derived from other keys.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::ValueKind;
 use toml::de::DeValue;
 
-use crate::check::check;
-use crate::fault::Fault;
-use crate::file::{self, Names};
-use crate::keys::{BUILT_IN_PROVIDERS, SECTIONS};
-use crate::layer::{Intake, Layer, Leaf};
+use crate::built_in::PROVIDERS;
+use crate::check::missing;
+use crate::fault::ConfigFault;
+use crate::file::{self, DefinedNames};
+use crate::layer::{LayerReader, Leaf, Merged};
 use crate::locate::xdg;
 use crate::origin::Origin;
-use crate::raw::Raw;
-use crate::schema::{self, Key, Preset, Section, Shape};
+use crate::raw::RawValue;
+use crate::schema::{self, KeyDefault, Section, SettingKey, Shape};
+use crate::settings::SECTIONS;
 
-/// Where a service without a home keeps its data.
-const LAST_DATA_DIR: &str = "/var/lib/kirosu";
+/// Data folder of a service without a home directory.
+const SYSTEM_DATA_DIR: &str = "/var/lib/kirosu";
 
-/// The values that count, by path: of all layers, the strongest.
-pub(crate) type Effective = BTreeMap<Vec<String>, Leaf>;
-
-/// Lays a layer over what is there.
-pub(crate) fn overlay(effective: &mut Effective, layer: &Layer) {
-    for leaf in &layer.leaves {
-        effective.insert(leaf.path.clone(), leaf.clone());
+/// The weakest layer: defaults of the sections that exist once, and the built-in providers. A fault here is an error in
+/// the schema, and every test shows it.
+pub(crate) fn built_in(faults: &mut Vec<ConfigFault>) -> (Vec<Leaf>, DefinedNames) {
+    let mut reader = LayerReader::new(None, faults);
+    let once = SECTIONS.iter().filter(|it| it.shape == Shape::One);
+    for section in once {
+        defaults(section, &[section.name.to_owned()], &mut reader);
     }
-}
-
-/// The layer under all others: the fixed sections, and the built-in providers' definitions. Faults can only come of a
-/// mistake in `keys.rs`, and every test would show them.
-pub(crate) fn built_in(faults: &mut Vec<Fault>) -> (Layer, Names) {
-    let mut intake = Intake::new(None, faults);
-    for section in SECTIONS
-        .iter()
-        .filter(|section| section.shape == Shape::One)
-    {
-        presets(section, &[section.name.to_owned()], &mut intake);
-    }
-    let names = file::read(Path::new("built in"), BUILT_IN_PROVIDERS, &mut intake);
-    let mut layer = intake.layer;
-    for leaf in &mut layer.leaves {
+    let names = file::read(Path::new("built in"), PROVIDERS, &mut reader);
+    let mut leaves = reader.leaves;
+    for leaf in &mut leaves {
         leaf.origin = Origin::Default;
     }
     let names = names.unwrap_or_else(|wrong| {
         faults.extend(wrong.0);
-        Names::default()
+        DefinedNames::default()
     });
-    (layer, names)
+    (leaves, names)
 }
 
-fn presets(section: &Section, prefix: &[String], intake: &mut Intake<'_>) {
+fn defaults(section: &Section, prefix: &[String], reader: &mut LayerReader<'_>) {
     for key in section.keys {
-        if let Preset::Is(text) = key.preset {
-            let mut path = prefix.to_vec();
-            path.push(key.name.to_owned());
+        if let KeyDefault::Is(text) = key.default {
+            let path = below(prefix, key.name);
             match DeValue::parse(text) {
                 Ok(value) => {
-                    intake.take_known(
-                        key,
-                        &path,
-                        &Raw::from_toml(value.get_ref()),
-                        Origin::Default,
-                    );
+                    let raw = RawValue::from_toml(value.get_ref());
+                    reader.take_known(key, &path, &raw, Origin::Default);
                 }
-                Err(error) => intake.fault(&path, &Origin::Default, error.message()),
+                Err(error) => reader.fault(&path, &Origin::Default, error.message()),
             }
         }
     }
 }
 
-/// The second layer: what pools and providers are when they do not say, and what follows from other keys.
-pub(crate) struct Deriver<'a> {
-    pub effective: &'a Effective,
-    pub pools: &'a [String],
-    pub providers: &'a [String],
+fn below(prefix: &[String], name: &str) -> Vec<String> {
+    let mut path = prefix.to_vec();
+    path.push(name.to_owned());
+    path
 }
 
-impl Deriver<'_> {
-    /// Builds the layer. Required keys that nobody wrote become faults.
-    pub fn layer(&self, var: impl Fn(&str) -> Option<String>, faults: &mut Vec<Fault>) -> Layer {
-        let mut intake = Intake::new(None, faults);
-        self.folders(var, &mut intake);
-        for name in self.providers {
-            self.fill("providers", name, &mut intake);
+/// Builds the layer of derived defaults: keys of pools and providers that are not written, and keys whose default
+/// depends on other keys.
+pub(crate) struct DerivedDefaults<'a> {
+    pub written: &'a Merged,
+    pub names: &'a DefinedNames,
+}
+
+impl DerivedDefaults<'_> {
+    /// The layer. A required key that is missing becomes a fault.
+    pub fn layer(
+        &self,
+        var: impl Fn(&str) -> Option<String>,
+        faults: &mut Vec<ConfigFault>,
+    ) -> Vec<Leaf> {
+        let mut reader = LayerReader::new(None, faults);
+        self.folders(var, &mut reader);
+        for name in &self.names.providers {
+            self.fill("providers", name, &mut reader);
         }
-        for name in self.pools {
-            self.fill("pool", name, &mut intake);
-            self.pool(name, &mut intake);
+        for name in &self.names.pools {
+            self.fill("pool", name, &mut reader);
+            self.pool(name, &mut reader);
         }
-        let written = |leaf: &Leaf| !self.effective.contains_key(&leaf.path);
-        let mut layer = intake.layer;
-        layer.leaves.retain(written);
-        layer
+        reader.leaves
     }
 
-    fn folders(&self, var: impl Fn(&str) -> Option<String>, intake: &mut Intake<'_>) {
-        let (built_in, from) = xdg(var, "XDG_DATA_HOME", ".local/share").map_or_else(
-            || (PathBuf::from(LAST_DATA_DIR), Origin::Default),
-            |(dir, name)| (dir.join("kirosu"), Origin::Derived(name.to_owned())),
+    fn folders(&self, var: impl Fn(&str) -> Option<String>, reader: &mut LayerReader<'_>) {
+        let (default, origin) = xdg(var, "XDG_DATA_HOME", ".local/share").map_or_else(
+            || (PathBuf::from(SYSTEM_DATA_DIR), Origin::Default),
+            |(dir, name)| (dir.join("kirosu"), derived(name)),
         );
-        let built_in = built_in.to_string_lossy().into_owned();
-        let data_dir = self.text(&["data_dir"]).unwrap_or(&built_in).to_owned();
-        self.put(&["data_dir"], data_dir.clone().into(), from, intake);
-        let path = format!("{}/kirosu.db", data_dir.trim_end_matches('/'));
-        self.put(
+        let default = default.to_string_lossy().into_owned();
+        let data_dir = self.written.text(&["data_dir"]).unwrap_or(&default);
+        let store = format!("{}/kirosu.db", data_dir.trim_end_matches('/'));
+        put(reader, &["data_dir"], data_dir.into(), origin);
+        put(
+            reader,
             &["store", "path"],
-            path.into(),
-            Origin::Derived("data_dir".into()),
-            intake,
+            store.into(),
+            derived("data_dir"),
         );
     }
 
-    fn fill(&self, section: &str, name: &str, intake: &mut Intake<'_>) {
+    fn fill(&self, section: &str, name: &str, reader: &mut LayerReader<'_>) {
         let prefix = [section.to_owned(), name.to_owned()];
         let Some(section) = schema::section(section) else {
             return;
         };
-        presets(section, &prefix, intake);
+        defaults(section, &prefix, reader);
         for key in section.keys {
-            if matches!(key.preset, Preset::Required) && key.name != "name" {
-                self.require(key, &prefix, intake);
+            if matches!(key.default, KeyDefault::Required) && key.name != "name" {
+                self.require(key, &below(&prefix, key.name), reader);
             }
         }
     }
 
-    /// A missing key gets a stand-in besides its fault, so that the rest can still be looked at.
-    fn require(&self, key: &Key, prefix: &[String], intake: &mut Intake<'_>) {
-        let mut path = prefix.to_vec();
-        path.push(key.name.to_owned());
-        if self.effective.contains_key(&path) {
+    /// Adds a fault for a missing key, and a placeholder so that the settings can be deserialised and the other keys
+    /// checked. The only such key is the kind of a provider.
+    fn require(&self, key: &SettingKey, path: &[String], reader: &mut LayerReader<'_>) {
+        if self.written.contains(path) {
             return;
         }
-        let allowed = crate::check::allowed(key.kind);
         let dotted = path.join(".");
-        if !intake.faults.iter().any(|fault| fault.key == dotted) {
-            let message = format!("has to be set: {allowed} is allowed");
-            intake.faults.push(Fault::new(dotted, None, message));
+        if !reader.faults.iter().any(|fault| fault.key == dotted) {
+            reader
+                .faults
+                .push(ConfigFault::new(dotted, None, missing(key)));
         }
-        if let Ok(value) = check(key, &Raw::Text("command".into()), None) {
-            self.put_path(path, value, Origin::Default, intake);
-        }
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        put(reader, &path, "command".into(), Origin::Default);
     }
 
-    fn pool(&self, name: &str, intake: &mut Intake<'_>) {
-        let derived = |from: &str| Origin::Derived(from.to_owned());
-        self.put(
-            &["pool", name, "name"],
-            name.into(),
-            derived("its first flag"),
-            intake,
-        );
-        let usual = self.text(&["agent", "provider"]).unwrap_or_default();
-        let provider = self.text(&["pool", name, "provider"]).unwrap_or(usual);
-        let from = derived("agent.provider");
-        self.put(&["pool", name, "provider"], provider.into(), from, intake);
-        if self.text(&["pool", name, "trust"]) == Some("all") {
-            let from = derived(&format!("pool.{name}.trust"));
-            let key = ["pool", name, "trust_all_tools"];
-            self.put(&key, true.into(), from, intake);
+    fn pool(&self, name: &str, reader: &mut LayerReader<'_>) {
+        let key = |key| ["pool", name, key];
+        let general = |key: [&str; 2]| self.written.text(&key).unwrap_or_default();
+        put(reader, &key("name"), name.into(), derived("its first flag"));
+        let provider = self.written.text(&key("provider"));
+        let provider = provider.unwrap_or_else(|| general(["agent", "provider"]));
+        let origin = derived("agent.provider");
+        put(reader, &key("provider"), provider.into(), origin);
+        if self.written.text(&key("trust")) == Some("all") {
+            let origin = derived(&format!("pool.{name}.trust"));
+            put(reader, &key("trust_all_tools"), true.into(), origin);
         }
-        let lease = self.text(&["lease", "default"]).unwrap_or_default();
-        self.put(
-            &["pool", name, "lease"],
+        let lease = general(["lease", "default"]);
+        put(
+            reader,
+            &key("lease"),
             lease.into(),
             derived("lease.default"),
-            intake,
         );
-        if let Some(model) = self.text(&["providers", provider, "model"]) {
-            let from = derived(&format!("providers.{provider}.model"));
-            self.put(&["pool", name, "model"], model.into(), from, intake);
+        if let Some(model) = self.written.text(&["providers", provider, "model"]) {
+            let origin = derived(&format!("providers.{provider}.model"));
+            put(reader, &key("model"), model.into(), origin);
         }
     }
+}
 
-    fn text(&self, path: &[&str]) -> Option<&str> {
-        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-        match &self.effective.get(&path)?.value {
-            ValueKind::String(text) => Some(text),
-            _ => None,
-        }
-    }
+fn derived(from: &str) -> Origin {
+    Origin::Derived(from.to_owned())
+}
 
-    fn put(&self, path: &[&str], value: ValueKind, origin: Origin, intake: &mut Intake<'_>) {
-        let path = path.iter().map(|part| (*part).to_owned()).collect();
-        self.put_path(path, value, origin, intake);
-    }
-
-    fn put_path(
-        &self,
-        path: Vec<String>,
-        value: ValueKind,
-        origin: Origin,
-        intake: &mut Intake<'_>,
-    ) {
-        intake.layer.leaves.push(Leaf {
-            path,
-            value,
-            origin,
-        });
-    }
+fn put(reader: &mut LayerReader<'_>, path: &[&str], value: ValueKind, origin: Origin) {
+    reader.leaves.push(Leaf {
+        path: path.iter().map(|part| (*part).to_owned()).collect(),
+        value,
+        origin,
+    });
 }

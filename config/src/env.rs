@@ -1,14 +1,13 @@
 //! The environment layer: `KIROSU_<SECTION>__<KEY>`, and the names that clients of earlier versions use.
 
-use crate::file::Names;
-use crate::keys::HISTORICAL;
-use crate::layer::Intake;
+use crate::file::DefinedNames;
+use crate::layer::LayerReader;
 use crate::options::LoadOptions;
 use crate::origin::Origin;
-use crate::raw::Raw;
+use crate::raw::RawValue;
 use crate::schema::{self, Shape};
 
-/// Variables that Kirosu uses for something else: the file's path, and what a run finds in its own environment.
+/// Variables `KIROSU_...` with another meaning: the path of the file, and variables of a run.
 const NOT_SETTINGS: &[&str] = &[
     "KIROSU_CONFIG",
     "KIROSU_TASK_ID",
@@ -17,29 +16,41 @@ const NOT_SETTINGS: &[&str] = &[
     "KIROSU_INSTANCE",
 ];
 
-/// The historical variables; weaker than the `KIROSU_` ones, so that a new name always wins over an old one.
-pub(crate) fn historical(options: &LoadOptions, intake: &mut Intake<'_>) {
+/// Variables of earlier versions, and the keys that they set.
+const HISTORICAL: &[(&str, &str)] = &[
+    ("KIRO_SWARM_HOST", "hub.host"),
+    ("KIRO_SWARM_PORT", "hub.port"),
+    ("KIRO_SWARM_KEY", "hub.key"),
+    ("KIRO_PROVIDER", "agent.provider"),
+    ("MITTELO_KIRO_MODEL", "providers.kiro.model"),
+    ("KIRO_CODEX_EXTRA_ARGS", "providers.codex.extra_args"),
+];
+
+/// Reads the variables of earlier versions. They are read before the `KIROSU_` ones, so that a new name overrides an old
+/// one.
+pub(crate) fn historical(options: &LoadOptions, reader: &mut LayerReader<'_>) {
     for (name, key) in HISTORICAL {
         let Some(value) = options.var(name) else {
             continue;
         };
-        // Empty means "not set", as it always did; an empty key has to override the file's, though.
+        // An empty variable means "not set". An empty key means "no key" and overrides the key of the file.
         if value.trim().is_empty() && *name != "KIRO_SWARM_KEY" {
             continue;
         }
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         let raw = match *name {
-            // Always was a piece of a command line.
+            // Part of a command line.
             "KIRO_CODEX_EXTRA_ARGS" => {
-                Raw::List(words(&value).into_iter().map(Raw::Text).collect())
+                RawValue::List(words(&value).into_iter().map(RawValue::Text).collect())
             }
-            _ => Raw::Loose(value),
+            _ => RawValue::Loose(value),
         };
-        intake.take(&path, &raw, Origin::Env((*name).to_owned()));
+        reader.take(&path, &raw, Origin::Env((*name).to_owned()));
     }
 }
 
-/// The words of a command line, as a shell would split it: between blanks, quotes keep blanks, a backslash outside single quotes keeps what follows.
+/// Splits a command line into words as a shell does: at blanks outside of quotes. A backslash outside of single quotes
+/// keeps the next character.
 pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -61,18 +72,18 @@ pub fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Variables `KIROSU_...`. Gives warnings about those that look like settings and are none.
+/// Reads the variables `KIROSU_...`. Returns warnings about variables that look like settings and are not.
 pub(crate) fn current(
     env: &[(String, String)],
-    names: &Names,
-    intake: &mut Intake<'_>,
+    names: &DefinedNames,
+    reader: &mut LayerReader<'_>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut ours: Vec<_> = env
         .iter()
         .filter(|(name, _)| name.starts_with("KIROSU_"))
         .collect();
-    // By name, and of equal names the last stays the last.
+    // A stable sort: of equal names the last stays the last.
     ours.sort_by_key(|(name, _)| name);
     for (name, value) in ours {
         let parts: Vec<&str> = name["KIROSU_".len()..].split("__").collect();
@@ -83,14 +94,14 @@ pub(crate) fn current(
         }
         let origin = Origin::Env(name.clone());
         match path(&parts, names) {
-            Ok(path) => intake.take(&path, &Raw::Loose(value.clone()), origin),
-            Err(message) => intake.fault(std::slice::from_ref(name), &origin, message),
+            Ok(path) => reader.take(&path, &RawValue::Loose(value.clone()), origin),
+            Err(message) => reader.fault(std::slice::from_ref(name), &origin, message),
         }
     }
     warnings
 }
 
-/// A name without `__` is often the environment of something else (a service manager, a run), so it is no fault.
+/// The warning for a name without `__`. Such a name is not a fault, because a service manager or a run may set it.
 fn stray(name: &str) -> Option<String> {
     if NOT_SETTINGS.contains(&name) {
         return None;
@@ -104,23 +115,23 @@ fn stray(name: &str) -> Option<String> {
     ))
 }
 
-/// `["POOL", "CODE_REVIEW", "SIZE"]` means `pool.code-review.size`, where the file has such a pool.
-fn path(parts: &[&str], names: &Names) -> Result<Vec<String>, String> {
+/// The path of a variable's parts: `["POOL", "CODE_REVIEW", "SIZE"]` is `pool.code-review.size` if such a pool is defined.
+fn path(parts: &[&str], names: &DefinedNames) -> Result<Vec<String>, String> {
     let section = parts.first().unwrap_or(&"").to_lowercase();
     let mut path = vec![section.clone()];
     let mut rest = parts.get(1..).unwrap_or_default();
-    let shape = schema::section(&section).map(|section| section.shape);
-    if let (Some(Shape::Array | Shape::Named), Some((name, below))) = (shape, rest.split_first()) {
-        let known = match shape {
-            Some(Shape::Array) => &names.pools,
-            _ => &names.providers,
-        };
+    let known = match schema::section(&section).map(|section| section.shape) {
+        Some(Shape::Array) => Some(&names.pools),
+        Some(Shape::Named) => Some(&names.providers),
+        _ => None,
+    };
+    if let (Some(known), Some((name, below))) = (known, rest.split_first()) {
         path.push(known_name(name, known)?);
         rest = below;
     }
     if let Some((key, below)) = rest.split_first() {
         path.push(key.to_lowercase());
-        // What follows is the name of a variable for the run: its case counts.
+        // The rest is the name of a variable for the run, whose case matters.
         if !below.is_empty() {
             path.push(below.join("__"));
         }
@@ -128,7 +139,8 @@ fn path(parts: &[&str], names: &Names) -> Result<Vec<String>, String> {
     Ok(path)
 }
 
-/// Variables cannot define a pool or a provider: a misspelt name would do so without a word.
+/// The defined name that a part of a variable means. A variable cannot define a pool or a provider, because a misspelt name
+/// would do so silently.
 fn known_name(name: &str, known: &[String]) -> Result<String, String> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let fits: Vec<&String> = known

@@ -1,21 +1,21 @@
-//! What is wrong with the settings: everything at once.
+//! Faults of settings. A load reports all of them at once.
 
 use std::fmt;
 
 use crate::origin::Origin;
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    /// Dotted key, or the file's name when the file as a whole is meant.
+pub struct ConfigFault {
+    /// Dotted key, or a word for the file as a whole.
     pub key: String,
-    /// Where the offending value was written, where that is known.
+    /// Place of the faulty value. `None` means that the value is not written anywhere.
     pub origin: Option<Origin>,
-    /// What is wrong and what is allowed, in one lower-case sentence.
+    /// The fault and the allowed values, in one sentence that starts in lower case.
     pub message: String,
 }
 
-impl Fault {
+impl ConfigFault {
     pub(crate) fn new(
         key: impl Into<String>,
         origin: Option<&Origin>,
@@ -29,7 +29,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Some(origin) => write!(f, "{} ({origin}): {}", self.key, self.message),
@@ -38,11 +38,11 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All faults of one load, in the order of the layers. `Display` prints each on its own line.
+/// All faults of one load, in the order of the layers. `Display` writes one per line.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub struct Faults(pub Vec<Fault>);
+pub struct ConfigFaults(pub Vec<ConfigFault>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.0.iter().enumerate() {
             if index > 0 {

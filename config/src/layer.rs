@@ -1,12 +1,15 @@
-//! Values of one layer, each with its key and its origin.
+//! The values of one layer, and the layers merged into settings.
 
-use config::{Map, Value, ValueKind};
+use std::collections::BTreeMap;
+
+use config::{Config, Map, Value, ValueKind};
 
 use crate::check::check;
-use crate::fault::Fault;
-use crate::origin::Origin;
-use crate::raw::Raw;
-use crate::schema::{self, Key};
+use crate::fault::ConfigFault;
+use crate::origin::{Origin, Origins};
+use crate::raw::RawValue;
+use crate::schema::{self, SettingKey};
+use crate::settings::Settings;
 
 /// One checked value.
 #[derive(Debug, Clone)]
@@ -16,75 +19,140 @@ pub(crate) struct Leaf {
     pub origin: Origin,
 }
 
-/// The values of one layer, in the order in which they were written.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Layer {
+/// Collects the values of one layer in the order in which they were written, and the faults of all others.
+#[derive(Debug)]
+pub(crate) struct LayerReader<'a> {
+    /// Home directory for `~/`.
+    pub home: Option<&'a str>,
+    pub faults: &'a mut Vec<ConfigFault>,
     pub leaves: Vec<Leaf>,
 }
 
-/// Where the readers of layers put what they find: good values into the layer, everything else into the faults.
-#[derive(Debug)]
-pub(crate) struct Intake<'a> {
-    /// Home directory for `~/`.
-    pub home: Option<&'a str>,
-    pub faults: &'a mut Vec<Fault>,
-    pub layer: Layer,
-}
-
-impl<'a> Intake<'a> {
-    pub fn new(home: Option<&'a str>, faults: &'a mut Vec<Fault>) -> Self {
+impl<'a> LayerReader<'a> {
+    pub fn new(home: Option<&'a str>, faults: &'a mut Vec<ConfigFault>) -> Self {
         Self {
             home,
             faults,
-            layer: Layer::default(),
+            leaves: Vec::new(),
         }
     }
 
-    /// Looks the path up, checks the value, keeps it.
-    pub fn take(&mut self, path: &[String], raw: &Raw, origin: Origin) {
+    /// Looks up the key of the path, checks the value and keeps it.
+    pub fn take(&mut self, path: &[String], raw: &RawValue, origin: Origin) {
         match schema::resolve(path) {
             Ok(key) => self.take_known(key, path, raw, origin),
             Err(message) => self.fault(path, &origin, message),
         }
     }
 
-    /// As [`Intake::take`], for a key that was looked up already.
-    pub fn take_known(&mut self, key: &Key, path: &[String], raw: &Raw, origin: Origin) {
+    /// As [`LayerReader::take`], for a key that was looked up before.
+    pub fn take_known(
+        &mut self,
+        key: &SettingKey,
+        path: &[String],
+        raw: &RawValue,
+        origin: Origin,
+    ) {
         match check(key, raw, self.home) {
-            Ok(value) => self.layer.leaves.push(Leaf {
+            Ok(value) => self.leaves.push(Leaf {
                 path: path.to_vec(),
                 value,
                 origin,
             }),
-            Err(message) => self.fault(path, &origin, message),
+            Err(faults) => {
+                let path = path.join(".");
+                for (below, message) in faults {
+                    let key = format!("{path}{below}");
+                    self.faults
+                        .push(ConfigFault::new(key, Some(&origin), message));
+                }
+            }
         }
     }
 
-    /// Notes a fault of this layer.
+    /// Adds a fault of this layer.
     pub fn fault(&mut self, path: &[String], origin: &Origin, message: impl Into<String>) {
         self.faults
-            .push(Fault::new(path.join("."), Some(origin), message));
+            .push(ConfigFault::new(path.join("."), Some(origin), message));
     }
 }
 
-/// A layer is a source of the `config` crate: nested tables whose values carry their origin's text, so that its own
-/// errors, should one get through our checks, name the place too.
-impl config::Source for Layer {
+/// The values in force by path: of all layers, the strongest.
+///
+/// It is the one source that the `config` crate deserialises. That crate merges sources itself, but it does not keep the
+/// origin of the stronger value, and it merges tables that one key holds as a whole (`trust` of a provider).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Merged(BTreeMap<Vec<String>, Leaf>);
+
+impl Merged {
+    /// Adds a layer that is stronger than the ones before.
+    pub fn overlay(&mut self, layer: Vec<Leaf>) {
+        let entries = layer.into_iter().map(|leaf| (leaf.path.clone(), leaf));
+        self.0.extend(entries);
+    }
+
+    /// Adds a layer that is weaker than all others. Of two values for one path in it, the later counts.
+    pub fn underlay(&mut self, layer: Vec<Leaf>) {
+        for leaf in layer.into_iter().rev() {
+            self.0.entry(leaf.path.clone()).or_insert(leaf);
+        }
+    }
+
+    pub fn contains(&self, path: &[String]) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// The text at the path. `None` means that no text is set there.
+    pub fn text(&self, path: &[&str]) -> Option<&str> {
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        match &self.0.get(&path)?.value {
+            ValueKind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The origin of every value. A key that was unset with an empty text has the origin of that text.
+    pub fn origins(&self) -> Origins {
+        let pairs = self.0.iter();
+        Origins(
+            pairs
+                .map(|(path, leaf)| (path.join("."), leaf.origin.clone()))
+                .collect(),
+        )
+    }
+
+    /// Deserialises the settings; `pools` is the order of the pools.
+    ///
+    /// # Errors
+    /// A checked value does not fit its type, which the schema's tests exclude.
+    pub fn settings(self, pools: &[String]) -> Result<Settings, ConfigFault> {
+        let config = Config::builder().add_source(self).build();
+        let mut settings: Settings = config.and_then(Config::try_deserialize).map_err(|error| {
+            ConfigFault::new("settings", None, format!("cannot be merged: {error}"))
+        })?;
+        let place = |name: &str| pools.iter().position(|pool| pool == name);
+        settings.pools.sort_by_key(|pool| place(&pool.name));
+        Ok(settings)
+    }
+}
+
+impl config::Source for Merged {
     fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
         Box::new(self.clone())
     }
 
+    /// Nested tables. Each value carries its origin, so that an error of the `config` crate names the place too.
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
         let mut root = Map::new();
-        for leaf in &self.leaves {
+        for leaf in self.0.values() {
             let value = Value::new(Some(&leaf.origin.to_string()), leaf.value.clone());
-            put(&mut root, &leaf.path, value);
+            insert(&mut root, &leaf.path, value);
         }
         Ok(root)
     }
 }
 
-fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {
+fn insert(table: &mut Map<String, Value>, path: &[String], value: Value) {
     match path {
         [] => {}
         [name] => {
@@ -95,7 +163,7 @@ fn put(table: &mut Map<String, Value>, path: &[String], value: Value) {
                 .entry(name.clone())
                 .or_insert_with(|| Value::new(None, ValueKind::Table(Map::new())));
             if let ValueKind::Table(below) = &mut below.kind {
-                put(below, rest, value);
+                insert(below, rest, value);
             }
         }
     }

@@ -1,14 +1,14 @@
-//! `log.level`: a level, or levels by module.
+//! `log.level`: a level, or levels per module.
 
-/// The levels, from nothing to all.
+/// The levels, from no lines to all.
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
-/// Brings a directive such as `kirosu_hub=debug, info` into the form that the log reads.
+/// Removes blanks from a directive such as `kirosu_hub=debug, info`.
 ///
-/// A word that is not a level would mean a module of that name to the log, and everything else would be silent.
+/// The log would take a misspelt level for the name of a module and suppress all other lines, so it is refused here.
 ///
 /// # Errors
-/// A part is neither a level nor `MODULE=LEVEL`; the sentence names it and the known levels.
+/// A part is neither a level nor `MODULE=LEVEL`. The sentence names the part and the levels.
 pub(crate) fn read(text: &str) -> Result<String, String> {
     let parts = split(text, ',');
     let parts = parts
@@ -39,7 +39,7 @@ pub(crate) fn read(text: &str) -> Result<String, String> {
     }
 }
 
-/// Splits at a separator that is not within the brackets of a span's name and fields.
+/// Splits at separators outside of the brackets that hold the name and fields of a span.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|c| {

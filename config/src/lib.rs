@@ -1,22 +1,24 @@
-//! Kirosu's settings: as written, merged, validated.
+//! Kirosu's settings: read from layers, merged, validated.
 //!
 //! # Theory of operation
 //!
-//! Settings go through three steps, and only what has passed the last one leaves this crate.
+//! A load has three steps. Only settings that pass the last one leave this crate.
 //!
-//! 1. **As written.** Four layers, each stronger than the one before: built-in defaults, the file (TOML), the
-//!    environment (`KIROSU_<SECTION>__<KEY>` and the historical names), flags. Every layer is read into leaves: a
-//!    path such as `pool.coders.size`, a value, an [`Origin`]. The table of keys (`keys.rs`) says what a leaf may
-//!    hold; a leaf that does not fit becomes a [`Fault`] that names key, place and what is allowed.
-//! 2. **Merged.** Defaults that depend on other keys (`store.path` on `data_dir`, a pool's lease on `lease.default`)
-//!    are filled in between the built-in layer and the file; then the layers are laid over each other and read into
-//!    [`Settings`].
-//! 3. **Validated.** Values are checked against each other: a pool's provider exists, nothing listens beyond loopback
-//!    without a key, code of tasks runs only where hub and pool agreed.
+//! 1. **Layers.** There are four, each stronger than the one before: built-in defaults, the file (TOML), the environment
+//!    (`KIROSU_<SECTION>__<KEY>` and the names of earlier versions), flags. Each layer is read into leaves: a path such
+//!    as `pool.coders.size`, a value, an [`Origin`]. The schema (`schema.rs`, with the keys in `settings/`) gives the
+//!    values that a key allows. Any other value becomes a [`ConfigFault`] with the key, the place and the allowed values.
+//! 2. **Merge.** The leaves of all layers are merged. Missing keys get a default, which may depend on other keys
+//!    (`store.path` on `data_dir`, a pool's lease on `lease.default`). The result is deserialised into [`Settings`].
+//! 3. **Cross-checks.** Values are checked against each other: a pool's provider is defined, no socket listens beyond
+//!    loopback without a key, code of tasks runs only if both hub and pool allow it.
 //!
-//! All faults of all steps are reported at once. The environment is handed in ([`LoadOptions`]); besides the settings
-//! file and the key file nothing is read from the world. Relative paths stay as written and count from the process's
-//! working directory.
+//! All faults of all steps are reported at once. The caller passes the environment in ([`LoadOptions`]); the load reads
+//! the settings file and the key file, and nothing else. Relative paths are kept as written and are resolved against the
+//! working directory of the process.
+//!
+//! A key is defined once, in a `define_section!` of `settings/`: name, type, allowed values, default, documentation, and
+//! whether it needs a restart. Tests compare the example file and docs/configuration.md with it.
 //!
 //! ```
 //! use kirosu_config::{Flag, LoadOptions, Settings};
@@ -27,52 +29,43 @@
 //! let loaded = Settings::load(options)?;
 //! assert_eq!(loaded.settings.hub.port, 9000);
 //! assert_eq!(loaded.origins.get("hub.port").unwrap().to_string(), "environment KIRO_SWARM_PORT");
-//! # Ok::<(), kirosu_config::Faults>(())
+//! # Ok::<(), kirosu_config::ConfigFaults>(())
 //! ```
 
-pub mod approval;
-mod bounded;
-pub mod budget;
+mod built_in;
 mod check;
-mod concern;
-mod cross;
+mod client_faults;
+mod cross_check;
 mod derive;
 mod env;
 mod fault;
 mod file;
-pub mod hooks;
-mod key;
-mod keys;
+mod hub_key;
 mod layer;
 mod level;
 mod load;
 mod locate;
-mod merge;
 mod options;
 mod origin;
 mod path;
-pub mod pool;
 mod raw;
-pub mod reload;
-mod routes;
+mod read_text;
+mod reload;
+mod routers;
 mod schema;
 mod secret;
-pub mod settings;
+mod settings;
 mod show;
 mod size;
 #[cfg(test)]
 mod tests;
 
-pub use approval::Approval;
-pub use bounded::read_text;
-pub use budget::Budget;
 pub use env::words;
-pub use fault::{Fault, Faults};
-pub use hooks::Hooks;
+pub use fault::{ConfigFault, ConfigFaults};
 pub use load::Loaded;
 pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};
-pub use pool::{Pool, Provider};
-pub use routes::{Account, ROUTER_CLASSES};
+pub use read_text::read_text;
+pub use reload::{PoolChange, SettingsDiff, diff};
 pub use secret::Secret;
-pub use settings::Settings;
+pub use settings::*;

@@ -1,77 +1,80 @@
-//! From layers to settings: locate, read, merge, validate; every fault at once.
+//! From layers to settings: find the file, read the layers, merge, check; every fault at once.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::bounded::read_text;
-use crate::derive::{self, Deriver, Effective, overlay};
-use crate::fault::{Fault, Faults};
-use crate::file::Names;
-use crate::layer::{Intake, Layer};
+use crate::derive::{self, DerivedDefaults};
+use crate::fault::{ConfigFault, ConfigFaults};
+use crate::file::DefinedNames;
+use crate::layer::{LayerReader, Leaf, Merged};
 use crate::options::{Flag, LoadOptions, Purpose};
 use crate::origin::{Origin, Origins};
-use crate::raw::Raw;
+use crate::raw::RawValue;
+use crate::read_text::read_text;
 use crate::settings::Settings;
-use crate::{concern, cross, env, file, key, locate, merge};
+use crate::{client_faults, cross_check, env, file, hub_key, locate};
 
-/// Most bytes of a settings file.
+/// Largest settings file, in bytes.
 const FILE_BYTES: u64 = 4 << 20;
 
-/// Settings, and how they came about.
+/// Settings with their origins.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The settings themselves.
+    /// The settings.
     pub settings: Settings,
     /// Where each value came from.
     pub origins: Origins,
-    /// Things that are allowed and yet worth a line in the log.
+    /// Values that are allowed but probably not intended, as sentences for the log.
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
-    asked: LoadOptions,
+    options: LoadOptions,
 }
 
 impl Loaded {
-    /// What to load to read the same layers again: the same file even if a search would now find another one.
+    /// Options that read the same layers again, with the same file even if a search would now find another one.
     pub fn again(&self) -> LoadOptions {
         LoadOptions {
-            file: self.file.clone().or_else(|| self.asked.file.clone()),
-            ..self.asked.clone()
+            file: self.file.clone().or_else(|| self.options.file.clone()),
+            ..self.options.clone()
         }
     }
 }
 
-/// One file as found.
-struct Found {
+/// A settings file and its text.
+struct FoundFile {
     path: PathBuf,
     text: String,
 }
 
 impl Settings {
-    /// Loads the settings: built-in defaults, the file, the environment, the flags, each stronger than the one before.
+    /// Loads the settings: built-in defaults, the file, the environment and the flags, each stronger than the one before.
     ///
     /// # Errors
-    /// Every fault of every layer at once. No settings come of a load with a fault.
-    /// A file that cannot be read at all is reported alone, as the rest would be measured against half of the truth.
-    pub fn load(options: LoadOptions) -> Result<Loaded, Faults> {
+    /// Every fault of every layer at once. A file that cannot be read, or is not TOML, is reported alone: without it,
+    /// other faults would be misleading.
+    pub fn load(options: LoadOptions) -> Result<Loaded, ConfigFaults> {
         let mut faults = Vec::new();
         let mut warnings = Vec::new();
         let found = find(&options, &mut warnings)?;
-        let layers = Layers::read(&options, found.as_ref(), &mut faults, &mut warnings)?;
-        if options.purpose == Purpose::Client && concern::drop_others(&mut faults) > 0 {
+        let (merged, names) = read_layers(&options, found.as_ref(), &mut faults, &mut warnings)?;
+        if options.purpose == Purpose::Client && client_faults::drop_others(&mut faults) > 0 {
             let file = found.as_ref().map(|found| found.path.display().to_string());
-            let warning = concern::warning(&file.unwrap_or_else(|| "the environment".to_owned()));
+            let warning = client_faults::warning(file.as_deref().unwrap_or("the environment"));
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }
         }
-        let mut settings = merge::settings(&layers.all, &layers.pools).map_err(|fault| {
-            let earlier = std::mem::take(&mut faults);
-            Faults(earlier.into_iter().chain([fault]).collect())
-        })?;
-        let mut origins = layers.origins();
+        let mut origins = merged.origins();
+        let mut settings = match merged.settings(&names.pools) {
+            Ok(settings) => settings,
+            Err(fault) => {
+                faults.push(fault);
+                return Err(ConfigFaults(faults));
+            }
+        };
         let purpose = options.purpose;
-        key::settle(
+        hub_key::choose(
             &mut settings,
             &mut origins,
             purpose,
@@ -79,108 +82,87 @@ impl Settings {
             &mut warnings,
         );
         if purpose == Purpose::Serve {
-            cross::check(&settings, &origins, &mut faults);
-            warnings.extend(cross::warnings(&settings, &origins));
+            cross_check::check(&settings, &origins, &mut faults);
+            warnings.extend(cross_check::warnings(&settings, &origins));
         }
         let loaded = Loaded {
             settings,
             origins,
             warnings,
             file: found.map(|found| found.path),
-            asked: options,
+            options,
         };
-        if let Some(also) = loaded.asked.also {
-            cross::extend(&mut faults, also(&loaded));
+        if let Some(also) = loaded.options.also {
+            cross_check::extend(&mut faults, also(&loaded));
         }
         match faults.is_empty() {
             true => Ok(loaded),
-            false => Err(Faults(faults)),
+            false => Err(ConfigFaults(faults)),
         }
     }
 }
 
-/// All layers, weakest first.
-struct Layers {
-    all: Vec<Layer>,
-    effective: Effective,
-    pools: Vec<String>,
-}
+fn read_layers(
+    options: &LoadOptions,
+    found: Option<&FoundFile>,
+    faults: &mut Vec<ConfigFault>,
+    warnings: &mut Vec<String>,
+) -> Result<(Merged, DefinedNames), ConfigFaults> {
+    let home = options.var("HOME").filter(|home| !home.is_empty());
+    let home = home.as_deref();
+    let mut merged = Merged::default();
+    let (built_in, built_in_names) = derive::built_in(faults);
+    merged.overlay(built_in);
 
-impl Layers {
-    fn read(
-        options: &LoadOptions,
-        found: Option<&Found>,
-        faults: &mut Vec<Fault>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self, Faults> {
-        let home = options.var("HOME").filter(|home| !home.is_empty());
-        let home = home.as_deref();
-        let (built_in, built_in_names) = derive::built_in(faults);
-
-        let mut intake = Intake::new(home, faults);
-        let mut names = Names::default();
-        if let Some(found) = found {
-            names = match file::read(&found.path, &found.text, &mut intake) {
-                Err(_) if options.purpose == Purpose::Client => {
-                    let path = found.path.display().to_string();
-                    warnings.push(concern::warning(&path));
-                    file::read(&found.path, &concern::hub_only(&found.text), &mut intake)?
-                }
-                read => read?,
-            };
-        }
-        for name in built_in_names.providers {
-            add(&mut names.providers, &name);
-        }
-        let from_file = intake.layer;
-
-        let mut intake = Intake::new(home, faults);
-        env::historical(options, &mut intake);
-        warnings.extend(env::current(&options.env, &names, &mut intake));
-        let from_env = intake.layer;
-
-        let mut intake = Intake::new(home, faults);
-        flags(&options.flags, &mut names, &mut intake);
-        let from_flags = intake.layer;
-
-        let mut effective = Effective::new();
-        for layer in [&built_in, &from_file, &from_env, &from_flags] {
-            overlay(&mut effective, layer);
-        }
-        let deriver = Deriver {
-            effective: &effective,
-            pools: &names.pools,
-            providers: &names.providers,
+    let mut reader = LayerReader::new(home, faults);
+    let mut names = DefinedNames::default();
+    if let Some(found) = found {
+        names = match file::read(&found.path, &found.text, &mut reader) {
+            Err(_) if options.purpose == Purpose::Client => {
+                let path = found.path.display().to_string();
+                warnings.push(client_faults::warning(&path));
+                let hub_only = client_faults::hub_only(&found.text);
+                file::read(&found.path, &hub_only, &mut reader)?
+            }
+            read => read?,
         };
-        let derived = deriver.layer(|name| options.var(name), faults);
-        overlay(&mut effective, &derived);
-        Ok(Self {
-            all: vec![built_in, derived, from_file, from_env, from_flags],
-            effective,
-            pools: names.pools,
-        })
     }
+    for name in &built_in_names.providers {
+        add(&mut names.providers, name);
+    }
+    merged.overlay(reader.leaves);
 
-    /// Origins of what is set; a key that was emptied on purpose counts as set by whoever emptied it.
-    fn origins(&self) -> Origins {
-        let pairs = self.effective.iter();
-        Origins(
-            pairs
-                .map(|(path, leaf)| (path.join("."), leaf.origin.clone()))
-                .collect(),
-        )
-    }
+    let mut reader = LayerReader::new(home, faults);
+    env::historical(options, &mut reader);
+    warnings.extend(env::current(&options.env, &names, &mut reader));
+    merged.overlay(reader.leaves);
+
+    let from_flags = read_flags(&options.flags, LayerReader::new(home, faults));
+    add_names(&from_flags, &mut names);
+    merged.overlay(from_flags);
+
+    let derived = DerivedDefaults {
+        written: &merged,
+        names: &names,
+    };
+    let derived = derived.layer(|name| options.var(name), faults);
+    merged.underlay(derived);
+    Ok((merged, names))
 }
 
-/// The layer of flags. They may bring pools and providers of their own.
-fn flags(flags: &[Flag], names: &mut Names, intake: &mut Intake<'_>) {
+fn read_flags(flags: &[Flag], mut reader: LayerReader<'_>) -> Vec<Leaf> {
     for flag in flags {
-        // What follows a third dot is the name of a variable for the run, dots and all.
+        // The fourth part is the name of an environment variable, which may contain dots.
         let path: Vec<String> = flag.key.splitn(4, '.').map(str::to_owned).collect();
         let origin = Origin::Flag(flag.name.clone());
-        intake.take(&path, &Raw::Loose(flag.value.clone()), origin);
+        reader.take(&path, &RawValue::Loose(flag.value.clone()), origin);
     }
-    for leaf in &intake.layer.leaves {
+    reader.leaves
+}
+
+/// Adds the pools and providers that only flags define.
+fn add_names(leaves: &[Leaf], names: &mut DefinedNames) {
+    for leaf in leaves {
         match leaf.path.as_slice() {
             [section, name, ..] if section == "pool" => add(&mut names.pools, name),
             [section, name, ..] if section == "providers" => add(&mut names.providers, name),
@@ -195,22 +177,26 @@ fn add(names: &mut Vec<String>, name: &str) {
     }
 }
 
-fn find(options: &LoadOptions, warnings: &mut Vec<String>) -> Result<Option<Found>, Faults> {
-    let places = locate::candidates(options.file.as_deref(), &options.here, |name| {
+/// Reads the first file that exists. `Ok(None)` means that there is no file.
+fn find(
+    options: &LoadOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Option<FoundFile>, ConfigFaults> {
+    let candidates = locate::candidates(options.file.as_deref(), &options.here, |name| {
         options.var(name)
     });
-    for place in places {
-        let path = place.path;
+    for candidate in candidates {
+        let path = candidate.path;
         match read_text(&path, FILE_BYTES) {
-            Ok(text) => return Ok(Some(Found { path, text })),
-            Err(error) if error.kind() == ErrorKind::NotFound && !place.asked_for => {}
+            Ok(text) => return Ok(Some(FoundFile { path, text })),
+            Err(error) if error.kind() == ErrorKind::NotFound && !candidate.must_exist => {}
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());
-                if options.purpose == Purpose::Serve || place.asked_for {
-                    let fault = Fault::new("configuration file", None, message);
-                    return Err(Faults(vec![fault]));
+                if options.purpose == Purpose::Serve || candidate.must_exist {
+                    let fault = ConfigFault::new("configuration file", None, message);
+                    return Err(ConfigFaults(vec![fault]));
                 }
-                warnings.push(format!("{message}; going on without it"));
+                warnings.push(format!("{message}; continuing without it"));
                 return Ok(None);
             }
         }

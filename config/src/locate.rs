@@ -1,49 +1,45 @@
-//! Which file is read.
+//! The places of the settings file.
 
 use std::path::{Path, PathBuf};
 
-/// The file, and whether somebody asked for it by name: then its absence is a fault.
+/// A file that may hold the settings.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct FileCandidate {
     pub path: PathBuf,
-    pub asked_for: bool,
+    /// Whether the file was named by flag or variable, so that its absence is a fault.
+    pub must_exist: bool,
 }
 
-/// Candidates in order: the one asked for by flag, by `KIROSU_CONFIG`, else the first that exists of `./kirosu.toml`,
-/// `$XDG_CONFIG_HOME/kirosu/kirosu.toml` (`~/.config`), `/etc/kirosu/kirosu.toml`.
+/// The files in the order in which they are tried: only the one named by the flag, else only the one named by
+/// `KIROSU_CONFIG`, else `./kirosu.toml`, `$XDG_CONFIG_HOME/kirosu/kirosu.toml` (`~/.config`), `/etc/kirosu/kirosu.toml`.
 pub(crate) fn candidates(
     flag: Option<&Path>,
     here: &Path,
     var: impl Fn(&str) -> Option<String>,
-) -> Vec<Place> {
-    let asked = |path: PathBuf| {
-        vec![Place {
+) -> Vec<FileCandidate> {
+    let variable = || var("KIROSU_CONFIG").filter(|path| !path.is_empty());
+    let named = flag
+        .map(Path::to_owned)
+        .or_else(|| variable().map(PathBuf::from));
+    if let Some(path) = named {
+        return vec![FileCandidate {
             path,
-            asked_for: true,
-        }]
-    };
-    if let Some(path) = flag {
-        return asked(path.to_owned());
+            must_exist: true,
+        }];
     }
-    if let Some(path) = var("KIROSU_CONFIG").filter(|path| !path.is_empty()) {
-        return asked(PathBuf::from(path));
-    }
-    let user = xdg(&var, "XDG_CONFIG_HOME", ".config").map(|(dir, _)| dir);
-    [
-        Some(here.to_owned()),
-        user.map(|dir| dir.join("kirosu")),
-        Some(PathBuf::from("/etc/kirosu")),
-    ]
-    .into_iter()
-    .flatten()
-    .map(|dir| Place {
-        path: dir.join("kirosu.toml"),
-        asked_for: false,
-    })
-    .collect()
+    let user = xdg(&var, "XDG_CONFIG_HOME", ".config").map(|(dir, _)| dir.join("kirosu"));
+    let system = Some(PathBuf::from("/etc/kirosu"));
+    let folders = [Some(here.to_owned()), user, system].into_iter().flatten();
+    folders
+        .map(|dir| FileCandidate {
+            path: dir.join("kirosu.toml"),
+            must_exist: false,
+        })
+        .collect()
 }
 
-/// A base directory by the XDG rules (a relative one counts as not set), and the variable that decided.
+/// A base directory by the XDG rules and the variable that set it. A relative value counts as not set. `None` means that
+/// there is no home directory either.
 pub(crate) fn xdg(
     var: impl Fn(&str) -> Option<String>,
     name: &'static str,

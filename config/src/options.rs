@@ -1,30 +1,31 @@
-//! What a load is told: file, environment, flags, purpose.
+//! Options of a load: file, environment, flags, purpose.
 
 use std::path::PathBuf;
 
-/// What the settings are loaded for.
+use crate::fault::ConfigFault;
+use crate::load::Loaded;
+
+/// The purpose of a load, which decides on the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
-    /// To run a hub or agents: everything has to fit together.
+    /// Running a hub or agents: all checks.
     #[default]
     Serve,
-    /// To speak to a hub: only what says where it is counts. Faults of other sections are one warning, checks that only
-    /// concern serving are left out (a client may well name a distant host without a key), and a system file or key file
-    /// that this user may not read is a warning.
+    /// Connecting to a hub. Faults outside of `[hub]` become one warning, and checks that concern only a hub are skipped
+    /// (a client may name a remote host without a key). A system file or key file that the user may not read is a warning.
     Client,
-    /// To run agents for a hub elsewhere, or to look at the folders of agents: as a client, but the whole file has to be
-    /// good.
+    /// Running agents for a remote hub, or inspecting agents' folders: as a client, but any fault of the file counts.
     Agent,
 }
 
-/// One flag of the command line that sets a key.
+/// A flag of the command line that sets a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
     /// The flag as the user wrote it, for messages: `--port`.
     pub name: String,
-    /// Dotted key: `hub.port`, `pool.coders.size`. A pool that the file does not have is created by its first flag.
+    /// Dotted key: `hub.port`, `pool.coders.size`. The first flag for an unknown pool defines that pool.
     pub key: String,
-    /// The value's text, read as in a variable: lists are words between commas or TOML lists.
+    /// Text of the value, read as in a variable: a list is words between commas, or a TOML list.
     pub value: String,
 }
 
@@ -44,22 +45,22 @@ impl Flag {
     }
 }
 
-/// Everything that [`crate::Settings::load`] looks at besides the file system.
+/// Everything that [`crate::Settings::load`] reads besides files.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// The file to read (`--config`); `None` searches.
+    /// The file to read (`--config`). `None` searches the usual places.
     pub file: Option<PathBuf>,
-    /// The environment: names and values. The last of two equal names counts.
+    /// The environment: names and values. Of two equal names the last counts.
     pub env: Vec<(String, String)>,
     /// Flags, the later stronger.
     pub flags: Vec<Flag>,
-    /// Folder in which `kirosu.toml` is looked for; empty means the working directory.
+    /// Folder in which `kirosu.toml` is searched first; empty means the working directory.
     pub here: PathBuf,
-    /// What the settings are for.
+    /// The purpose of the settings.
     pub purpose: Purpose,
-    /// Looks at what this crate carries and does not know (what definitions and rules mean), so that its faults are told
-    /// together with all others, at a reload as well.
-    pub also: Option<fn(&crate::Loaded) -> Vec<crate::Fault>>,
+    /// Checks the parts that only other crates can read (definitions, patterns, prices). It runs in the same load, so that
+    /// its faults are reported together with all others, on a reload too.
+    pub also: Option<fn(&Loaded) -> Vec<ConfigFault>>,
 }
 
 impl LoadOptions {
@@ -76,14 +77,14 @@ impl LoadOptions {
         }
     }
 
-    /// Options with this process's environment: the one place of the crate that reads it. Bytes that are not UTF-8
-    /// are replaced, so that a foreign variable cannot stop the start.
+    /// Options with the environment of this process. Bytes that are not UTF-8 are replaced, so that an unrelated variable
+    /// cannot prevent a start.
     pub fn from_process() -> Self {
         let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         Self::with_env(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))
     }
 
-    /// A variable's value.
+    /// The value of a variable. `None` means that it is not set.
     pub(crate) fn var(&self, name: &str) -> Option<String> {
         let found = self.env.iter().rev().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone())

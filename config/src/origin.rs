@@ -1,31 +1,31 @@
-//! Where a value came from.
+//! Origins of values.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// The place a value was written. Later variants override earlier ones ([`Origin::rank`]).
+/// The place where a value was set. Later variants override earlier ones ([`Origin::rank`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Built in.
     Default,
-    /// Built in, but taken over from something else: another key (`lease.default`) or a variable (`XDG_DATA_HOME`).
+    /// Derived from another key (`lease.default`) or a variable (`XDG_DATA_HOME`).
     Derived(String),
-    /// A line (counted from 1) of the configuration file.
+    /// A line of the settings file.
     File {
-        /// The file as it was found.
+        /// Path of the file.
         path: PathBuf,
         /// Line of the key, counted from 1.
         line: usize,
     },
-    /// An environment variable, by name.
+    /// An environment variable.
     Env(String),
-    /// A command line flag, as the user knows it (`--port`).
+    /// A command line flag, such as `--port`.
     Flag(String),
 }
 
 impl Origin {
-    /// Order of the layers: of two values the one with the higher rank counts.
+    /// Rank of the layer: the value with the higher rank overrides.
     pub fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,
@@ -36,7 +36,7 @@ impl Origin {
         }
     }
 
-    /// The layer's short name: `default`, `file`, `env` or `flag`.
+    /// Short name of the layer: `default`, `file`, `env` or `flag`.
     pub fn layer(&self) -> &'static str {
         match self {
             Self::Default | Self::Derived(_) => "default",
@@ -64,12 +64,12 @@ impl fmt::Display for Origin {
 pub struct Origins(pub(crate) BTreeMap<String, Origin>);
 
 impl Origins {
-    /// Where the value of a key came from; `None` for an optional key that nobody set.
+    /// The origin of a key's value. `None` means that no layer sets the key.
     pub fn get(&self, key: &str) -> Option<&Origin> {
         self.0.get(key)
     }
 
-    /// All keys that are set, in the order of their names.
+    /// All keys that are set, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> + '_ {
         self.0.iter().map(|(key, origin)| (key.as_str(), origin))
     }

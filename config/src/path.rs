@@ -1,10 +1,10 @@
-//! Paths as they are written in settings: `~` is the home directory, and nothing else is expanded.
+//! Paths in settings: `~` is the home directory; nothing else is expanded.
 
-/// A path or a program with the home directory filled in: `~` and a leading `~/`.
+/// Replaces `~` or a leading `~/` of a path or a program by the home directory.
 ///
 /// # Errors
-/// The path would name something else than its author means: a variable (`$HOME/x`) or the home of a named user (`~me/x`),
-/// neither of which is expanded, or `~` where HOME is not set. The error is a sentence about what to write.
+/// The path contains a variable (`$HOME/x`) or the home of a named user (`~me/x`), which are not expanded, or `~` while
+/// HOME is not set. The sentence says what to write instead.
 pub(crate) fn expand(path: &str, home: Option<&str>) -> Result<String, String> {
     if let Some(variable) = path.split('/').find(|part| is_variable(part)) {
         return Err(format!(
@@ -27,7 +27,7 @@ pub(crate) fn expand(path: &str, home: Option<&str>) -> Result<String, String> {
     }
 }
 
-/// `$NAME...` or `${NAME}...`, as a shell would expand it.
+/// Whether a shell would expand the part: `$NAME...` or `${NAME}...`.
 fn is_variable(part: &str) -> bool {
     let name = part
         .strip_prefix('$')

@@ -1,25 +1,28 @@
-//! A value as it was written, before anyone knows what it should be.
+//! A value as written, before it is checked.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use config::ValueKind;
 use toml::de::DeValue;
 
-/// A written value.
+/// A value as written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Raw {
+pub(crate) enum RawValue {
     /// A TOML string.
     Text(String),
-    /// Text of a variable or a flag: it may mean a number, a switch or a list.
+    /// Text of a variable or a flag, which may also mean a number, a boolean, a list or a table.
     Loose(String),
     Bool(bool),
     Int(i128),
     Float(f64),
-    List(Vec<Raw>),
-    Table(Value),
+    List(Vec<RawValue>),
+    Table(BTreeMap<String, RawValue>),
     Date(String),
 }
 
-impl Raw {
-    /// Takes a parsed TOML value; tables are the caller's business.
+impl RawValue {
+    /// Converts a parsed TOML value. A number that does not fit becomes text, which the check of its key refuses.
     pub fn from_toml(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),
@@ -30,18 +33,22 @@ impl Raw {
                 .as_str()
                 .parse()
                 .map_or_else(|_| Self::Text(number.to_string()), Self::Float),
-            DeValue::Array(items) => Self::List(
-                items
-                    .iter()
-                    .map(|item| Self::from_toml(item.get_ref()))
-                    .collect(),
-            ),
-            DeValue::Table(_) => Self::Table(json(value)),
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| Self::from_toml(item.get_ref()));
+                Self::List(items.collect())
+            }
+            DeValue::Table(table) => {
+                let entries = table.iter().map(|(key, value)| {
+                    let value = Self::from_toml(value.get_ref());
+                    (key.get_ref().to_string(), value)
+                });
+                Self::Table(entries.collect())
+            }
             DeValue::Datetime(date) => Self::Date(date.to_string()),
         }
     }
 
-    /// The text, whichever way it came.
+    /// The text of a TOML string, a variable or a flag.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Loose(text) => Some(text),
@@ -49,7 +56,18 @@ impl Raw {
         }
     }
 
-    /// How it is quoted in a fault.
+    /// The value; the text of a variable or a flag is read as TOML. Text that is not TOML is returned as it is.
+    pub fn structured(&self) -> Cow<'_, Self> {
+        match self {
+            Self::Loose(text) => match DeValue::parse(text.trim()) {
+                Ok(value) => Cow::Owned(Self::from_toml(value.get_ref())),
+                Err(_) => Cow::Borrowed(self),
+            },
+            _ => Cow::Borrowed(self),
+        }
+    }
+
+    /// The value for a message. Lists and tables are not written out.
     pub fn shown(&self) -> String {
         match self {
             Self::Text(text) | Self::Loose(text) => format!("{text:?}"),
@@ -61,25 +79,21 @@ impl Raw {
             Self::Date(date) => format!("the date {date}"),
         }
     }
-}
 
-/// A TOML value as JSON. Dates become texts, and so do numbers that JSON does not have.
-fn json(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
-        plain => match Raw::from_toml(plain) {
-            Raw::Text(text) | Raw::Loose(text) | Raw::Date(text) => text.into(),
-            Raw::Bool(value) => value.into(),
-            Raw::Float(number) => number.into(),
-            Raw::Int(number) => {
-                i64::try_from(number).map_or_else(|_| number.to_string().into(), Value::from)
-            }
-            Raw::List(_) | Raw::Table(_) => Value::Null,
-        },
+    /// The value of a key whose content is not checked here. Dates become texts, and so do integers beyond 64 bits.
+    pub fn to_value(&self) -> ValueKind {
+        match self {
+            Self::Text(text) | Self::Loose(text) | Self::Date(text) => text.as_str().into(),
+            Self::Bool(value) => (*value).into(),
+            Self::Float(number) => (*number).into(),
+            Self::Int(number) => i64::try_from(*number)
+                .map_or_else(|_| ValueKind::String(number.to_string()), ValueKind::I64),
+            Self::List(items) => items.iter().map(Self::to_value).collect::<Vec<_>>().into(),
+            Self::Table(entries) => entries
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_value()))
+                .collect::<config::Map<_, _>>()
+                .into(),
+        }
     }
 }

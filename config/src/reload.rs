@@ -1,39 +1,37 @@
-//! What a new set of settings means for a hub that runs: pure comparison.
+//! Compares two sets of settings for a reload. Pure.
 
 use serde_json::Value;
 
-use crate::keys::SECTIONS;
-use crate::pool::Pool;
-use crate::schema::{Change, Shape};
-use crate::settings::Settings;
+use crate::schema::Shape;
+use crate::settings::{PoolSection, SECTIONS, Settings};
 
-/// The difference between two sets of settings, sorted by what has to be done.
+/// The difference between two sets of settings, by the action that it needs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Reload {
+pub struct SettingsDiff {
     /// Pools to start.
-    pub pools_added: Vec<Pool>,
+    pub pools_added: Vec<PoolSection>,
     /// Names of pools to stop.
     pub pools_removed: Vec<String>,
-    /// Pools to bring into a new form.
+    /// Pools to change.
     pub pools_changed: Vec<PoolChange>,
-    /// Keys outside pools that a running hub takes at once (`limits.connections`, `lease.default`, ...).
+    /// Changed keys outside of pools that take effect now (`limits.connections`, `lease.default`, ...).
     pub live: Vec<String>,
-    /// Keys that changed and only count after a restart.
+    /// Changed keys that take effect only after a restart.
     pub needs_restart: Vec<String>,
 }
 
-/// One pool that is in both sets and not the same.
+/// A pool that is in both sets and differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolChange {
-    /// The pool as it shall be.
-    pub pool: Pool,
-    /// Only its size differs: running sessions need not be started anew.
+    /// The new pool.
+    pub pool: PoolSection,
+    /// Whether only the size differs, so that running sessions are not restarted.
     pub resized_only: bool,
-    /// Its keys that differ; those of its provider as `providers.NAME`.
+    /// Keys that differ. `providers.NAME` means a change of its provider.
     pub keys: Vec<String>,
 }
 
-impl Reload {
+impl SettingsDiff {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -45,15 +43,16 @@ impl Reload {
     }
 }
 
-/// Compares. The order of pools does not count.
-pub fn diff(old: &Settings, new: &Settings) -> Reload {
-    let mut reload = Reload::default();
-    sections(old, new, &mut reload);
-    let named = |pools: &[Pool], name: &str| pools.iter().find(|pool| pool.name == name).cloned();
+/// Compares two sets of settings. The order of pools is ignored.
+pub fn diff(old: &Settings, new: &Settings) -> SettingsDiff {
+    let mut diff = SettingsDiff::default();
+    sections(old, new, &mut diff);
+    let named =
+        |pools: &[PoolSection], name: &str| pools.iter().find(|pool| pool.name == name).cloned();
     for pool in &new.pools {
         match named(&old.pools, &pool.name) {
-            None => reload.pools_added.push(pool.clone()),
-            Some(before) => reload
+            None => diff.pools_added.push(pool.clone()),
+            Some(before) => diff
                 .pools_changed
                 .extend(pool_change((old, &before), (new, pool))),
         }
@@ -62,11 +61,11 @@ pub fn diff(old: &Settings, new: &Settings) -> Reload {
         .pools
         .iter()
         .filter(|pool| named(&new.pools, &pool.name).is_none());
-    reload.pools_removed = gone.map(|pool| pool.name.clone()).collect();
-    reload
+    diff.pools_removed = gone.map(|pool| pool.name.clone()).collect();
+    diff
 }
 
-fn sections(old: &Settings, new: &Settings, reload: &mut Reload) {
+fn sections(old: &Settings, new: &Settings, diff: &mut SettingsDiff) {
     let (before, after) = (json(old), json(new));
     for section in SECTIONS
         .iter()
@@ -85,25 +84,25 @@ fn sections(old: &Settings, new: &Settings, reload: &mut Reload) {
                 .join(".")
                 .trim_start_matches('.')
                 .to_owned();
-            match key.change {
-                Change::Live => reload.live.push(dotted),
-                Change::Restart => reload.needs_restart.push(dotted),
+            match key.needs_restart {
+                true => diff.needs_restart.push(dotted),
+                false => diff.live.push(dotted),
             }
         }
     }
-    // Both keys read `***` above.
+    // The comparison above sees `***` for both keys.
     let key = "hub.key".to_owned();
-    if old.hub.key != new.hub.key && !reload.needs_restart.contains(&key) {
-        reload.needs_restart.push(key);
+    if old.hub.key != new.hub.key && !diff.needs_restart.contains(&key) {
+        diff.needs_restart.push(key);
     }
 }
 
-fn pool_change(old: (&Settings, &Pool), new: (&Settings, &Pool)) -> Option<PoolChange> {
+fn pool_change(
+    old: (&Settings, &PoolSection),
+    new: (&Settings, &PoolSection),
+) -> Option<PoolChange> {
     let (before, after) = (json(old.1), json(new.1));
-    let names = SECTIONS
-        .iter()
-        .filter(|section| section.shape == Shape::Array);
-    let names = names.flat_map(|section| section.keys.iter().map(|key| key.name));
+    let names = PoolSection::SECTION.keys.iter().map(|key| key.name);
     let mut keys: Vec<String> = names
         .filter(|name| before[*name] != after[*name])
         .map(str::to_owned)

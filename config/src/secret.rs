@@ -4,22 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands wherever a secret would be shown.
+/// The text that is printed in place of a secret.
 pub(crate) const HIDDEN: &str = "***";
 
-/// The hub's key. `Debug`, `Display` and `Serialize` give `***`; only [`Secret::expose`] gives the text,
-/// so that every place that handles the real key can be found by that name.
+/// The hub's key. `Debug`, `Display` and `Serialize` write `***`. Only [`Secret::expose`] returns the text, so that a search
+/// for that name finds every use of the key.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text. An empty text is allowed here; the settings treat it as "no key" before they build a `Secret`.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret itself: hand it on, never print it.
+    /// The secret. Never print it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,21 +1,22 @@
-//! The settings as they are in force, each value with where it came from; secrets hidden.
+//! Prints the settings in force, each value with its origin. Secrets are hidden.
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::SECTIONS;
 use crate::load::Loaded;
-use crate::schema::{Key, Kind, Section, Shape};
+use crate::origin::Origin;
+use crate::schema::{Allowed, Section, SettingKey, Shape};
+use crate::settings::SECTIONS;
 use crate::size;
 
-/// One table to print: its dotted path (empty for the top level) and its values.
-struct Table {
+/// A table to print: its dotted path (empty for the top level) and its values.
+struct ShownTable {
     section: &'static Section,
     path: String,
     values: Value,
 }
 
 impl Loaded {
-    /// As TOML that loads to the same settings (but for a hidden key), each line with its origin as a comment.
+    /// The settings as TOML that loads to the same settings (except for a hidden key). Each line has its origin as a comment.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         for table in self.tables() {
@@ -31,8 +32,8 @@ impl Loaded {
         text
     }
 
-    /// As JSON: `{"hub": {"port": {"value": 8765, "origin": "default", "layer": "default"}}}`. Pools and providers are
-    /// objects by name; a key that is not set has the value `null` and no origin.
+    /// The settings as JSON: `{"hub": {"port": {"value": 8765, "origin": "default", "layer": "default"}}}`. Pools and
+    /// providers are objects by name. The value and the origin of a key that is not set are `null`.
     pub fn to_json(&self) -> Value {
         let mut root = Map::new();
         for table in self.tables() {
@@ -53,7 +54,7 @@ impl Loaded {
         Value::Object(root)
     }
 
-    fn tables(&self) -> Vec<Table> {
+    fn tables(&self) -> Vec<ShownTable> {
         let all = serde_json::to_value(&self.settings).unwrap_or_default();
         let mut tables = Vec::new();
         for section in SECTIONS {
@@ -63,7 +64,7 @@ impl Loaded {
                 &all[section.name]
             };
             let mut add = |path: String, values: &Value| {
-                tables.push(Table {
+                tables.push(ShownTable {
                     section,
                     path,
                     values: values.clone(),
@@ -85,7 +86,7 @@ impl Loaded {
         tables
     }
 
-    fn origin(&self, table: &Table, name: &str) -> Option<&crate::Origin> {
+    fn origin(&self, table: &ShownTable, name: &str) -> Option<&Origin> {
         let dotted = if table.path.is_empty() {
             name.to_owned()
         } else {
@@ -94,9 +95,9 @@ impl Loaded {
         self.origins.get(&dotted)
     }
 
-    fn line(&self, table: &Table, key: &Key) -> String {
+    fn line(&self, table: &ShownTable, key: &SettingKey) -> String {
         let value = &table.values[key.name];
-        if let (Kind::Map, Value::Object(entries)) = (key.kind, value) {
+        if let (Allowed::Map, Value::Object(entries)) = (key.allowed, value) {
             let lines = entries.iter().map(|(name, value)| {
                 let origin = self.origin(table, &format!("{}.{name}", key.name));
                 written(
@@ -117,17 +118,17 @@ impl Loaded {
         }
     }
 
-    fn entry(&self, table: &Table, key: &Key) -> Value {
+    fn entry(&self, table: &ShownTable, key: &SettingKey) -> Value {
         let entry = |value: &Value, name: &str| {
             let origin = self.origin(table, name);
             json!({
                 "value": value,
                 "origin": origin.map(ToString::to_string),
-                "layer": origin.map(crate::Origin::layer),
+                "layer": origin.map(Origin::layer),
             })
         };
-        match (key.kind, &table.values[key.name]) {
-            (Kind::Map, Value::Object(entries)) => entries
+        match (key.allowed, &table.values[key.name]) {
+            (Allowed::Map, Value::Object(entries)) => entries
                 .iter()
                 .map(|(name, value)| (name.clone(), entry(value, &format!("{}.{name}", key.name))))
                 .collect::<Map<_, _>>()
@@ -137,8 +138,8 @@ impl Loaded {
     }
 }
 
-fn written(name: &str, value: &str, origin: Option<&crate::Origin>) -> String {
-    // A control character would end the comment, and with it the line.
+fn written(name: &str, value: &str, origin: Option<&Origin>) -> String {
+    // A control character could end the comment.
     let origin = origin.map(|origin| origin.to_string().replace(char::is_control, "?"));
     format!(
         "{name} = {value} # {}\n",
@@ -155,9 +156,9 @@ fn toml_key(name: &str) -> String {
     }
 }
 
-fn toml_text(key: &Key, value: &Value) -> String {
-    match (key.kind, value.as_u64()) {
-        (Kind::Size(..), Some(bytes)) => format!("\"{}\"", size::format(bytes)),
+fn toml_text(key: &SettingKey, value: &Value) -> String {
+    match (key.allowed, value.as_u64()) {
+        (Allowed::Size(..), Some(bytes)) => format!("\"{}\"", size::format(bytes)),
         _ => toml::Value::try_from(value)
             .map_or_else(|_| "\"\"".to_owned(), |value| value.to_string()),
     }

@@ -1,7 +1,7 @@
-//! Numbers of bytes as people write them: `16 MiB`, `64k`, `1048576`.
+//! Sizes in bytes: `16 MiB`, `64k`, `1048576`.
 
 /// Reads a size. Units: `B`, `kB`/`KB`/`MB`/`GB` (powers of 1000), `KiB`/`MiB`/`GiB` and the bare letters `K`, `M`, `G`
-/// (powers of 1024); without a unit, bytes. Case does not matter. `None` for anything else, and beyond `u64`.
+/// (powers of 1024); without a unit, bytes. Case is ignored. `None` means that the text is not a size, or beyond `u64`.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// Writes a size with the largest unit that divides it.
+/// Formats a size with the largest unit that divides it.
 pub(crate) fn format(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {

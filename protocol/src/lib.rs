@@ -26,6 +26,7 @@ pub mod method;
 pub mod notice;
 pub mod params;
 pub mod request;
+pub mod settings;
 pub mod task;
 pub mod text;
 mod variants;

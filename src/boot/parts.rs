@@ -3,7 +3,7 @@
 use super::BootError;
 use crate::options;
 use kirosu_config::Settings;
-use kirosu_config::settings::StoreThread;
+use kirosu_config::StoreThread;
 use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};

@@ -5,8 +5,7 @@ use super::{App, Role};
 use crate::log;
 use crate::options;
 use futures_util::future::BoxFuture;
-use kirosu_config::reload::Reload as SettingsChange;
-use kirosu_config::{Loaded, Pool, Settings, reload};
+use kirosu_config::{Loaded, PoolSection, Settings, SettingsDiff};
 use kirosu_hub::{Hub, ReloadSettings};
 use kirosu_protocol::verbs::pools::PoolsParams;
 use kirosu_protocol::verbs::reload::ReloadAnswer;
@@ -71,10 +70,10 @@ pub(super) async fn reload(
     let mut fresh = Settings::load(loaded.again()).map_err(|faults| refused(&faults))?;
     if role == Role::Pools {
         // `kirosu agent` runs only the pools for which it was started.
-        let ours = |pool: &Pool| loaded.settings.pools.iter().any(|it| it.name == pool.name);
+        let ours = |pool: &PoolSection| loaded.settings.pools.iter().any(|it| it.name == pool.name);
         fresh.settings.pools.retain(ours);
     }
-    let change = reload::diff(&loaded.settings, &fresh.settings);
+    let change = kirosu_config::diff(&loaded.settings, &fresh.settings);
     let mut changed = keys(&change);
     let resized = resized(app, &fresh.settings).await;
     changed.extend(
@@ -125,7 +124,7 @@ fn refused(fault: &dyn std::fmt::Display) -> Error {
 }
 
 /// The changed keys that take effect; an added or removed pool is one key with its name.
-fn keys(change: &SettingsChange) -> Vec<String> {
+fn keys(change: &SettingsDiff) -> Vec<String> {
     let pool = |name: &str| format!("pool.{name}");
     let added = change.pools_added.iter().map(|it| pool(&it.name));
     let removed = change.pools_removed.iter().map(|name| pool(name));
@@ -161,7 +160,7 @@ async fn resized(app: &App, fresh: &Settings) -> Vec<String> {
         .pools(PoolsParams::default())
         .await
         .unwrap_or_default();
-    let differs = |pool: &&Pool| {
+    let differs = |pool: &&PoolSection| {
         let found = running.pools.iter().find(|it| it.name == pool.name);
         found.is_some_and(|it| it.size != pool.size)
     };

@@ -179,7 +179,7 @@ mod tests {
         let words = std::iter::once("agent").chain(line.split_whitespace());
         let line = CommandLine::try_parse_from(words).unwrap();
         let loaded = load(&line.args, &line.globals)?;
-        let pool = |p: kirosu_config::Pool| (p.name, p.provider, p.size);
+        let pool = |p: kirosu_config::PoolSection| (p.name, p.provider, p.size);
         Ok(loaded.settings.pools.into_iter().map(pool).collect())
     }
 

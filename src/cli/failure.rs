@@ -3,7 +3,7 @@
 use crate::boot::BootError;
 use crate::demo::DemoError;
 use crate::terminal::sanitizer::Sanitizer;
-use kirosu_config::Faults;
+use kirosu_config::ConfigFaults;
 use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub enum CliFailure {
     /// The hub refused the request or could not be reached.
     Call(CallError),
     /// The settings have faults.
-    Settings(Faults),
+    Settings(ConfigFaults),
     /// The command line is wrong.
     Usage(String),
     /// Something on this machine failed, such as a file or the input.
@@ -116,7 +116,7 @@ impl CliFailure {
                 }
             }
             CliFailure::Settings(faults) => {
-                let one = |fault: &kirosu_config::Fault| {
+                let one = |fault: &kirosu_config::ConfigFault| {
                     json!({
                         "key": fault.key,
                         "origin": fault.origin.as_ref().map(ToString::to_string),
@@ -145,7 +145,7 @@ impl CliFailure {
     }
 }
 
-fn settings_message(faults: &Faults) -> String {
+fn settings_message(faults: &ConfigFaults) -> String {
     match faults.0.as_slice() {
         [one] => format!("the settings have a fault: {one}"),
         many => {
@@ -165,8 +165,8 @@ impl From<CallError> for CliFailure {
     }
 }
 
-impl From<Faults> for CliFailure {
-    fn from(faults: Faults) -> CliFailure {
+impl From<ConfigFaults> for CliFailure {
+    fn from(faults: ConfigFaults) -> CliFailure {
         CliFailure::Settings(faults)
     }
 }

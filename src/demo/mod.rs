@@ -13,7 +13,7 @@ use crate::boot::{self, App, BootError, Role};
 use crate::notify::Manager;
 use crate::signals::{Cause, Signal, Signals};
 use files::{FileBatch, FoundFiles};
-use kirosu_config::{Faults, LoadOptions, Settings};
+use kirosu_config::{ConfigFaults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -56,7 +56,7 @@ pub enum DemoError {
     Boot(#[from] BootError),
     /// The demo's own settings have a fault.
     #[error(transparent)]
-    Settings(#[from] Faults),
+    Settings(#[from] ConfigFaults),
     /// The hub refused a request or the connection failed.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -1,13 +1,13 @@
 //! Signs that an agent program is logged in.
 
-use kirosu_config::Pool;
+use kirosu_config::PoolSection;
 use kirosu_providers::definition::{Definition, LoginSign};
 
 /// The signs in words, and whether they are good; `None` if there is no way to know.
 pub(super) fn words(
     definition: &Definition,
     env: &[(String, String)],
-    pools: &[&Pool],
+    pools: &[&PoolSection],
 ) -> (String, Option<bool>) {
     let var = |name: &str| {
         let of_pool = pools.iter().find_map(|pool| pool.env.get(name)).cloned();

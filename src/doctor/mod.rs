@@ -23,7 +23,7 @@ mod systemd;
 pub use finding::{Finding, Level};
 pub use system::too_few_files;
 
-use kirosu_config::{Faults, Loaded};
+use kirosu_config::{ConfigFaults, Loaded};
 use kirosu_protocol::client::Endpoint;
 use kirosu_providers::runner;
 use kirosu_providers::{Containment, RunnerCommand};
@@ -31,7 +31,7 @@ use kirosu_providers::{Containment, RunnerCommand};
 /// The input of the checks.
 pub struct DoctorInput {
     /// The settings, or their faults.
-    pub settings: Result<Loaded, Faults>,
+    pub settings: Result<Loaded, ConfigFaults>,
     /// The settings without the file, to check the machine if the others have faults.
     pub defaults: Option<Loaded>,
     /// Address of the hub; `None` if the settings do not name it.

@@ -2,8 +2,8 @@
 
 use super::Finding;
 use crate::worktrees::{Git, base};
-use kirosu_config::pool::Workspace;
-use kirosu_config::{Pool, Settings};
+use kirosu_config::{PoolSection, Settings};
+use kirosu_protocol::settings::WorkspaceMode;
 use kirosu_providers::{Containment, find_program};
 use rustix::fs::{Access, access};
 use std::env;
@@ -18,7 +18,7 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
     for pool in &settings.pools {
         let folder = folder(settings, pool);
         let problem = match (usable(pool, &folder), pool.workspace) {
-            (Ok(()), Workspace::Worktree) => repository(&git, pool, &folder).await.err(),
+            (Ok(()), WorkspaceMode::Worktree) => repository(&git, pool, &folder).await.err(),
             (found, _) => found.err(),
         };
         let is_good = problem.is_none();
@@ -35,28 +35,31 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
 /// A fault and advice for the user.
 type PoolFault = (String, String);
 
-fn folder(settings: &Settings, pool: &Pool) -> PathBuf {
+fn folder(settings: &Settings, pool: &PoolSection) -> PathBuf {
     let default = || match pool.workspace {
-        Workspace::Shared | Workspace::Worktree => env::current_dir().unwrap_or_default(),
-        Workspace::Isolated | Workspace::Ephemeral => settings.workspaces_dir(),
+        WorkspaceMode::Shared | WorkspaceMode::Worktree => env::current_dir().unwrap_or_default(),
+        WorkspaceMode::Isolated | WorkspaceMode::Ephemeral => settings.workspaces_dir(),
     };
     pool.workdir.clone().unwrap_or_else(default)
 }
 
-fn works_in(pool: &Pool, folder: &Path) -> String {
+fn works_in(pool: &PoolSection, folder: &Path) -> String {
     let folder = folder.display();
     match pool.workspace {
-        Workspace::Shared => format!("works in {folder}"),
-        Workspace::Isolated => format!("works in a folder for each agent under {folder}"),
-        Workspace::Ephemeral => format!("works in a folder for each task under {folder}"),
-        Workspace::Worktree => format!("works in worktrees of the repository at {folder}"),
+        WorkspaceMode::Shared => format!("works in {folder}"),
+        WorkspaceMode::Isolated => format!("works in a folder for each agent under {folder}"),
+        WorkspaceMode::Ephemeral => format!("works in a folder for each task under {folder}"),
+        WorkspaceMode::Worktree => format!("works in worktrees of the repository at {folder}"),
     }
 }
 
 /// Whether runs can work in the folder. The pool creates private folders itself, so the nearest existing parent must be
 /// writable.
-fn usable(pool: &Pool, folder: &Path) -> Result<(), PoolFault> {
-    let is_made = matches!(pool.workspace, Workspace::Isolated | Workspace::Ephemeral);
+fn usable(pool: &PoolSection, folder: &Path) -> Result<(), PoolFault> {
+    let is_made = matches!(
+        pool.workspace,
+        WorkspaceMode::Isolated | WorkspaceMode::Ephemeral
+    );
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     for place in whole.ancestors() {
         let shown = place.display();
@@ -86,7 +89,7 @@ fn usable(pool: &Pool, folder: &Path) -> Result<(), PoolFault> {
     Ok(())
 }
 
-async fn repository(git: &Git, pool: &Pool, folder: &Path) -> Result<(), PoolFault> {
+async fn repository(git: &Git, pool: &PoolSection, folder: &Path) -> Result<(), PoolFault> {
     base(git, folder, pool.base.as_deref())
         .await
         .map_err(|fault| {
@@ -97,7 +100,7 @@ async fn repository(git: &Git, pool: &Pool, folder: &Path) -> Result<(), PoolFau
 
 /// Findings about hooks whose program does not exist. A relative path is in the folder of each run, which exists here
 /// only for a shared workspace.
-fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
+fn hooks(pool: &PoolSection, folder: Option<&Path>) -> Vec<Finding> {
     let hooks = pool.hooks();
     let variables: Vec<(String, String)> = pool.env.clone().into_iter().collect();
     let named = [("before", &hooks.before), ("after", &hooks.after)];
@@ -109,7 +112,7 @@ fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
             let is_relative = program.contains('/') && !program.starts_with('/');
             let place = match (is_relative, pool.workspace, folder) {
                 (false, _, _) => program.clone(),
-                (true, Workspace::Shared, Some(folder)) => {
+                (true, WorkspaceMode::Shared, Some(folder)) => {
                     let folder = std::path::absolute(folder).unwrap_or_default();
                     folder.join(program).display().to_string()
                 }

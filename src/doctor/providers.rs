@@ -3,8 +3,7 @@
 use super::{DoctorOptions, Finding, login, secrets};
 use crate::options;
 use futures_util::future::join_all;
-use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
-use kirosu_config::{Loaded, Pool, Provider, Settings};
+use kirosu_config::{Loaded, PoolSection, ProviderKind, ProviderSection, Settings};
 use kirosu_providers::{Containment, ProbeReport, TrustLevel};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,13 +69,18 @@ fn used(settings: &Settings) -> BTreeSet<&str> {
 struct ProviderCheck<'a> {
     settings: &'a Settings,
     name: &'a str,
-    provider: &'a Provider,
+    provider: &'a ProviderSection,
     is_needed: bool,
-    pools: Vec<&'a Pool>,
+    pools: Vec<&'a PoolSection>,
 }
 
 impl<'a> ProviderCheck<'a> {
-    fn new(settings: &'a Settings, name: &'a str, provider: &'a Provider, is_needed: bool) -> Self {
+    fn new(
+        settings: &'a Settings,
+        name: &'a str,
+        provider: &'a ProviderSection,
+        is_needed: bool,
+    ) -> Self {
         let pools = settings.pools.iter().filter(|pool| pool.provider == name);
         Self {
             settings,
@@ -217,10 +221,10 @@ impl<'a> ProviderCheck<'a> {
     }
 }
 
-fn trust(pool: &Pool) -> TrustLevel {
+fn trust(pool: &PoolSection) -> TrustLevel {
     match (pool.trust_all_tools, pool.trust) {
         (true, _) => TrustLevel::All,
-        (false, Some(PoolTrust::Edit)) => TrustLevel::Edit,
+        (false, Some(TrustLevel::Edit)) => TrustLevel::Edit,
         _ => TrustLevel::Safe,
     }
 }

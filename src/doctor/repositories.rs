@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::worktrees::{Git, concerns};
 use kirosu_config::Settings;
-use kirosu_config::pool::Workspace;
+use kirosu_protocol::settings::WorkspaceMode;
 use kirosu_providers::Containment;
 
 const AREA: &str = "Repositories";
@@ -14,7 +14,7 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
     for pool in &settings.pools {
         let here = std::env::current_dir().unwrap_or_default();
         let workdir = pool.workdir.as_deref().unwrap_or(&here);
-        if pool.workspace != Workspace::Worktree {
+        if pool.workspace != WorkspaceMode::Worktree {
             continue;
         }
         let name = format!("of pool {}", pool.name);

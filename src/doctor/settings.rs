@@ -1,11 +1,11 @@
 //! The settings: whether they can be read, and their origin.
 
 use super::Finding;
-use kirosu_config::{Faults, Loaded};
+use kirosu_config::{ConfigFaults, Loaded};
 
 const AREA: &str = "Settings";
 
-pub(super) fn findings(settings: &Result<Loaded, Faults>) -> Vec<Finding> {
+pub(super) fn findings(settings: &Result<Loaded, ConfigFaults>) -> Vec<Finding> {
     match settings {
         Ok(loaded) => good(loaded),
         Err(faults) => bad(faults),
@@ -40,8 +40,8 @@ fn good(loaded: &Loaded) -> Vec<Finding> {
     findings
 }
 
-fn bad(faults: &Faults) -> Vec<Finding> {
-    let finding = |fault: &kirosu_config::Fault| {
+fn bad(faults: &ConfigFaults) -> Vec<Finding> {
+    let finding = |fault: &kirosu_config::ConfigFault| {
         let place = fault.origin.as_ref().map(ToString::to_string);
         let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
         Finding::problem(AREA, &fault.key, format!("{}{place}", fault.message))

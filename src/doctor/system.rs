@@ -1,8 +1,9 @@
 //! The machine: limits of the process, the clock, and programs that the settings need.
 
 use super::Finding;
+use kirosu_config::ProviderKind;
 use kirosu_config::Settings;
-use kirosu_config::pool::{ProviderKind, Workspace};
+use kirosu_protocol::settings::WorkspaceMode;
 use rustix::process::{Resource, getrlimit};
 use std::path::Path;
 use std::time::SystemTime;
@@ -24,7 +25,7 @@ pub(super) fn findings(settings: &Settings, certain: bool) -> Vec<Finding> {
     });
     let git = pools
         .clone()
-        .any(|pool| pool.workspace == Workspace::Worktree);
+        .any(|pool| pool.workspace == WorkspaceMode::Worktree);
     findings.push(program("python3", "python tasks", python));
     findings.push(program(
         "git",

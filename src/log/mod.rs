@@ -8,7 +8,7 @@ mod json;
 pub use file::reopen;
 
 use kirosu_config::Loaded;
-use kirosu_config::settings::LogFormat;
+use kirosu_config::LogFormat;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use tracing_subscriber::fmt::format::JsonFields;

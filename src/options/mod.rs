@@ -1,4 +1,4 @@
-//! From the settings to what each room is told: plain options, no room knows of the configuration.
+//! Builds the options of each crate from the settings. The crates themselves do not know the configuration.
 
 mod faults;
 mod policy;
@@ -11,7 +11,6 @@ pub use providers::{model_of, routed};
 
 use crate::boot::Role;
 use kirosu_config::Settings;
-use kirosu_config::settings::{Backoff, Durability};
 use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
@@ -29,7 +28,7 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What the hub is told.
+/// The options of the hub.
 pub fn hub(settings: &Settings) -> HubOptions {
     HubOptions {
         host: Some(settings.hub.host.clone()),
@@ -38,15 +37,14 @@ pub fn hub(settings: &Settings) -> HubOptions {
         key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
         trust_all_tools: settings.hub.trust_all_tools,
         limits: limits(settings),
-        session_grace: settings.lease.session_grace,
-        retention: settings.store.retention,
+        rules: rules(settings),
         readers: settings.store.readers as usize,
         backup_dir: settings.data_dir.join("backups"),
         store_path: settings.store.path.clone(),
     }
 }
 
-/// Sizes, counts and ranges.
+/// The limits of requests and connections.
 pub fn limits(settings: &Settings) -> Limits {
     let (limits, lease) = (&settings.limits, &settings.lease);
     Limits {
@@ -67,40 +65,38 @@ pub fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// The rules that may change while the hub runs.
+/// The rules that a reload changes in a running hub.
 pub fn rules(settings: &Settings) -> Rules {
     Rules {
         session_grace: settings.lease.session_grace,
         retention: settings.store.retention,
-        retry: retry(&settings.retry),
+        retry: RetryPolicy {
+            initial_ms: millis(settings.retry.initial),
+            max_ms: millis(settings.retry.max),
+            factor: settings.retry.factor,
+        },
         retry_jitter: settings.retry.jitter,
         strict_expiry: settings.lease.strict_expiry,
     }
 }
 
-/// What the store is told.
+/// The options of the store.
 pub fn store(settings: &Settings) -> StoreOptions {
-    StoreOptions {
-        durability: match settings.store.durability {
-            Durability::Full => kirosu_store::SyncMode::Full,
-            Durability::Normal => kirosu_store::SyncMode::Normal,
-        },
+    rules(settings).of_store(&StoreOptions {
+        durability: settings.store.durability,
         wal_limit_bytes: settings.store.wal_limit,
-        retry_default: retry(&settings.retry),
-        retry_jitter: settings.retry.jitter,
         lease_ms_default: millis(settings.lease.default),
         restart_grace_ms: millis(settings.lease.heartbeat_grace),
-        strict_expiry: settings.lease.strict_expiry,
         ..StoreOptions::new(&settings.store.path, now_ms())
-    }
+    })
 }
 
-/// How long the processes of an earlier run get to end when they are found at the start.
+/// Time that leftover processes of an earlier start have to end before they are killed.
 pub const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// Names this house among others on the machine, for the processes it starts. That of a house with a store is the same
-/// after a restart, so that it can end what a killed life of its own has left; the store's lock sees to it that no two
-/// have the same. Agents alone have no lock: each start has a name of its own.
+/// The name of this process instance, given to the processes that it starts. With a store it is the path of the database,
+/// the same after a restart, so that a new start can end what a killed one left running; the store's lock makes it unique.
+/// Agents without a store have no such lock, so every start has a name of its own.
 pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
     match role {
         Role::Pools | Role::Gateway => format!("agent {boot}"),
@@ -114,7 +110,10 @@ pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
     }
 }
 
-/// What the gateway is told; none where nothing of it is served. Opens its sockets.
+/// The options of the gateway, whose sockets are opened here. `Ok(None)` means that nothing is served.
+///
+/// # Errors
+/// A socket cannot be opened.
 pub fn gateway(
     settings: &Settings,
     endpoint: Endpoint,
@@ -159,7 +158,7 @@ fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// This machine's name, as people see it behind a worker's.
+/// The name of this machine, shown with the name of each worker.
 fn host_name() -> String {
     rustix::system::uname()
         .nodename()
@@ -167,19 +166,33 @@ fn host_name() -> String {
         .into_owned()
 }
 
-fn retry(backoff: &Backoff) -> RetryPolicy {
-    RetryPolicy {
-        initial_ms: millis(backoff.initial),
-        max_ms: millis(backoff.max),
-        factor: backoff.factor,
-    }
-}
-
-/// A duration in milliseconds.
+/// A duration in milliseconds. One that does not fit is the largest number.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn bytes(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kirosu_config::LoadOptions;
+
+    /// The defaults of the settings and those of the crates are written in two places.
+    #[test]
+    fn default_settings_are_the_defaults_of_the_crates() {
+        let mut options = LoadOptions::with_env([("HOME", "/nonexistent")]);
+        options.file = Some("/dev/null".into());
+        let settings = Settings::load(options).unwrap().settings;
+        assert_eq!(limits(&settings), Limits::default());
+        assert_eq!(rules(&settings).retry, RetryPolicy::default());
+        let defaults = StoreOptions::new(&settings.store.path, 0);
+        let store = StoreOptions {
+            now_ms: 0,
+            ..store(&settings)
+        };
+        assert_eq!(store, defaults);
+    }
 }

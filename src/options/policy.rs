@@ -1,10 +1,9 @@
-//! What models cost, and who decides over tool calls.
+//! Prices of models, and the rules for permission requests.
 
 use kirosu_config::Settings;
-use kirosu_config::approval::{ApprovalAction, ApprovalArgs, ApprovalRule};
-use kirosu_swarm::{ArgsText, PermissionPolicy, PermissionRule, Prices, RuleAction, RuleText};
+use kirosu_swarm::{PermissionPolicy, PermissionRule, Prices};
 
-/// What models cost.
+/// Prices of models.
 ///
 /// # Errors
 /// Every fault, as `MODEL.KEY: sentence`.
@@ -13,40 +12,20 @@ pub(super) fn prices(settings: &Settings) -> Result<Prices, Vec<String>> {
     table.unwrap_or_else(|| Ok(Prices::default()))
 }
 
-/// Who decides over tool calls, or what is wrong with the rules, each with its place.
-pub(super) fn approval(settings: &Settings) -> Result<PermissionPolicy, Vec<String>> {
-    let approval = &settings.approval;
-    let told = |(place, message)| format!("{place}: {message}");
-    let written = approval
-        .rules()
-        .map_err(|faults| faults.into_iter().map(told).collect::<Vec<_>>())?;
+/// Rules for permission requests.
+///
+/// # Errors
+/// Every pattern that cannot be compiled, as `rule[N].KEY: sentence`.
+pub(super) fn permissions(settings: &Settings) -> Result<PermissionPolicy, Vec<String>> {
     let (mut rules, mut faults) = (Vec::new(), Vec::new());
-    for (index, rule) in written.into_iter().enumerate() {
-        match PermissionRule::new(rule_text(rule)) {
+    for (index, rule) in settings.approval.rule.iter().enumerate() {
+        match PermissionRule::new(rule.clone()) {
             Ok(rule) => rules.push(rule),
             Err(fault) => faults.push(format!("rule[{index}].{fault}")),
         }
     }
     match faults.is_empty() {
-        true => Ok(PermissionPolicy::new(approval.wait, rules)),
+        true => Ok(PermissionPolicy::new(settings.approval.wait, rules)),
         false => Err(faults),
-    }
-}
-
-fn rule_text(rule: ApprovalRule) -> RuleText {
-    RuleText {
-        name: rule.name,
-        action: match rule.action {
-            ApprovalAction::Allow => RuleAction::Allow,
-            ApprovalAction::Deny => RuleAction::Deny,
-            ApprovalAction::Ask => RuleAction::Ask,
-        },
-        tool: rule.tool,
-        kind: rule.kind,
-        pool: rule.pool,
-        args: rule.args.map(|args| match args {
-            ApprovalArgs::All(pattern) => ArgsText::All(pattern),
-            ApprovalArgs::Each(each) => ArgsText::Each(each),
-        }),
     }
 }

@@ -1,22 +1,28 @@
-//! What the swarm and its pools are told.
+//! Options of the swarm and its pools.
 
-use super::policy::{approval, prices};
+use super::policy::{permissions, prices};
 use super::providers::{model_of, routed};
 use super::{bytes, host_name, pairs};
 use crate::boot::BootError;
-use kirosu_config::pool::ProviderKind;
-use kirosu_config::{self as config, Pool, Settings};
+use kirosu_config::{
+    PoolSection, ProviderKind, ProviderSection, SILENCE_TIMEOUT, START_TIMEOUT, SessionRestart,
+    Settings,
+};
 use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::settings::TrustLevel;
 use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{AccountOptions, HookOptions, PoolOptions, SwarmOptions, WorkspaceMode};
+use kirosu_swarm::{AccountOptions, PoolOptions, SwarmOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the swarm is told.
+/// The options of the swarm.
+///
+/// # Errors
+/// A pool cannot be built.
 pub fn swarm(
     settings: &Settings,
     endpoint: Endpoint,
@@ -34,7 +40,10 @@ pub fn swarm(
     })
 }
 
-/// What each pool is told.
+/// The options of each pool.
+///
+/// # Errors
+/// A provider cannot be built, or a permission rule cannot be compiled.
 pub fn pools(
     settings: &Settings,
     containment: &Containment,
@@ -48,32 +57,29 @@ pub fn pools(
 
 fn pool(
     settings: &Settings,
-    pool: &Pool,
+    pool: &PoolSection,
     containment: &Containment,
 ) -> Result<PoolOptions, BootError> {
     let refuse = |source| BootError::Provider {
         pool: pool.name.clone(),
         source,
     };
-    let build = |name: &str, provider: &config::Provider| {
+    let build = |name: &str, provider: &ProviderSection| {
         kirosu_providers::build(&routed(settings, name, provider), containment).map_err(refuse)
     };
     let Some(provider) = settings.provider_of(pool) else {
-        // The configuration has checked it; a kind that nobody knows says the same here.
+        // The load has refused such settings; this is the error for the case that it did not.
         return Err(refuse(kirosu_providers::BuildError::UnknownKind {
             name: pool.provider.clone(),
             kind: String::new(),
         }));
     };
-    let python = settings
-        .providers
-        .values()
-        .zip(settings.providers.keys())
-        .find(|(p, _)| p.kind == ProviderKind::Python);
+    let mut providers = settings.providers.iter();
+    let python = providers.find(|(_, provider)| provider.kind == ProviderKind::Python);
     let supervision = &settings.supervision;
     Ok(PoolOptions {
         python: python
-            .map(|(provider, name)| build(name, provider))
+            .map(|(name, provider)| build(name, provider))
             .transpose()?,
         size: pool.size,
         queues: pool.queues.clone(),
@@ -81,35 +87,30 @@ fn pool(
         lease: pool.lease,
         timeouts: timeouts(pool, provider.kind, provider.preset.is_some()),
         restart: match pool.restart {
-            config::pool::Restart::Permanent => Restart::Permanent,
-            config::pool::Restart::Transient => Restart::Transient,
-            config::pool::Restart::Temporary => Restart::Temporary,
+            SessionRestart::Permanent => Restart::Permanent,
+            SessionRestart::Transient => Restart::Transient,
+            SessionRestart::Temporary => Restart::Temporary,
         },
         backoff: BackoffPolicy {
-            initial: supervision.backoff.initial,
-            max: supervision.backoff.max,
-            factor: supervision.backoff.factor,
-            jitter: supervision.backoff.jitter,
+            initial: supervision.initial,
+            max: supervision.max,
+            factor: supervision.factor,
+            jitter: supervision.jitter,
             healthy_after: supervision.healthy_after,
         },
         intensity: Intensity {
             restarts: supervision.restarts,
             period: supervision.period,
         },
-        workspace: match pool.workspace {
-            config::pool::Workspace::Shared => WorkspaceMode::Shared,
-            config::pool::Workspace::Isolated => WorkspaceMode::Isolated,
-            config::pool::Workspace::Ephemeral => WorkspaceMode::Ephemeral,
-            config::pool::Workspace::Worktree => WorkspaceMode::Worktree,
-        },
+        workspace: pool.workspace,
         workdir: pool.workdir.clone(),
         base: pool.base.clone(),
-        hooks: hooks(&pool.hooks()),
+        hooks: pool.hooks(),
         trust_all_tools: pool.trust_all_tools,
         accept_commands: pool.accept_commands,
-        approval: approval(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
+        approval: permissions(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
         workspace_mcp: pool.workspace_mcp.unwrap_or(pool.trust_all_tools),
-        may_edit: pool.trust == Some(config::pool::Trust::Edit),
+        may_edit: pool.trust == Some(TrustLevel::Edit),
         model: pool
             .model
             .clone()
@@ -140,16 +141,16 @@ fn pool(
     })
 }
 
-/// Agent programs and model APIs that fail each task at once are broken. A program of one's own that prints text may
-/// mean what it says of each task.
-fn default_breaker(settings: &Settings, provider: &config::Provider) -> u32 {
-    let says_more = || {
+/// The default of `breaker`. An agent program or a model API that fails every task at once is broken. A program without a
+/// preset that prints text may fail for reasons of the tasks.
+fn default_breaker(settings: &Settings, provider: &ProviderSection) -> u32 {
+    let has_rules = || {
         let format = provider.output.as_ref().and_then(|it| it.get("format"));
         format.is_some_and(|format| format != "text")
     };
     let is_on = match provider.kind {
         ProviderKind::Acp | ProviderKind::OpenAi | ProviderKind::Anthropic => true,
-        ProviderKind::Command => provider.preset.is_some() || says_more(),
+        ProviderKind::Command => provider.preset.is_some() || has_rules(),
         ProviderKind::Python | ProviderKind::Echo => false,
         ProviderKind::Router => {
             let mut members = provider.providers.iter().flatten();
@@ -165,40 +166,23 @@ fn default_breaker(settings: &Settings, provider: &config::Provider) -> u32 {
     }
 }
 
-fn hooks(hooks: &config::Hooks) -> HookOptions {
-    HookOptions {
-        before: hooks.before.clone(),
-        after: hooks.after.clone(),
-        timeout: hooks.timeout,
-        after_must_succeed: hooks.after_must_succeed,
-    }
-}
-
 /// The budgets that a pool's runs may count against.
-fn budgets(settings: &Settings, pool: &Pool) -> Vec<ScopeLimit> {
-    let limit = |scope, budget: config::Budget| ScopeLimit {
-        scope,
-        limit: kirosu_protocol::Budget {
-            tokens: budget.tokens,
-            micros: budget.usd.map(micros_of),
-        },
-        per_seconds: budget.per.as_secs(),
-    };
-    let hub = Some(settings.budget).filter(|budget| !budget.is_empty());
-    let hub = hub.map(|budget| limit(Scope::Hub, budget));
+fn budgets(settings: &Settings, pool: &PoolSection) -> Vec<ScopeLimit> {
+    let hub = Some(&settings.budget).filter(|budget| !budget.is_empty());
+    let hub = hub.map(|budget| budget.limit(Scope::Hub));
     let own = pool.budget();
-    let own = own.map(|budget| limit(Scope::Pool(pool.name.clone()), budget));
+    let own = own.map(|budget| budget.limit(Scope::Pool(pool.name.clone())));
     let providers = settings.providers.iter();
     let providers = providers.filter_map(|(name, provider)| {
         let budget = provider.budget()?;
-        Some(limit(Scope::Provider(name.clone()), budget))
+        Some(budget.limit(Scope::Provider(name.clone())))
     });
     hub.into_iter().chain(own).chain(providers).collect()
 }
 
-/// The time limits of a pool's runs. Programs whose output is known print while they work, so that one which prints nothing
-/// for long hangs; a command of the user's own may well be silent for as long as it runs.
-fn timeouts(pool: &Pool, kind: ProviderKind, has_preset: bool) -> Timeouts {
+/// The time limits of a pool's runs. A program with a preset prints while it works, so a long silence means that it hangs. A
+/// command without one may be silent for as long as it runs.
+fn timeouts(pool: &PoolSection, kind: ProviderKind, has_preset: bool) -> Timeouts {
     let is_agent = match kind {
         ProviderKind::Command => has_preset,
         ProviderKind::Acp | ProviderKind::Router => true,
@@ -212,8 +196,8 @@ fn timeouts(pool: &Pool, kind: ProviderKind, has_preset: bool) -> Timeouts {
     }
 }
 
-/// The limits of the time to the first output and of silence. Zero means no limit, `None` the default. A limit of silence
-/// that the pool sets counts from the start, unless it sets one for that as well.
+/// The limits of the time to the first output and of silence. Zero means no limit, `None` means the default. A limit of
+/// silence that the pool sets counts from the start of the run, unless the pool also sets a limit of the start.
 fn silences(
     start: Option<Duration>,
     silence: Option<Duration>,
@@ -226,22 +210,17 @@ fn silences(
     };
     let start = match (start, silence) {
         (None, Some(silence)) if !silence.is_zero() => None,
-        (start, _) => limit(start, config::pool::START_TIMEOUT),
+        (start, _) => limit(start, START_TIMEOUT),
     };
-    (start, limit(silence, config::pool::SILENCE_TIMEOUT))
+    (start, limit(silence, SILENCE_TIMEOUT))
 }
 
-/// The account that a provider belongs to.
+/// The account of a provider.
 fn account(settings: &Settings, provider: &str) -> AccountOptions {
-    let account = settings.account_of(provider);
     AccountOptions {
         provider: provider.to_owned(),
-        account: account.name,
-        limits: kirosu_swarm::AccountLimits {
-            concurrency: account.concurrency,
-            requests_per_minute: account.requests_per_minute,
-            tokens_per_minute: account.tokens_per_minute,
-        },
+        account: settings.account_of(provider).to_owned(),
+        limits: settings.account_limits(provider),
         model: settings
             .providers
             .get(provider)
@@ -263,7 +242,7 @@ mod tests {
             (off, off, true, (None, None)),
             (None, off, true, (seconds(600), None)),
             (own, None, true, (own, seconds(1800))),
-            // It counts from the start, as it always did.
+            // The limit of silence counts from the start.
             (None, own, true, (None, own)),
             (own, own, false, (own, own)),
         ] {

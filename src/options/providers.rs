@@ -1,14 +1,13 @@
-//! What each provider is told.
+//! Options of providers.
 
 use super::pairs;
-use kirosu_config::pool::ProviderKind;
-use kirosu_config::{self as config, Settings};
+use kirosu_config::{ProviderKind, ProviderSection, Settings};
 use kirosu_providers::{HttpServiceOptions, ProviderOptions, RouterOptions};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A provider, and for a router those that it chooses among; checked settings have no circle in them.
-pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
+/// The options of a provider; a router includes those of its members. Checked settings have no circle of routers.
+pub fn routed(settings: &Settings, name: &str, provider: &ProviderSection) -> ProviderOptions {
     let members = provider.providers.iter().flatten().filter_map(|member| {
         let found = settings.providers.get(member)?;
         let model = model_of(member, found, &BTreeMap::new());
@@ -23,11 +22,11 @@ pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> P
     options
 }
 
-/// The model of runs for which neither task nor pool names one: the provider's, else that of its definition. `env`:
-/// variables of the pool. Reads the program's own settings.
+/// The model of runs for which neither task nor pool names one: the provider's, else that of its definition, which may read
+/// the program's own settings. `env` holds the variables of the pool.
 pub fn model_of(
     name: &str,
-    provider: &config::Provider,
+    provider: &ProviderSection,
     env: &BTreeMap<String, String>,
 ) -> Option<String> {
     if provider.model.is_some() || provider.kind != ProviderKind::Command {
@@ -38,20 +37,12 @@ pub fn model_of(
     definition.default_model(|name| own(name).or_else(|| std::env::var(name).ok()))
 }
 
-pub(super) fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {
+pub(super) fn provider_options(name: &str, provider: &ProviderSection) -> ProviderOptions {
     ProviderOptions {
         name: name.to_owned(),
-        kind: match provider.kind {
-            ProviderKind::Command => "command".into(),
-            ProviderKind::Acp => "acp".into(),
-            ProviderKind::OpenAi => "openai".into(),
-            ProviderKind::Anthropic => "anthropic".into(),
-            ProviderKind::Python => "python".into(),
-            ProviderKind::Echo => "echo".into(),
-            ProviderKind::Router => "router".into(),
-        },
+        kind: <&str>::from(provider.kind).to_owned(),
         preset: provider.preset.clone(),
-        overrides: overrides(provider),
+        overrides: provider.overrides(),
         argv: from_here(&provider.command),
         interpreter: Some(program(&provider.interpreter).into()),
         delay: provider.delay.unwrap_or_default(),
@@ -61,8 +52,8 @@ pub(super) fn provider_options(name: &str, provider: &config::Provider) -> Provi
     }
 }
 
-/// A command whose program, where it is a relative path, counts from the working directory of this process, as every path
-/// of the settings: a run has another one, and its program must be the one that the probe has seen.
+/// The command with an absolute path of its program. A relative path in the settings counts from the working directory of
+/// this process, but a run has another one and must start the program that the probe has found.
 fn from_here(command: &[String]) -> Vec<String> {
     let mut command = command.to_vec();
     if let Some(first) = command.first_mut() {
@@ -71,7 +62,7 @@ fn from_here(command: &[String]) -> Vec<String> {
     command
 }
 
-/// A program by its whole path, where it is a path. `{workdir}/...` is one in the folder of each run.
+/// The absolute path of a program that is a path. `{workdir}/...`, in the folder of each run, and names are unchanged.
 fn program(program: &str) -> String {
     if !program.contains('/') || program.starts_with('{') {
         return program.to_owned();
@@ -82,8 +73,8 @@ fn program(program: &str) -> String {
         .unwrap_or_else(|| program.to_owned())
 }
 
-/// What the settings say of a model API.
-fn service(provider: &config::Provider) -> HttpServiceOptions {
+/// The options of a model API.
+fn service(provider: &ProviderSection) -> HttpServiceOptions {
     let body = provider.body.as_ref().and_then(Value::as_object);
     HttpServiceOptions {
         base_url: provider.base_url.clone(),
@@ -95,32 +86,4 @@ fn service(provider: &config::Provider) -> HttpServiceOptions {
         headers: pairs(&provider.headers),
         body: body.cloned().unwrap_or_default(),
     }
-}
-
-/// What the settings say of a definition, as its table.
-fn overrides(provider: &config::Provider) -> Map<String, Value> {
-    let list = |list: &Option<Vec<String>>| list.clone().map(Value::from);
-    let keys = [
-        ("model_args", list(&provider.model_args)),
-        ("system_args", list(&provider.system_args)),
-        ("resume_args", list(&provider.resume_args)),
-        ("extra_args", list(&provider.extra_args)),
-        ("trust", provider.trust.clone()),
-        ("output", provider.output.clone()),
-        ("acp", provider.acp.clone()),
-        ("env_pass", list(&provider.env_pass)),
-        ("mcp", provider.mcp.clone()),
-        (
-            "system_file_env",
-            provider.system_file_env.clone().map(Value::from),
-        ),
-        ("stop_signal", provider.stop_signal.clone().map(Value::from)),
-        ("version", list(&provider.version)),
-        ("install", provider.install.clone().map(Value::from)),
-        ("login", provider.login.clone()),
-    ];
-    let written = keys
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    written.collect()
 }

@@ -1,18 +1,8 @@
 //! The options with which a store is opened.
 
+pub use kirosu_protocol::settings::SyncMode;
 use kirosu_protocol::{Limits, RetryPolicy};
 use std::path::PathBuf;
-
-/// The failures that an answered command survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SyncMode {
-    /// Power loss: each commit is synced to the disk before it is answered.
-    #[default]
-    Full,
-    /// A killed process, but not power loss: the last commits before a power cut may be lost; the file stays
-    /// consistent.
-    Normal,
-}
 
 /// Store options, filled from the settings by the hub. All times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 //! The options of the hub at its start. `src/options/` fills them from the settings.
 
+use crate::tuning::Rules;
 use kirosu_protocol::limits::Limits;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The sockets, the limits and the files of the hub.
 #[derive(Clone, Debug)]
@@ -19,10 +19,8 @@ pub struct HubOptions {
     pub trust_all_tools: bool,
     /// Limits of sizes, counts and ranges.
     pub limits: Limits,
-    /// How long a session may be disconnected before its leases are given back.
-    pub session_grace: Duration,
-    /// How long finished tasks are kept. `None` keeps them without limit.
-    pub retention: Option<Duration>,
+    /// The rules at the start. A reload may change them.
+    pub rules: Rules,
     /// The number of readers; each has one read-only connection to the store.
     pub readers: usize,
     /// The folder for backups. The first backup creates it.

@@ -9,7 +9,7 @@ use crate::readers::{QueryReader, Readers};
 use crate::reaper::Reaper;
 use crate::sessions::Sessions;
 use crate::sessions::table::SessionTable;
-use crate::tuning::{Rules, Tuning};
+use crate::tuning::Tuning;
 use crate::writer::{Writer, WriterFactory};
 use actix_rt::ArbiterHandle;
 use kirosu_store::{Store, StoreOptions};
@@ -71,13 +71,7 @@ impl HubParts {
         let (sessions_mailbox, sessions) = mailbox::<Sessions>();
         let (reaper_mailbox, reaper) = mailbox::<Reaper>();
         let draining = Arc::new(AtomicBool::new(false));
-        let tuning = Tuning::new(Rules {
-            session_grace: options.session_grace,
-            retention: options.retention,
-            retry: store_options.retry_default,
-            retry_jitter: store_options.retry_jitter,
-            strict_expiry: store_options.strict_expiry,
-        });
+        let tuning = Tuning::new(options.rules.clone());
 
         let factory = WriterFactory {
             store: store_options,
@@ -111,7 +105,7 @@ impl HubParts {
             )
         });
 
-        let table = Arc::new(Mutex::new(SessionTable::new(options.session_grace)));
+        let table = Arc::new(Mutex::new(SessionTable::new(options.rules.session_grace)));
         let (to_writer, to_bus) = (writer.clone(), bus.clone());
         let sessions_spec = ChildSpec::new("sessions", sessions_mailbox, move |child| {
             Sessions::new(

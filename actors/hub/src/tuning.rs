@@ -23,7 +23,7 @@ pub struct Rules {
 
 impl Rules {
     /// The store options with these rules.
-    pub(crate) fn of_store(&self, options: &StoreOptions) -> StoreOptions {
+    pub fn of_store(&self, options: &StoreOptions) -> StoreOptions {
         StoreOptions {
             retry_default: self.retry,
             retry_jitter: self.retry_jitter,

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use kirosu_protocol::settings::TrustLevel;
+
 use crate::gate::ProviderGate;
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
@@ -20,18 +22,6 @@ pub struct Timeouts {
     pub silence: Option<Duration>,
     /// The whole run.
     pub total: Option<Duration>,
-}
-
-/// The actions that a program may perform without a permission.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TrustLevel {
-    /// Read only; nothing that needs a permission.
-    #[default]
-    Safe,
-    /// Also change files of its folder.
-    Edit,
-    /// Everything that its user may do.
-    All,
 }
 
 /// One attempt of one task.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kirosu_protocol::budget::Budget;
 use kirosu_protocol::client::Endpoint;
+pub use kirosu_protocol::settings::{HookOptions, WorkspaceMode};
 use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
@@ -24,47 +25,6 @@ pub const DEFAULT_RESERVE: Budget = Budget {
 
 /// Default of [`PoolOptions::breaker`] for pools of agent programs and model APIs.
 pub const DEFAULT_BREAKER: u32 = 5;
-
-/// The folder in which a task runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WorkspaceMode {
-    /// All sessions of the pool work in one folder: [`PoolOptions::workdir`], or the working directory of the
-    /// process. A task may name a folder inside it.
-    #[default]
-    Shared,
-    /// One private folder per session, kept from task to task: `PARENT/POOL/session-N`.
-    Isolated,
-    /// One private folder per attempt: `PARENT/POOL/task-ID-NUMBER`. Removed once the hub has confirmed the result;
-    /// kept when the run failed.
-    Ephemeral,
-    /// One git worktree per task, on the branch `kirosu/task-ID` of the repository that contains
-    /// [`PoolOptions::workdir`]: `WORKSPACES_DIR/POOL/task-ID`. Kept until a person applies or discards it.
-    Worktree,
-}
-
-/// Programs before and after each run of a pool, in the run's folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HookOptions {
-    /// Program and arguments before the run; if it fails, the run does not begin. Empty means no program.
-    pub before: Vec<String>,
-    /// Program and arguments after the run, however it ended. Empty means no program.
-    pub after: Vec<String>,
-    /// Time limit of each program.
-    pub timeout: Duration,
-    /// Whether a run fails if its `after` program fails.
-    pub after_must_succeed: bool,
-}
-
-impl Default for HookOptions {
-    fn default() -> Self {
-        Self {
-            before: Vec::new(),
-            after: Vec::new(),
-            timeout: Duration::from_secs(60),
-            after_must_succeed: false,
-        }
-    }
-}
 
 /// Options of one pool of agent sessions. All but `restart`, `backoff` and `intensity` can be changed while it runs.
 #[derive(Clone)]

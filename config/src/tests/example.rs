@@ -1,16 +1,16 @@
-//! The example file tells the truth: every key is in it, and what it calls a default is the default.
+//! The example file and docs/configuration.md contain every key, and the example states the true defaults.
 
-use super::{Case, room};
-use crate::keys::SECTIONS;
-use crate::schema::{Kind, Preset, Section, Shape};
+use super::{Case, crate_folder};
+use crate::schema::{Allowed, KeyDefault, Section, Shape};
+use crate::settings::SECTIONS;
 use crate::{Purpose, Settings};
 
 fn example() -> String {
-    std::fs::read_to_string(room().join("kirosu.example.toml")).unwrap()
+    std::fs::read_to_string(crate_folder().join("kirosu.example.toml")).unwrap()
 }
 
-/// The example with the lines of one marker brought to life.
-fn alive(text: &str, marker: &str) -> String {
+/// The example with the marker removed from its keys.
+fn uncommented(text: &str, marker: &str) -> String {
     let is_key = |line: &str| {
         line.starts_with(|first: char| first.is_ascii_lowercase()) && line.contains(" = ")
     };
@@ -40,15 +40,15 @@ fn part<'t>(text: &'t str, section: &Section) -> Vec<&'t str> {
 }
 
 #[test]
-fn it_holds_every_key_in_the_form_that_says_what_its_default_is() {
+fn the_example_has_every_key_in_the_form_of_its_default() {
     let text = example();
     for section in SECTIONS {
         let lines = part(&text, section);
         for key in section.keys {
-            let forms = match (key.preset, section.name, key.name) {
+            let forms = match (key.default, section.name, key.name) {
                 (_, "providers", "command") => vec![format!("{} = ", key.name)],
-                (Preset::Is(_), ..) => vec![format!("#{} = ", key.name)],
-                (Preset::Required, ..) => vec![format!("{} = ", key.name)],
+                (KeyDefault::Is(_), ..) => vec![format!("#{} = ", key.name)],
+                (KeyDefault::Required, ..) => vec![format!("{} = ", key.name)],
                 _ => vec![format!("#- {} = ", key.name)],
             };
             let there = |form: &String| lines.iter().any(|line| line.starts_with(form.as_str()));
@@ -62,16 +62,16 @@ fn it_holds_every_key_in_the_form_that_says_what_its_default_is() {
 }
 
 #[test]
-fn its_defaults_are_the_defaults() {
+fn the_defaults_of_the_example_are_the_defaults() {
     let plain = Case::new(&example()).settings();
-    let case = Case::new(&alive(&example(), "#"));
+    let case = Case::new(&uncommented(&example(), "#"));
     let loaded = case.load();
     assert_eq!(loaded.settings, plain);
     for section in SECTIONS {
         for key in section
             .keys
             .iter()
-            .filter(|key| matches!(key.preset, Preset::Is(_)))
+            .filter(|key| matches!(key.default, KeyDefault::Is(_)))
         {
             let path = match section.shape {
                 Shape::Top => key.name.to_owned(),
@@ -79,14 +79,14 @@ fn its_defaults_are_the_defaults() {
                 Shape::Array | Shape::Named => format!("{}.example.{}", section.name, key.name),
             };
             let origin = loaded.origins.get(&path).unwrap();
-            assert_eq!(origin.layer(), "file", "{path} did not come to life");
+            assert_eq!(origin.layer(), "file", "{path} was not set");
         }
     }
 }
 
 #[test]
-fn its_optional_keys_can_all_be_set() {
-    let text = alive(&example(), "#- ");
+fn all_optional_keys_of_the_example_can_be_set() {
+    let text = uncommented(&example(), "#- ");
     let mut case = Case::new(&text);
     // As an agent: the key file of the example is not there.
     case.options.purpose = Purpose::Agent;
@@ -103,7 +103,7 @@ fn its_optional_keys_can_all_be_set() {
 }
 
 #[test]
-fn no_key_is_known_to_the_table_and_lost_in_the_settings() {
+fn every_key_of_the_schema_is_in_the_settings() {
     let file = "[[pool]]\nname = \"a\"";
     let json = serde_json::to_value(Case::new(file).settings()).unwrap();
     for section in SECTIONS {
@@ -126,14 +126,14 @@ fn no_key_is_known_to_the_table_and_lost_in_the_settings() {
         let secret = section
             .keys
             .iter()
-            .filter(|key| matches!(key.kind, Kind::Secret));
+            .filter(|key| matches!(key.allowed, Allowed::Secret));
         assert_eq!(secret.count(), usize::from(section.name == "hub"));
     }
 }
 
 #[test]
-fn the_users_page_has_a_row_of_every_key() {
-    let page = room().join("../docs/configuration.md");
+fn the_configuration_page_has_a_row_for_every_key() {
+    let page = crate_folder().join("../docs/configuration.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, table) = page.split_once("\n## Keys\n").unwrap();
     let (table, _) = table.split_once("\n## ").unwrap();

@@ -1,5 +1,5 @@
 use super::Case;
-use crate::Fault;
+use crate::ConfigFault;
 
 /// One faulty file, and what its one fault has to say: beginning, and a part.
 const TABLE: &[(&str, &str, &str)] = &[
@@ -76,7 +76,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "[[pool]]\nname = \"a\"\nhooks = { after = [\"${HOME}/x\"] }",
-        "pool.a.hooks (kirosu.toml:3)",
+        "pool.a.hooks.after (kirosu.toml:3)",
         "${HOME} is not expanded",
     ),
     (
@@ -115,9 +115,9 @@ const TABLE: &[(&str, &str, &str)] = &[
         "limits.line_bytes",
     ),
     (
-        "[limits]\nnesting = 129",
+        "[limits]\nnesting = 128",
         "limits.nesting (kirosu.toml:2)",
-        "1 to 128",
+        "a whole number from 1 to 120",
     ),
     (
         "[retry]\njitter = nan",
@@ -242,7 +242,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "[budget]\nper = \"7h\"",
         "budget.per (kirosu.toml:2)",
-        "a time is allowed that divides a day",
+        "a time that divides a day",
     ),
     (
         "[[pool]]\nname = \"a\"\nbudget = { per = \"1h\" }",
@@ -319,7 +319,7 @@ fn what_others_see_is_told_with_the_rest_but_not_what_follows_from_it() {
     let file = "[hub]\nporrt = 1\n[providers.a]\nkind = \"command\"\n[[approval.rule]]\nname = \"x\"\naction = \"perhaps\"";
     let mut case = Case::new(file);
     case.options.also = Some(|loaded| {
-        let fault = |key: &str| Fault {
+        let fault = |key: &str| ConfigFault {
             key: key.to_owned(),
             origin: None,
             message: loaded.settings.approval.rule.len().to_string(),
@@ -331,7 +331,7 @@ fn what_others_see_is_told_with_the_rest_but_not_what_follows_from_it() {
         "hub.porrt (kirosu.toml:2): unknown key",
         "approval.rule[0].action (kirosu.toml:5): cannot take \"perhaps\": one of allow, deny, ask",
         "providers.a.command",
-        "prices.x.input: 1",
+        "prices.x.input: 0",
     ];
     assert_eq!(faults.len(), starts.len(), "{faults:#?}");
     for (fault, start) in faults.iter().zip(starts) {

@@ -2,9 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Case;
-use crate::pool::ProviderKind;
-use crate::settings::Durability;
-use crate::{Flag, LoadOptions, Origin, Purpose, Secret, Settings};
+use crate::{Flag, LoadOptions, Origin, ProviderKind, Purpose, Secret, Settings};
+use kirosu_protocol::settings::SyncMode;
 
 #[test]
 fn each_layer_overrides_the_one_before_and_is_named_as_origin() {
@@ -61,7 +60,7 @@ fn without_a_file_the_defaults_hold() {
     let case = Case::new("").env("XDG_DATA_HOME", "/data");
     let settings = case.settings();
     assert_eq!(settings.store.path, Path::new("/data/kirosu/kirosu.db"));
-    assert_eq!(settings.store.durability, Durability::Full);
+    assert_eq!(settings.store.durability, SyncMode::Full);
     assert_eq!(settings.limits.line_bytes, 16 << 20);
     assert_eq!(settings.lease.default, Duration::from_secs(300));
     assert!(settings.pools.is_empty());

@@ -1,4 +1,4 @@
-//! Tests at the level where users meet settings: text of a file, variables and flags in; settings or faults out.
+//! Tests from the user's side: the text of a file, variables and flags as input; settings or faults as output.
 
 mod client;
 mod example;
@@ -53,7 +53,7 @@ impl Case {
         self.load().settings
     }
 
-    /// The faults as a user reads them, the temporary folder's name taken out.
+    /// The faults as a user reads them, without the path of the temporary folder.
     fn faults(&self) -> Vec<String> {
         let faults =
             Settings::load(self.options.clone()).expect_err("these settings have to be refused");
@@ -67,6 +67,7 @@ impl Case {
     }
 }
 
-fn room() -> &'static Path {
+/// The folder of this crate.
+fn crate_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

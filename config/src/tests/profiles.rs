@@ -1,22 +1,21 @@
-use super::{Case, room};
-use crate::settings::Supervision;
+use super::{Case, crate_folder};
+use crate::SupervisionSection;
 
 fn profile(name: &str) -> Case {
-    let path = room().join("profiles").join(format!("{name}.toml"));
+    let path = crate_folder().join("profiles").join(format!("{name}.toml"));
     Case::new(&std::fs::read_to_string(path).unwrap())
 }
 
 /// Restarts of a session that crashes at once, each time, at the quickest the jitter allows: the most in any window.
-fn most_restarts(supervision: &Supervision) -> u32 {
-    let backoff = &supervision.backoff;
-    let (mut elapsed, mut wait, mut restarts) = (0.0, backoff.initial.as_secs_f64(), 0);
+fn most_restarts(supervision: &SupervisionSection) -> u32 {
+    let (mut elapsed, mut wait, mut restarts) = (0.0, supervision.initial.as_secs_f64(), 0);
     loop {
-        elapsed += wait * (1.0 - backoff.jitter);
+        elapsed += wait * (1.0 - supervision.jitter);
         if elapsed > supervision.period.as_secs_f64() {
             return restarts;
         }
         restarts += 1;
-        wait = (wait * backoff.factor).min(backoff.max.as_secs_f64());
+        wait = (wait * supervision.factor).min(supervision.max.as_secs_f64());
     }
 }
 

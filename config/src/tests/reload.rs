@@ -1,5 +1,5 @@
 use super::Case;
-use crate::reload::{Reload, diff};
+use crate::{SettingsDiff, diff};
 
 const OLD: &str = r#"
     [hub]
@@ -44,7 +44,7 @@ const NEW: &str = r#"
 fn the_difference_is_sorted_by_what_has_to_be_done() {
     let (old, new) = (Case::new(OLD).settings(), Case::new(NEW).settings());
     assert!(diff(&old, &old).is_empty());
-    let Reload {
+    let SettingsDiff {
         pools_added,
         pools_removed,
         pools_changed,

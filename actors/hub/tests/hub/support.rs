@@ -1,6 +1,6 @@
 //! A hub on the test's thread, and clients over pipes in memory.
 
-use kirosu_hub::{HubOptions, HubParts, HubThreads, Sockets};
+use kirosu_hub::{HubOptions, HubParts, HubThreads, Rules, Sockets};
 use kirosu_protocol::Limits;
 use kirosu_store::{Store, StoreOptions};
 use kirosu_supervision::{Clock, Root, SupervisorSpec};
@@ -37,8 +37,13 @@ impl TestHub {
             key: None,
             trust_all_tools: false,
             limits: Limits::default(),
-            session_grace: Duration::from_secs(10),
-            retention: None,
+            rules: Rules {
+                session_grace: Duration::from_secs(10),
+                retention: None,
+                retry: store_options.retry_default,
+                retry_jitter: store_options.retry_jitter,
+                strict_expiry: store_options.strict_expiry,
+            },
             readers: 1,
             backup_dir: directory.join("backups"),
             store_path: store_options.path.clone(),

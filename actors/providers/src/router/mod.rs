@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+pub use kirosu_protocol::settings::ROUTER_CLASSES;
 use tokio::time::Instant;
 
 use crate::cancel::Cancel;
@@ -29,17 +30,6 @@ use crate::registry::build;
 use crate::session::{ProviderSession, SessionOptions};
 use member_events::{own, sign, signed, sum};
 use member_runs::{KeptSessions, MemberRunner, OneShotRuns, RouterSession};
-
-/// Failure kinds at which a router may try the next provider. The first four are the default.
-pub const ROUTER_CLASSES: &[&str] = &[
-    "rate_limited",
-    "auth_required",
-    "network",
-    "missing",
-    "provider_error",
-    "timeout",
-    "crashed",
-];
 
 /// The options of a router.
 #[derive(Debug, Clone, Default)]

@@ -6,22 +6,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use kirosu_protocol::settings::AccountLimits;
+
 /// A point in time, as the time since the start of the process's [`Accounts`](super::Accounts).
 pub(crate) type QueueTime = Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Limits of one provider account. `None` means no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AccountLimits {
-    /// Maximum number of concurrent runs, at least 1.
-    pub concurrency: Option<u32>,
-    /// Maximum number of runs started within any 60 seconds, at least 1.
-    pub requests_per_minute: Option<u32>,
-    /// Maximum number of tokens per minute, at least 1. Tokens are counted when a run has ended, so a run can exceed
-    /// the limit; later runs wait until the excess has drained.
-    pub tokens_per_minute: Option<u64>,
-}
 
 /// Counts the runs started within the last minute.
 #[derive(Debug, Default)]

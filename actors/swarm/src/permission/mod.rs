@@ -13,11 +13,11 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::approval::canonical;
+pub use kirosu_protocol::settings::{ArgsText, RuleAction, RuleText};
 use kirosu_providers::PermissionRequest;
 use serde_json::Value;
 
@@ -70,43 +70,6 @@ impl PermissionPolicy {
         }
         Ruling::Ask
     }
-}
-
-/// The effect of a rule on the calls that it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuleAction {
-    /// The call runs.
-    Allow,
-    /// The call is denied.
-    Deny,
-    /// A person decides, whatever later rules say.
-    Ask,
-}
-
-/// The argument patterns of a rule, as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ArgsText {
-    /// A regular expression for all arguments, as JSON with sorted keys and without spaces.
-    All(String),
-    /// A regular expression per value, by JSON pointer; a value that is not a string is matched as JSON.
-    Each(BTreeMap<String, String>),
-}
-
-/// A rule as written. A missing condition matches every call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleText {
-    /// Name, for the record.
-    pub name: String,
-    /// Effect of the rule.
-    pub action: RuleAction,
-    /// A glob for the tool's name.
-    pub tool: Option<String>,
-    /// A glob for the kind of the tool.
-    pub kind: Option<String>,
-    /// A glob for the pool's name.
-    pub pool: Option<String>,
-    /// Patterns for the arguments.
-    pub args: Option<ArgsText>,
 }
 
 /// A compiled rule.

@@ -3,39 +3,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::budget::{Budget, per_fault};
-use crate::fault::Fault;
-use crate::hooks::Hooks;
-use crate::origin::{Origin, Origins};
-use crate::pool::{Pool, Provider, ProviderKind, Trust, Workspace};
-use crate::routes;
-use crate::schema::with_nearest;
-use crate::settings::{Backoff, Settings};
+use kirosu_protocol::settings::{TrustLevel, WorkspaceMode};
 
-/// Longest path of a Unix socket in bytes, its closing zero not counted (unix(7)).
+use crate::fault::ConfigFault;
+use crate::origin::{Origin, Origins};
+use crate::routers::{self, undefined};
+use crate::settings::{DEFINITION, PoolSection, ProviderKind, ProviderSection, Settings};
+
+/// Longest path of a Unix socket in bytes, without the closing zero (unix(7)).
 const SOCKET_PATH: usize = 107;
 
-/// Keys that say how a command is called.
-const DEFINITION: &[&str] = &[
-    "preset",
-    "command",
-    "model_args",
-    "system_args",
-    "resume_args",
-    "extra_args",
-    "trust",
-    "output",
-    "acp",
-    "env_pass",
-    "mcp",
-    "system_file_env",
-    "stop_signal",
-    "version",
-    "install",
-    "login",
-];
-
-/// Keys that say how a model API is asked.
+/// Keys of a model API.
 const SERVICE: &[&str] = &[
     "base_url",
     "api",
@@ -46,8 +24,8 @@ const SERVICE: &[&str] = &[
     "body",
 ];
 
-/// Adds a fault for everything that does not fit together. What follows from an earlier fault is left out.
-pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fault>) {
+/// Adds a fault for every contradiction between keys. A fault that follows from an earlier one is left out.
+pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<ConfigFault>) {
     let mut checker = Checker {
         origins,
         faults: Vec::new(),
@@ -59,24 +37,24 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
     for (name, provider) in &settings.providers {
         checker.provider(name, provider);
     }
-    routes::check(settings, &mut |key, message| checker.refuse(&key, message));
+    routers::check(settings, &mut |key, message| checker.refuse(&key, message));
     for pool in &settings.pools {
         checker.pool(settings, pool);
     }
     extend(faults, checker.faults);
 }
 
-/// Adds what does not follow from an earlier fault.
-pub(crate) fn extend(faults: &mut Vec<Fault>, more: Vec<Fault>) {
+/// Adds the faults that do not follow from an earlier one.
+pub(crate) fn extend(faults: &mut Vec<ConfigFault>, more: Vec<ConfigFault>) {
     let blamed: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
-    let new = |fault: &Fault| !blamed.iter().any(|earlier| follows(earlier, &fault.key));
+    let new = |fault: &ConfigFault| !blamed.iter().any(|earlier| follows(earlier, &fault.key));
     faults.extend(more.into_iter().filter(new));
 }
 
-/// Whether a fault of the second key may come of one of the first: both in the same pool or provider, the same key, or
-/// a missing hub key where the key itself was refused.
+/// Whether a fault of the second key may follow from one of the first: both are in the same pool or provider, or are the
+/// same key, or the hub's key is missing because it was refused.
 fn follows(earlier: &str, later: &str) -> bool {
-    let thing = |key: &str| -> String {
+    let scope = |key: &str| -> String {
         let parts: Vec<&str> = key.split('.').collect();
         match parts[..] {
             [section @ ("pool" | "providers"), name, ..] => format!("{section}.{name}"),
@@ -84,32 +62,32 @@ fn follows(earlier: &str, later: &str) -> bool {
             _ => key.to_owned(),
         }
     };
-    thing(earlier) == thing(later)
+    scope(earlier) == scope(later)
 }
 
-/// Combinations that are allowed and yet hardly meant.
+/// Combinations that are allowed but probably not intended.
 pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
     let line = settings.limits.line_bytes;
-    let told = |key: String, what: String| {
+    let warning = |key: String, effect: String| {
         let place = origins.get(&key).map(|origin| format!(" ({origin})"));
-        format!("{key}{} {what}", place.unwrap_or_default())
+        format!("{key}{} {effect}", place.unwrap_or_default())
     };
     let mut warnings = Vec::new();
     for pool in &settings.pools {
         if pool.trust_all_tools && !settings.hub.trust_all_tools {
-            warnings.push(told(
+            warnings.push(warning(
                 format!("pool.{}.trust_all_tools", pool.name),
                 "has no effect on python tasks: hub.trust_all_tools is false; agent programs of the pool do get their trust-all arguments".into(),
             ));
         }
-        if pool.base.is_some() && pool.workspace != Workspace::Worktree {
-            warnings.push(told(
+        if pool.base.is_some() && pool.workspace != WorkspaceMode::Worktree {
+            warnings.push(warning(
                 format!("pool.{}.base", pool.name),
                 "has no effect: it is for workspace = \"worktree\"".into(),
             ));
         }
         if pool.max_output > line {
-            warnings.push(told(
+            warnings.push(warning(
                 format!("pool.{}.max_output", pool.name),
                 format!("is more than limits.line_bytes ({line} bytes): a longer result cannot be sent to the hub, and its task fails"),
             ));
@@ -118,7 +96,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
     warnings
 }
 
-/// Whether only this machine can reach what listens there.
+/// Whether only this machine can reach the address.
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
@@ -129,13 +107,13 @@ fn is_loopback(host: &str) -> bool {
 
 struct Checker<'a> {
     origins: &'a Origins,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl Checker<'_> {
     fn refuse(&mut self, key: &str, message: impl Into<String>) {
         self.faults
-            .push(Fault::new(key, self.origins.get(key), message));
+            .push(ConfigFault::new(key, self.origins.get(key), message));
     }
 
     fn hub(&mut self, settings: &Settings) {
@@ -162,10 +140,8 @@ impl Checker<'_> {
             self.refuse("hub.socket", message);
         }
         if !settings.providers.contains_key(&settings.agent.provider) {
-            self.refuse(
-                "agent.provider",
-                undefined(settings, &settings.agent.provider),
-            );
+            let message = undefined(settings, &settings.agent.provider);
+            self.refuse("agent.provider", message);
         }
     }
 
@@ -190,8 +166,16 @@ impl Checker<'_> {
                 "more than limits.in_flight_total",
             );
         }
-        self.backoff("retry", &settings.retry);
-        self.backoff("supervision", &settings.supervision.backoff);
+        let (retry, supervision) = (&settings.retry, &settings.supervision);
+        for (section, initial, max) in [
+            ("retry", retry.initial, retry.max),
+            ("supervision", supervision.initial, supervision.max),
+        ] {
+            if initial > max {
+                let message = format!("longer than {section}.max");
+                self.refuse(&format!("{section}.initial"), message);
+            }
+        }
         let sessions: u64 = settings.pools.iter().map(|pool| u64::from(pool.size)).sum();
         if sessions >= u64::from(limits.connections) {
             let message =
@@ -201,19 +185,14 @@ impl Checker<'_> {
     }
 
     fn approval(&mut self, settings: &Settings) {
-        for (place, message) in settings.approval.rules().err().into_iter().flatten() {
-            let origin = self.origins.get("approval.rule");
-            self.faults
-                .push(Fault::new(format!("approval.{place}"), origin, message));
-        }
-    }
-
-    fn backoff(&mut self, section: &str, backoff: &Backoff) {
-        if backoff.initial > backoff.max {
-            self.refuse(
-                &format!("{section}.initial"),
-                format!("longer than {section}.max"),
-            );
+        let rules = &settings.approval.rule;
+        for (index, rule) in rules.iter().enumerate() {
+            if rules[..index].iter().any(|other| other.name == rule.name) {
+                let key = format!("approval.rule[{index}].name");
+                let message = "a second rule of this name; names are unique";
+                let origin = self.origins.get("approval.rule");
+                self.faults.push(ConfigFault::new(key, origin, message));
+            }
         }
     }
 
@@ -226,32 +205,34 @@ impl Checker<'_> {
         }
     }
 
-    fn provider(&mut self, name: &str, provider: &Provider) {
+    fn provider(&mut self, name: &str, provider: &ProviderSection) {
         let key = |key: &str| format!("providers.{name}.{key}");
-        // A built-in command that stands under another kind was not meant by anyone.
+        // The file may change the kind of a built-in provider. The keys of its preset are then not a fault.
         let origins = self.origins;
         let written = |key: &str| {
             origins
                 .get(key)
                 .is_some_and(|origin| *origin != Origin::Default)
         };
-        match (provider.kind, provider.command.is_empty()) {
-            (ProviderKind::Command | ProviderKind::Acp, true) if provider.preset.is_none() => {
-                self.refuse(
-                    &key("command"),
-                    "has to be set for kinds command and acp without a preset: [\"program\", \"argument\"]",
-                );
-            }
-            _ => {}
+        let is_program = provider.kind.is_program();
+        if is_program && provider.command.is_empty() && provider.preset.is_none() {
+            self.refuse(
+                &key("command"),
+                "has to be set for kinds command and acp without a preset: [\"program\", \"argument\"]",
+            );
         }
         if provider.acp.is_some() && provider.kind == ProviderKind::Command {
             self.refuse(&key("acp"), "is only for kind acp");
         }
-        if !matches!(provider.kind, ProviderKind::Command | ProviderKind::Acp) {
-            for name in DEFINITION.iter().filter(|name| written(&key(name))) {
-                // Written out, the default says nothing.
-                let says_nothing = *name == "command" && provider.command.is_empty();
-                if says_nothing || (*name == "preset" && provider.kind.is_service()) {
+        if !is_program {
+            for name in ["preset", "command"]
+                .iter()
+                .chain(DEFINITION)
+                .filter(|name| written(&key(name)))
+            {
+                // `command = []` is the default.
+                let is_default = *name == "command" && provider.command.is_empty();
+                if is_default || (*name == "preset" && provider.kind.is_service()) {
                     continue;
                 }
                 self.refuse(&key(name), "is only for kinds command and acp");
@@ -272,10 +253,10 @@ impl Checker<'_> {
         self.variables(&format!("providers.{name}"), provider.env.keys());
     }
 
-    fn pool(&mut self, settings: &Settings, pool: &Pool) {
+    fn pool(&mut self, settings: &Settings, pool: &PoolSection) {
         let key = |key: &str| format!("pool.{}.{key}", pool.name);
         let provider = settings.provider_of(pool);
-        // A pool on the usual provider needs no fault of its own when that one is missing.
+        // If the default provider is missing, one fault is enough for all pools that use it.
         if provider.is_none() && pool.provider != settings.agent.provider {
             self.refuse(&key("provider"), undefined(settings, &pool.provider));
         }
@@ -290,8 +271,7 @@ impl Checker<'_> {
         }
         self.lease(&key("lease"), pool.lease, settings);
         self.variables(&format!("pool.{}", pool.name), pool.env.keys());
-        self.hooks(pool);
-        let all = pool.trust == Some(Trust::All);
+        let all = pool.trust == Some(TrustLevel::All);
         if pool.trust.is_some() && all != pool.trust_all_tools {
             let word = if all { "false" } else { "true" };
             let message = format!(
@@ -307,39 +287,21 @@ impl Checker<'_> {
         }
     }
 
+    /// Refuses budgets of pools and providers without a limit. The section `[budget]` may have none.
     fn budgets(&mut self, settings: &Settings) {
-        if let Some(why) = per_fault(settings.budget.per) {
-            self.refuse("budget.per", why);
-        }
-        let of_pools = settings.pools.iter();
-        let of_pools = of_pools.map(|pool| (format!("pool.{}.budget", pool.name), &pool.budget));
-        let of_providers = settings.providers.iter();
-        let of_providers =
-            of_providers.map(|(name, it)| (format!("providers.{name}.budget"), &it.budget));
-        for (key, table) in of_pools.chain(of_providers) {
-            let faults = table.as_ref().map(Budget::read).and_then(Result::err);
-            for (below, message) in faults.into_iter().flatten() {
-                let name = match below.as_str() {
-                    "" => key.clone(),
-                    below => format!("{key}.{below}"),
-                };
-                self.faults
-                    .push(Fault::new(name, self.origins.get(&key), message));
+        let pools = settings.pools.iter();
+        let pools = pools.map(|it| (format!("pool.{}.budget", it.name), it.budget()));
+        let providers = settings.providers.iter();
+        let providers =
+            providers.map(|(name, it)| (format!("providers.{name}.budget"), it.budget()));
+        for (key, budget) in pools.chain(providers) {
+            if budget.is_some_and(|budget| budget.is_empty()) {
+                self.refuse(&key, "it limits nothing: give tokens or usd");
             }
         }
     }
 
-    fn hooks(&mut self, pool: &Pool) {
-        let key = |key: &str| format!("pool.{}.{key}", pool.name);
-        let faults = pool.hooks.as_ref().map(Hooks::read).and_then(Result::err);
-        for (below, message) in faults.into_iter().flatten() {
-            let origin = self.origins.get(&key("hooks"));
-            let name = format!("{}.{below}", key("hooks"));
-            self.faults.push(Fault::new(name, origin, message));
-        }
-    }
-
-    fn trust(&mut self, settings: &Settings, pool: &Pool) {
+    fn trust(&mut self, settings: &Settings, pool: &PoolSection) {
         let own = format!("pool.{}.trust_all_tools", pool.name);
         let missing: Vec<&str> = [
             ("hub.trust_all_tools", settings.hub.trust_all_tools),
@@ -365,9 +327,4 @@ impl Checker<'_> {
             );
         }
     }
-}
-
-fn undefined(settings: &Settings, name: &str) -> String {
-    let known = settings.providers.keys().map(String::as_str);
-    with_nearest(&format!("no provider {name} is defined"), name, known)
 }

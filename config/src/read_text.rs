@@ -1,13 +1,13 @@
-//! Files that a person names: read up to a bound, as some have no end (`/dev/zero`).
+//! Reads files that a person names, up to a limit: some files have no end (`/dev/zero`).
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// Reads a file of text of at most `most` bytes.
+/// Reads a text file of at most `most` bytes.
 ///
 /// # Errors
-/// The system's own; the file is longer, or is not UTF-8.
+/// The file cannot be read, is longer, or is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;

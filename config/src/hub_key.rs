@@ -1,26 +1,26 @@
-//! The hub's key: which of `key` and `key_file` counts, and whether others can read it.
+//! The hub's key: chooses between `key` and `key_file`, and warns if other users can read it.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::fault::Fault;
+use crate::fault::ConfigFault;
 use crate::options::Purpose;
 use crate::origin::{Origin, Origins};
 use crate::secret::Secret;
 use crate::settings::Settings;
 
-/// Longest key in bytes: a file that is longer is most likely the wrong file.
+/// Longest key in bytes. A longer file is most likely the wrong file.
 const LONGEST: usize = 4096;
 
-/// Puts the key that counts into `hub.key`: of `key` and `key_file`, the one from the stronger layer. An emptied key
-/// (`KIRO_SWARM_KEY=""`) overrides a weaker key file too: it says "no key".
-pub(crate) fn settle(
+/// Puts the key into `hub.key`: of `key` and `key_file`, the one from the stronger layer. An emptied key
+/// (`KIRO_SWARM_KEY=""`) means "no key" and overrides a weaker key file too.
+pub(crate) fn choose(
     settings: &mut Settings,
     origins: &mut Origins,
     purpose: Purpose,
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<ConfigFault>,
     warnings: &mut Vec<String>,
 ) {
     let hub = &mut settings.hub;
@@ -30,34 +30,44 @@ pub(crate) fn settle(
     else {
         return;
     };
-    let rank = |origin: &Origin| origin.rank();
-    let by_key = key_origin.as_ref().map(rank);
-    if by_key > Some(file_origin.rank()) {
+    let key_rank = key_origin.as_ref().map(Origin::rank);
+    if key_rank > Some(file_origin.rank()) {
         return;
     }
-    if by_key == Some(file_origin.rank()) && hub.key.is_some() {
+    if key_rank == Some(file_origin.rank()) && hub.key.is_some() {
         let message = "both hub.key and hub.key_file are set here: keep one of them";
-        faults.push(Fault::new("hub.key_file", Some(&file_origin), message));
+        faults.push(ConfigFault::new(
+            "hub.key_file",
+            Some(&file_origin),
+            message,
+        ));
         return;
     }
     match read(path) {
         Ok(key) => {
             hub.key = Some(key);
-            warn_if_open(path, warnings);
+            warn_if_readable(path, warnings);
             origins.0.insert("hub.key".to_owned(), file_origin);
         }
-        // A client may well find a file that is the hub's alone, but not one that was named with the command.
+        // A client may find the hub's settings with a key file that only the hub can read. A file that was named on the
+        // command line must be readable.
         Err(message) if purpose != Purpose::Serve && !matches!(file_origin, Origin::Flag(_)) => {
             warnings.push(message);
         }
-        Err(message) => faults.push(Fault::new("hub.key_file", Some(&file_origin), message)),
+        Err(message) => {
+            faults.push(ConfigFault::new(
+                "hub.key_file",
+                Some(&file_origin),
+                message,
+            ));
+        }
     }
 }
 
 fn read(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
     let mut text = String::new();
-    // Not the whole of what may have no end; a little more than the longest, so that too much is seen.
+    // The file may have no end (`/dev/zero`). Reading twice the limit shows that it is exceeded.
     let read =
         File::open(path).and_then(|file| file.take(2 * LONGEST as u64).read_to_string(&mut text));
     read.map_err(|error| format!("cannot read the key from {shown}: {error}"))?;
@@ -74,7 +84,7 @@ fn read(path: &Path) -> Result<Secret, String> {
 
 fn warn_about(origin: Option<&Origin>, warnings: &mut Vec<String>) {
     match origin {
-        Some(Origin::File { path, .. }) => warn_if_open(path, warnings),
+        Some(Origin::File { path, .. }) => warn_if_readable(path, warnings),
         Some(Origin::Flag(name)) => warnings.push(format!(
             "the key given with {name} is visible to every user of this machine: use KIRO_SWARM_KEY or hub.key_file"
         )),
@@ -82,9 +92,9 @@ fn warn_about(origin: Option<&Origin>, warnings: &mut Vec<String>) {
     }
 }
 
-fn warn_if_open(path: &Path, warnings: &mut Vec<String>) {
-    let open = fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0);
-    if open {
+fn warn_if_readable(path: &Path, warnings: &mut Vec<String>) {
+    let readable = fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0);
+    if readable {
         warnings.push(format!(
             "{} holds the key and every user of this machine can read it: chmod 600 it",
             path.display()
