@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
-use crate::outcome::{Finished, RunFailure};
+use crate::outcome::RunResult;
 
 /// The reason for which none of some providers may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +24,16 @@ pub struct AccountClosed {
 pub struct AccountPass(EndCallback);
 
 /// The callback for the end of a run.
-type EndCallback = Box<dyn FnOnce(&Result<Finished, RunFailure>) + Send>;
+type EndCallback = Box<dyn FnOnce(&RunResult) + Send>;
 
 impl AccountPass {
     /// An admission that calls `told` with the end of the run.
-    pub fn new(reported: impl FnOnce(&Result<Finished, RunFailure>) + Send + 'static) -> Self {
+    pub fn new(reported: impl FnOnce(&RunResult) + Send + 'static) -> Self {
         Self(Box::new(reported))
     }
 
     /// Reports the end of the run.
-    pub fn ended(self, outcome: &Result<Finished, RunFailure>) {
+    pub fn ended(self, outcome: &RunResult) {
         (self.0)(outcome);
     }
 }

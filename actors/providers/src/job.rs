@@ -7,7 +7,7 @@ pub use kirosu_protocol::settings::TrustLevel;
 
 use crate::gate::ProviderGate;
 use crate::mcp::McpServer;
-use crate::outcome::Conversation;
+use crate::outcome::{Conversation, FailureKind, RunFailure};
 use crate::permission::Permissions;
 
 /// Bytes of an answer that are kept, unless the job sets another limit: 1 MiB.
@@ -83,5 +83,20 @@ impl Job {
             timeouts: Timeouts::default(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
         }
+    }
+
+    /// Checks the folder.
+    ///
+    /// # Errors
+    /// When it is not a directory.
+    pub(crate) fn check_workdir(&self) -> Result<(), RunFailure> {
+        if self.workdir.is_dir() {
+            return Ok(());
+        }
+        let message = format!(
+            "cannot work in {}: it is not a directory; create it or name another workdir",
+            self.workdir.display()
+        );
+        Err(RunFailure::new(FailureKind::ProviderError, message))
     }
 }

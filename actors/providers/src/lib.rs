@@ -76,7 +76,7 @@ pub use http::{HttpServiceOptions, services};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
 pub use mcp::{McpServer, McpTransport};
 pub use options::{BuildError, KINDS, ProviderOptions};
-pub use outcome::{Conversation, Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
+pub use outcome::{Conversation, Doubt, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 pub use permission::{Arbiter, PermissionDecision, PermissionRequest, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{ProbeReport, Provider};

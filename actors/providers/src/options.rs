@@ -74,6 +74,20 @@ impl ProviderOptions {
         }
     }
 
+    /// The definition of a `command` or `acp`, for [`crate::build`].
+    ///
+    /// # Errors
+    /// [`BuildError::Definition`] with all faults.
+    pub(crate) fn valid_definition(&self) -> Result<Definition, BuildError> {
+        self.definition().map_err(|faults| self.refused(faults))
+    }
+
+    /// The error of options with these faults.
+    pub(crate) fn refused(&self, faults: Vec<String>) -> BuildError {
+        let name = self.name.clone();
+        BuildError::Definition { name, faults }
+    }
+
     /// All faults, as `KEY: sentence`. Builds nothing.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {

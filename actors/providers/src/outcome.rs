@@ -53,7 +53,8 @@ pub enum TimeoutKind {
 }
 
 /// The kind of a failure, as far as the next step depends on it. It is finer than the [`FailureClass`] of the hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The provider reported a failure (an exit code other than 0, an error response).
@@ -112,22 +113,8 @@ impl FailureKind {
 
     /// The stable word for logs, settings and stored attempts.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ProviderError => "provider_error",
-            Self::Network => "network",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::AuthRequired => "auth_required",
-            Self::Timeout { .. } => "timeout",
-            Self::Cancelled => "cancelled",
-            Self::Crashed => "crashed",
-            Self::BadInput => "bad_input",
-            Self::RefusedByPolicy => "refused_by_policy",
-            Self::Missing => "missing",
-            Self::Shortage => "shortage",
-            Self::NotAccepted => "not_accepted",
-            Self::Unchecked => "unchecked",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -136,6 +123,9 @@ impl fmt::Display for FailureKind {
         f.write_str(self.as_str())
     }
 }
+
+/// The outcome of a run.
+pub type RunResult = Result<Finished, RunFailure>;
 
 /// A run that failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -14,7 +14,7 @@ use crate::event::{EventSink, RunEvent};
 use crate::invocation::{InvocationEnd, ProgramCall, ProgramOutcome, execute};
 use crate::job::Timeouts;
 use crate::outcome::FailureKind;
-use crate::output::OutputReader;
+use crate::output::RunOutputReader;
 use crate::shortage::reports_shortage;
 use crate::text::Decoder;
 
@@ -135,8 +135,8 @@ impl Program {
             env_pass: self.env_pass.as_deref(),
             stop: StopSignal::Term,
             reader: match self.keep {
-                0 => OutputReader::Passing(Decoder::default()),
-                keep => OutputReader::raw(keep),
+                0 => RunOutputReader::Passing(Decoder::default()),
+                keep => RunOutputReader::raw(keep),
             },
             watch: None,
         };

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Finished, RunFailure};
+use crate::outcome::{RunFailure, RunResult};
 use crate::session::{ProviderSession, SessionOptions};
 
 /// The result of a probe, for `doctor` and the dashboards.
@@ -51,12 +51,7 @@ pub trait Provider: Send + Sync + 'static {
     }
 
     /// Runs one job to its end.
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
+    fn run(&self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult>;
 
     /// Opens a session that lasts from job to job (a program that speaks a protocol, a conversation). `None`, the default,
     /// means that each job is independent. Callers use [`crate::open_session`], which handles both.

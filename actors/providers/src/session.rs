@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Finished, RunFailure};
+use crate::outcome::{RunFailure, RunResult};
 use crate::provider::Provider;
 
 /// The data that is known when a session opens.
@@ -23,12 +23,7 @@ pub struct SessionOptions {
 /// A provider's session for one agent: runs jobs one after the other. Dropping it ends its processes.
 pub trait ProviderSession: Send {
     /// Runs one job, by the rules of [`Provider::run`].
-    fn run(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
+    fn run(&mut self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult>;
 
     /// Ends the session in order. Resolves when all its processes are dead.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
@@ -52,12 +47,7 @@ pub async fn open_session(
 struct OneShot(Arc<dyn Provider>);
 
 impl ProviderSession for OneShot {
-    fn run(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&mut self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         self.0.run(job, events, cancel)
     }
 

@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::invocation::{RunClock, complaint, tail};
 use crate::job::Job;
-use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
+use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 use crate::output::StderrWatch;
 use crate::session::ProviderSession;
 
@@ -54,19 +54,8 @@ impl LiveAgent {
         .map_err(|error| self.shared.launch_failure(&error))
     }
 
-    async fn job(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        mut cancel: Cancel,
-    ) -> Result<Finished, RunFailure> {
-        if !job.workdir.is_dir() {
-            let message = format!(
-                "cannot work in {}: it is not a directory; create it or name another workdir",
-                job.workdir.display()
-            );
-            return Err(RunFailure::new(FailureKind::ProviderError, message));
-        }
+    async fn job(&mut self, job: Job, events: EventSink, mut cancel: Cancel) -> RunResult {
+        job.check_workdir()?;
         let settings = self.shared.settings(&job)?;
         let mut start = self.shared.start(&job, &settings);
         let clock = RunClock::start(job.timeouts);
@@ -124,7 +113,7 @@ impl LiveAgent {
         mut process: Process,
         ended: TurnEnd,
         was_prompting: bool,
-    ) -> Result<Finished, RunFailure> {
+    ) -> RunResult {
         let conversation = process.machine.conversation();
         let turn = process.machine.take_turn();
         let stderr = process.take_stderr();
@@ -220,12 +209,7 @@ fn failure(
 }
 
 impl ProviderSession for LiveAgent {
-    fn run(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&mut self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         Box::pin(self.job(job, events, cancel))
     }
 

@@ -46,7 +46,7 @@ use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
 use crate::options::{BuildError, ProviderOptions};
-use crate::outcome::{Finished, RunFailure};
+use crate::outcome::{RunFailure, RunResult};
 use crate::provider::{ProbeReport, Provider};
 use crate::session::{ProviderSession, SessionOptions};
 use context::ProviderContext;
@@ -65,12 +65,7 @@ impl AcpProvider {
         options: &ProviderOptions,
         containment: &Containment,
     ) -> Result<Self, BuildError> {
-        let definition = options
-            .definition()
-            .map_err(|faults| BuildError::Definition {
-                name: options.name.clone(),
-                faults,
-            })?;
+        let definition = options.valid_definition()?;
         let mut env: Vec<_> = definition.env.clone().into_iter().collect();
         env.extend(options.env.iter().cloned());
         Ok(Self {
@@ -117,12 +112,7 @@ impl Provider for AcpProvider {
         })
     }
 
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         let mut live = Box::new(LiveAgent::new(self.shared.clone()));
         Box::pin(async move {
             let outcome = live.run(job, events, cancel).await;

@@ -23,8 +23,8 @@ use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::invocation::{ProgramCall, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::options::{BuildError, ProviderOptions};
-use crate::outcome::{FailureKind, Finished, RunFailure};
-use crate::output::{self, OutputReader, StderrWatch};
+use crate::outcome::{FailureKind, RunFailure, RunResult};
+use crate::output::{self, RunOutputReader, StderrWatch};
 use crate::provider::{ProbeReport, Provider};
 
 /// Time for the probe to answer.
@@ -43,7 +43,7 @@ pub(crate) struct CommandProvider {
 
 /// The end of one call of the program.
 struct CallOutcome {
-    outcome: Result<Finished, RunFailure>,
+    outcome: RunResult,
     /// Whether the call failed because the conversation no longer exists.
     reports_lost: bool,
 }
@@ -58,12 +58,7 @@ impl CommandProvider {
             let name = options.name.clone();
             return Err(BuildError::NoProgram { name });
         }
-        let definition = options
-            .definition()
-            .map_err(|faults| BuildError::Definition {
-                name: options.name.clone(),
-                faults,
-            })?;
+        let definition = options.valid_definition()?;
         Ok(Self::of(options, definition, containment))
     }
 
@@ -91,10 +86,10 @@ impl CommandProvider {
         &self,
         job: Job,
         stdin: String,
-        reader: OutputReader,
+        reader: RunOutputReader,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, RunFailure> {
+    ) -> RunResult {
         let ended = self.attempt(&job, stdin, reader, &events, cancel).await?;
         ended.outcome
     }
@@ -106,10 +101,10 @@ impl CommandProvider {
         stdin: String,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, RunFailure> {
+    ) -> RunResult {
         let reader = |job: &Job| {
             let before = job.conversation.as_ref().map(|it| it.total.clone());
-            OutputReader::new(
+            RunOutputReader::new(
                 &self.output,
                 job.max_output_bytes,
                 before.unwrap_or_default(),
@@ -146,19 +141,11 @@ impl CommandProvider {
         &self,
         job: &Job,
         stdin: String,
-        reader: OutputReader,
+        reader: RunOutputReader,
         events: &EventSink,
         cancel: Cancel,
     ) -> Result<CallOutcome, RunFailure> {
-        if !job.workdir.is_dir() {
-            return Err(RunFailure::new(
-                FailureKind::ProviderError,
-                format!(
-                    "cannot work in {}: it is not a directory; create it or name another workdir",
-                    job.workdir.display()
-                ),
-            ));
-        }
+        job.check_workdir()?;
         let mut env = self.environment(job);
         let wanted = self.definition.defaults_file.as_ref();
         env.extend(self.defaults.variable(wanted, &env)?);
@@ -272,7 +259,7 @@ impl CommandProvider {
             },
             env_pass: self.definition.env_pass.as_deref(),
             stop: self.definition.stop_signal,
-            reader: OutputReader::raw(4096),
+            reader: RunOutputReader::raw(4096),
             watch: None,
         };
         let events = EventSink::discard();
@@ -314,12 +301,7 @@ impl Provider for CommandProvider {
         })
     }
 
-    fn run(
-        &self,
-        mut job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, mut job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         let system = match mcp::system_file(&self.definition, &mut job) {
             Ok(file) => file,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),

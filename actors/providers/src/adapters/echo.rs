@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::event::{EventSink, RunEvent};
 use crate::job::Job;
 use crate::options::ProviderOptions;
-use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
+use crate::outcome::{FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 use crate::provider::{ProbeReport, Provider};
 use crate::text::{cut, pieces};
 
@@ -46,12 +46,7 @@ impl Provider for EchoProvider {
         }))
     }
 
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        mut cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, job: Job, events: EventSink, mut cancel: Cancel) -> BoxFuture<'_, RunResult> {
         let delay = self.delay;
         Box::pin(async move {
             // The silence limit counts from the start here, so the shortest limit applies.

@@ -11,8 +11,8 @@ use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
 use crate::options::{BuildError, ProviderOptions};
-use crate::outcome::{Finished, RunFailure};
-use crate::output::OutputReader;
+use crate::outcome::RunResult;
+use crate::output::RunOutputReader;
 use crate::provider::{ProbeReport, Provider};
 
 /// Runs one interpreter per job.
@@ -50,15 +50,10 @@ impl Provider for PythonProvider {
         self.0.probe()
     }
 
-    fn run(
-        &self,
-        mut job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, mut job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         // A system prompt has no meaning for code.
         let code = std::mem::take(&mut job.prompt);
-        let reader = OutputReader::raw(job.max_output_bytes);
+        let reader = RunOutputReader::raw(job.max_output_bytes);
         Box::pin(self.0.run_with(job, code, reader, events, cancel))
     }
 }

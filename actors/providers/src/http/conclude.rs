@@ -5,7 +5,7 @@ use super::key::Secrets;
 use super::options::Service;
 use super::reply::{GatheredReply, StopReason};
 use crate::invocation::complaint;
-use crate::outcome::{FailureKind, Finished, RunFailure};
+use crate::outcome::{FailureKind, Finished, RunFailure, RunResult};
 
 /// The mark at the end of an answer whose model reached its token limit.
 const CUT: &str = "\n[answer cut here: the model reached its limit of tokens (max_tokens)]";
@@ -18,7 +18,7 @@ pub(super) fn conclude(
     is_of_task: bool,
     ending: CallEnd,
     mut gathered: GatheredReply,
-) -> Result<Finished, RunFailure> {
+) -> RunResult {
     let Some((class, what)) = verdict(service, is_of_task, ending, &gathered) else {
         let is_short = gathered.end == Some(StopReason::Cut);
         if is_short {

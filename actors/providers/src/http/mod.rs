@@ -41,7 +41,7 @@ use crate::event::EventSink;
 use crate::invocation::RunClock;
 use crate::job::Job;
 use crate::options::{BuildError, ProviderOptions};
-use crate::outcome::{FailureKind, Finished, RunFailure};
+use crate::outcome::{FailureKind, RunFailure, RunResult};
 use crate::provider::{ProbeReport, Provider};
 use call::{CallEnd, HttpCall};
 use client::LazyClient;
@@ -71,20 +71,12 @@ impl HttpProvider {
         let service = options.http.settle(&options.kind, preset);
         Ok(Self {
             name: options.name.clone(),
-            service: service.map_err(|faults| BuildError::Definition {
-                name: options.name.clone(),
-                faults,
-            })?,
+            service: service.map_err(|faults| options.refused(faults))?,
             client: LazyClient::default(),
         })
     }
 
-    async fn call(
-        &self,
-        job: Job,
-        events: EventSink,
-        mut cancel: Cancel,
-    ) -> Result<Finished, RunFailure> {
+    async fn call(&self, job: Job, events: EventSink, mut cancel: Cancel) -> RunResult {
         let clock = RunClock::start(job.timeouts);
         let refused = |class, why: String| {
             let message = format!("provider '{}': {why}", self.name);
@@ -187,12 +179,7 @@ impl Provider for HttpProvider {
         })
     }
 
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         Box::pin(self.call(job, events, cancel))
     }
 }

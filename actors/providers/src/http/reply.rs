@@ -31,17 +31,13 @@ pub(super) enum StopReason {
 pub(super) struct ReplyBuilder {
     answer: CappedAnswer,
     has_text: bool,
-    refusal: String,
-    tool: Option<String>,
-    usage: Option<RunUsage>,
-    end: Option<StopReason>,
-    error: Option<ServiceRefusal>,
+    gathered: GatheredReply,
     is_over: bool,
     events: Vec<RunEvent>,
 }
 
 /// A collected answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct GatheredReply {
     pub(super) text: String,
     pub(super) is_cut: bool,
@@ -58,11 +54,7 @@ impl ReplyBuilder {
         Self {
             answer: CappedAnswer::new(limit),
             has_text: false,
-            refusal: String::new(),
-            tool: None,
-            usage: None,
-            end: None,
-            error: None,
+            gathered: GatheredReply::default(),
             is_over: false,
             events: Vec::new(),
         }
@@ -92,13 +84,13 @@ impl ReplyBuilder {
 
     /// Takes a piece of a refusal.
     pub(super) fn refusal(&mut self, piece: &str) {
-        let room = REFUSAL - self.refusal.len();
-        self.refusal.push_str(first_bytes(piece, room));
+        let room = REFUSAL - self.gathered.refusal.len();
+        self.gathered.refusal.push_str(first_bytes(piece, room));
     }
 
     /// Notes that the model wants a tool, although it was offered none.
     pub(super) fn wants(&mut self, tool: &str) {
-        self.tool = Some(first_bytes(tool, 200).to_owned());
+        self.gathered.tool = Some(first_bytes(tool, 200).to_owned());
     }
 
     /// Reports a tool that the service ran itself.
@@ -113,8 +105,8 @@ impl ReplyBuilder {
 
     /// Takes the figures of the run so far.
     pub(super) fn usage(&mut self, usage: RunUsage) {
-        if self.usage.as_ref() != Some(&usage) {
-            self.usage = Some(usage.clone());
+        if self.gathered.usage.as_ref() != Some(&usage) {
+            self.gathered.usage = Some(usage.clone());
             self.events.push(RunEvent::Usage { usage });
         }
     }
@@ -126,18 +118,18 @@ impl ReplyBuilder {
 
     /// Takes the stop reason. Figures may still follow.
     pub(super) fn end(&mut self, end: StopReason) {
-        self.end = Some(end);
+        self.gathered.end = Some(end);
     }
 
     /// Ends the answer.
     pub(super) fn over(&mut self) {
-        self.end.get_or_insert(StopReason::Done);
+        self.gathered.end.get_or_insert(StopReason::Done);
         self.is_over = true;
     }
 
     /// Ends the answer with an error of the service.
     pub(super) fn refuse(&mut self, value: &Value) {
-        self.error = Some(ServiceRefusal::of(None, value));
+        self.gathered.error = Some(ServiceRefusal::of(None, value));
         self.is_over = true;
     }
 
@@ -150,12 +142,12 @@ impl ReplyBuilder {
     }
 
     pub(super) const fn wants_tool(&self) -> bool {
-        self.tool.is_some()
+        self.gathered.tool.is_some()
     }
 
     /// The figures so far.
     pub(super) fn used(&self) -> RunUsage {
-        self.usage.clone().unwrap_or_default()
+        self.gathered.usage.clone().unwrap_or_default()
     }
 
     /// The events since the last call.
@@ -167,11 +159,7 @@ impl ReplyBuilder {
         GatheredReply {
             is_cut: self.answer.is_cut(),
             text: self.answer.finish(),
-            refusal: self.refusal,
-            tool: self.tool,
-            usage: self.usage,
-            end: self.end,
-            error: self.error,
+            ..self.gathered
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{InvocationEnd, PatienceEnd, ProgramOutcome};
 use crate::containment::{Exit, StartError};
 use crate::definition::OutputRules;
 use crate::limits::{self, ReferenceTime, ReportedError};
-use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, TimeoutKind};
+use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 use crate::output::{self, ProgramStatus, ReportedEnd};
 use crate::shortage::shortage_line;
 use crate::text::last_bytes;
@@ -13,11 +13,7 @@ use crate::text::last_bytes;
 const MESSAGE_TAIL: usize = 4 * 1024;
 
 /// The outcome of a run. `program` is the name in messages, `output` the rules of its output.
-pub(crate) fn conclude(
-    program: &str,
-    output: &OutputRules,
-    ran: InvocationEnd,
-) -> Result<Finished, RunFailure> {
+pub(crate) fn conclude(program: &str, output: &OutputRules, ran: InvocationEnd) -> RunResult {
     let moment = ReferenceTime::now();
     let verdict = verdict(program, output, &ran, &moment);
     let doubt = output::doubt(program, output, &ran.reading);

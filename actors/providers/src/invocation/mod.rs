@@ -24,7 +24,7 @@ use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
-use crate::output::{OutputReader, RunReading, ServiceWait, StderrWatch};
+use crate::output::{RunOutputReader, RunReading, ServiceWait, StderrWatch};
 use crate::runner::GIVE_UP;
 use crate::text::StderrTail;
 use patience::WAIT_PATIENCE;
@@ -48,7 +48,7 @@ pub(crate) struct ProgramCall<'a> {
     /// The signal that asks the program to exit.
     pub(crate) stop: StopSignal,
     /// The reader of its stdout.
-    pub(crate) reader: OutputReader,
+    pub(crate) reader: RunOutputReader,
     /// Looks for waits in its stderr.
     pub(crate) watch: Option<StderrWatch>,
 }

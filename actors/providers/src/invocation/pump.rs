@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::clock::RunClock;
 use super::patience::ExitPatience;
 use crate::event::{EventSink, RunEvent};
-use crate::output::{Outlook, OutputReader, StderrWatch};
+use crate::output::{Outlook, RunOutputReader, StderrWatch};
 use crate::text::lines::PARTIAL_PATIENCE;
 use crate::text::{Decoder, StderrTail};
 
@@ -39,7 +39,7 @@ pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink
 /// Reads stdout to its end and sends the events in it.
 pub(super) async fn stdout(
     mut pipe: impl AsyncRead + AsFd + Unpin,
-    reader: &mut OutputReader,
+    reader: &mut RunOutputReader,
     events: &EventSink,
     clock: &RunClock,
     patience: &ExitPatience,

@@ -42,7 +42,7 @@ const PIECE: usize = 16 * 1024;
 
 /// Reads one run's stdout.
 #[derive(Debug)]
-pub(crate) enum OutputReader {
+pub(crate) enum RunOutputReader {
     /// Every byte is the answer.
     Raw(CappedAnswer),
     /// No byte is the answer: all text is reported, nothing is kept.
@@ -131,7 +131,7 @@ impl RunReading {
     }
 }
 
-impl OutputReader {
+impl RunOutputReader {
     /// Reads bytes as they are and keeps `limit` of them.
     pub(crate) fn raw(limit: usize) -> Self {
         Self::Raw(CappedAnswer::new(limit))
@@ -192,7 +192,7 @@ impl OutputReader {
         }
     }
 
-    /// The reading, after [`OutputReader::end`].
+    /// The reading, after [`RunOutputReader::end`].
     pub(crate) fn finish(self) -> RunReading {
         match self {
             Self::Raw(answer) => whole(answer),

@@ -8,7 +8,7 @@ use super::{Member, RouterPlan, route};
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Finished, RunFailure};
+use crate::outcome::RunResult;
 use crate::session::{ProviderSession, SessionOptions, open_session};
 
 /// A session of a router: the sessions of its members, each opened at its first use.
@@ -18,12 +18,7 @@ pub(super) struct RouterSession {
 }
 
 impl ProviderSession for RouterSession {
-    fn run(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&mut self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         let plan = self.plan.clone();
         Box::pin(async move { route(&plan, &mut self.live, job, events, cancel).await })
     }
@@ -45,7 +40,7 @@ pub(super) trait MemberRunner: Send {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, RunFailure>>;
+    ) -> BoxFuture<'a, RunResult>;
 }
 
 /// Runs each job independently.
@@ -59,7 +54,7 @@ impl MemberRunner for OneShotRuns {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, RunFailure>> {
+    ) -> BoxFuture<'a, RunResult> {
         member.provider.run(job, events, cancel)
     }
 }
@@ -78,7 +73,7 @@ impl MemberRunner for KeptSessions {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, RunFailure>> {
+    ) -> BoxFuture<'a, RunResult> {
         Box::pin(async move {
             let mut options = self.options.clone();
             options.model = options.model.or_else(|| member.model.clone());

@@ -24,7 +24,7 @@ use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::gate::AccountPass;
 use crate::job::Job;
 use crate::options::{BuildError, ProviderOptions};
-use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
+use crate::outcome::{FailureKind, RunFailure, RunResult, TimeoutKind};
 use crate::provider::{ProbeReport, Provider};
 use crate::registry::build;
 use crate::session::{ProviderSession, SessionOptions};
@@ -133,12 +133,7 @@ impl Provider for RouterProvider {
         })
     }
 
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
         let plan = self.0.clone();
         Box::pin(async move { route(&plan, &mut OneShotRuns, job, events, cancel).await })
     }
@@ -175,7 +170,7 @@ async fn route(
     job: Job,
     events: EventSink,
     cancel: Cancel,
-) -> Result<Finished, RunFailure> {
+) -> RunResult {
     let deadline = job.timeouts.total.map(|limit| Instant::now() + limit);
     let mut way = Route {
         plan,
@@ -255,7 +250,7 @@ impl Route<'_> {
         runs: &mut dyn MemberRunner,
         place: usize,
         pass: AccountPass,
-    ) -> (Result<Finished, RunFailure>, bool) {
+    ) -> (RunResult, bool) {
         let plan = self.plan;
         let member = &plan.members[place];
         let name = member.provider.name();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::event::ToolStatus;
 use crate::gate::{AccountClosed, Gatekeeper, ProviderGate};
-use crate::outcome::Conversation;
+use crate::outcome::{Conversation, Finished, RunResult};
 
 /// The behaviour of a fake member.
 #[derive(Clone)]
@@ -36,12 +36,7 @@ impl Provider for Fake {
         }))
     }
 
-    fn run(
-        &self,
-        job: Job,
-        events: EventSink,
-        _: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
+    fn run(&self, job: Job, events: EventSink, _: Cancel) -> BoxFuture<'_, RunResult> {
         let (name, does) = (self.0, self.1.clone());
         Box::pin(async move {
             let usage = Some(RunUsage {
@@ -102,7 +97,7 @@ fn router(members: Vec<Fake>, retry_after_tools: bool) -> RouterProvider {
 }
 
 /// The outcome of a job, and the warnings.
-async fn run(router: &RouterProvider, job: Job) -> (Result<Finished, RunFailure>, Vec<String>) {
+async fn run(router: &RouterProvider, job: Job) -> (RunResult, Vec<String>) {
     let (sink, mut stream) = EventSink::channel(64);
     let outcome = router.run(job, sink, Cancel::never()).await;
     let mut warnings = Vec::new();
@@ -211,7 +206,7 @@ impl Gatekeeper for Arc<FakeGatekeeper> {
         let ended = self.ended.clone();
         let answer = match free {
             Some(place) => {
-                let pass = AccountPass::new(move |outcome: &Result<Finished, RunFailure>| {
+                let pass = AccountPass::new(move |outcome: &RunResult| {
                     ended.lock().unwrap().push(outcome.is_ok());
                 });
                 Ok((place, pass))

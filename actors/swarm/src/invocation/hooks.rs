@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, CancelHandle, EventSink, FailureKind, Finished, Job, Program, ProgramEnd, ProgramExit,
-    RunEvent, RunFailure, TimeoutKind, ceil_boundary,
+    Cancel, CancelHandle, EventSink, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunEvent,
+    RunFailure, RunResult, TimeoutKind, ceil_boundary,
 };
 
 use super::start_retry::{self, StartRetry};
@@ -20,8 +20,6 @@ use crate::workspace::{self, RunFolder, not_accepted};
 const HURRY: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a hook's output that a failure quotes.
 const LAST_WORDS: usize = 2000;
-
-type RunResult = Result<Finished, RunFailure>;
 
 /// Variables that describe the run to hooks.
 fn variables(options: &PoolOptions, job: &Job, folder: &RunFolder) -> Vec<(String, String)> {

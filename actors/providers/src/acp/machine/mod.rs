@@ -57,7 +57,7 @@ pub(super) enum AcpAction {
 
 /// The request that waits for its response.
 #[derive(Debug, Clone, PartialEq)]
-enum PendingCall {
+enum PendingMethod {
     Initialize,
     /// `session/resume` or `session/load`.
     Resume,
@@ -100,7 +100,7 @@ pub(super) struct AcpMachine {
     agent: Option<Capabilities>,
     /// The session of the previous turn, closed when another begins.
     former: Option<String>,
-    waiting: Option<(u64, PendingCall)>,
+    waiting: Option<(u64, PendingMethod)>,
     /// The response to the prompt, while the turn settles.
     answer: Option<Value>,
     wanted_settings: Vec<(Setting, Vec<String>)>,
@@ -153,19 +153,24 @@ impl AcpMachine {
         if !meta.is_empty() {
             params["clientCapabilities"]["_meta"] = json!(meta);
         }
-        self.call(PendingCall::Initialize, "initialize", params, &mut actions);
+        self.call(
+            PendingMethod::Initialize,
+            "initialize",
+            params,
+            &mut actions,
+        );
         actions
     }
 
     /// Whether the prompt waits for its response.
     pub(super) fn is_prompting(&self) -> bool {
-        matches!(self.waiting, Some((_, PendingCall::Prompt)))
+        matches!(self.waiting, Some((_, PendingMethod::Prompt)))
     }
 
     pub(super) fn stage(&self) -> TurnStage {
         match &self.waiting {
             _ if self.answer.is_some() => TurnStage::Settling,
-            Some((_, PendingCall::Prompt)) => TurnStage::Prompting,
+            Some((_, PendingMethod::Prompt)) => TurnStage::Prompting,
             _ if self.agent.is_none() => TurnStage::Initializing,
             _ => TurnStage::Opening,
         }
@@ -197,7 +202,7 @@ impl AcpMachine {
 
     /// Whether the agent is opening an earlier conversation.
     pub(super) fn is_resuming(&self) -> bool {
-        matches!(self.waiting, Some((_, PendingCall::Resume)))
+        matches!(self.waiting, Some((_, PendingMethod::Resume)))
     }
 
     /// The conversation that a later turn can continue, whatever the end of this one.
@@ -261,7 +266,7 @@ impl AcpMachine {
         actions
     }
 
-    fn call(&mut self, call: PendingCall, method: &str, params: Value, actions: &mut AcpActions) {
+    fn call(&mut self, call: PendingMethod, method: &str, params: Value, actions: &mut AcpActions) {
         self.next_id += 1;
         self.waiting = Some((self.next_id, call));
         actions.push(AcpAction::Send(rpc::request(self.next_id, method, params)));
@@ -272,7 +277,7 @@ impl AcpMachine {
             "sessionId": self.turn.session(),
             "prompt": [{"type": "text", "text": text}],
         });
-        self.call(PendingCall::Prompt, "session/prompt", prompt, actions);
+        self.call(PendingMethod::Prompt, "session/prompt", prompt, actions);
     }
 
     fn end(&mut self, class: FailureKind, message: String, actions: &mut AcpActions) {
@@ -281,35 +286,35 @@ impl AcpMachine {
 
     fn answered(
         &mut self,
-        call: PendingCall,
+        call: PendingMethod,
         outcome: Result<Value, RpcError>,
         actions: &mut AcpActions,
     ) {
         match (call, outcome) {
-            (PendingCall::Initialize, Ok(result)) => self.initialized(&result, actions),
-            (PendingCall::Resume, Ok(result)) => {
+            (PendingMethod::Initialize, Ok(result)) => self.initialized(&result, actions),
+            (PendingMethod::Resume, Ok(result)) => {
                 let session = self.turn.start.resume.as_ref().map(|it| it.session.clone());
                 self.session_opened(session.unwrap_or_default(), result, actions);
             }
-            (PendingCall::Resume, Err(error)) if self.is_lost(&error) => {
+            (PendingMethod::Resume, Err(error)) if self.is_lost(&error) => {
                 actions.push(AcpAction::Emit(lost(&error.message)));
                 self.turn.start.resume = None;
                 self.open(actions);
             }
-            (PendingCall::New, Ok(result)) => match result["sessionId"].as_str() {
+            (PendingMethod::New, Ok(result)) => match result["sessionId"].as_str() {
                 Some(session) => self.session_opened(session.to_owned(), result, actions),
                 None => {
                     let message = format!("'{}' opened a session without an id", self.program);
                     self.end(FailureKind::ProviderError, message, actions);
                 }
             },
-            (PendingCall::Set(setting, _, value), Ok(result)) => {
+            (PendingMethod::Set(setting, _, value), Ok(result)) => {
                 self.has_set(setting, &value, &result, actions);
             }
-            (PendingCall::Set(setting, ways, value), Err(error)) => {
+            (PendingMethod::Set(setting, ways, value), Err(error)) => {
                 self.not_set(setting, ways, &value, &error, actions);
             }
-            (PendingCall::Prompt, Ok(result)) => {
+            (PendingMethod::Prompt, Ok(result)) => {
                 self.answer = Some(result);
                 actions.push(AcpAction::WithdrawRequests);
                 actions.push(AcpAction::Settle);
@@ -328,12 +333,12 @@ impl AcpMachine {
         matches!(class, FailureKind::ProviderError | FailureKind::BadInput)
     }
 
-    fn refused(&self, call: &PendingCall, error: &RpcError) -> TurnVerdict {
+    fn refused(&self, call: &PendingMethod, error: &RpcError) -> TurnVerdict {
         let what = match call {
-            PendingCall::Initialize => "begin",
-            PendingCall::Resume | PendingCall::New => "open a session",
-            PendingCall::Set(..) => "be set up",
-            PendingCall::Prompt => "answer",
+            PendingMethod::Initialize => "begin",
+            PendingMethod::Resume | PendingMethod::New => "open a session",
+            PendingMethod::Set(..) => "be set up",
+            PendingMethod::Prompt => "answer",
         };
         let logins = self.agent.as_ref().map_or(&[][..], |it| &it.logins);
         rpc_failure::refused(&self.program, &self.definition, what, error, logins)

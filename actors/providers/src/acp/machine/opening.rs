@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::rpc;
 use super::super::servers::{self, AcceptedTransports};
-use super::{AcpAction, AcpActions, AcpMachine, Capabilities, PendingCall};
+use super::{AcpAction, AcpActions, AcpMachine, Capabilities, PendingMethod};
 use crate::definition::SystemWay;
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
@@ -78,14 +78,14 @@ impl AcpMachine {
                 } else {
                     "session/load"
                 };
-                self.call(PendingCall::Resume, method, params, actions);
+                self.call(PendingMethod::Resume, method, params, actions);
             }
             Some(_) => {
                 actions.push(AcpAction::Emit(lost("the agent cannot load one")));
                 self.turn.start.resume = None;
-                self.call(PendingCall::New, "session/new", params, actions);
+                self.call(PendingMethod::New, "session/new", params, actions);
             }
-            None => self.call(PendingCall::New, "session/new", params, actions),
+            None => self.call(PendingMethod::New, "session/new", params, actions),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::rpc::{self, RpcError};
 use super::super::rpc_failure;
 use super::super::session_settings::{Setting, SettingControl};
-use super::{AcpAction, AcpActions, AcpMachine, PendingCall};
+use super::{AcpAction, AcpActions, AcpMachine, PendingMethod};
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
@@ -78,7 +78,7 @@ impl AcpMachine {
         let (method, params) = way.call(self.turn.session(), &value);
         self.turn.seen.retain(|(it, _)| *it != setting);
         self.call(
-            PendingCall::Set(setting, ways, value),
+            PendingMethod::Set(setting, ways, value),
             method,
             params,
             actions,
@@ -123,7 +123,7 @@ impl AcpMachine {
         // A service that checks the value may refuse for another reason.
         let class = rpc_failure::class(&self.definition, error);
         if !matches!(class, FailureKind::ProviderError | FailureKind::BadInput) {
-            let verdict = self.refused(&PendingCall::Set(setting, ways, value.to_owned()), error);
+            let verdict = self.refused(&PendingMethod::Set(setting, ways, value.to_owned()), error);
             return actions.push(AcpAction::End(verdict));
         }
         let ways = setting.ways(&self.opened);

@@ -5,7 +5,7 @@ use super::*;
 /// The answer, and the number of warnings.
 fn read_lines(cli: &str, lines: &[String]) -> (String, usize) {
     let output = Arc::new(output("", cli));
-    let mut reader = OutputReader::new(&output, 1 << 20, RunUsage::default());
+    let mut reader = RunOutputReader::new(&output, 1 << 20, RunUsage::default());
     let mut warnings = 0;
     for line in lines {
         let events = reader.push(format!("{line}\n").as_bytes());
@@ -90,7 +90,7 @@ fn a_document_may_be_glued_to_text() {
         "\u{feff}{\"answer\": \"4\",\r\n \"ok\": true}\r\n",
     ] {
         let output = Arc::new(definition.output.clone());
-        let mut reader = OutputReader::new(&output, 1 << 20, RunUsage::default());
+        let mut reader = RunOutputReader::new(&output, 1 << 20, RunUsage::default());
         reader.push(text.as_bytes());
         reader.end();
         let reading = reader.finish();

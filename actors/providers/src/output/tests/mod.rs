@@ -482,7 +482,7 @@ fn read(
     cut: usize,
     before: RunUsage,
 ) -> Read {
-    let mut reader = OutputReader::new(&Arc::new(output.clone()), 1 << 20, before);
+    let mut reader = RunOutputReader::new(&Arc::new(output.clone()), 1 << 20, before);
     let mut events: Vec<RunEvent> = out.chunks(cut).flat_map(|it| reader.push(it)).collect();
     events.extend(reader.end());
     let reading = reader.finish();
@@ -757,7 +757,7 @@ fn answers_are_capped_however_they_come() {
             _ => json!({"type": "message", "role": "assistant", "content": text}),
         };
         let output = Arc::new(output("", cli));
-        let mut reader = OutputReader::new(&output, 1000, RunUsage::default());
+        let mut reader = RunOutputReader::new(&output, 1000, RunUsage::default());
         let events = reader.push(format!("{line}\n").as_bytes());
         for event in events {
             if let RunEvent::Text { text } = event {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_providers::{
-    Cancel, EventSink, FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure,
+    Cancel, EventSink, FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure, RunResult,
 };
 
 use super::start_retry::{self, StartRetry};
@@ -27,8 +27,6 @@ use crate::pool::Pool;
 use crate::workspace::RunFolder;
 use changes::Snapshot;
 use reason::Reason;
-
-type RunResult = Result<Finished, RunFailure>;
 
 /// Whether this pool may check the clause.
 ///

@@ -22,7 +22,7 @@ pub(super) fn judged(
     ended: ProgramStatus,
 ) -> (RunReading, Option<(Class, String)>) {
     let output = output("", cli);
-    let mut reader = OutputReader::new(&Arc::new(output.clone()), 1 << 20, RunUsage::default());
+    let mut reader = RunOutputReader::new(&Arc::new(output.clone()), 1 << 20, RunUsage::default());
     reader.push(text.as_bytes());
     reader.end();
     let reading = reader.finish();

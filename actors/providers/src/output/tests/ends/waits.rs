@@ -5,7 +5,7 @@ use super::*;
 /// The program's activity at the end of its output.
 fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
     let output = Arc::new(output("", cli));
-    let mut reader = OutputReader::new(&output, 1 << 20, RunUsage::default());
+    let mut reader = RunOutputReader::new(&output, 1 << 20, RunUsage::default());
     let mut last = Outlook::Unchanged;
     for line in out.split_inclusive('\n') {
         reader.push(line.as_bytes());
