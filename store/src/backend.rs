@@ -11,7 +11,6 @@
 //!
 //! **Failure.** After any error the batch is void: the caller calls `reopen`, throws its memory away and loads it again.
 
-use crate::deadlines::Deadlines;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
 use crate::row::{LaneId, TaskInput, TaskRow};
@@ -60,7 +59,7 @@ impl StoreFault {
 /// The result of a call through the seam.
 pub(crate) type Result<T, E = StoreFault> = std::result::Result<T, E>;
 
-/// The small tables and the next deadlines, as read at the start.
+/// The small tables, as read at the start.
 #[derive(Debug, Default)]
 pub(crate) struct LoadedState {
     /// All lanes with unfinished tasks, and the others too while they are few.
@@ -89,8 +88,6 @@ pub(crate) struct LoadedState {
     pub has_usage: bool,
     /// Unfinished bulk work, the newest first.
     pub works: Vec<WorkRow>,
-    /// The earliest deadlines.
-    pub deadlines: Deadlines,
 }
 
 /// A changed task.

@@ -8,7 +8,7 @@
 use crate::backend::{Backend, Changes, Result, StoreFault};
 use crate::batch::BatchState;
 use crate::counters::Counters;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
@@ -103,7 +103,7 @@ impl Core {
     /// The database cannot be read; nothing has changed then.
     pub fn reload(&mut self) -> Result<()> {
         let mut loaded = self.db.load(Counters::first_minute(self.now()))?;
-        let mut deadlines = std::mem::take(&mut loaded.deadlines);
+        let mut deadlines = Deadlines::load(&mut *self.db)?;
         deadlines.take_shifts(&mut self.deadlines);
         self.deadlines = deadlines;
         self.counters = Counters::load(&loaded);
@@ -215,8 +215,10 @@ impl Core {
         } else if row.state.is_final() {
             self.retention.ended(row.id, self.batch.now());
         }
-        self.deadlines
-            .add_run(row.run_at.filter(|_| row.state == Status::Scheduled));
+        self.deadlines.add(
+            Deadline::Run,
+            row.run_at.filter(|_| row.state == Status::Scheduled),
+        );
         let (id, created_at) = (row.id, row.created_at);
         self.tasks.add(row, input);
         self.note_change(id, Status::Queued, created_at);
@@ -243,10 +245,14 @@ impl Core {
         }
         let (after, lane, fence) = (row.state, row.lane, row.fence);
         let place = HeadPlace::of(row.priority, row.id);
-        self.deadlines
-            .add_run(row.run_at.filter(|_| after == Status::Scheduled));
-        self.deadlines
-            .add_lease(row.lease_until.filter(|_| after == Status::Leased));
+        self.deadlines.add(
+            Deadline::Run,
+            row.run_at.filter(|_| after == Status::Scheduled),
+        );
+        self.deadlines.add(
+            Deadline::Lease,
+            row.lease_until.filter(|_| after == Status::Leased),
+        );
         if before == after {
             return;
         }

@@ -1,77 +1,72 @@
 //! The next deadlines, and the shift of all lease deadlines after the wall clock was set.
 
+use crate::backend::{Backend, Result};
+use crate::sql::approval::SelectNextDeadline;
+use crate::sql::sets::{SelectNextDue, SelectNextExpiry};
 use kirosu_protocol::TaskId;
 use std::collections::BTreeMap;
 
-/// The earliest times, in Unix milliseconds, at which a lease expires, a scheduled task is due and a permission request
-/// times out. Each is exact or too early, never late. `None` means that nothing waits.
+/// A kind of deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deadline {
+    /// A lease expires.
+    Lease,
+    /// A scheduled task is due.
+    Run,
+    /// A permission request times out.
+    Permission,
+}
+
+/// The earliest deadline of each kind in Unix milliseconds, exact or too early, never late. `None` means that nothing
+/// waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadlines {
-    lease: Option<i64>,
-    run: Option<i64>,
-    permission: Option<i64>,
+    earliest: [Option<i64>; 3],
     shifts: Shifts,
 }
 
-fn earlier(known: &mut Option<i64>, at: Option<i64>) {
-    if let Some(at) = at {
-        *known = Some(known.map_or(at, |known| known.min(at)));
-    }
-}
-
 impl Deadlines {
-    /// These earliest times, and no shift.
-    pub fn new(lease: Option<i64>, run: Option<i64>, permission: Option<i64>) -> Deadlines {
-        Deadlines {
-            lease,
-            run,
-            permission,
-            shifts: Shifts::default(),
+    /// Reads the stored deadlines.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn load(db: &mut dyn Backend) -> Result<Deadlines> {
+        let mut deadlines = Deadlines::default();
+        for kind in [Deadline::Lease, Deadline::Run, Deadline::Permission] {
+            deadlines.read(db, kind)?;
         }
+        Ok(deadlines)
     }
 
-    /// A lease expires at `at`.
-    pub fn add_lease(&mut self, at: Option<i64>) {
-        earlier(&mut self.lease, at);
+    /// Reads the stored deadline of one kind again, after those that have passed were dealt with.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn read(&mut self, db: &mut dyn Backend, kind: Deadline) -> Result<()> {
+        self.earliest[kind as usize] = db.number(match kind {
+            Deadline::Lease => SelectNextExpiry {}.into(),
+            Deadline::Run => SelectNextDue {}.into(),
+            Deadline::Permission => SelectNextDeadline {}.into(),
+        })?;
+        Ok(())
     }
 
-    /// A scheduled task is due at `at`.
-    pub fn add_run(&mut self, at: Option<i64>) {
-        earlier(&mut self.run, at);
-    }
-
-    /// A permission request times out at `at`.
-    pub fn add_permission(&mut self, at: Option<i64>) {
-        earlier(&mut self.permission, at);
-    }
-
-    /// Replaces the earliest lease deadline by the stored one.
-    pub fn set_lease(&mut self, at: Option<i64>) {
-        self.lease = at;
-    }
-
-    /// Replaces the earliest scheduled time by the stored one.
-    pub fn set_run(&mut self, at: Option<i64>) {
-        self.run = at;
-    }
-
-    /// Replaces the earliest deadline of a permission request by the stored one.
-    pub fn set_permission(&mut self, at: Option<i64>) {
-        self.permission = at;
+    /// Adds a deadline; `None` adds nothing.
+    pub fn add(&mut self, kind: Deadline, at: Option<i64>) {
+        let earliest = &mut self.earliest[kind as usize];
+        *earliest = earliest.iter().copied().chain(at).min();
     }
 
     /// Whether a permission request may have timed out at `now`.
     pub fn has_permission_due(&self, now: i64) -> bool {
-        self.permission.is_some_and(|at| at <= now)
+        self.earliest[Deadline::Permission as usize].is_some_and(|at| at <= now)
     }
 
     /// The earliest of all; leases count `lease_grace_ms` later.
     pub fn next(&self, lease_grace_ms: i64) -> Option<i64> {
-        let lease = self.lease.map(|at| at + lease_grace_ms);
-        [lease, self.run, self.permission]
-            .into_iter()
-            .flatten()
-            .min()
+        let [lease, run, permission] = self.earliest;
+        let lease = lease.map(|at| at + lease_grace_ms);
+        [lease, run, permission].into_iter().flatten().min()
     }
 
     /// The shifts that are pending.

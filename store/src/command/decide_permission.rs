@@ -2,12 +2,13 @@
 
 use crate::backend::Result;
 use crate::core::{CommandResult, Core};
+use crate::deadlines::Deadline;
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::approval::{self, DecisionEffect};
 use crate::sql::approval::{
-    EndApproval, Permission, SelectApproval, SelectNextDeadline, SelectOpen, SelectOverdue,
-    SelectReplacement, SpendApprovals, state_number,
+    EndApproval, Permission, SelectApproval, SelectOpen, SelectOverdue, SelectReplacement,
+    SpendApprovals, state_number,
 };
 use kirosu_protocol::approval::option_named;
 use kirosu_protocol::verbs::ask::stale_approval;
@@ -161,8 +162,7 @@ impl Core {
                 None,
             )?;
         }
-        let next = self.db.number(SelectNextDeadline {}.into())?;
-        self.deadlines.set_permission(next);
+        self.deadlines.read(&mut *self.db, Deadline::Permission)?;
         Ok(Outcome::Counted {
             count,
             more: count as i64 == limit,

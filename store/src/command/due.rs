@@ -2,9 +2,10 @@
 
 use crate::backend::Result;
 use crate::core::Core;
+use crate::deadlines::Deadline;
 use crate::outcome::Outcome;
 use crate::rules::transition::waiting_state;
-use crate::sql::sets::{SelectDue, SelectNextDue};
+use crate::sql::sets::SelectDue;
 use kirosu_protocol::Status;
 
 impl Core {
@@ -30,8 +31,7 @@ impl Core {
             count += 1;
         }
         self.flush_rows()?;
-        let next = self.db.number(SelectNextDue {}.into())?;
-        self.deadlines.set_run(next);
+        self.deadlines.read(&mut *self.db, Deadline::Run)?;
         Ok(Outcome::Counted { count, more })
     }
 }

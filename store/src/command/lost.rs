@@ -2,11 +2,12 @@
 
 use crate::backend::Result;
 use crate::core::{AttemptOutcome, Core};
+use crate::deadlines::Deadline;
 use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
 use crate::rules::policy::{self, EndedAttempt, NextState};
 use crate::rules::transition;
-use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
+use crate::sql::sets::{SelectExpired, SelectSessionTasks};
 use crate::task_stats::{Loss, TaskStep};
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
@@ -29,8 +30,7 @@ impl Core {
             leases.extend(self.lose(id, Loss::Expired)?);
         }
         self.flush_rows()?;
-        let next = self.db.number(SelectNextExpiry {}.into())?;
-        self.deadlines.set_lease(next);
+        self.deadlines.read(&mut *self.db, Deadline::Lease)?;
         Ok(Outcome::Ended { leases, more })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core};
+use crate::deadlines::Deadline;
 use crate::outcome::{Outcome, PermissionAnswer};
 use crate::row::Flags;
 use crate::rules::approval::{args_hash, shown_args, shown_options};
@@ -95,7 +96,7 @@ impl Core {
             id: permission.id,
         })?;
         if permission.state == PermissionState::Open {
-            self.deadlines.add_permission(deadline_at);
+            self.deadlines.add(Deadline::Permission, deadline_at);
         }
         permission.fence = fence;
         Ok(Some(permission))
@@ -141,7 +142,7 @@ impl Core {
             options: options.as_deref(),
         };
         let id = self.db.insert_permission(insert)?;
-        self.deadlines.add_permission(deadline_at);
+        self.deadlines.add(Deadline::Permission, deadline_at);
         if self
             .tasks
             .get(request.task_id)

@@ -5,8 +5,9 @@
 
 use crate::backend::Result;
 use crate::core::Core;
+use crate::deadlines::Deadline;
 use crate::outcome::Outcome;
-use crate::sql::sets::{SelectLeasedIds, SelectNextExpiry};
+use crate::sql::sets::SelectLeasedIds;
 use kirosu_protocol::Status;
 
 impl Core {
@@ -41,8 +42,7 @@ impl Core {
         }
         if !self.deadlines.has_shifts() {
             self.flush_rows()?;
-            let next = self.db.number(SelectNextExpiry {}.into())?;
-            self.deadlines.set_lease(next);
+            self.deadlines.read(&mut *self.db, Deadline::Lease)?;
         }
         Ok(())
     }

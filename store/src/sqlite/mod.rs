@@ -4,7 +4,6 @@ mod changes;
 
 use crate::backend::{Backend, Changes, LoadedState, Result, StoreFault};
 use crate::checkpoint::Checkpointer;
-use crate::deadlines::Deadlines;
 use crate::error::OpenError;
 use crate::foreign;
 use crate::generation::{self, FilesFound, Generation};
@@ -14,7 +13,7 @@ use crate::open;
 use crate::options::StoreOptions;
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
-use crate::sql::approval::{InsertApproval, Permission, SelectNextDeadline};
+use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
 use crate::sql::counter::{
@@ -25,9 +24,7 @@ use crate::sql::people::SelectPaused;
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
 };
-use crate::sql::sets::{
-    FinishedTask, SelectFinished, SelectNeeded, SelectNextDue, SelectNextExpiry,
-};
+use crate::sql::sets::{FinishedTask, SelectFinished, SelectNeeded};
 use crate::sql::task::{SelectInput, SelectLastId, SelectTask, SelectTasks};
 use crate::sql::usage::{
     SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared, SelectUsed,
@@ -197,11 +194,6 @@ impl Backend for SqliteBackend {
             has_task_budgets: exists(sql::first(c, SelectOfTasks {})?),
             has_usage: exists(sql::first(c, SelectUsed {})?),
             works: sql::all(c, SelectWork {})?,
-            deadlines: Deadlines::new(
-                sql::first(c, SelectNextExpiry {})?,
-                sql::first(c, SelectNextDue {})?,
-                sql::first(c, SelectNextDeadline {})?,
-            ),
             ..loaded
         })
     }
