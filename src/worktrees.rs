@@ -9,9 +9,8 @@ use kirosu_providers::{Containment, RunnerCommand};
 use kirosu_providers::runner;
 
 pub use kirosu_swarm::worktree::{
-    ApplyMode, ApplyOutcome, FileChange, Git, GitFault, Pruned, Removed, WorktreeRecord, apply,
-    base, changes, concerns, diff_command, discard, find, locate, moved_to, prune, repair, size,
-    tip,
+    ApplyMode, ApplyOutcome, FileChange, Git, GitFault, Pruned, Removed, Worktree, apply, base,
+    changes, concerns, diff_command, discard, find, locate, moved_to, prune, repair, size, tip,
 };
 
 /// A handle to run git.
@@ -27,11 +26,7 @@ pub fn git() -> Git {
 ///
 /// # Errors
 /// There is no worktree, or its repository is gone. The message names the searched folder and possible causes.
-pub async fn of_task(
-    settings: &Settings,
-    git: &Git,
-    task_id: i64,
-) -> Result<WorktreeRecord, String> {
+pub async fn of_task(settings: &Settings, git: &Git, task_id: i64) -> Result<Worktree, String> {
     let workspaces = settings.workspaces_dir();
     let mut found = find(&workspaces, Some(task_id));
     // Worktrees of earlier attempts only count if the task has no other.
@@ -58,12 +53,11 @@ pub async fn all_of_task(
     settings: &Settings,
     git: &Git,
     task_id: i64,
-) -> Result<(Vec<WorktreeRecord>, Vec<WorktreeRecord>), String> {
+) -> Result<(Vec<Worktree>, Vec<Worktree>), String> {
     let newest = of_task(settings, git, task_id).await?;
     let found = find(&settings.workspaces_dir(), Some(task_id));
-    let is_same = |it: &WorktreeRecord| (it.created_at - newest.created_at).abs() < 1e-3;
-    let (mut own, others): (Vec<WorktreeRecord>, Vec<WorktreeRecord>) =
-        found.into_iter().partition(is_same);
+    let is_same = |it: &Worktree| (it.created_at - newest.created_at).abs() < 1e-3;
+    let (mut own, others): (Vec<Worktree>, Vec<Worktree>) = found.into_iter().partition(is_same);
     own.retain(|it| it.path != newest.path);
     own.sort_by_key(|it| it.attempt_of.is_none());
     let mut all = Vec::new();
@@ -82,13 +76,13 @@ pub async fn all_of_task(
 pub async fn located(
     settings: &Settings,
     git: &Git,
-    record: &WorktreeRecord,
-) -> Result<WorktreeRecord, GitFault> {
+    record: &Worktree,
+) -> Result<Worktree, GitFault> {
     locate(git, record, pool_dir(settings, record)).await
 }
 
 /// The folder of the worktree's pool, by the current settings; `None` if the pool has none.
-pub fn pool_dir<'a>(settings: &'a Settings, record: &WorktreeRecord) -> Option<&'a Path> {
+pub fn pool_dir<'a>(settings: &'a Settings, record: &Worktree) -> Option<&'a Path> {
     let pool = settings.pools.iter().find(|it| it.name == record.pool)?;
     pool.workdir.as_deref()
 }

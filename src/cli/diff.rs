@@ -6,7 +6,7 @@ use super::numbers::task_id;
 use super::show::Screen;
 use crate::terminal::paint::Paint;
 use crate::terminal::sanitizer::Sanitizer;
-use crate::worktrees::{self, FileChange, Git, WorktreeRecord};
+use crate::worktrees::{self, FileChange, Git, Worktree};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -56,7 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
 pub(super) async fn worktree(
     task_id: TaskId,
     context: &Context,
-) -> Result<(Git, WorktreeRecord), CliFailure> {
+) -> Result<(Git, Worktree), CliFailure> {
     let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, task_id).await;
@@ -68,7 +68,7 @@ pub(super) fn local(fault: worktrees::GitFault) -> CliFailure {
     CliFailure::Local(fault.to_string())
 }
 
-fn document(record: &WorktreeRecord, tip: &str, files: &[FileChange]) -> Value {
+fn document(record: &Worktree, tip: &str, files: &[FileChange]) -> Value {
     json!({
         "task_id": record.task_id,
         "pool": record.pool,

@@ -8,7 +8,7 @@ use super::show::table::{Cell, Column, TextTable};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::count;
 use crate::terminal::time::{ago, now, stamp};
-use crate::worktrees::{self, Git, Pruned, Removed, WorktreeRecord};
+use crate::worktrees::{self, Git, Pruned, Removed, Worktree};
 use kirosu_config::Settings;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// A worktree with its size.
 struct WorktreeRow {
-    record: WorktreeRecord,
+    record: Worktree,
     /// Number of files that differ from the base; `None` if git failed.
     files: Option<usize>,
     bytes: u64,
@@ -81,7 +81,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     Ok(0)
 }
 
-async fn measure(git: &Git, record: WorktreeRecord) -> WorktreeRow {
+async fn measure(git: &Git, record: Worktree) -> WorktreeRow {
     let files = async {
         let tip = worktrees::tip(git, &record).await?;
         worktrees::changes(git, &record, &tip).await
@@ -160,7 +160,7 @@ fn table(rows: &[WorktreeRow]) -> TextTable {
 async fn prune(
     settings: &Settings,
     git: &Git,
-    mut records: Vec<WorktreeRecord>,
+    mut records: Vec<Worktree>,
     ignored: bool,
     context: &Context,
 ) -> Result<u8, CliFailure> {
@@ -190,7 +190,7 @@ async fn prune(
 
 fn print(
     removed: &[Removed],
-    kept: &[(WorktreeRecord, String)],
+    kept: &[(Worktree, String)],
     context: &Context,
 ) -> Result<(), CliFailure> {
     let screen = &context.screen;
@@ -224,7 +224,7 @@ fn print(
 async fn repair(
     settings: &Settings,
     git: &Git,
-    records: Vec<WorktreeRecord>,
+    records: Vec<Worktree>,
     context: &Context,
 ) -> Result<u8, CliFailure> {
     let screen = &context.screen;

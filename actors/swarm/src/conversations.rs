@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{Conversation, Finished, RunFailure};
+use kirosu_providers::{Conversation, RunResult};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::resume::{LastAttempt, is_cut_short};
@@ -77,7 +77,7 @@ impl Conversations {
     }
 
     /// Stores the conversation of a run that was cut short; forgets it after any other end.
-    pub(crate) fn record(&self, of: ConversationKey<'_>, outcome: &Result<Finished, RunFailure>) {
+    pub(crate) fn record(&self, of: ConversationKey<'_>, outcome: &RunResult) {
         let failure = outcome.as_ref().err();
         let cut_short = failure.filter(|it| is_cut_short(it.kind.as_str()));
         match cut_short.and_then(|it| Some((it.kind.as_str(), it.conversation.clone()?))) {
@@ -99,7 +99,7 @@ impl Conversations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_providers::FailureKind;
+    use kirosu_providers::{FailureKind, RunFailure};
 
     fn named(session: &str) -> Conversation {
         Conversation {

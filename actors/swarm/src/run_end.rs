@@ -2,7 +2,17 @@
 
 use std::time::Duration;
 
+use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::hello::HeldLease;
+
+/// Returns the lease under which a session got a task.
+pub(crate) fn lease_of(task: &Task) -> HeldLease {
+    HeldLease {
+        task_id: task.task_id,
+        fence: task.fence,
+    }
+}
 
 /// How a lease is ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +37,32 @@ pub(crate) enum RunEnd {
     Cancelled(Box<Ack>),
 }
 
+impl RunEnd {
+    /// A run that ended with this ack.
+    pub(crate) fn ack(ack: Ack) -> Self {
+        Self::Report(LeaseReport::Ack(Box::new(ack)))
+    }
+
+    /// A run that did not begin: its lease goes back, and no session may lease the task again before `delay`.
+    pub(crate) fn release(reason: impl Into<String>, delay: Duration) -> Self {
+        let reason = reason.into();
+        Self::Report(LeaseReport::Release { reason, delay })
+    }
+
+    /// The ack, if the run began.
+    pub(crate) fn ack_mut(&mut self) -> Option<&mut Ack> {
+        match self {
+            Self::Report(LeaseReport::Ack(ack)) | Self::Cancelled(ack) => Some(ack),
+            Self::Report(LeaseReport::Release { .. }) => None,
+        }
+    }
+}
+
 /// Why a run is cancelled. The first cause counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CancelCause {
     /// A person asked for it.
-    Asked,
+    Requested,
     /// Another session has the lease.
     Lost,
     /// The drain is over.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use kirosu_providers::{AccountClosed, Finished, Gatekeeper, RunFailure};
+use kirosu_providers::{AccountClosed, Gatekeeper, RunResult};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -43,7 +43,7 @@ impl RunPass {
     }
 
     /// Ends the run, and applies its outcome to the account.
-    pub(crate) fn ended(mut self, outcome: &Result<Finished, RunFailure>) {
+    pub(crate) fn ended(mut self, outcome: &RunResult) {
         let Some(ticket) = self.ticket.take() else {
             return;
         };

@@ -164,7 +164,7 @@ impl AccountLimiter {
     }
 
     /// Returns how many more runs may begin now.
-    pub(super) fn room(&mut self, now: QueueTime) -> u32 {
+    pub(super) fn capacity(&mut self, now: QueueTime) -> u32 {
         let most = match self.health {
             AccountHealth::Open => u32::MAX,
             AccountHealth::Probing { busy: false, .. } => 1,
@@ -174,7 +174,7 @@ impl AccountLimiter {
             return 0;
         }
         let side_by_side = self.limits.concurrency.unwrap_or(u32::MAX);
-        let admitted = self.requests.room(self.limits.requests_per_minute, now);
+        let admitted = self.requests.capacity(self.limits.requests_per_minute, now);
         most.min(side_by_side.saturating_sub(self.running))
             .min(admitted)
             .saturating_sub(self.reserved)

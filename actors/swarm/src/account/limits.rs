@@ -21,7 +21,7 @@ pub(super) struct RequestMeter {
 
 impl RequestMeter {
     /// Returns the number of runs that may start now.
-    pub(super) fn room(&mut self, limit: Option<u32>, now: QueueTime) -> u32 {
+    pub(super) fn capacity(&mut self, limit: Option<u32>, now: QueueTime) -> u32 {
         let Some(limit) = limit else {
             self.starts.clear();
             return u32::MAX;
@@ -117,7 +117,7 @@ mod tests {
         let mut starts: Vec<QueueTime> = Vec::new();
         for ms in (0..300_000).step_by(500) {
             let now = Duration::from_millis(ms);
-            if requests.room(limit, now) > 0 {
+            if requests.capacity(limit, now) > 0 {
                 requests.start(limit, now);
                 starts.push(now);
             } else {

@@ -122,7 +122,7 @@ impl Accounts {
     fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, slot: SlotSender) -> QueueWaiter {
         let id = self.with(|inner, now| {
             let id = inner.listen(Waker::Run(slot));
-            inner.queue.ask_slot(id, accounts, now);
+            inner.queue.request_slot(id, accounts, now);
             id
         });
         let accounts = self.clone();
@@ -211,7 +211,7 @@ impl Accounts {
             });
             answer
         };
-        lines.into_iter().for_each(|line| line.write());
+        lines.into_iter().for_each(|entries| entries.write());
         for (waker, events) in notified {
             // If the receiver is gone, the pass in the message is dropped here and returns its capacity.
             match (waker, events) {
@@ -279,7 +279,7 @@ impl QueueWaiter {
     pub(crate) fn request_turn(&self, accounts: &Arc<[AccountId]>) -> Option<LeaseTurn> {
         let id = self.id;
         self.accounts
-            .with(|inner, now| inner.queue.ask_turn(id, accounts, now))
+            .with(|inner, now| inner.queue.request_turn(id, accounts, now))
     }
 
     /// Begins the run of a leased task.

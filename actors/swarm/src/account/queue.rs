@@ -74,7 +74,7 @@ struct QueueEntry {
 #[derive(Debug, Default)]
 pub(crate) struct AdmissionQueue {
     accounts: Vec<AccountLimiter>,
-    line: VecDeque<QueueEntry>,
+    entries: VecDeque<QueueEntry>,
     /// Capacity reserved for quick turns.
     turns: HashMap<WaiterId, AccountId>,
     held: HashMap<Ticket, (AccountId, RunHold)>,
@@ -109,7 +109,7 @@ impl AdmissionQueue {
 
     /// Requests a turn. A session that had a quick turn has found no task with it. `None` means that the turn follows
     /// as an event.
-    pub(crate) fn ask_turn(
+    pub(crate) fn request_turn(
         &mut self,
         waiter: WaiterId,
         accounts: &Arc<[AccountId]>,
@@ -119,11 +119,11 @@ impl AdmissionQueue {
         if !dry
             && accounts
                 .iter()
-                .any(|account| self.accounts[*account].room(now) > 0)
+                .any(|account| self.accounts[*account].capacity(now) > 0)
         {
             return Some(LeaseTurn::Long);
         }
-        self.line.push_back(QueueEntry {
+        self.entries.push_back(QueueEntry {
             waiter,
             accounts: accounts.clone(),
             want: QueueRequest::Turn {
@@ -155,13 +155,13 @@ impl AdmissionQueue {
     }
 
     /// Queues a request for a slot; it is served at once if there is capacity.
-    pub(crate) fn ask_slot(
+    pub(crate) fn request_slot(
         &mut self,
         waiter: WaiterId,
         accounts: &Arc<[AccountId]>,
         now: QueueTime,
     ) {
-        self.line.push_back(QueueEntry {
+        self.entries.push_back(QueueEntry {
             waiter,
             accounts: accounts.clone(),
             want: QueueRequest::Slot,
@@ -171,7 +171,7 @@ impl AdmissionQueue {
 
     /// Removes a waiter from the queue, and frees its reserved capacity.
     pub(crate) fn leave(&mut self, waiter: WaiterId, now: QueueTime) {
-        self.line.retain(|entry| entry.waiter != waiter);
+        self.entries.retain(|entry| entry.waiter != waiter);
         if self.give_up(waiter) {
             self.serve(now);
         }
@@ -225,7 +225,12 @@ impl AdmissionQueue {
             // Checked first: few accounts have a time, and the queue may be long.
             let Some(next) = account.next() else { continue };
             let parked = matches!(account.health(), AccountHealth::Parked { .. });
-            if parked || self.line.iter().any(|entry| entry.accounts.contains(&id)) {
+            if parked
+                || self
+                    .entries
+                    .iter()
+                    .any(|entry| entry.accounts.contains(&id))
+            {
                 due = [due, Some(next)].into_iter().flatten().min();
             }
         }
@@ -239,17 +244,20 @@ impl AdmissionQueue {
 
     /// Returns how many waiters are ahead of this one for any of its accounts; `None` if it does not wait.
     pub(crate) fn before(&self, waiter: WaiterId) -> Option<usize> {
-        let at = self.line.iter().position(|entry| entry.waiter == waiter)?;
-        let own = &self.line[at].accounts;
+        let at = self
+            .entries
+            .iter()
+            .position(|entry| entry.waiter == waiter)?;
+        let own = &self.entries[at].accounts;
         let rival =
             |entry: &&QueueEntry| entry.accounts.iter().any(|account| own.contains(account));
-        Some(self.line.iter().take(at).filter(rival).count())
+        Some(self.entries.iter().take(at).filter(rival).count())
     }
 
     /// Returns how many wait for this account.
     pub(crate) fn waiting(&self, id: AccountId) -> usize {
         let wants = |entry: &&QueueEntry| entry.accounts.contains(&id);
-        self.line.iter().filter(wants).count()
+        self.entries.iter().filter(wants).count()
     }
 
     pub(crate) fn health(&self, id: AccountId) -> AccountHealth {
@@ -298,7 +306,7 @@ impl AdmissionQueue {
     fn begin(&mut self, accounts: &[AccountId], now: QueueTime) -> Option<Admitted> {
         let index = accounts
             .iter()
-            .position(|id| self.accounts[*id].room(now) > 0)?;
+            .position(|id| self.accounts[*id].capacity(now) > 0)?;
         let id = accounts[index];
         self.round += 1;
         self.tickets += 1;
@@ -316,11 +324,11 @@ impl AdmissionQueue {
 
     /// Gives the free capacity to the queue, in order.
     fn serve(&mut self, now: QueueTime) {
-        if self.line.is_empty() {
+        if self.entries.is_empty() {
             return;
         }
-        let line = std::mem::take(&mut self.line);
-        for entry in line {
+        let entries = std::mem::take(&mut self.entries);
+        for entry in entries {
             let QueueEntry {
                 waiter,
                 accounts,
@@ -332,28 +340,30 @@ impl AdmissionQueue {
                 QueueRequest::Slot => self.serve_slot(*waiter, accounts, now),
             };
             if !given {
-                self.line.push_back(entry);
+                self.entries.push_back(entry);
             }
         }
         // If only dry sessions wait for an account with capacity, all of them may lease.
-        let line = std::mem::take(&mut self.line);
-        for entry in line {
+        let entries = std::mem::take(&mut self.entries);
+        for entry in entries {
             if self.is_dry(&entry)
                 && entry
                     .accounts
                     .iter()
-                    .any(|id| self.accounts[*id].room(now) > 0)
+                    .any(|id| self.accounts[*id].capacity(now) > 0)
             {
                 self.events
                     .push(QueueEvent::Turn(entry.waiter, LeaseTurn::Long));
             } else {
-                self.line.push_back(entry);
+                self.entries.push_back(entry);
             }
         }
     }
 
     fn serve_turn(&mut self, waiter: WaiterId, accounts: &[AccountId], now: QueueTime) -> bool {
-        let free = accounts.iter().find(|id| self.accounts[**id].room(now) > 0);
+        let free = accounts
+            .iter()
+            .find(|id| self.accounts[**id].capacity(now) > 0);
         let Some(id) = free.copied() else {
             return false;
         };

@@ -125,8 +125,8 @@ impl World {
         let (accounts, slots, _) = self.sessions[&waiter].clone();
         self.set(waiter, Does::Waits);
         if slots {
-            self.queue.ask_slot(waiter, &accounts, self.now);
-        } else if let Some(turn) = self.queue.ask_turn(waiter, &accounts, self.now) {
+            self.queue.request_slot(waiter, &accounts, self.now);
+        } else if let Some(turn) = self.queue.request_turn(waiter, &accounts, self.now) {
             self.set(waiter, Does::Hunts(turn));
         }
     }
@@ -271,7 +271,10 @@ fn at_the_reset_exactly_one_run_is_let_through() {
     let (mut queue, accounts) = queue(None);
     let at = Duration::ZERO;
     for waiter in 0..4 {
-        assert_eq!(queue.ask_turn(waiter, &accounts, at), Some(LeaseTurn::Long));
+        assert_eq!(
+            queue.request_turn(waiter, &accounts, at),
+            Some(LeaseTurn::Long)
+        );
     }
     let first = queue.take(0, &accounts, at).unwrap();
     let second = queue.take(1, &accounts, at).unwrap();
@@ -283,7 +286,7 @@ fn at_the_reset_exactly_one_run_is_let_through() {
     assert_eq!(queue.next(), Some(MINUTE));
     assert!(queue.take(2, &accounts, at).is_err(), "parked");
     for waiter in 0..4 {
-        assert_eq!(queue.ask_turn(waiter, &accounts, at), None);
+        assert_eq!(queue.request_turn(waiter, &accounts, at), None);
     }
     queue.tick(MINUTE - SECOND);
     assert!(queue.events().is_empty());
@@ -384,17 +387,17 @@ fn a_session_that_finds_nothing_passes_its_turn_on() {
     let run = queue.take(0, &accounts, at).unwrap();
     // Two sessions of a pool whose queue is empty, then one that has work.
     for waiter in [1, 2, 3] {
-        assert_eq!(queue.ask_turn(waiter, &accounts, at), None);
+        assert_eq!(queue.request_turn(waiter, &accounts, at), None);
     }
     assert_eq!(queue.before(3), Some(2));
     queue.end(run.ticket, AccountVerdict::Works, 0, "", at);
     for waiter in [1, 2] {
         assert_eq!(queue.events(), [QueueEvent::Turn(waiter, LeaseTurn::Quick)]);
-        assert_eq!(queue.ask_turn(waiter, &accounts, at), None);
+        assert_eq!(queue.request_turn(waiter, &accounts, at), None);
     }
     assert_eq!(queue.events(), [QueueEvent::Turn(3, LeaseTurn::Quick)]);
     // It finds nothing either: all may park their leases, and the first one to take a task gets the capacity.
-    assert_eq!(queue.ask_turn(3, &accounts, at), None);
+    assert_eq!(queue.request_turn(3, &accounts, at), None);
     let long = |waiter| QueueEvent::Turn(waiter, LeaseTurn::Long);
     assert_eq!(queue.events(), [long(1), long(2), long(3)]);
     assert!(queue.take(2, &accounts, at).is_ok());

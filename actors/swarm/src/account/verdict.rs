@@ -2,17 +2,13 @@
 
 use std::time::SystemTime;
 
-use kirosu_providers::{FailureKind as Class, Finished, RunFailure};
+use kirosu_providers::{FailureKind as Class, RunResult};
 
 use super::limiter::{AccountVerdict, ParkReason};
 
 /// Judges the end of a run. `others`: another provider can run in its place, so a missing program parks the account.
 /// Without others the pool's probe looks for the program.
-pub(super) fn of(
-    outcome: &Result<Finished, RunFailure>,
-    others: bool,
-    now: SystemTime,
-) -> AccountVerdict {
+pub(super) fn of(outcome: &RunResult, others: bool, now: SystemTime) -> AccountVerdict {
     let Err(failure) = outcome else {
         return AccountVerdict::Works;
     };
@@ -35,7 +31,7 @@ fn parks(why: ParkReason) -> AccountVerdict {
 }
 
 /// Tokens that count against an account's limit: as providers count, without tokens read from a cache.
-pub(super) fn tokens(outcome: &Result<Finished, RunFailure>) -> u64 {
+pub(super) fn tokens(outcome: &RunResult) -> u64 {
     let usage = match outcome {
         Ok(finished) => finished.usage.as_ref(),
         Err(failure) => failure.usage.as_ref(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{EventSink, FailureKind as Class, Finished, RunEvent, RunFailure};
+use kirosu_providers::{EventSink, FailureKind as Class, RunEvent, RunFailure, RunResult};
 use tokio::time::Instant;
 
 use crate::pool::Pool;
@@ -74,12 +74,7 @@ impl Activity {
     }
 
     /// Whether the run was not started or did nothing, so that it costs no attempt.
-    pub(super) fn costs_nothing(
-        &self,
-        pool: &Pool,
-        task: TaskId,
-        outcome: &Result<Finished, RunFailure>,
-    ) -> bool {
+    pub(super) fn costs_nothing(&self, pool: &Pool, task: TaskId, outcome: &RunResult) -> bool {
         let failure = match outcome {
             Ok(_) => {
                 pool.excuses.run_worked();
@@ -98,12 +93,7 @@ impl Activity {
 
     /// Records the effect of a run on the health of the pool's own provider. Returns true if the breaker was open
     /// already: then this run costs no attempt.
-    pub(super) fn apply_to_pool(
-        &self,
-        pool: &Pool,
-        task: TaskId,
-        outcome: &Result<Finished, RunFailure>,
-    ) -> bool {
+    pub(super) fn apply_to_pool(&self, pool: &Pool, task: TaskId, outcome: &RunResult) -> bool {
         let Err(failure) = outcome else {
             pool.run_worked();
             return false;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::progress::ProgressParams;
-use kirosu_providers::{AccountClosed, Cancel, Finished, Job, Provider, ProviderGate, RunFailure};
+use kirosu_providers::{AccountClosed, Cancel, Job, Provider, ProviderGate, RunResult};
 use serde_json::json;
 
 use crate::account::{AccountGate, AccountOptions, QueuePosition, RunPass};
@@ -98,18 +98,12 @@ fn give_back(closed: AccountClosed) -> RunEnd {
     let left = closed
         .until
         .map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
-    RunEnd::Report(LeaseReport::Release {
-        reason: closed.message,
-        delay: left.unwrap_or(PERSONS_TURN).min(LONGEST),
-    })
+    RunEnd::release(closed.message, left.unwrap_or(PERSONS_TURN).min(LONGEST))
 }
 
 impl Admission {
     /// Awaits the provider's run, and applies its outcome to the account.
-    pub(super) async fn around(
-        &self,
-        run: impl Future<Output = Result<Finished, RunFailure>>,
-    ) -> Result<Finished, RunFailure> {
+    pub(super) async fn around(&self, run: impl Future<Output = RunResult>) -> RunResult {
         let pass = self.pass.take();
         let outcome = self.reporting_position(run).await;
         if let Some(pass) = pass {

@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{ErrorCode, Scope};
-use kirosu_providers::{Cancel, Finished, RunFailure, RunUsage};
+use kirosu_providers::{Cancel, RunResult, RunUsage};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -25,7 +25,7 @@ use crate::link::SessionLink;
 use crate::pool::Pool;
 use crate::pool::health::RunSymptom;
 use crate::prices::Prices;
-use crate::run_end::{LeaseReport, RunEnd};
+use crate::run_end::{LeaseReport, RunEnd, lease_of};
 
 /// Pause before a call is repeated after no answer, or after the hub reported that it is busy.
 const ASK_PAUSE: Duration = Duration::from_millis(250);
@@ -83,7 +83,7 @@ pub(super) async fn open(
 ) -> Result<Option<BudgetReservation>, Box<BudgetRefused>> {
     let options = pool.options();
     let (provider, own) = (runner.provider.name(), runner.own);
-    let counts = |logged: &&ScopeLimit| match &logged.scope {
+    let counts = |limit: &&ScopeLimit| match &limit.scope {
         Scope::Provider(name) => name == provider,
         _ => true,
     };
@@ -92,10 +92,7 @@ pub(super) async fn open(
         return Ok(None);
     }
     let reservation = BudgetReservation {
-        lease: HeldLease {
-            task_id: task.task_id,
-            fence: task.fence,
-        },
+        lease: lease_of(&task),
         link: link.clone(),
         scopes,
         step: options.reserve,
@@ -104,10 +101,10 @@ pub(super) async fn open(
         model: task.model.clone().or_else(|| runner.model.clone()),
         refused: OnceLock::new(),
     };
-    let asked = reservation
+    let result = reservation
         .ask_until(Budget::default(), cancel.clone())
         .await;
-    match asked {
+    match result {
         ReserveResult::Granted(granted) => {
             reservation.grant(granted);
             Ok(Some(reservation))
@@ -139,16 +136,16 @@ fn budget_refused(lease: HeldLease, own: bool, refusal: BudgetRefusal) -> Budget
     let Some(wait) = wait else {
         let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
         return BudgetRefused {
-            end: RunEnd::Report(LeaseReport::Ack(Box::new(ack))),
+            end: RunEnd::ack(ack),
             symptom: RunSymptom::Fine,
         };
     };
     let pools = own || !matches!(refusal.scope, Scope::Provider(_));
     BudgetRefused {
-        end: RunEnd::Report(LeaseReport::Release {
-            reason: refusal.message.clone(),
-            delay: if pools { BACK_DELAY.min(wait) } else { wait },
-        }),
+        end: RunEnd::release(
+            refusal.message.as_str(),
+            if pools { BACK_DELAY.min(wait) } else { wait },
+        ),
         symptom: match pools {
             true => RunSymptom::BudgetExhausted(wait, refusal.message),
             false => RunSymptom::Fine,
@@ -173,9 +170,9 @@ pub(super) async fn within<R>(
     used: watch::Receiver<Option<RunUsage>>,
     cancel: Cancel,
     run: impl FnOnce(Cancel) -> R,
-) -> Result<Finished, RunFailure>
+) -> RunResult
 where
-    R: Future<Output = Result<Finished, RunFailure>>,
+    R: Future<Output = RunResult>,
 {
     match reservation {
         Some(reservation) => reservation.within(used, cancel, run).await,
@@ -203,15 +200,15 @@ impl BudgetReservation {
         mut used: watch::Receiver<Option<RunUsage>>,
         mut cancel: Cancel,
         run: impl FnOnce(Cancel) -> R,
-    ) -> Result<Finished, RunFailure>
+    ) -> RunResult
     where
-        R: Future<Output = Result<Finished, RunFailure>>,
+        R: Future<Output = RunResult>,
     {
         let (switch, inner) = Cancel::pair();
         let mut run = std::pin::pin!(run(inner));
-        let asked = cancel.clone();
+        let result = cancel.clone();
         let ends = async {
-            let out = self.spend(&mut used, asked);
+            let out = self.spend(&mut used, result);
             tokio::select! {
                 refusal = out => {
                     sleep(END_GRACE).await;
@@ -377,7 +374,7 @@ impl BudgetReservation {
             Some(wait) => RunSymptom::BudgetExhausted(wait, refusal.message.clone()),
             None => RunSymptom::Fine,
         };
-        (RunEnd::Report(LeaseReport::Ack(Box::new(ack))), symptom)
+        (RunEnd::ack(ack), symptom)
     }
 }
 
@@ -391,7 +388,7 @@ fn exceeds(spent: Budget, granted: Budget) -> bool {
 
 /// Sets the pool and the model of the run, for the ledger.
 pub(super) fn signed(mut end: RunEnd, pool: &Arc<Pool>, model: Option<String>) -> RunEnd {
-    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
+    if let Some(ack) = end.ack_mut() {
         ack.pool = Some(pool.name.clone());
         ack.model = ack.model.take().or(model);
     }

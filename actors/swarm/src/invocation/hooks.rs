@@ -172,7 +172,7 @@ impl<'a> HookRunner<'a> {
         let Some(containment) = &self.options.containment else {
             return ProgramEnd {
                 exit: ProgramExit::Failed(
-                    "this process runs no programs beside its providers".into(),
+                    "this process runs no programs other than its providers".into(),
                 ),
                 stdout: String::new(),
                 stderr: String::new(),
@@ -201,9 +201,9 @@ impl<'a> HookRunner<'a> {
         handle: &CancelHandle,
     ) -> ProgramEnd {
         let mut run = pin!(run);
-        let mut asked = self.cancel.clone();
+        let mut cancelled = self.cancel.clone();
         let over = async {
-            asked.cancelled().await;
+            cancelled.cancelled().await;
             tokio::time::sleep(HURRY).await;
         };
         tokio::select! {

@@ -26,7 +26,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::future::{Either, select};
 use kirosu_protocol::task::{FailureClass, Task};
-use kirosu_protocol::verbs::hello::HeldLease;
+
 use kirosu_providers::{Cancel, CancelHandle, EventSink, TrustLevel};
 use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
@@ -38,7 +38,7 @@ use crate::link::SessionLink;
 use crate::options::WorkspaceMode;
 use crate::pool::Pool;
 use crate::pool::health::RunSymptom;
-use crate::run_end::{CancelCause, RunEnd};
+use crate::run_end::{CancelCause, RunEnd, lease_of};
 use crate::workspace::{self, RunFolder};
 use activity::Activity;
 use budget::BudgetReservation;
@@ -127,7 +127,7 @@ impl Actor for Invocation {
         let slack = cancel_requested
             .into_actor(self)
             .map(move |cause, invocation, _| {
-                withdrawn_flag.store(cause == Ok(CancelCause::Asked), Ordering::Relaxed);
+                withdrawn_flag.store(cause == Ok(CancelCause::Requested), Ordering::Relaxed);
                 invocation.cancel();
             });
         ctx.spawn(slack);
@@ -149,10 +149,7 @@ async fn run(
     link: SessionLink,
     (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
 ) -> FinishedRun {
-    let lease = HeldLease {
-        task_id: task.task_id,
-        fence: task.fence,
-    };
+    let lease = lease_of(&task);
     let number = task.attempts;
     let (ready, reservation) = match prepare(&pool, session, task, &link, &cancel).await {
         Ok(prepared) => prepared,

@@ -44,35 +44,34 @@ pub(super) fn permissions(
     lease: HeldLease,
     trusts: bool,
 ) -> Permissions {
-    Permissions::new(PermissionBroker(Arc::new(BrokerState {
+    Permissions::new(PermissionBroker {
         trusts,
         pool: pool.clone(),
         link: link.clone(),
         lease,
-        requests: AtomicU64::new(0),
-    })))
+        requests: Arc::default(),
+    })
 }
 
-struct PermissionBroker(Arc<BrokerState>);
-
-struct BrokerState {
+#[derive(Clone)]
+struct PermissionBroker {
     pool: Arc<Pool>,
     link: SessionLink,
     lease: HeldLease,
     trusts: bool,
     /// Number of requests so far.
-    requests: AtomicU64,
+    requests: Arc<AtomicU64>,
 }
 
 impl Arbiter for PermissionBroker {
     fn decide(&self, request: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
-        let state = self.0.clone();
-        Box::pin(async move { state.decide(request).await })
+        let broker = self.clone();
+        Box::pin(async move { broker.rule_or_resolve(request).await })
     }
 }
 
-impl BrokerState {
-    async fn decide(self: Arc<Self>, request: PermissionRequest) -> PermissionDecision {
+impl PermissionBroker {
+    async fn rule_or_resolve(self, request: PermissionRequest) -> PermissionDecision {
         let is_choice = !request.options.is_empty();
         if self.trusts && !is_choice && !request.is_unallowable {
             return PermissionDecision::Allow;
@@ -237,12 +236,12 @@ fn title(title: &str, options: &[PermissionOption]) -> String {
 
 /// Shortens a title to the hub's limit. Titles are for people; the arguments are complete.
 fn one_line(title: &str) -> String {
-    let mut link = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    if link.len() > TITLE_BYTES {
-        link.truncate(floor_boundary(&link, TITLE_BYTES - 3));
-        link.push_str("...");
+    let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() > TITLE_BYTES {
+        line.truncate(floor_boundary(&line, TITLE_BYTES - 3));
+        line.push_str("...");
     }
-    link
+    line
 }
 
 /// Withdraws a request whose agent goes away before the decision, so that a restarted agent that sends the same

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kirosu_protocol::task::{FailureClass, Usage};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_providers::{FailureKind as Class, Finished, RunFailure};
+use kirosu_providers::{FailureKind as Class, RunFailure, RunResult};
 
 use crate::pool::health::RunSymptom;
 use crate::pool::slot::NOT_STARTED_DELAY;
 use crate::prices::Prices;
-use crate::run_end::{LeaseReport, RunEnd};
+use crate::run_end::RunEnd;
 
 /// Delay before a task can be leased again that was released because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
@@ -31,17 +31,14 @@ pub(crate) fn read(
     own: bool,
     checked: bool,
     costs: Costs,
-    outcome: Result<Finished, RunFailure>,
+    outcome: RunResult,
 ) -> (RunEnd, RunSymptom) {
     match outcome {
         Ok(finished) => {
             let mut ack = Ack::done(lease.task_id, Some(lease.fence), finished.text);
             ack.usage = finished.usage.as_ref().map(Usage::from);
             ack.accepted = checked;
-            (
-                RunEnd::Report(LeaseReport::Ack(Box::new(ack))),
-                RunSymptom::Fine,
-            )
+            (RunEnd::ack(ack), RunSymptom::Fine)
         }
         // A fault of the machine, with any provider.
         Err(failure) if failure.kind == Class::Shortage && costs == Costs::Nothing => {
@@ -49,9 +46,10 @@ pub(crate) fn read(
             (end, RunSymptom::Short(failure.message))
         }
         // The account is parked until its service can be reached; other accounts may run the task meanwhile.
-        Err(failure) if failure.kind == Class::Network && costs == Costs::Nothing => {
-            (release(&failure.message, Duration::ZERO), RunSymptom::Fine)
-        }
+        Err(failure) if failure.kind == Class::Network && costs == Costs::Nothing => (
+            RunEnd::release(&failure.message, Duration::ZERO),
+            RunSymptom::Fine,
+        ),
         Err(failure)
             if costs == Costs::Nothing
                 && matches!(failure.kind, Class::ProviderError | Class::Crashed) =>
@@ -76,25 +74,25 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
     let ack = |class| {
         let mut ack = failure_of(lease, class, &message);
         ack.usage.clone_from(&used);
-        Box::new(ack)
+        ack
     };
-    let plain = |class| RunEnd::Report(LeaseReport::Ack(ack(class)));
+    let plain = |class| RunEnd::ack(ack(class));
     match failure.kind {
         Class::Cancelled => (
-            RunEnd::Cancelled(ack(FailureClass::Cancelled)),
+            RunEnd::Cancelled(Box::new(ack(FailureClass::Cancelled))),
             RunSymptom::Fine,
         ),
         Class::Missing => (give_back(&message), RunSymptom::Missing(message)),
         Class::RateLimited { until } => {
             let mut ack = ack(FailureClass::RateLimited);
             ack.retry_at_ms = until.and_then(unix_ms);
-            (RunEnd::Report(LeaseReport::Ack(ack)), RunSymptom::Fine)
+            (RunEnd::ack(ack), RunSymptom::Fine)
         }
         // The answer stays with the attempt for a person to judge: a retry would be paid again.
         Class::Unchecked | Class::NotAccepted => {
             let mut ack = ack(failure.kind.class());
             ack.result = Some(failure.output);
-            (RunEnd::Report(LeaseReport::Ack(ack)), RunSymptom::Fine)
+            (RunEnd::ack(ack), RunSymptom::Fine)
         }
         kind => (plain(kind.class()), RunSymptom::Fine),
     }
@@ -102,7 +100,7 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
 
 /// Sets the provider that ran it, for the hub's statistics.
 pub(crate) fn signed(mut end: RunEnd, provider: &str) -> RunEnd {
-    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
+    if let Some(ack) = end.ack_mut() {
         ack.provider = Some(provider.to_owned());
     }
     end
@@ -110,7 +108,7 @@ pub(crate) fn signed(mut end: RunEnd, provider: &str) -> RunEnd {
 
 /// Sets the cost if the provider did not state it and the model has a price.
 pub(crate) fn priced(mut end: RunEnd, prices: &Prices, model: Option<&str>) -> RunEnd {
-    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end
+    if let Some(ack) = end.ack_mut()
         && let Some(usage) = &mut ack.usage
     {
         prices.fill_in(model, usage);
@@ -120,26 +118,17 @@ pub(crate) fn priced(mut end: RunEnd, prices: &Prices, model: Option<&str>) -> R
 
 /// A failure of the task.
 pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> RunEnd {
-    RunEnd::Report(LeaseReport::Ack(Box::new(failure_of(
-        lease, class, message,
-    ))))
+    RunEnd::ack(failure_of(lease, class, message))
 }
 
 /// Releases the lease because the pool cannot run anything.
 pub(crate) fn give_back(reason: &str) -> RunEnd {
-    release(reason, MISSING_DELAY)
+    RunEnd::release(reason, MISSING_DELAY)
 }
 
 /// Releases the lease because the run could not be started.
 pub(crate) fn not_started(reason: &str) -> RunEnd {
-    release(reason, NOT_STARTED_DELAY)
-}
-
-fn release(reason: &str, delay: Duration) -> RunEnd {
-    RunEnd::Report(LeaseReport::Release {
-        reason: reason.to_owned(),
-        delay,
-    })
+    RunEnd::release(reason, NOT_STARTED_DELAY)
 }
 
 pub(super) fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -> Ack {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, EventSink, Finished, Job, Provider, ProviderSession, RunFailure, SessionOptions,
+    Cancel, EventSink, Job, Provider, ProviderSession, RunResult, SessionOptions,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -94,7 +94,7 @@ impl LiveSessions {
         again: bool,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, RunFailure> {
+    ) -> RunResult {
         let (incarnation, kept) = {
             let mut all = self.lock();
             let slot = all.slots.get_mut(&session);

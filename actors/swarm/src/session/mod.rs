@@ -236,7 +236,7 @@ impl StreamHandler<SessionSignal> for Session {
             SessionSignal::Hurry => self.on(Event::Overdue, ctx),
             SessionSignal::Notice(Notice::Cancel { task_id, fence, .. }) => {
                 self.on(
-                    Event::Revoked(HeldLease { task_id, fence }, CancelCause::Asked),
+                    Event::Revoked(HeldLease { task_id, fence }, CancelCause::Requested),
                     ctx,
                 );
             }

@@ -9,16 +9,13 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::invocation::{FinishedRun, Invocation, RunRequest, report};
-use crate::run_end::{CancelCause, LeaseReport, RunEnd};
+use crate::run_end::{CancelCause, LeaseReport, RunEnd, lease_of};
 use crate::session::machine::Event;
 use crate::session::{Run, Session, calls};
 
 impl Session {
     pub(super) fn start(&mut self, task: Task, ctx: &mut Context<Self>) {
-        let lease = HeldLease {
-            task_id: task.task_id,
-            fence: task.fence,
-        };
+        let lease = lease_of(&task);
         let Some(link) = self.link.clone() else {
             return;
         };
@@ -106,12 +103,12 @@ impl Session {
         let Some(run) = &mut self.run else { return };
         let HeldLease { task_id, fence } = run.lease;
         let why = match cause {
-            CancelCause::Asked => "a person asked for it",
+            CancelCause::Requested => "a person asked for it",
             CancelCause::Lost => "another session has its lease",
             CancelCause::Drain => "the session stops and the drain is over",
         };
         tracing::info!(task_id, fence, "the run is ended: {why}");
-        run.unwanted = cause == CancelCause::Asked;
+        run.unwanted = cause == CancelCause::Requested;
         if let Some(cancel) = run.cancel.take() {
             let _ = cancel.send(cause);
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
 use kirosu_providers::{
-    Conversation, EventSink, FailureKind, Finished, RunEvent, RunFailure, RunUsage,
+    Conversation, EventSink, FailureKind, Finished, RunEvent, RunFailure, RunResult, RunUsage,
 };
 
 use crate::options::{PoolOptions, WorkspaceMode};
@@ -122,12 +122,7 @@ impl RunFolder {
     }
 
     /// Records how a run ended: whether a person cancelled it, and the conversation that a further attempt resumes.
-    pub(crate) fn ended(
-        &self,
-        provider: &str,
-        outcome: &Result<Finished, RunFailure>,
-        withdrawn: bool,
-    ) {
+    pub(crate) fn ended(&self, provider: &str, outcome: &RunResult, withdrawn: bool) {
         let Some(worktree) = &self.worktree else {
             return;
         };
@@ -224,8 +219,8 @@ pub(crate) async fn abandon(place: RunFolder) {
 /// accepted.
 pub(crate) async fn inspected(
     place: &RunFolder,
-    run: impl Future<Output = Result<Finished, RunFailure>>,
-) -> Result<Finished, RunFailure> {
+    run: impl Future<Output = RunResult>,
+) -> RunResult {
     let outcome = run.await;
     let inspected = match &place.worktree {
         Some(worktree) => Box::pin(worktree.inspect()).await.map_err(|it| it.0),

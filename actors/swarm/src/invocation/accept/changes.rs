@@ -55,7 +55,7 @@ impl Snapshot {
     /// The folder is in no repository, or git is missing: a retry would fail as well.
     pub(super) async fn take(check: &Check<'_>) -> Result<Self, RunFailure> {
         let dir = check.folder.dir.display();
-        let asked = [
+        let args = [
             "rev-parse",
             "--path-format=absolute",
             "--git-dir",
@@ -66,7 +66,7 @@ impl Snapshot {
             "index",
         ];
         let folder = ["-C".to_owned(), dir.to_string()];
-        let end = git(check, &folder, &[], &asked).await?;
+        let end = git(check, &folder, &[], &args).await?;
         if let ProgramExit::Missing(_) = end.exit {
             return Err(refuse("cannot check accept.diff: git is not in PATH; install it (apt install git) or leave the clause out".to_owned()));
         }

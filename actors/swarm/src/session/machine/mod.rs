@@ -19,11 +19,11 @@ use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::hello::HeldLease;
 
 use crate::account::LeaseTurn;
-use crate::run_end::{CancelCause, LeaseReport, RunEnd};
+use crate::run_end::{CancelCause, LeaseReport, RunEnd, lease_of};
 pub(crate) use messages::{
     HeartbeatResult, ReportResult, SessionAction as Action, SessionEvent as Event, StrayCause,
 };
-use reports::{LEAVING, NOT_READY, give_back, held, release, substitute};
+use reports::{LEAVING, NOT_READY, give_back, release, substitute};
 
 /// The state of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -241,10 +241,10 @@ impl SessionMachine {
     }
 
     fn leased(&mut self, tasks: Vec<Task>, no_room: Option<(String, Duration)>) -> Vec<Action> {
-        let known = |task: &Task| self.strays.contains(&held(task));
+        let known = |task: &Task| self.strays.contains(&lease_of(task));
         let mut tasks: Vec<Task> = tasks.into_iter().filter(|task| !known(task)).collect();
         if !matches!(self.state, SessionState::Parked | SessionState::Leaving) {
-            return release(tasks.iter().map(held).collect(), StrayCause::Lost);
+            return release(tasks.iter().map(lease_of).collect(), StrayCause::Lost);
         }
         if tasks.is_empty() {
             return match self.state {
@@ -253,8 +253,8 @@ impl SessionMachine {
             };
         }
         let first = tasks.remove(0);
-        let lease = held(&first);
-        let mut actions = release(tasks.iter().map(held).collect(), StrayCause::Lost);
+        let lease = lease_of(&first);
+        let mut actions = release(tasks.iter().map(lease_of).collect(), StrayCause::Lost);
         if self.stopping {
             actions.extend(self.send_report(lease, give_back(LEAVING)));
         } else if !self.ready {
@@ -306,7 +306,7 @@ impl SessionMachine {
         }
         match pulse {
             HeartbeatResult::Alive | HeartbeatResult::Unknown => Vec::new(),
-            HeartbeatResult::Cancel => self.revoke(of, CancelCause::Asked),
+            HeartbeatResult::Cancel => self.revoke(of, CancelCause::Requested),
             HeartbeatResult::Stale => self.revoke(of, CancelCause::Lost),
         }
     }
@@ -340,7 +340,7 @@ impl SessionMachine {
             (RunEnd::Cancelled(_), Some(CancelCause::Drain)) => {
                 self.send_report(of, give_back(LEAVING))
             }
-            (RunEnd::Cancelled(ack), Some(CancelCause::Asked) | None) => {
+            (RunEnd::Cancelled(ack), Some(CancelCause::Requested) | None) => {
                 self.send_report(of, LeaseReport::Ack(ack))
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 
@@ -16,13 +16,6 @@ pub(super) fn give_back(reason: &str) -> LeaseReport {
     LeaseReport::Release {
         reason: reason.to_owned(),
         delay: Duration::ZERO,
-    }
-}
-
-pub(super) fn held(task: &Task) -> HeldLease {
-    HeldLease {
-        task_id: task.task_id,
-        fence: task.fence,
     }
 }
 

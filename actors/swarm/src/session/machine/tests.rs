@@ -159,11 +159,11 @@ fn a_requested_cancel_is_acked() {
     let (mut machine, held) = running();
     assert!(
         machine
-            .on(Event::Revoked(lease(7, 1), CancelCause::Asked))
+            .on(Event::Revoked(lease(7, 1), CancelCause::Requested))
             .is_empty()
     );
-    let cancel = machine.on(Event::Revoked(held, CancelCause::Asked));
-    assert_eq!(cancel, [Action::Cancel(CancelCause::Asked)]);
+    let cancel = machine.on(Event::Revoked(held, CancelCause::Requested));
+    assert_eq!(cancel, [Action::Cancel(CancelCause::Requested)]);
     let reported = machine.on(Event::Ended(held, RunEnd::Cancelled(cancelled(held))));
     assert_eq!(
         reported,

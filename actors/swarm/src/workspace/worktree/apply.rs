@@ -13,7 +13,7 @@ use super::locks::clear_locks;
 use super::names;
 use super::open::write;
 use super::plan::{self, ApplyPlan, Planned, Undone};
-use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeLock, WorktreeState};
 use super::references;
 use super::verify::{fault, verify};
 
@@ -61,11 +61,7 @@ pub struct ApplyMode {
 /// # Errors
 /// The task still runs; content of the worktree is not on its branch; there are conflicts; the checkout is not ready,
 /// or has content in the way that git does not hold. Nothing has changed then.
-pub async fn apply(
-    git: &Git,
-    record: &WorktreeRecord,
-    how: ApplyMode,
-) -> Result<ApplyOutcome, GitFault> {
+pub async fn apply(git: &Git, record: &Worktree, how: ApplyMode) -> Result<ApplyOutcome, GitFault> {
     let _lock = lock(record)?;
     let mut record = record.clone();
     let left = take_rest(git, &record).await?;
@@ -148,10 +144,7 @@ pub async fn apply(
 
 /// Commits a person's changes in the worktree, if it exists; returns content that the branch still does not have, and
 /// git's reason.
-async fn take_rest(
-    git: &Git,
-    record: &WorktreeRecord,
-) -> Result<(Inventory, Option<String>), GitFault> {
+async fn take_rest(git: &Git, record: &Worktree) -> Result<(Inventory, Option<String>), GitFault> {
     if let Some(moved) = references::moved_to(record) {
         return Err(GitFault(format!(
             "{}: nothing was applied",
@@ -179,7 +172,7 @@ async fn take_rest(
 /// worktree has.
 async fn all_on_the_branch(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     (left, complaint): (Inventory, Option<String>),
     tip: &str,
     how: ApplyMode,
@@ -226,7 +219,7 @@ async fn all_on_the_branch(
 /// The commit that a tree has at the path of a submodule.
 async fn link_of(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     commit: &str,
     path: &str,
 ) -> Result<Option<String>, GitFault> {
@@ -245,7 +238,7 @@ async fn link_of(
 }
 
 /// Whether the checkout's own submodule has a commit, or the worktree's has it from a remote.
-async fn has_commit(git: &Git, record: &WorktreeRecord, path: &str, commit: &str) -> bool {
+async fn has_commit(git: &Git, record: &Worktree, path: &str, commit: &str) -> bool {
     let wanted = format!("{commit}^{{commit}}");
     if let Some(own) = inventory::git_dir_of(&record.repository.join(names::path(path))) {
         let args = ["cat-file", "-e", &wanted];
@@ -259,7 +252,7 @@ async fn has_commit(git: &Git, record: &WorktreeRecord, path: &str, commit: &str
 /// Commits as the person whose repository it is; signing is off, as in every commit of Kirosu.
 async fn commit_merge(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     plan: &ApplyPlan,
     tip: &str,
 ) -> Result<String, GitFault> {

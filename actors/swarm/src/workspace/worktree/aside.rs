@@ -14,7 +14,7 @@ use super::inventory;
 use super::kept_refs::{Claimed, claim};
 use super::name_claim::PREFIXES;
 use super::open::write;
-use super::record::{WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeState};
 use super::references::{self, RefList};
 use super::verify::{FolderId, verify, verify_git_dir};
 
@@ -26,7 +26,7 @@ const NAMES: u32 = 100;
 ///
 /// # Errors
 /// The folder cannot be moved or recorded. The caller must remove nothing then.
-pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
+pub(super) async fn keep(git: &Git, record: &Worktree) -> Result<bool, GitFault> {
     references::keep_unreferenced(git, record, &[]).await?;
     let is_worktree = match verify(record) {
         Ok(()) => match inventory::inspect(git, record).await {
@@ -84,11 +84,7 @@ pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, Git
 
 /// Returns lines for the next attempt's output about the work of earlier attempts. `listed`: the references, if they
 /// are known.
-pub(super) async fn notes(
-    git: &Git,
-    record: &WorktreeRecord,
-    listed: Option<&RefList>,
-) -> Vec<String> {
+pub(super) async fn notes(git: &Git, record: &Worktree, listed: Option<&RefList>) -> Vec<String> {
     let folders = of(record).into_iter().map(|kept| {
         format!(
             "files of attempt {} that its branch does not have are kept in {} (branch {})",
@@ -116,8 +112,8 @@ pub(super) async fn notes(
 }
 
 /// The folders of earlier attempts of a worktree.
-pub(super) fn of(record: &WorktreeRecord) -> Vec<WorktreeRecord> {
-    let mut found = WorktreeRecord::all_in(record.folder());
+pub(super) fn of(record: &Worktree) -> Vec<Worktree> {
+    let mut found = Worktree::all_in(record.folder());
     found.retain(|it| {
         let same_time = (it.created_at - record.created_at).abs() < 1e-3;
         it.attempt_of.as_ref() == Some(&record.name) && same_time
@@ -128,15 +124,11 @@ pub(super) fn of(record: &WorktreeRecord) -> Vec<WorktreeRecord> {
 
 /// Makes the branch for it, with the first name that no folder and no branch has. Existing branches are never moved;
 /// one that an interrupted earlier call made for the same commit is reused.
-async fn claim_name(
-    git: &Git,
-    record: &WorktreeRecord,
-    tip: &str,
-) -> Result<WorktreeRecord, GitFault> {
+async fn claim_name(git: &Git, record: &Worktree, tip: &str) -> Result<Worktree, GitFault> {
     for number in 1..=NAMES {
         let kept = candidate(record, number);
-        let own = WorktreeRecord::read(record.folder(), &kept.name);
-        let same = |it: &WorktreeRecord| {
+        let own = Worktree::read(record.folder(), &kept.name);
+        let same = |it: &Worktree| {
             it.attempt_of == kept.attempt_of
                 && it.created_at == kept.created_at
                 && it.fence == kept.fence
@@ -167,7 +159,7 @@ async fn claim_name(
 }
 
 /// The record of a folder that is kept, under the name with this number.
-fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
+fn candidate(record: &Worktree, number: u32) -> Worktree {
     let prefix = record.branch.strip_suffix(&record.name);
     let prefix = prefix.unwrap_or(PREFIXES[0]);
     let attempt = record.attempt_number();
@@ -175,7 +167,7 @@ fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
         1 => format!("{}.attempt-{attempt}", record.name),
         _ => format!("{}.attempt-{attempt}.{number}", record.name),
     };
-    WorktreeRecord {
+    Worktree {
         branch: format!("{prefix}{name}"),
         path: record.folder().join(&name),
         name,
@@ -190,7 +182,7 @@ fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
 /// Renames the folder after its git folder points to the new place: an interruption in between leaves a worktree that
 /// the next call moves again. Returns the settings of its submodules that name the old place, each with the new
 /// value.
-fn move_folder(from: &WorktreeRecord, to: &WorktreeRecord) -> io::Result<Vec<(PathBuf, String)>> {
+fn move_folder(from: &Worktree, to: &Worktree) -> io::Result<Vec<(PathBuf, String)>> {
     if !to.git_dir.as_os_str().is_empty() {
         let dot_git = to.path.join(".git");
         fs::write(
@@ -254,7 +246,7 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
-fn has_modules(record: &WorktreeRecord) -> bool {
+fn has_modules(record: &Worktree) -> bool {
     // False if the folder was moved aside and the git folder belongs to it.
     let is_ours = verify_git_dir(record).is_ok();
     let modules = fs::read_dir(record.git_dir.join("modules"));

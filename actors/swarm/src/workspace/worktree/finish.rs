@@ -11,7 +11,7 @@ use super::keep_staged::{keep_staged, staged_tree};
 use super::locks::clear_locks;
 use super::open::write;
 use super::open_worktree::OpenWorktree;
-use super::record::{WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeState};
 use super::stage::{StageResult, leave_out, stage_all};
 use super::verify::tree;
 use super::{references, shared};
@@ -66,7 +66,7 @@ pub(crate) async fn finish(opened: &OpenWorktree, ended: &str) -> Vec<String> {
     lines
 }
 
-fn on_the_branch(record: &WorktreeRecord, files: usize) -> Option<String> {
+fn on_the_branch(record: &Worktree, files: usize) -> Option<String> {
     let (id, branch) = (record.task_id, &record.branch);
     let s = if files == 1 { "" } else { "s" };
     (files > 0).then(|| {
@@ -75,11 +75,7 @@ fn on_the_branch(record: &WorktreeRecord, files: usize) -> Option<String> {
 }
 
 /// Names all content of the worktree that its branch does not have, and keeps commits that no branch has.
-async fn beside_the_branch(
-    git: &Git,
-    record: &WorktreeRecord,
-    mut committed: Committed,
-) -> Vec<String> {
+async fn beside_the_branch(git: &Git, record: &Worktree, mut committed: Committed) -> Vec<String> {
     let mut lines = Vec::new();
     let path = record.path.display();
     match committed.left(git, record).await {
@@ -111,7 +107,7 @@ async fn beside_the_branch(
     lines
 }
 
-async fn changed_files(git: &Git, record: &WorktreeRecord, tip: &str) -> Result<usize, GitFault> {
+async fn changed_files(git: &Git, record: &Worktree, tip: &str) -> Result<usize, GitFault> {
     if tip == record.base {
         return Ok(0);
     }
@@ -128,7 +124,7 @@ async fn changed_files(git: &Git, record: &WorktreeRecord, tip: &str) -> Result<
 }
 
 /// The branch's newest commit; `None` if the branch does not exist.
-pub(super) async fn tip_of(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
+pub(super) async fn tip_of(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     commit(git, At::Bare(&record.common_dir), &branch).await
 }
@@ -165,7 +161,7 @@ impl Committed {
     ///
     /// # Errors
     /// Git failed.
-    async fn left(&mut self, git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+    async fn left(&mut self, git: &Git, record: &Worktree) -> Result<Inventory, GitFault> {
         match self.seen.take() {
             Some(seen) => inventory::inspect_with(git, record, seen).await,
             None => inventory::inspect(git, record).await,
@@ -180,7 +176,7 @@ impl Committed {
 /// The folder is not the worktree that was made; the index or the branch cannot be written.
 pub(super) async fn commit_rest(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     note: &str,
 ) -> Result<Committed, GitFault> {
     if !record.filled {
@@ -201,11 +197,7 @@ pub(super) async fn commit_rest(
     }
 }
 
-async fn commit_once(
-    git: &Git,
-    record: &WorktreeRecord,
-    note: &str,
-) -> Result<Committed, GitFault> {
+async fn commit_once(git: &Git, record: &Worktree, note: &str) -> Result<Committed, GitFault> {
     let at = tree(record)?;
     // If git fails here, staging the files reports the reason, or works nevertheless.
     let before = inventory::statuses(git, record).await.ok();
@@ -278,14 +270,14 @@ fn still_holds(before: Option<(Vec<FileStatus>, Vec<String>)>, taken: StageResul
 }
 
 /// Whether `HEAD` of the worktree is the branch, according to its file.
-pub(super) fn is_on(record: &WorktreeRecord, branch: &str) -> bool {
+pub(super) fn is_on(record: &Worktree, branch: &str) -> bool {
     let head = fs::read_to_string(record.git_dir.join("HEAD"));
     head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))
 }
 
 async fn follows(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     before: &str,
     after: &str,
 ) -> Result<bool, GitFault> {
@@ -300,7 +292,7 @@ async fn tree_of(git: &Git, at: At<'_>, commit: &str) -> Result<String, GitFault
 
 pub(super) async fn commit_tree(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     files: &str,
     parents: &[String],
     note: &str,

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::git::GitFault;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::{Unverified, verify_folder, verify_git_dir};
 
 /// Removes the worktree's folder, and its git folder: the one that points back to it.
-pub(super) async fn remove_folders(record: &WorktreeRecord) -> Result<(), GitFault> {
+pub(super) async fn remove_folders(record: &Worktree) -> Result<(), GitFault> {
     let record = record.clone();
     // They may be large, and this thread serves other sessions.
     let removed = tokio::task::spawn_blocking(move || remove_now(&record)).await;
@@ -21,7 +21,7 @@ pub(super) async fn remove_folders(record: &WorktreeRecord) -> Result<(), GitFau
 ///
 /// # Errors
 /// Something else is in its place, and a removal would remove that.
-pub(super) fn not_replaced(record: &WorktreeRecord) -> Result<(), GitFault> {
+pub(super) fn not_replaced(record: &Worktree) -> Result<(), GitFault> {
     match verify_folder(record) {
         Err(why @ Unverified::Replaced(_)) => {
             let path = record.path.display();
@@ -33,7 +33,7 @@ pub(super) fn not_replaced(record: &WorktreeRecord) -> Result<(), GitFault> {
     }
 }
 
-fn remove_now(record: &WorktreeRecord) -> Result<(), GitFault> {
+fn remove_now(record: &Worktree) -> Result<(), GitFault> {
     not_replaced(record)?;
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
@@ -72,7 +72,7 @@ fn make_writable(root: &Path) {
     }
 }
 
-fn git_folders(record: &WorktreeRecord) -> Vec<PathBuf> {
+fn git_folders(record: &Worktree) -> Vec<PathBuf> {
     let ours = record.path.join(".git");
     let Ok(entries) = fs::read_dir(record.common_dir.join("worktrees")) else {
         return Vec::new();

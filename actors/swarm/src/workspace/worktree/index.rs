@@ -11,7 +11,7 @@ use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
 use super::inventory::{hash_of, is_object};
 use super::names;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::tree;
 
 /// Maximum size in bytes of a file that is searched for conflict markers.
@@ -37,7 +37,7 @@ pub struct Conflict {
 ///
 /// # Errors
 /// The folder is not the worktree, or git cannot read it after the repair either.
-pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged, GitFault> {
+pub(super) async fn mend(git: &Git, record: &Worktree) -> Result<Unmerged, GitFault> {
     let head = record.git_dir.join("HEAD");
     if !is_head(&fs::read_to_string(&head).unwrap_or_default()) {
         set_aside(&head)?;
@@ -76,11 +76,7 @@ pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged,
 ///
 /// # Errors
 /// It cannot be moved or written.
-pub(super) async fn renew(
-    git: &Git,
-    record: &WorktreeRecord,
-    commit: &str,
-) -> Result<(), GitFault> {
+pub(super) async fn renew(git: &Git, record: &Worktree, commit: &str) -> Result<(), GitFault> {
     set_aside(&record.git_dir.join("index"))?;
     git.stdout(tree(record)?, &["read-tree", commit])
         .await
@@ -121,7 +117,7 @@ fn cannot(what: &str, file: &Path, error: &std::io::Error) -> GitFault {
 /// Git failed.
 pub(super) async fn conflicts(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     Unmerged { open, added }: Unmerged,
 ) -> Result<Vec<Conflict>, GitFault> {
     let at = tree(record)?;
@@ -157,7 +153,7 @@ pub(super) async fn conflicts(
 /// Git failed.
 pub(super) async fn conflicts_in(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     commit: &str,
 ) -> Result<Vec<String>, GitFault> {
     let at = At::Bare(&record.common_dir);

@@ -3,17 +3,14 @@
 
 use super::finish::commit_tree;
 use super::git::{Git, GitFault};
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::tree;
 
 /// A reference of the worktree's own, so that the content is kept with its other unreferenced commits.
 const REFERENCE: &str = "refs/worktree/kirosu-staged";
 
 /// The index as a tree; `None` if that is impossible, as in an unresolved merge.
-pub(super) async fn staged_tree(
-    git: &Git,
-    record: &WorktreeRecord,
-) -> Result<Option<String>, GitFault> {
+pub(super) async fn staged_tree(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let end = git.run(tree(record)?, &["write-tree"]).await;
     Ok(end.is_good().then_some(end.stdout))
 }
@@ -25,7 +22,7 @@ pub(super) async fn staged_tree(
 /// Git cannot write the commit.
 pub(super) async fn keep_staged(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     staged: &str,
     head: &str,
 ) -> Result<(), GitFault> {

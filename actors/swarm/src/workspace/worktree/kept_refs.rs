@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 
 /// Maximum number of names tried for one commit.
 const NAMES: u32 = 1000;
@@ -15,10 +15,7 @@ const NAMES: u32 = 1000;
 ///
 /// # Errors
 /// As [`keep`].
-pub(super) async fn keep_tip(
-    git: &Git,
-    record: &WorktreeRecord,
-) -> Result<Option<String>, GitFault> {
+pub(super) async fn keep_tip(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let Some(tip) = tip_of(git, record).await? else {
         return Ok(None);
     };
@@ -35,7 +32,7 @@ pub(super) async fn keep_tip(
 /// Git failed, or all names are taken.
 pub(super) async fn keep(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     suffix: &str,
     commit: &str,
 ) -> Result<String, GitFault> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::git::GitFault;
-use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeLock, WorktreeState};
 
 /// How long pruning waits for another command that works on the same worktree.
 const TURN: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const TURN_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// A run or another command holds it, or has removed the worktree.
-pub(super) fn lock(record: &WorktreeRecord) -> Result<WorktreeLock, GitFault> {
+pub(super) fn lock(record: &Worktree) -> Result<WorktreeLock, GitFault> {
     let (id, path) = (record.task_id, record.path.display());
     match try_lock(record)? {
         Some(lock) if is_recorded(record) => Ok(lock),
@@ -38,7 +38,7 @@ pub(super) fn lock(record: &WorktreeRecord) -> Result<WorktreeLock, GitFault> {
 ///
 /// # Errors
 /// A run holds the lock, or the wait exceeds [`TURN`].
-pub(super) async fn turn(record: &WorktreeRecord) -> Result<Option<WorktreeLock>, GitFault> {
+pub(super) async fn turn(record: &Worktree) -> Result<Option<WorktreeLock>, GitFault> {
     let begin = Instant::now();
     loop {
         match try_lock(record)? {
@@ -55,7 +55,7 @@ pub(super) async fn turn(record: &WorktreeRecord) -> Result<Option<WorktreeLock>
     }
 }
 
-fn try_lock(record: &WorktreeRecord) -> Result<Option<WorktreeLock>, GitFault> {
+fn try_lock(record: &Worktree) -> Result<Option<WorktreeLock>, GitFault> {
     WorktreeLock::take(record.folder(), &record.name).map_err(|error| {
         let folder = record.folder().display();
         GitFault(format!("cannot lock the worktree in {folder}: {error}"))
@@ -63,16 +63,11 @@ fn try_lock(record: &WorktreeRecord) -> Result<Option<WorktreeLock>, GitFault> {
 }
 
 /// False if its record was removed; an unreadable one exists.
-fn is_recorded(record: &WorktreeRecord) -> bool {
-    !matches!(
-        WorktreeRecord::read(record.folder(), &record.name),
-        Ok(None)
-    )
+fn is_recorded(record: &Worktree) -> bool {
+    !matches!(Worktree::read(record.folder(), &record.name), Ok(None))
 }
 
-fn is_running(record: &WorktreeRecord) -> bool {
-    let now = WorktreeRecord::read(record.folder(), &record.name)
-        .ok()
-        .flatten();
+fn is_running(record: &Worktree) -> bool {
+    let now = Worktree::read(record.folder(), &record.name).ok().flatten();
     now.is_none_or(|it| it.state == WorktreeState::Running)
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 
 /// Precision of the ages of files and processes.
 const SLACK: Duration = Duration::from_millis(100);
@@ -20,7 +20,7 @@ const SHARED_AGE: Duration = Duration::from_secs(60);
 
 /// Removes the stale locks that would block git in this worktree: those of its own git folder, and that of its own
 /// branch.
-pub(super) fn clear_locks(record: &WorktreeRecord) {
+pub(super) fn clear_locks(record: &Worktree) {
     let own = ["index.lock", "HEAD.lock", "config.worktree.lock"];
     let here = [&record.path, &record.git_dir];
     for lock in own.map(|name| record.git_dir.join(name)) {

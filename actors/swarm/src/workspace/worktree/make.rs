@@ -10,7 +10,7 @@ use super::git::{At, Git, GitFault};
 use super::kept_refs::keep_tip;
 use super::locks::clear_shared_locks;
 use super::open::{begin, cannot_write, reset, write};
-use super::record::{WorktreeLock, WorktreeRecord};
+use super::record::{Worktree, WorktreeLock};
 use super::references;
 use super::verify::{FolderId, dot_git};
 
@@ -21,7 +21,7 @@ use super::verify::{FolderId, dot_git};
 /// As [`make_first`].
 pub(super) async fn make(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     base: String,
     task: &Task,
 ) -> Result<Option<String>, GitFault> {
@@ -37,7 +37,7 @@ pub(super) async fn make(
 /// Git failed; [`GitFault::is_taken`] if another process has just made the branch.
 pub(super) async fn make_first(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     base: String,
     task: &Task,
 ) -> Result<(), GitFault> {
@@ -46,7 +46,7 @@ pub(super) async fn make_first(
 
 async fn start(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     base: String,
     task: &Task,
     is_new: bool,
@@ -114,7 +114,7 @@ pub(super) async fn add(
     added.map(drop)
 }
 
-async fn checkout(git: &Git, record: &mut WorktreeRecord, is_new: bool) -> Result<(), GitFault> {
+async fn checkout(git: &Git, record: &mut Worktree, is_new: bool) -> Result<(), GitFault> {
     let branch = match is_new {
         true => BranchStart::New(&record.branch),
         false => {

@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! A task's worktree is `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that contains the
-//! pool's workdir. `task-ID.json` next to it is its [`WorktreeRecord`]; `task-ID.lock` is held by the process that
+//! pool's workdir. `task-ID.json` next to it is its [`Worktree`]; `task-ID.lock` is held by the process that
 //! works in it. A name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and
 //! the next one is tried.
 //!
@@ -66,7 +66,7 @@ pub(crate) use inventory::submodules;
 pub use inventory::{Inventory, Leftover, LeftoverReason};
 pub(crate) use open::open;
 pub(crate) use open_worktree::OpenWorktree;
-pub use record::{KeptConversation, WorktreeLock, WorktreeRecord, WorktreeState};
+pub use record::{KeptConversation, Worktree, WorktreeLock, WorktreeState};
 pub use references::{Reference, moved_to};
 pub(crate) use remove::abandon;
 pub use remove::{Pruned, Removed, discard, prune};

@@ -10,7 +10,7 @@ use kirosu_providers::is_shortage;
 
 use super::copied;
 use super::git::{Git, GitFault};
-use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeLock, WorktreeState};
 use super::references::RefList;
 use super::repair::adopt;
 use super::repository::Repository;
@@ -26,7 +26,7 @@ pub(super) const PREFIXES: [&str; 2] = ["kirosu/", "kirosu-"];
 /// The state of a name.
 pub(super) enum NameState {
     /// The task's own worktree.
-    Mine(WorktreeLock, Box<WorktreeRecord>),
+    Mine(WorktreeLock, Box<Worktree>),
     /// The name is free.
     Free(WorktreeLock),
     /// Something else has the name and is left alone; the text describes it if it may interest the task's owner.
@@ -54,7 +54,7 @@ pub(super) async fn claim_name(
     task: &Task,
     (name, branch): (&str, &str),
 ) -> Result<NameState, GitFault> {
-    let record = match WorktreeRecord::read(folder, name) {
+    let record = match Worktree::read(folder, name) {
         Ok(record) => record,
         Err(error) if is_shortage(&error) => {
             return Err(GitFault(format!("cannot read {name}.json: {error}")));
@@ -107,7 +107,7 @@ pub(super) fn prefix(repository: &Repository, listed: &RefList) -> &'static str 
 }
 
 /// Other hubs count tasks from 1 too: the time of the enqueue distinguishes them.
-fn is_of(record: &WorktreeRecord, task: &Task) -> bool {
+fn is_of(record: &Worktree, task: &Task) -> bool {
     let open = matches!(record.state, WorktreeState::Running | WorktreeState::Kept);
     let same_time = (record.created_at - task.created_at).abs() < 1e-3;
     open && record.task_id == task.task_id && same_time
@@ -116,7 +116,7 @@ fn is_of(record: &WorktreeRecord, task: &Task) -> bool {
 /// Whether it is a worktree of this repository, which may have been moved since.
 async fn is_in(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     repository: &Repository,
 ) -> Result<bool, GitFault> {
     if record.common_dir == repository.common {

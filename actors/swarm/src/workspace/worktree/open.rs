@@ -20,7 +20,7 @@ use super::locks::clear_locks;
 use super::make::{make, make_first};
 use super::name_claim::{NameState, claim_name, name_of, prefix};
 use super::open_worktree::{OpenWorktree, unresolved};
-use super::record::{WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeState};
 use super::references::{RefList, listed};
 use super::repair::restore;
 use super::repository::Repository;
@@ -193,7 +193,7 @@ impl Opening<'_> {
     /// Makes or opens the worktree of a record; returns whether its files are the base's.
     async fn ready(
         &self,
-        record: &mut WorktreeRecord,
+        record: &mut Worktree,
         notes: &mut Vec<String>,
     ) -> Result<bool, GitFault> {
         let base = self.base.clone();
@@ -215,8 +215,8 @@ impl Opening<'_> {
         Ok(true)
     }
 
-    fn new_record(&self, name: &str, branch: String) -> WorktreeRecord {
-        WorktreeRecord {
+    fn new_record(&self, name: &str, branch: String) -> Worktree {
+        Worktree {
             task_id: self.task.task_id,
             created_at: self.task.created_at,
             pool: self.options.name.clone(),
@@ -258,7 +258,7 @@ impl Opening<'_> {
 }
 
 /// A note for the agent about conflicts that the previous attempt left.
-fn left_conflicts(before: &WorktreeRecord) -> Option<NotAccepted> {
+fn left_conflicts(before: &Worktree) -> Option<NotAccepted> {
     Some(NotAccepted {
         fence: before.fence,
         reason: unresolved(&before.conflicts)?,
@@ -267,7 +267,7 @@ fn left_conflicts(before: &WorktreeRecord) -> Option<NotAccepted> {
     })
 }
 
-fn left_note(record: &WorktreeRecord, fault: &GitFault) -> String {
+fn left_note(record: &Worktree, fault: &GitFault) -> String {
     format!(
         "the worktree {} of an earlier attempt cannot be used: {fault}; it is left as it is, with its branch {}, and this attempt begins anew in another",
         record.path.display(),
@@ -276,7 +276,7 @@ fn left_note(record: &WorktreeRecord, fault: &GitFault) -> String {
 }
 
 /// Records that no attempt works in it any more. Otherwise the next attempt would find and report the same fault.
-async fn leave_alone(mut record: WorktreeRecord) {
+async fn leave_alone(mut record: Worktree) {
     record.state = WorktreeState::Left;
     if let Err(fault) = write(&mut record).await {
         tracing::warn!(%fault, "a worktree that cannot be used could not be marked");
@@ -284,7 +284,7 @@ async fn leave_alone(mut record: WorktreeRecord) {
 }
 
 /// Checks that the folder in which runs begin exists, and that no link leads out of the worktree.
-fn starts_inside(record: &WorktreeRecord) -> Result<(), GitFault> {
+fn starts_inside(record: &Worktree) -> Result<(), GitFault> {
     let dir = record.start_dir();
     match real_folder(&dir) {
         Ok(_) => Ok(()),
@@ -296,14 +296,14 @@ fn starts_inside(record: &WorktreeRecord) -> Result<(), GitFault> {
 }
 
 /// Resets all files to the branch.
-pub(super) async fn reset(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
+pub(super) async fn reset(git: &Git, record: &Worktree) -> Result<(), GitFault> {
     git.stdout(tree(record)?, &RESET).await.map(drop)
 }
 
 /// Opens the worktree for a further attempt; returns whether its files are the base's.
 async fn again(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     base: String,
     task: &Task,
     notes: &mut Vec<String>,
@@ -345,7 +345,7 @@ async fn again(
 /// Sets branch and files to a commit, and removes everything else.
 async fn start_from(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     base: String,
     task: &Task,
 ) -> Result<(), GitFault> {
@@ -367,7 +367,7 @@ async fn start_from(
 
 /// Removes settings that a run can have made for this worktree alone: flags of files in the index, a sparse checkout,
 /// configuration.
-fn forget_settings(record: &WorktreeRecord) -> Result<(), GitFault> {
+fn forget_settings(record: &Worktree) -> Result<(), GitFault> {
     let names = [
         "index",
         "config.worktree",
@@ -388,7 +388,7 @@ fn forget_settings(record: &WorktreeRecord) -> Result<(), GitFault> {
     Ok(())
 }
 
-pub(super) async fn begin(record: &mut WorktreeRecord, task: &Task) -> Result<(), GitFault> {
+pub(super) async fn begin(record: &mut Worktree, task: &Task) -> Result<(), GitFault> {
     record.state = WorktreeState::Running;
     record.fence = task.fence;
     record.number = task.attempts;
@@ -399,7 +399,7 @@ pub(super) async fn begin(record: &mut WorktreeRecord, task: &Task) -> Result<()
 }
 
 /// Writes the record on another thread, as it waits for the disk.
-pub(super) async fn write(record: &mut WorktreeRecord) -> Result<(), GitFault> {
+pub(super) async fn write(record: &mut Worktree) -> Result<(), GitFault> {
     let mut own = record.clone();
     let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;
     match written.unwrap_or_else(|error| Err(error.into())) {
@@ -411,7 +411,7 @@ pub(super) async fn write(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     }
 }
 
-pub(super) fn cannot_write(record: &WorktreeRecord, error: &std::io::Error) -> GitFault {
+pub(super) fn cannot_write(record: &Worktree, error: &std::io::Error) -> GitFault {
     GitFault(format!(
         "cannot write the worktree's record in {}: {error}",
         record.folder().display()

@@ -10,7 +10,7 @@ use super::git::{Git, GitFault};
 use super::index::{Conflict, conflicts, mend};
 use super::inventory::list;
 use super::locks::clear_locks;
-use super::record::{KeptConversation, WorktreeLock, WorktreeRecord};
+use super::record::{KeptConversation, Worktree, WorktreeLock};
 use super::references::RefList;
 use super::repair::restore;
 use super::shared::SharedState;
@@ -21,7 +21,7 @@ use crate::workspace::identity::FolderChange;
 #[derive(Debug)]
 pub(crate) struct OpenWorktree {
     pub(super) git: Git,
-    record: Mutex<WorktreeRecord>,
+    record: Mutex<Worktree>,
     lock: Mutex<Option<WorktreeLock>>,
     dir: PathBuf,
     /// Its branch.
@@ -44,7 +44,7 @@ pub(crate) struct Unfinished(pub(crate) String);
 
 impl OpenWorktree {
     /// The worktree of a record, under its lock.
-    pub(super) fn new(git: Git, record: WorktreeRecord, lock: WorktreeLock) -> Self {
+    pub(super) fn new(git: Git, record: Worktree, lock: WorktreeLock) -> Self {
         Self {
             dir: record.start_dir(),
             branch: record.branch.clone(),
@@ -83,7 +83,7 @@ impl OpenWorktree {
     }
 
     /// The present record.
-    pub(super) fn record(&self) -> WorktreeRecord {
+    pub(super) fn record(&self) -> Worktree {
         self.locked().clone()
     }
 
@@ -168,7 +168,7 @@ impl OpenWorktree {
         self.lock.lock().take();
     }
 
-    fn locked(&self) -> MutexGuard<'_, WorktreeRecord> {
+    fn locked(&self) -> MutexGuard<'_, Worktree> {
         self.record.lock()
     }
 }

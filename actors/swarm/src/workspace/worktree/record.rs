@@ -47,7 +47,7 @@ impl WorktreeState {
 
 /// One task's worktree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WorktreeRecord {
+pub struct Worktree {
     /// The task.
     pub task_id: i64,
     /// Time of the enqueue, in Unix seconds: distinguishes the task from one of another hub with the same number.
@@ -127,10 +127,10 @@ pub struct KeptConversation {
     pub total: RunUsage,
 }
 
-impl WorktreeRecord {
+impl Worktree {
     /// Returns the records in a pool's folder, or in any other; unreadable ones are logged and left out.
     #[must_use]
-    pub fn all_in(folder: &Path) -> Vec<WorktreeRecord> {
+    pub fn all_in(folder: &Path) -> Vec<Worktree> {
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();
         };
@@ -148,17 +148,17 @@ impl WorktreeRecord {
         named.filter_map(read).collect()
     }
 
-    pub(super) fn read(folder: &Path, name: &str) -> io::Result<Option<WorktreeRecord>> {
+    pub(super) fn read(folder: &Path, name: &str) -> io::Result<Option<Worktree>> {
         Self::load(&file(folder, name))
     }
 
-    fn load(path: &Path) -> io::Result<Option<WorktreeRecord>> {
+    fn load(path: &Path) -> io::Result<Option<Worktree>> {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut record: WorktreeRecord = serde_json::from_slice(&text)?;
+        let mut record: Worktree = serde_json::from_slice(&text)?;
         // The folder and the branch that it names will be removed: accept only those that belong to its own name.
         let name = path.file_stem().unwrap_or_default();
         let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);

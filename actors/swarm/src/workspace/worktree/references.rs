@@ -10,7 +10,7 @@ use kirosu_providers::ProgramExit;
 use super::git::{At, Git, GitFault, fault};
 use super::inventory::{git_dir_of, heads, is_object, reflog};
 use super::kept_refs;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::link_file;
 
 /// Maximum number of files of per-worktree references that are read.
@@ -53,7 +53,7 @@ pub(super) async fn listed(git: &Git, common: &Path, more: &[&str]) -> Result<Re
 }
 
 /// The branch of a worktree and the references of its earlier attempts, which are removed with it.
-pub(super) async fn own(git: &Git, record: &WorktreeRecord) -> Result<Vec<Reference>, GitFault> {
+pub(super) async fn own(git: &Git, record: &Worktree) -> Result<Vec<Reference>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     let kept = format!("refs/kirosu/{}/", record.name);
     let list = [
@@ -76,10 +76,7 @@ pub(super) async fn own(git: &Git, record: &WorktreeRecord) -> Result<Vec<Refere
 }
 
 /// Folders of other worktrees, and of the checkout, in which the branch is checked out or worked on.
-pub(super) async fn checked_out_at(
-    git: &Git,
-    record: &WorktreeRecord,
-) -> Result<Vec<PathBuf>, GitFault> {
+pub(super) async fn checked_out_at(git: &Git, record: &Worktree) -> Result<Vec<PathBuf>, GitFault> {
     let list = ["worktree", "list", "--porcelain", "-z"];
     let output = git.stdout(At::Bare(&record.common_dir), &list).await?;
     let branch = format!("refs/heads/{}", record.branch);
@@ -98,7 +95,7 @@ pub(super) async fn checked_out_at(
 }
 
 /// The folder that git has for this worktree: still the old one after a manual move.
-fn known_to_git(record: &WorktreeRecord) -> Option<PathBuf> {
+fn known_to_git(record: &Worktree) -> Option<PathBuf> {
     let named = link_file(&record.git_dir.join("gitdir"), &record.git_dir)?;
     named.parent().map(Path::to_owned)
 }
@@ -106,7 +103,7 @@ fn known_to_git(record: &WorktreeRecord) -> Option<PathBuf> {
 /// The folder to which `git worktree move` has moved this worktree: another than recorded, that exists and leads to
 /// the same git folder.
 #[must_use]
-pub fn moved_to(record: &WorktreeRecord) -> Option<PathBuf> {
+pub fn moved_to(record: &Worktree) -> Option<PathBuf> {
     let is_recorded = || record.path.join(".git").symlink_metadata().is_ok();
     if record.git_dir.as_os_str().is_empty() || is_recorded() {
         return None;
@@ -117,7 +114,7 @@ pub fn moved_to(record: &WorktreeRecord) -> Option<PathBuf> {
 }
 
 /// The sentence about a worktree that was moved by git.
-pub(super) fn moved(record: &WorktreeRecord, folder: &Path) -> String {
+pub(super) fn moved(record: &Worktree, folder: &Path) -> String {
     format!(
         "the worktree of task {} was moved to {}, and is not in {} any more; git -C {} worktree move {} {} brings it back",
         record.task_id,
@@ -148,7 +145,7 @@ pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<
 /// One of them has moved or is locked; then none may be removed.
 pub(super) async fn removable(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     references: &[Reference],
 ) -> Result<(), GitFault> {
     if references.is_empty() {
@@ -189,7 +186,7 @@ fn worktrees_on(output: &str, branch: &str) -> Vec<PathBuf> {
 /// branch has it.
 pub(super) async fn is_held_elsewhere(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     commit: &str,
 ) -> Result<bool, GitFault> {
     let args = [
@@ -213,7 +210,7 @@ pub(super) async fn is_held_elsewhere(
 /// reference is known to hold.
 pub(super) async fn unreferenced(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     known: &[String],
 ) -> Result<Vec<String>, GitFault> {
     let own = record.clone();
@@ -250,7 +247,7 @@ pub(super) async fn unreferenced(
 /// enough.
 pub(super) async fn keep_unreferenced(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     known: &[String],
 ) -> Result<Option<Reference>, GitFault> {
     let commits = unreferenced(git, record, known).await?;
@@ -279,7 +276,7 @@ pub(super) async fn keep_unreferenced(
 }
 
 /// Like [`candidates`], for a repository that stores references and reflogs in tables, which only git reads.
-async fn in_tables(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, GitFault> {
+async fn in_tables(git: &Git, record: &Worktree) -> Result<Vec<String>, GitFault> {
     let own = At::Bare(&record.git_dir);
     let branch = format!("refs/heads/{}", record.branch);
     let log = ["log", "--walk-reflogs", "--format=%H"];
@@ -308,7 +305,7 @@ async fn in_tables(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, Gi
 }
 
 /// Object names in the reflogs, per-worktree references and states of unfinished operations of a worktree. Blocks.
-fn candidates(record: &WorktreeRecord) -> io::Result<Vec<String>> {
+fn candidates(record: &Worktree) -> io::Result<Vec<String>> {
     let git_dir = &record.git_dir;
     let mut found = Vec::new();
     let branch = record

@@ -11,7 +11,7 @@ use super::lock_wait::{lock, turn};
 use super::locks::{clear_locks, clear_shared_locks};
 use super::open::write;
 use super::open_worktree::OpenWorktree;
-use super::record::{WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeState};
 use super::references::{self, Reference};
 use super::verify::{tree, verify};
 
@@ -52,7 +52,7 @@ pub enum Pruned {
 /// removed.
 pub async fn discard(
     git: &Git,
-    mut records: Vec<WorktreeRecord>,
+    mut records: Vec<Worktree>,
     force: bool,
 ) -> Result<Vec<Removed>, GitFault> {
     let mut locks = Vec::new();
@@ -106,7 +106,7 @@ fn after_others(fault: GitFault, removed: &[Removed]) -> GitFault {
 }
 
 /// Fails with a list of content that is only in the worktree, and advice.
-async fn nothing_lost(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
+async fn nothing_lost(git: &Git, record: &Worktree) -> Result<(), GitFault> {
     let (path, id) = (record.path.display(), record.task_id);
     let why = match left(git, record).await {
         Ok(_) if record.state == WorktreeState::Running && record.path.exists() => {
@@ -126,7 +126,7 @@ async fn nothing_lost(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault
 }
 
 /// Content that is only in the folder, or in its git folder if the folder is gone.
-pub(super) async fn left(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+pub(super) async fn left(git: &Git, record: &Worktree) -> Result<Inventory, GitFault> {
     if record.path.symlink_metadata().is_ok() {
         return inventory::inspect(git, record).await;
     }
@@ -143,7 +143,7 @@ pub(super) async fn left(git: &Git, record: &WorktreeRecord) -> Result<Inventory
 }
 
 /// Commits everything, so that it can be found by a commit. Best effort: a person has decided to discard it.
-async fn take_all(git: &Git, record: &WorktreeRecord) {
+async fn take_all(git: &Git, record: &Worktree) {
     if verify(record).is_err() {
         return;
     }
@@ -154,7 +154,7 @@ async fn take_all(git: &Git, record: &WorktreeRecord) {
 }
 
 /// The sentence with the reason if `git worktree lock` protects it.
-fn locked(record: &WorktreeRecord) -> Option<String> {
+fn locked(record: &Worktree) -> Option<String> {
     let reason = fs::read_to_string(record.git_dir.join("locked")).ok()?;
     let reason = match reason.trim() {
         "" => String::new(),
@@ -166,7 +166,7 @@ fn locked(record: &WorktreeRecord) -> Option<String> {
     ))
 }
 
-fn checked_out(record: &WorktreeRecord, folders: &[PathBuf]) -> String {
+fn checked_out(record: &Worktree, folders: &[PathBuf]) -> String {
     if let Some(moved) = references::moved_to(record) {
         return references::moved(record, &moved);
     }
@@ -184,7 +184,7 @@ fn checked_out(record: &WorktreeRecord, folders: &[PathBuf]) -> String {
 ///
 /// # Errors
 /// A run works there; git failed.
-pub async fn prune(git: &Git, record: &WorktreeRecord, ignored: bool) -> Result<Pruned, GitFault> {
+pub async fn prune(git: &Git, record: &Worktree, ignored: bool) -> Result<Pruned, GitFault> {
     if let Some(moved) = references::moved_to(record) {
         return Ok(Pruned::Kept(references::moved(record, &moved)));
     }
@@ -207,9 +207,9 @@ pub async fn prune(git: &Git, record: &WorktreeRecord, ignored: bool) -> Result<
 }
 
 /// Whether no decision about it is open.
-fn is_closed(record: &WorktreeRecord, tip: Option<&str>) -> bool {
+fn is_closed(record: &Worktree, tip: Option<&str>) -> bool {
     if let Some(name) = &record.attempt_of {
-        let of = WorktreeRecord::read(record.folder(), name);
+        let of = Worktree::read(record.folder(), name);
         return of.is_ok_and(|it| it.is_none_or(|it| it.created_at != record.created_at));
     }
     match record.state {
@@ -224,7 +224,7 @@ fn is_closed(record: &WorktreeRecord, tip: Option<&str>) -> bool {
 
 async fn reason_to_stay(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     tip: Option<&str>,
     ignored: bool,
 ) -> Result<Option<String>, GitFault> {
@@ -273,7 +273,7 @@ async fn reason_to_stay(
 
 /// The commit checked out in the folder, if it is not the task's branch. A run always ends on that branch, so a
 /// person has worked there since.
-async fn commit_beside(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
+async fn commit_beside(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     if verify(record).is_err() || is_on(record, &branch) {
         return Ok(None);
@@ -297,7 +297,7 @@ pub(crate) async fn abandon(opened: &OpenWorktree) {
     }
 }
 /// Removes folders, references and record. Content that only they hold is lost: callers have checked before.
-async fn remove(git: &Git, record: &WorktreeRecord) -> Result<Removed, GitFault> {
+async fn remove(git: &Git, record: &Worktree) -> Result<Removed, GitFault> {
     let has_repository = record.common_dir.is_dir();
     let mut references = Vec::new();
     if has_repository {

@@ -13,7 +13,7 @@ use super::finish::{commit, tip_of};
 use super::git::{At, Git, GitFault};
 use super::lock_wait::lock;
 use super::open::write;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::repository::Repository;
 use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
@@ -26,9 +26,9 @@ use super::verify::{
 /// The repository is at neither place; the text names them. The worktree is a copy of another.
 pub async fn locate(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     pool_dir: Option<&Path>,
-) -> Result<WorktreeRecord, GitFault> {
+) -> Result<Worktree, GitFault> {
     let Some(original) = copied::original(record) else {
         return locate_own(git, record, pool_dir).await;
     };
@@ -41,9 +41,9 @@ pub async fn locate(
 /// The record of a copy in the copy of its repository, if the pool works in one.
 async fn copied_with(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     pool_dir: Option<&Path>,
-) -> Result<Option<WorktreeRecord>, GitFault> {
+) -> Result<Option<Worktree>, GitFault> {
     let Some(dir) = pool_dir else {
         return Ok(None);
     };
@@ -59,9 +59,9 @@ async fn copied_with(
 /// As [`locate`], for a worktree that is not a copy.
 async fn locate_own(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     pool_dir: Option<&Path>,
-) -> Result<WorktreeRecord, GitFault> {
+) -> Result<Worktree, GitFault> {
     let mut found = record.clone();
     let is_there = record.common_dir.is_dir();
     if is_there && (verify_git_dir(record).is_ok() || tip_of(git, record).await?.is_some()) {
@@ -107,7 +107,7 @@ async fn locate_own(
 /// Git failed.
 pub(super) async fn adopt(
     git: &Git,
-    record: &mut WorktreeRecord,
+    record: &mut Worktree,
     repository: &Repository,
 ) -> Result<bool, GitFault> {
     if record.common_dir.is_dir() && verify_git_dir(record).is_ok() {
@@ -136,7 +136,7 @@ pub(super) async fn adopt(
 }
 
 /// The git folder that a repository has for this worktree: the one that names its present or former path.
-fn entry_of(common: &Path, record: &WorktreeRecord) -> Option<PathBuf> {
+fn entry_of(common: &Path, record: &Worktree) -> Option<PathBuf> {
     let places = [Some(&record.path), record.moved_from.as_ref()];
     let ours: Vec<PathBuf> = places.iter().flatten().map(|it| it.join(".git")).collect();
     let entries = fs::read_dir(common.join("worktrees")).ok()?;
@@ -158,7 +158,7 @@ fn git_dir_in(common: &Path, name: &str) -> PathBuf {
 /// A run works there; the folder is not the worktree that was made; a file cannot be written.
 pub async fn repair(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     pool_dir: Option<&Path>,
 ) -> Result<Vec<String>, GitFault> {
     let _lock = lock(record)?;
@@ -193,10 +193,7 @@ pub async fn repair(
 ///
 /// # Errors
 /// The folder is not the worktree; it has a repository of its own in `.git`; a file cannot be written.
-pub(super) async fn restore(
-    git: &Git,
-    record: &mut WorktreeRecord,
-) -> Result<Vec<String>, GitFault> {
+pub(super) async fn restore(git: &Git, record: &mut Worktree) -> Result<Vec<String>, GitFault> {
     verify_folder(record).map_err(|why| fault(record, &why))?;
     let mut repaired = Vec::new();
     // This identifies the folder from now on, whatever happens to its `.git`.
@@ -252,7 +249,7 @@ pub(super) async fn restore(
 
 /// Whether the recorded folder exists, and only the files in it that name repository and worktree are missing or
 /// wrong: it belongs to no other worktree.
-fn is_damaged(record: &WorktreeRecord) -> bool {
+fn is_damaged(record: &Worktree) -> bool {
     let git_dir = &record.git_dir;
     let is_dir = fs::symlink_metadata(git_dir).is_ok_and(|found| found.is_dir());
     let in_common = git_dir.parent() == Some(&record.common_dir.join("worktrees"));
@@ -262,7 +259,7 @@ fn is_damaged(record: &WorktreeRecord) -> bool {
 }
 
 /// Makes the git folder as `git worktree add` does, under the first free name.
-fn make_git_dir(record: &mut WorktreeRecord) -> Result<(), GitFault> {
+fn make_git_dir(record: &mut Worktree) -> Result<(), GitFault> {
     let worktrees = record.common_dir.join("worktrees");
     let cannot = |error: io::Error| {
         GitFault(format!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::kept_refs;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::tree;
 
 /// Files and folders of a worktree's git folder that make up such a state.
@@ -52,10 +52,7 @@ const SEARCHED: u64 = 4 << 20;
 ///
 /// # Errors
 /// It could not be kept; then nothing is removed.
-pub(super) async fn set_aside(
-    git: &Git,
-    record: &WorktreeRecord,
-) -> Result<Option<String>, GitFault> {
+pub(super) async fn set_aside(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let at = tree(record)?;
     let there: Vec<&str> = STATE
         .iter()
@@ -126,7 +123,7 @@ fn hashes_in(path: &Path, found: &mut BTreeSet<String>) {
 /// The files as a commit, through a separate index.
 async fn keep(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     files: &[&str],
     parents: &[String],
 ) -> Result<String, GitFault> {

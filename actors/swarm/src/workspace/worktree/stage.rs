@@ -5,7 +5,7 @@ use kirosu_providers::{ProgramEnd, ProgramExit};
 use super::git::{Git, GitFault};
 use super::inventory::{self, FileStatus, LIST};
 use super::names;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::tree;
 
 /// Files outside a sparse checkout count like all others.
@@ -27,7 +27,7 @@ pub(super) struct StageResult {
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or its index cannot be written.
-pub(super) async fn stage_all(git: &Git, record: &WorktreeRecord) -> Result<StageResult, GitFault> {
+pub(super) async fn stage_all(git: &Git, record: &Worktree) -> Result<StageResult, GitFault> {
     let at = tree(record)?;
     let all = git.run(at, ADD).await;
     let complaint = match all.exit {
@@ -50,7 +50,7 @@ pub(super) async fn stage_all(git: &Git, record: &WorktreeRecord) -> Result<Stag
 ///
 /// # Errors
 /// As [`stage_all`].
-pub(super) async fn leave_out(git: &Git, record: &WorktreeRecord) -> Result<StageResult, GitFault> {
+pub(super) async fn leave_out(git: &Git, record: &Worktree) -> Result<StageResult, GitFault> {
     let listed = git.stdout(tree(record)?, LIST).await?;
     let left_out = leave_out_repositories(git, record, &listed).await?;
     Ok(StageResult {
@@ -61,7 +61,7 @@ pub(super) async fn leave_out(git: &Git, record: &WorktreeRecord) -> Result<Stag
 }
 
 /// Halves the changed files until the failing ones are alone.
-async fn one_by_one(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
+async fn one_by_one(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
     let (statuses, _) = inventory::statuses(git, record).await?;
     let mut paths: Vec<String> = statuses
         .into_iter()
@@ -119,7 +119,7 @@ fn complaint(end: &ProgramEnd) -> String {
 /// worktree has. Links of the base, and those of `.gitmodules`, stay. Returns whether there were any.
 async fn leave_out_repositories(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     listed: &str,
 ) -> Result<bool, GitFault> {
     let at = tree(record)?;
@@ -142,7 +142,7 @@ async fn leave_out_repositories(
 /// Those of these paths that are links in the base, too.
 async fn links_of_base(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     links: &[String],
 ) -> Result<Vec<String>, GitFault> {
     let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
@@ -167,7 +167,7 @@ async fn links_of_base(
 }
 
 /// The paths that `.gitmodules` of the worktree names.
-async fn submodule_paths(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, GitFault> {
+async fn submodule_paths(git: &Git, record: &Worktree) -> Result<Vec<String>, GitFault> {
     let file = record.path.join(".gitmodules");
     if !file.symlink_metadata().is_ok_and(|it| it.is_file()) {
         return Ok(Vec::new());

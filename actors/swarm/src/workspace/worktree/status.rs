@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::finish::tip_of;
 use super::git::{At, Git, GitFault, plain_command};
 use super::names;
-use super::record::{WorktreeRecord, WorktreeState};
+use super::record::{Worktree, WorktreeState};
 use super::stage::stage_all;
 use super::verify::tree;
 
@@ -16,14 +16,12 @@ const DIFF: &[&str] = &["diff", "--no-ext-diff", "--no-textconv", "--find-rename
 
 /// Returns the worktrees of all pools under this folder, ordered by task; with `task_id`, those of one task.
 #[must_use]
-pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<WorktreeRecord> {
+pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Worktree> {
     let Ok(entries) = fs::read_dir(workspaces) else {
         return Vec::new();
     };
     let pools = entries.flatten().map(|entry| entry.path());
-    let mut found: Vec<WorktreeRecord> = pools
-        .flat_map(|pool| WorktreeRecord::all_in(&pool))
-        .collect();
+    let mut found: Vec<Worktree> = pools.flat_map(|pool| Worktree::all_in(&pool)).collect();
     found.retain(|record| task_id.is_none_or(|id| id == record.task_id));
     found.sort_by(|one, other| {
         let by_time = one.created_at.total_cmp(&other.created_at);
@@ -41,7 +39,7 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<WorktreeRecord> {
 ///
 /// # Errors
 /// Git failed.
-pub async fn tip(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
+pub async fn tip(git: &Git, record: &Worktree) -> Result<String, GitFault> {
     // Without an index the worktree is still being made, or a run has removed it.
     let has_index = record.git_dir.join("index").is_file();
     let made = record.filled
@@ -55,7 +53,7 @@ pub async fn tip(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault>
 }
 
 /// Whether files were changed since the last commit on the branch; ignored ones do not count.
-pub(super) async fn is_dirty(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
+pub(super) async fn is_dirty(git: &Git, record: &Worktree) -> Result<bool, GitFault> {
     if record.state == WorktreeState::Running {
         // The run's HEAD may be anywhere.
         return Ok(true);
@@ -66,7 +64,7 @@ pub(super) async fn is_dirty(git: &Git, record: &WorktreeRecord) -> Result<bool,
 }
 
 /// All files as a tree, through a separate index.
-async fn tree_now(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
+async fn tree_now(git: &Git, record: &Worktree) -> Result<String, GitFault> {
     let index = record
         .git_dir
         .join(format!("kirosu-index-{}", std::process::id()));
@@ -103,11 +101,7 @@ pub struct FileChange {
 ///
 /// # Errors
 /// Git failed.
-pub async fn changes(
-    git: &Git,
-    record: &WorktreeRecord,
-    tip: &str,
-) -> Result<Vec<FileChange>, GitFault> {
+pub async fn changes(git: &Git, record: &Worktree, tip: &str) -> Result<Vec<FileChange>, GitFault> {
     // Without renames, so that every line has one name.
     let mut args = DIFF[..3].to_vec();
     args.extend(["--no-renames", "--numstat", &record.base, tip, "--"]);
@@ -127,7 +121,7 @@ fn change(line: &str) -> Option<FileChange> {
 
 /// The call that prints the exact difference between base and `tip` for a person's terminal; `more` are flags.
 #[must_use]
-pub fn diff_command(record: &WorktreeRecord, tip: &str, more: &[&str]) -> std::process::Command {
+pub fn diff_command(record: &Worktree, tip: &str, more: &[&str]) -> std::process::Command {
     // Names unescaped, for people and for `git apply`.
     let mut args = vec!["-c", "core.quotePath=false"];
     args.extend(DIFF);
@@ -138,7 +132,7 @@ pub fn diff_command(record: &WorktreeRecord, tip: &str, more: &[&str]) -> std::p
 
 /// Size of a worktree on disk in bytes. Links are not followed; unreadable files do not count. Blocks.
 #[must_use]
-pub fn size(record: &WorktreeRecord) -> u64 {
+pub fn size(record: &Worktree) -> u64 {
     let mut folders: Vec<PathBuf> = vec![record.path.clone()];
     let mut bytes = 0;
     while let Some(folder) = folders.pop() {

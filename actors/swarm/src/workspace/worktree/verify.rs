@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, GitFault};
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 pub use crate::workspace::identity::FolderId;
 use crate::workspace::identity::{FolderChange, real_folder};
 
@@ -42,7 +42,7 @@ impl fmt::Display for Unverified {
 ///
 /// # Errors
 /// The folder is not the worktree that Kirosu made, see [`verify`].
-pub(super) fn tree(record: &WorktreeRecord) -> Result<At<'_>, GitFault> {
+pub(super) fn tree(record: &Worktree) -> Result<At<'_>, GitFault> {
     match verify(record) {
         Ok(()) => Ok(At::Tree {
             git_dir: &record.git_dir,
@@ -53,7 +53,7 @@ pub(super) fn tree(record: &WorktreeRecord) -> Result<At<'_>, GitFault> {
 }
 
 /// The sentence for people.
-pub(super) fn fault(record: &WorktreeRecord, why: &Unverified) -> GitFault {
+pub(super) fn fault(record: &Worktree, why: &Unverified) -> GitFault {
     let path = record.path.display();
     GitFault(format!("git was not run in the worktree {path}: {why}"))
 }
@@ -64,13 +64,13 @@ pub(super) fn fault(record: &WorktreeRecord, why: &Unverified) -> GitFault {
 ///
 /// # Errors
 /// A description of the thing in its place.
-pub(super) fn verify(record: &WorktreeRecord) -> Result<(), Unverified> {
+pub(super) fn verify(record: &Worktree) -> Result<(), Unverified> {
     verify_folder(record)?;
     verify_git_dir(record)
 }
 
 /// The first half of [`verify`]: the folder alone.
-pub(super) fn verify_folder(record: &WorktreeRecord) -> Result<(), Unverified> {
+pub(super) fn verify_folder(record: &Worktree) -> Result<(), Unverified> {
     let path = &record.path;
     let found = real_folder(path).map_err(|changed| match changed {
         FolderChange::Gone => Unverified::Gone,
@@ -92,7 +92,7 @@ pub(super) fn verify_folder(record: &WorktreeRecord) -> Result<(), Unverified> {
 }
 
 /// A worktree as an interrupted `git worktree add` leaves it.
-fn is_half_made(record: &WorktreeRecord) -> bool {
+fn is_half_made(record: &Worktree) -> bool {
     let worktrees = record.common_dir.join("worktrees");
     match dot_git(&record.path) {
         Some(git_dir) => git_dir.parent().is_some_and(|it| is_same(it, &worktrees)),
@@ -101,7 +101,7 @@ fn is_half_made(record: &WorktreeRecord) -> bool {
 }
 
 /// Checks that the git folder of the worktree exists, belongs to the recorded repository, and to no other worktree.
-pub(super) fn verify_git_dir(record: &WorktreeRecord) -> Result<(), Unverified> {
+pub(super) fn verify_git_dir(record: &Worktree) -> Result<(), Unverified> {
     let git_dir = &record.git_dir;
     let missing = |why: &str| Unverified::Detached(format!("{} {why}", git_dir.display()));
     match fs::symlink_metadata(git_dir) {

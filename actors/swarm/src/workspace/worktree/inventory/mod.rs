@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::names;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::verify::tree;
 pub(super) use parse::{FileStatus, IndexEntry, heads, is_object, reflog, special_entries};
 use repositories::{FOLDERS_MAX, repositories};
@@ -170,7 +170,7 @@ impl Seen {
     ///
     /// # Errors
     /// Git failed.
-    async fn now(git: &Git, record: &WorktreeRecord) -> Result<Self, GitFault> {
+    async fn now(git: &Git, record: &Worktree) -> Result<Self, GitFault> {
         let (statuses, unreadable) = statuses(git, record).await?;
         Ok(Self {
             statuses,
@@ -185,7 +185,7 @@ impl Seen {
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or git failed; the caller must remove nothing then.
-pub(super) async fn inspect(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+pub(super) async fn inspect(git: &Git, record: &Worktree) -> Result<Inventory, GitFault> {
     let seen = Seen::now(git, record).await?;
     inspect_with(git, record, seen).await
 }
@@ -196,7 +196,7 @@ pub(super) async fn inspect(git: &Git, record: &WorktreeRecord) -> Result<Invent
 /// As [`look`].
 pub(super) async fn inspect_with(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     seen: Seen,
 ) -> Result<Inventory, GitFault> {
     let at = tree(record)?;
@@ -308,7 +308,7 @@ pub(super) fn links(listed: &str) -> Vec<String> {
 /// Git failed, even without filters.
 pub(super) async fn statuses(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
 ) -> Result<(Vec<FileStatus>, Vec<String>), GitFault> {
     let args = [
         "status",

@@ -17,7 +17,7 @@ use kirosu_providers::ProgramExit;
 use super::git::{At, Git, GitFault};
 use super::inventory::list;
 use super::names;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::shared::{Identity, Suspect};
 use undo::Scratch;
 pub(super) use undo::{Undone, present, undo};
@@ -31,7 +31,7 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    fn of(record: &WorktreeRecord) -> Result<Self, GitFault> {
+    fn of(record: &Worktree) -> Result<Self, GitFault> {
         let root = record.repository.clone();
         let git_dir = super::inventory::git_dir_of(&root).ok_or_else(|| {
             GitFault(format!(
@@ -81,11 +81,7 @@ pub(super) enum Planned {
 ///
 /// # Errors
 /// Why it is not possible, and advice.
-pub(super) async fn plan(
-    git: &Git,
-    record: &WorktreeRecord,
-    tip: &str,
-) -> Result<Planned, GitFault> {
+pub(super) async fn plan(git: &Git, record: &Worktree, tip: &str) -> Result<Planned, GitFault> {
     let checkout = Checkout::of(record)?;
     let at = checkout.at();
     let root = checkout.root.display();
@@ -180,7 +176,7 @@ fn unfinished(git_dir: &Path) -> Option<(&'static str, &'static str)> {
 async fn signature(
     git: &Git,
     checkout: &Checkout,
-    record: &WorktreeRecord,
+    record: &Worktree,
     tip: &str,
 ) -> Result<(), GitFault> {
     let args = ["config", "--type=bool", "--get", "merge.verifySignatures"];
@@ -202,7 +198,7 @@ async fn signature(
 /// Merges the trees.
 async fn merge(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     into: &str,
     head: &str,
     tip: &str,

@@ -11,7 +11,7 @@ use crate::workspace::worktree::git::{At, Git, GitFault};
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_shared_lock;
 use crate::workspace::worktree::names;
-use crate::workspace::worktree::record::WorktreeRecord;
+use crate::workspace::worktree::record::Worktree;
 
 /// Checks whether git would move the checkout from one tree to the other; the plan is its branch and the files that
 /// change. Returns the folder with the files as git writes them.
@@ -22,7 +22,7 @@ use crate::workspace::worktree::record::WorktreeRecord;
 pub(super) async fn rehearse(
     git: &Git,
     checkout: &Checkout,
-    record: &WorktreeRecord,
+    record: &Worktree,
     [head, merged]: [&str; 2],
     plan: (&str, &[String]),
 ) -> Result<Scratch, GitFault> {
@@ -89,7 +89,7 @@ fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(),
 }
 
 /// Checks that no other git works here or died here.
-fn free(checkout: &Checkout, record: &WorktreeRecord, into: &str) -> Result<(), GitFault> {
+fn free(checkout: &Checkout, record: &Worktree, into: &str) -> Result<(), GitFault> {
     let held = [
         checkout.git_dir.join("index.lock"),
         checkout.git_dir.join("HEAD.lock"),

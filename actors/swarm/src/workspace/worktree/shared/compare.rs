@@ -6,7 +6,7 @@ use std::path::Path;
 use super::SharedState;
 use crate::workspace::worktree::git::{At, Git};
 use crate::workspace::worktree::inventory::list;
-use crate::workspace::worktree::record::WorktreeRecord;
+use crate::workspace::worktree::record::Worktree;
 
 /// Characters shown of an object name.
 const SHORT: usize = 12;
@@ -124,7 +124,7 @@ pub(super) fn stash(
 /// moved to its own commits; and new branches.
 pub(super) async fn references(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     (before, after): (&SharedState, &SharedState),
     tip: &str,
 ) -> Vec<String> {

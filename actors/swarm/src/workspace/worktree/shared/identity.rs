@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace::worktree::git::{At, Git};
-use crate::workspace::worktree::record::WorktreeRecord;
+use crate::workspace::worktree::record::Worktree;
 
 /// The committer that git's settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ fn read(common: &Path) -> Option<Suspect> {
 }
 
 /// Records a change.
-pub(super) fn note(record: &WorktreeRecord, before: &Identity, after: &Identity) -> io::Result<()> {
+pub(super) fn note(record: &Worktree, before: &Identity, after: &Identity) -> io::Result<()> {
     if before == after {
         return Ok(());
     }

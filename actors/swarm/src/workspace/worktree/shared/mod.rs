@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use super::git::{At, Git, GitFault};
 use super::inventory::reflog;
 use super::name_claim::PREFIXES;
-use super::record::WorktreeRecord;
+use super::record::Worktree;
 use super::references::{RefList, listed};
 use super::repository::Repository;
 use super::verify::is_same;
@@ -52,7 +52,7 @@ impl SharedState {
     ///
     /// # Errors
     /// Git cannot read the settings or references.
-    pub(super) async fn read(git: &Git, record: &WorktreeRecord) -> Result<Self, GitFault> {
+    pub(super) async fn read(git: &Git, record: &Worktree) -> Result<Self, GitFault> {
         let references = listed(git, &record.common_dir, &[]).await?;
         Self::with(git, record, references).await
     }
@@ -63,7 +63,7 @@ impl SharedState {
     /// Git cannot read the settings.
     pub(super) async fn with(
         git: &Git,
-        record: &WorktreeRecord,
+        record: &Worktree,
         mut references: RefList,
     ) -> Result<Self, GitFault> {
         references.retain(|name, _| !is_of_a_task(name));
@@ -110,7 +110,7 @@ impl SharedState {
 /// in the repository, so that `apply` does not use it. `tip`: the last commit of the task's branch.
 pub(super) async fn changed(
     git: &Git,
-    record: &WorktreeRecord,
+    record: &Worktree,
     before: &SharedState,
     tip: &str,
 ) -> Vec<String> {
