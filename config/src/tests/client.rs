@@ -47,7 +47,7 @@ fn faults_that_would_send_a_client_to_another_hub_stop_it() {
         let faults = client(file).faults();
         assert!(faults[0].contains(part), "{file}: {faults:?}");
     }
-    // What was written with this very command counts, whatever it is about.
+    // A flag of this very command counts, whichever section it names.
     let case = client("").flag("lease.defualt", "5m");
     assert!(case.faults()[0].contains("did you mean default?"));
 }
