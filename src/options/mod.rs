@@ -189,8 +189,10 @@ mod tests {
         assert_eq!(limits(&settings), Limits::default());
         assert_eq!(rules(&settings).retry, RetryPolicy::default());
         let defaults = StoreOptions::new(&settings.store.path, 0);
+        // A store without a hub has no workers that reconnect, so its default has no grace.
         let store = StoreOptions {
             now_ms: 0,
+            restart_grace_ms: 0,
             ..store(&settings)
         };
         assert_eq!(store, defaults);
