@@ -92,7 +92,7 @@ pub(super) async fn open(
         return Ok(None);
     }
     let reservation = BudgetReservation {
-        lease: lease_of(&task),
+        lease: lease_of(task),
         link: link.clone(),
         scopes,
         step: options.reserve,
