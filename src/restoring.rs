@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Result of a restore.
-pub struct Restored {
+pub struct RestoreSummary {
     /// File of the store.
     pub store: PathBuf,
     /// The backup that was restored.
@@ -21,7 +21,7 @@ pub struct Restored {
 ///
 /// # Errors
 /// A hub uses the store, or the backup is invalid. The store is then unchanged. The error is a sentence.
-pub fn restore(file: &Path, settings: &Settings) -> Result<Restored, String> {
+pub fn restore(file: &Path, settings: &Settings) -> Result<RestoreSummary, String> {
     let in_backups = settings.data_dir.join("backups").join(file);
     let copy = match file.exists() || !in_backups.exists() {
         true => file.to_owned(),
@@ -30,7 +30,7 @@ pub fn restore(file: &Path, settings: &Settings) -> Result<Restored, String> {
     let store = settings.store.path.clone();
     let restored = kirosu_store::restore(&copy, &store, &stamp(options::now_ms()))
         .map_err(|error| error.to_string())?;
-    Ok(Restored {
+    Ok(RestoreSummary {
         store,
         copy,
         bytes: restored.bytes,

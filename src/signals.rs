@@ -10,14 +10,14 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// An orderly stop.
-    Stop(Cause),
+    Stop(SignalCause),
     /// A reload of the settings: SIGHUP, except that of a closed terminal.
     Reload,
 }
 
 /// The signal that requests the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum SignalCause {
     /// SIGTERM.
     Terminate,
     /// SIGINT: Ctrl-C.
@@ -26,23 +26,23 @@ pub enum Cause {
     Hangup,
 }
 
-impl Cause {
+impl SignalCause {
     /// The exit code for this signal, as in shells: 128 plus the signal's number.
     pub fn exit_code(self) -> u8 {
         match self {
-            Cause::Terminate => 128 + 15,
-            Cause::Interrupt => 128 + 2,
-            Cause::Hangup => 128 + 1,
+            SignalCause::Terminate => 128 + 15,
+            SignalCause::Interrupt => 128 + 2,
+            SignalCause::Hangup => 128 + 1,
         }
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for SignalCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Cause::Terminate => "SIGTERM",
-            Cause::Interrupt => "SIGINT",
-            Cause::Hangup => "the terminal was closed",
+            SignalCause::Terminate => "SIGTERM",
+            SignalCause::Interrupt => "SIGINT",
+            SignalCause::Hangup => "the terminal was closed",
         })
     }
 }
@@ -75,12 +75,12 @@ impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop(Cause::Terminate),
-            _ = self.interrupt.recv() => Signal::Stop(Cause::Interrupt),
+            _ = self.terminate.recv() => Signal::Stop(SignalCause::Terminate),
+            _ = self.interrupt.recv() => Signal::Stop(SignalCause::Interrupt),
             // The system detaches a closed terminal before it sends the signal. While the process has its terminal, the
             // signal is from a person or a program.
             _ = self.hangup.recv() => match self.stops_with_terminal && !has_terminal() {
-                true => Signal::Stop(Cause::Hangup),
+                true => Signal::Stop(SignalCause::Hangup),
                 false => Signal::Reload,
             },
         }

@@ -1,6 +1,6 @@
 //! `kirosu agent`: agents for a hub in another process.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::numbers::whole;
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
@@ -50,7 +50,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The settings have a fault, a pool or provider is unknown, or the agents cannot start.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = load(args, globals)?;
     globals.log_as_server(&loaded)?;
     if loaded.settings.metrics.enabled {
@@ -63,7 +63,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
 }
 
 /// The settings, with only the selected pools.
-fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
     // The hub's address is resolved as for a client: a remote hub has a key of its own.
     let before = Settings::load(globals.load_options(Purpose::Agent, []))?;
     let written: Vec<&str> = before
@@ -81,7 +81,7 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
             true => "they have none".to_owned(),
             false => format!("they have {}", written.join(", ")),
         };
-        return Err(CliFailure::Usage(format!(
+        return Err(Failure::Usage(format!(
             "the settings have no pool {missing}: {known}; without --pool, `kirosu agent` makes a pool"
         )));
     }
@@ -105,7 +105,7 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
                 .keys()
                 .map(String::as_str)
                 .collect();
-            return Err(CliFailure::Usage(format!(
+            return Err(Failure::Usage(format!(
                 "there is no provider {}: name one of {}, or define it under [providers.{}]",
                 pool.provider,
                 known.join(", "),
@@ -175,7 +175,7 @@ mod tests {
         args: Args,
     }
 
-    fn pools(line: &str) -> Result<Vec<(String, String, u32)>, CliFailure> {
+    fn pools(line: &str) -> Result<Vec<(String, String, u32)>, Failure> {
         let words = std::iter::once("agent").chain(line.split_whitespace());
         let line = CommandLine::try_parse_from(words).unwrap();
         let loaded = load(&line.args, &line.globals)?;
@@ -209,6 +209,6 @@ mod tests {
         .unwrap();
         assert_eq!(changed, one("a", "echo", 2));
         let missing = pools(&format!("--config {file} --pool c"));
-        assert!(matches!(missing, Err(CliFailure::Usage(text)) if text.contains("a, b")));
+        assert!(matches!(missing, Err(Failure::Usage(text)) if text.contains("a, b")));
     }
 }

@@ -1,7 +1,7 @@
 //! `kirosu agents`: the agents that work for the hub.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::table::{Cell, Column, TextTable};
 use crate::terminal::paint::Paint;
 use crate::terminal::time::{ago, now, stamp};
@@ -31,7 +31,7 @@ const PAGE: u32 = 1000;
 ///
 /// # Errors
 /// The hub cannot be reached or refuses, or standard output fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let mut params = AgentsParams {
         all: args.all,

@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::each::{actor, each};
 use super::enqueue::piped;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::answer::AnswerParams;
@@ -34,13 +34,13 @@ pub struct Args {
 ///
 /// # Errors
 /// The answer is empty or cannot be read, or the hub cannot be reached.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let text = match &args.text {
         Some(text) if text != "-" => text.clone(),
         given => piped(Path::new("-"), given.is_some(), "answer").await?,
     };
     if text.trim().is_empty() {
-        return Err(CliFailure::Usage(
+        return Err(Failure::Usage(
             "the answer is empty; to answer without a text, use `kirosu approve`".into(),
         ));
     }

@@ -1,7 +1,7 @@
 //! `kirosu api`: REST and MCP for a hub in another process.
 
 use super::connect;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::numbers::{PORTS, whole};
 use kirosu_config::{Flag, Loaded};
@@ -45,7 +45,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
 ///
 /// # Errors
 /// The settings have a fault, or the gateway cannot start.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = load(args, globals)?;
     globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Gateway)?;
@@ -53,7 +53,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
 }
 
 /// The settings, with the hub's address resolved as for a client.
-fn load(args: &Args, globals: &Globals) -> Result<Loaded, CliFailure> {
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
     let mut globals = globals.clone();
     (globals.host, globals.port) = args.hub.clone().unzip();
     let mut loaded = globals.for_agent(args.flags())?;

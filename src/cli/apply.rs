@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::diff::{local, worktree};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use crate::terminal::text::count;
 use crate::worktrees::{self, ApplyMode, ApplyOutcome};
@@ -38,7 +38,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The task has no worktree here, git fails, or the changes cannot be merged.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let (git, record) = worktree(args.task_id, context).await?;
     let how = ApplyMode {
         check: args.check,

@@ -1,8 +1,8 @@
 //! `kirosu approvals`: lists everything that waits for a person.
 
-use super::connect::{Context, HubConnection};
+use super::connect::{Context, HubClient};
 use super::events::{StreamItem, WatchStream};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::{task_id, whole};
 use super::show::Screen;
 use super::show::table::{Cell, Column, TextTable};
@@ -67,7 +67,7 @@ fn read_cursor(text: &str) -> Result<Cursor, String> {
 ///
 /// # Errors
 /// The hub cannot be reached or refuses, or standard output fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let params = ApprovalsParams {
         state: args.state.0,
@@ -90,7 +90,7 @@ fn show(
     params: &ApprovalsParams,
     answer: &ApprovalsAnswer,
     screen: &Screen,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     if screen.json {
         return screen.json(answer);
     }
@@ -110,11 +110,7 @@ fn show(
 }
 
 /// Prints the list, then each new request and decision.
-async fn follow(
-    hub: &HubConnection,
-    params: &ApprovalsParams,
-    screen: &Screen,
-) -> Result<u8, CliFailure> {
+async fn follow(hub: &HubClient, params: &ApprovalsParams, screen: &Screen) -> Result<u8, Failure> {
     let watched = WatchParams {
         task_id: params.task_id,
         kinds: vec!["approval".into(), "task".into()],

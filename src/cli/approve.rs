@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::each::DecisionArgs;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use kirosu_protocol::verbs::approve::ApproveParams;
 
 const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The hub cannot be reached. A refusal sets the exit code to 1 instead.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = |subject, fence, by| ApproveParams {
         subject,
         fence,

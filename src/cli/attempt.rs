@@ -1,7 +1,7 @@
 //! Numbers of attempts as people write them: 1 is a task's first attempt.
 
-use super::connect::HubConnection;
-use super::failure::CliFailure;
+use super::connect::HubClient;
+use super::failure::Failure;
 use kirosu_protocol::verbs::get::{GetAnswer, GetParams};
 use kirosu_protocol::{Fence, TaskId};
 
@@ -9,11 +9,7 @@ use kirosu_protocol::{Fence, TaskId};
 ///
 /// # Errors
 /// The hub refuses, or the task has had no such attempt.
-pub async fn fence_of(
-    number: u64,
-    task_id: TaskId,
-    hub: &HubConnection,
-) -> Result<Fence, CliFailure> {
+pub async fn fence_of(number: u64, task_id: TaskId, hub: &HubClient) -> Result<Fence, Failure> {
     let params = GetParams {
         task_id,
         ..GetParams::default()
@@ -21,7 +17,7 @@ pub async fn fence_of(
     fence_in(number, &hub.request_idempotent(&params).await?)
 }
 
-fn fence_in(number: u64, answer: &GetAnswer) -> Result<Fence, CliFailure> {
+fn fence_in(number: u64, answer: &GetAnswer) -> Result<Fence, Failure> {
     let index = usize::try_from(number).ok();
     if let Some(fence) = index.and_then(|number| answer.fence_of(number)) {
         return Ok(fence);
@@ -33,11 +29,9 @@ fn fence_in(number: u64, answer: &GetAnswer) -> Result<Fence, CliFailure> {
         return Ok(fence);
     }
     let id = answer.task.task_id;
-    Err(CliFailure::Local(
-        match answer.number_of(answer.task.fence) {
-            _ if answer.task.fence == 0 => format!("task {id} has had no attempt yet"),
-            1 => format!("task {id} has had one attempt, so there is no attempt {number}"),
-            most => format!("task {id} has had {most} attempts, so there is no attempt {number}"),
-        },
-    ))
+    Err(Failure::Local(match answer.number_of(answer.task.fence) {
+        _ if answer.task.fence == 0 => format!("task {id} has had no attempt yet"),
+        1 => format!("task {id} has had one attempt, so there is no attempt {number}"),
+        most => format!("task {id} has had {most} attempts, so there is no attempt {number}"),
+    }))
 }

@@ -1,7 +1,7 @@
 //! `kirosu backup`: a consistent copy of the hub's store.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::spinner;
 use crate::terminal::text;
 use kirosu_protocol::verbs::backup::BackupParams;
@@ -25,7 +25,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The hub cannot be reached, or the copy fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     let spinner = spinner::spinner(screen, "the hub is copying its store");

@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::each::{actor, each};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::select::{SelectArgs, Selection, counted};
 use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::{Target, TaskId};
@@ -33,7 +33,7 @@ pub struct Args {
 ///
 /// # Errors
 /// No task is named, or the hub cannot be reached.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
     let params = |target| CancelParams {

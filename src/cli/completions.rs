@@ -1,7 +1,7 @@
 //! `kirosu completions`: completions for a shell.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -30,7 +30,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Standard output fails.
-pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     // Settings with a fault offer no names; all other completions still work.
     let loaded = context.globals.for_client().ok();
     let mut command = command(loaded.as_ref().map(|loaded| &loaded.settings));

@@ -1,7 +1,7 @@
 //! `kirosu config`: checks and shows the settings.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use crate::terminal::paint::Paint;
 use clap::{Subcommand, ValueEnum};
 use kirosu_config::Loaded;
@@ -65,7 +65,7 @@ const EXAMPLE: &str = include_str!("../../config/kirosu.example.toml");
 ///
 /// # Errors
 /// The settings have a fault, or standard output fails.
-pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let (screen, globals) = (&context.screen, &context.globals);
     match &args.command {
         ConfigCommand::Example { profile } => {
@@ -84,7 +84,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     Ok(0)
 }
 
-fn check(loaded: &Loaded, context: &Context) -> Result<(), CliFailure> {
+fn check(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
     let screen = &context.screen;
     let file = loaded.file.as_ref().map(|file| file.display().to_string());
     if screen.json {
@@ -100,7 +100,7 @@ fn check(loaded: &Loaded, context: &Context) -> Result<(), CliFailure> {
     screen.print(&format!("{}: {name}", screen.paint(Paint::Good, "ok")))
 }
 
-fn path(loaded: &Loaded, context: &Context) -> Result<(), CliFailure> {
+fn path(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
     let screen = &context.screen;
     match (&loaded.file, screen.json) {
         (file, true) => screen.json(&json!({ "file": file })),

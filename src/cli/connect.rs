@@ -1,6 +1,6 @@
 //! The context of a verb: the global flags, the screen, and the connection to the hub.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::show::Screen;
 use kirosu_config::{Loaded, Origin};
@@ -29,15 +29,15 @@ impl Context {
     ///
     /// # Errors
     /// The settings have a fault, or the hub cannot be reached or refuses the connection.
-    pub async fn connect(&self) -> Result<HubConnection, CliFailure> {
+    pub async fn connect(&self) -> Result<HubClient, Failure> {
         let delays: Delays = Arc::new(|| Box::new(BackoffPolicy::default().delays()));
         let (endpoint, options) = self.address(delays)?;
         Ok(self.over(Client::connect(endpoint, options).await?))
     }
 
     /// Wraps a client that is connected already.
-    pub fn over(&self, client: Client) -> HubConnection {
-        HubConnection {
+    pub fn over(&self, client: Client) -> HubClient {
+        HubClient {
             client,
             screen: self.screen,
             away: Arc::default(),
@@ -48,7 +48,7 @@ impl Context {
     ///
     /// # Errors
     /// The settings have a fault or name port 0.
-    pub fn address(&self, delays: Delays) -> Result<(Endpoint, ClientOptions), CliFailure> {
+    pub fn address(&self, delays: Delays) -> Result<(Endpoint, ClientOptions), Failure> {
         let loaded = self.globals.for_client()?;
         for warning in &loaded.warnings {
             self.screen.note(&format!("kirosu: {warning}"))?;
@@ -70,7 +70,7 @@ impl Context {
 
 /// A connection to the hub.
 #[derive(Clone)]
-pub struct HubConnection {
+pub struct HubClient {
     /// The client.
     pub client: Client,
     screen: Screen,
@@ -78,12 +78,12 @@ pub struct HubConnection {
     away: Arc<AtomicBool>,
 }
 
-impl HubConnection {
+impl HubClient {
     /// Sends a request once.
     ///
     /// # Errors
     /// The hub refuses, or the connection breaks before the answer.
-    pub async fn request<V: Verb>(&self, params: &V) -> Result<V::Answer, CliFailure> {
+    pub async fn request<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
         Ok(self.client.request(params).await?)
     }
 
@@ -91,7 +91,7 @@ impl HubConnection {
     ///
     /// # Errors
     /// The hub refuses, or it does not come back in time.
-    pub async fn request_idempotent<V: Verb>(&self, params: &V) -> Result<V::Answer, CliFailure> {
+    pub async fn request_idempotent<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
         loop {
             match self.client.request(params).await {
                 Err(broken @ CallError::Disconnected { .. }) => self.reconnected(broken).await?,
@@ -104,7 +104,7 @@ impl HubConnection {
     ///
     /// # Errors
     /// `why`, if the hub does not come back within a minute.
-    pub async fn reconnected(&self, why: CallError) -> Result<(), CliFailure> {
+    pub async fn reconnected(&self, why: CallError) -> Result<(), Failure> {
         if !self.away.swap(true, Ordering::Relaxed) {
             self.screen
                 .note("kirosu: the connection to the hub broke; waiting for it to come back")?;
@@ -137,7 +137,7 @@ impl HubConnection {
 ///
 /// # Errors
 /// The port is 0.
-pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, CliFailure> {
+pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
     let hub = &loaded.settings.hub;
     let rank = |key| loaded.origins.get(key).map_or(0, Origin::rank);
     let tcp = rank("hub.host").max(rank("hub.port"));
@@ -148,7 +148,7 @@ pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, CliFailure> {
         }
     }
     if hub.port == 0 {
-        return Err(CliFailure::Usage(
+        return Err(Failure::Usage(
             "the settings have port 0 (any free one): name the port that the hub got, with --port"
                 .into(),
         ));

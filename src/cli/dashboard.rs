@@ -1,7 +1,7 @@
 //! `kirosu dashboard`: a live view of the hub.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use crate::console::model::View;
 use crate::console::{self, PlainOptions};
@@ -57,13 +57,13 @@ fn read_size(text: &str) -> Result<(u16, u16), String> {
 ///
 /// # Errors
 /// The flags do not fit together, the hub cannot be reached, or the terminal fails.
-pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     if context.screen.json {
         let text = "the dashboard has no JSON; programs use `kirosu list --json`, `kirosu stats --json` and `kirosu watch --json`";
-        return Err(CliFailure::Usage(text.into()));
+        return Err(Failure::Usage(text.into()));
     }
     if args.screen == View::Task && args.task.is_none() {
-        return Err(CliFailure::Usage(
+        return Err(Failure::Usage(
             "name the task, as in `kirosu dashboard --task 42`".into(),
         ));
     }

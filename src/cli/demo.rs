@@ -1,6 +1,6 @@
 //! `kirosu demo`: runs a small swarm and shows what happens.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::show::output_failure;
 use crate::demo::DemoError;
@@ -30,7 +30,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The demo cannot start or does not finish.
-pub fn run(args: Args, globals: &Globals) -> Result<u8, CliFailure> {
+pub fn run(args: Args, globals: &Globals) -> Result<u8, Failure> {
     // The demo prints its events itself, so the log is quiet unless `--verbose` is given.
     log::for_client(globals.verbose, true, !globals.no_color);
     let run = crate::demo::run(crate::demo::DemoArgs {
@@ -41,6 +41,6 @@ pub fn run(args: Args, globals: &Globals) -> Result<u8, CliFailure> {
     match run {
         Err(DemoError::Stopped(cause)) => Ok(cause.exit_code()),
         Err(DemoError::Output(why)) => Err(output_failure(why)),
-        run => run.map(|()| 0).map_err(CliFailure::from),
+        run => run.map(|()| 0).map_err(Failure::from),
     }
 }

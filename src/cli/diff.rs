@@ -1,7 +1,7 @@
 //! `kirosu diff`: shows the changes of a task's worktree.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use super::show::Screen;
 use crate::terminal::paint::Paint;
@@ -35,7 +35,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The task has no worktree here, or git fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let (git, record) = worktree(args.task_id, context).await?;
     let tip = worktrees::tip(&git, &record).await.map_err(local)?;
     let screen = &context.screen;
@@ -56,16 +56,16 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
 pub(super) async fn worktree(
     task_id: TaskId,
     context: &Context,
-) -> Result<(Git, Worktree), CliFailure> {
+) -> Result<(Git, Worktree), Failure> {
     let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, task_id).await;
-    Ok((git, record.map_err(CliFailure::Local)?))
+    Ok((git, record.map_err(Failure::Local)?))
 }
 
 /// Converts a fault of git into a local failure.
-pub(super) fn local(fault: worktrees::GitFault) -> CliFailure {
-    CliFailure::Local(fault.to_string())
+pub(super) fn local(fault: worktrees::GitFault) -> Failure {
+    Failure::Local(fault.to_string())
 }
 
 fn document(record: &Worktree, tip: &str, files: &[FileChange]) -> Value {
@@ -88,21 +88,21 @@ fn file(change: &FileChange) -> Value {
 }
 
 /// In a pipe, git writes its bytes unchanged; on a terminal, the text is sanitized and painted.
-fn print(mut command: Command, screen: &Screen) -> Result<(), CliFailure> {
-    let failed = |why| CliFailure::local("cannot run git", why);
+fn print(mut command: Command, screen: &Screen) -> Result<(), Failure> {
+    let failed = |why| Failure::local("cannot run git", why);
     if screen.width.is_none() {
         let status = command.status().map_err(failed)?;
         return match status.success() {
             true => Ok(()),
             // Killed by SIGPIPE: the reader has closed the pipe.
-            false if status.code().is_none() => Err(CliFailure::PipeClosed),
-            false => Err(CliFailure::Local(format!("git diff failed: {status}"))),
+            false if status.code().is_none() => Err(Failure::PipeClosed),
+            false => Err(Failure::Local(format!("git diff failed: {status}"))),
         };
     }
     let output = command.output().map_err(failed)?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(CliFailure::local("git diff failed", stderr.trim()));
+        return Err(Failure::local("git diff failed", stderr.trim()));
     }
     let text = Sanitizer::whole(&String::from_utf8_lossy(&output.stdout));
     let lines = text.lines().map(|line| screen.paint(paint(line), line));

@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::diff::local;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use crate::worktrees::{self, Removed};
 use kirosu_protocol::TaskId;
@@ -33,12 +33,12 @@ pub struct Args {
 ///
 /// # Errors
 /// The task has no worktree here, one of them must be kept, or git fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let id = args.task_id;
     let found = worktrees::all_of_task(&loaded.settings, &git, id).await;
-    let (records, others) = found.map_err(CliFailure::Local)?;
+    let (records, others) = found.map_err(Failure::Local)?;
     let removed = worktrees::discard(&git, records, args.force).await;
     let removed = removed.map_err(local)?;
     let others: Vec<String> = others

@@ -1,7 +1,7 @@
 //! `kirosu doctor`: finds faults of this installation and prints how to fix them.
 
 use super::connect::{self, Context};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::Screen;
 use crate::console::transcript::wrap;
 use crate::doctor::{self, DoctorInput, DoctorOptions, Finding, Level};
@@ -46,11 +46,11 @@ pub struct Args {
 ///
 /// # Errors
 /// The flags do not fit, or standard output fails.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let (globals, screen) = (&context.globals, &context.screen);
     let settings = match globals.for_server([]) {
         Ok(loaded) => Ok(loaded),
-        Err(CliFailure::Settings(faults)) => Err(faults),
+        Err(Failure::Settings(faults)) => Err(faults),
         Err(other) => return Err(other),
     };
     // The hub's address is resolved as for a client, which may name a remote hub.
@@ -70,7 +70,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     };
     let findings = doctor::examine(&input, &options)
         .await
-        .map_err(CliFailure::Usage)?;
+        .map_err(Failure::Usage)?;
     let count = |level| findings.iter().filter(|it| it.level == level).count();
     let (problems, notes) = (count(Level::Problem), count(Level::Note));
     match screen.json {
@@ -86,7 +86,7 @@ fn show(
     findings: &[Finding],
     (problems, notes): (usize, usize),
     screen: &Screen,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     let columns = Columns::of(findings, screen.width);
     let mut area = "";
     let mut page = String::new();

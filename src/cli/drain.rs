@@ -1,8 +1,8 @@
 //! `kirosu drain`: the hub starts no more tasks.
 
-use super::connect::{Context, HubConnection};
+use super::connect::{Context, HubClient};
 use super::events::WatchStream;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::spinner;
 use crate::terminal::text;
 use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
@@ -30,7 +30,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The hub cannot be reached or refuses.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     // The watch starts before the first count, so that no end of a task is missed.
@@ -65,9 +65,9 @@ fn task_events() -> WatchParams {
 async fn until_idle(
     mut answer: DrainAnswer,
     mut events: WatchStream,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<DrainAnswer, CliFailure> {
+) -> Result<DrainAnswer, Failure> {
     let spinner = spinner::spinner(&context.screen, "");
     while answer.leased > 0 {
         spinner.set_message(format!(

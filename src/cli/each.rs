@@ -1,8 +1,8 @@
 //! Sends the same request for several tasks or permission requests. Each result is printed; a refusal does not stop the
 //! others.
 
-use super::connect::{Context, HubConnection};
-use super::failure::CliFailure;
+use super::connect::{Context, HubClient};
+use super::failure::Failure;
 use super::numbers::task_id;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::get::GetParams;
@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 pub async fn each<V: Verb>(
     requests: impl IntoIterator<Item = (Subject, V)>,
     done: &str,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let (mut done_ids, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     for (subject, params) in requests {
         let id_json = match subject {
@@ -34,7 +34,7 @@ pub async fn each<V: Verb>(
                 }
             }
             Err(error @ CallError::Refused(_)) => {
-                let failure = CliFailure::Call(error);
+                let failure = Failure::Call(error);
                 failure.report(context.screen.json);
                 let mut entry = failure.to_json();
                 let key = match subject {
@@ -76,7 +76,7 @@ impl DecisionArgs {
         done: &str,
         context: &Context,
         params: impl Fn(Subject, Option<Fence>, Option<String>) -> V,
-    ) -> Result<u8, CliFailure> {
+    ) -> Result<u8, Failure> {
         let hub = context.connect().await?;
         let mut requests = Vec::new();
         for subject in self.subjects.iter().copied() {

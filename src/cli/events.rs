@@ -1,7 +1,7 @@
 //! A stream of the hub's events that survives reconnects.
 
-use super::connect::HubConnection;
-use super::failure::CliFailure;
+use super::connect::HubClient;
+use super::failure::Failure;
 use kirosu_protocol::client::{CallError, ConnectionState, Notification};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Event, Notice};
@@ -19,7 +19,7 @@ pub enum StreamItem {
 
 /// The events since [`start`](WatchStream::start).
 pub struct WatchStream {
-    hub: HubConnection,
+    hub: HubClient,
     notifications: broadcast::Receiver<Arc<Notification>>,
     state: watch::Receiver<ConnectionState>,
     /// `since` is the number of the last event seen, `boot_id` the hub process that numbered it.
@@ -32,10 +32,7 @@ impl WatchStream {
     ///
     /// # Errors
     /// The hub refuses, or does not come back after a broken connection.
-    pub async fn start(
-        hub: &HubConnection,
-        params: WatchParams,
-    ) -> Result<WatchStream, CliFailure> {
+    pub async fn start(hub: &HubClient, params: WatchParams) -> Result<WatchStream, Failure> {
         let mut events = WatchStream {
             hub: hub.clone(),
             notifications: hub.client.notifications(),
@@ -50,7 +47,7 @@ impl WatchStream {
     ///
     /// # Errors
     /// The hub does not come back within a minute, or the client is closed.
-    pub async fn next(&mut self) -> Result<StreamItem, CliFailure> {
+    pub async fn next(&mut self) -> Result<StreamItem, Failure> {
         loop {
             tokio::select! {
                 // Events that arrived before the connection broke come first.
@@ -80,7 +77,7 @@ impl WatchStream {
         }
     }
 
-    fn closed(&self) -> CliFailure {
+    fn closed(&self) -> Failure {
         let endpoint = self.hub.client.endpoint().to_owned();
         CallError::Closed { endpoint }.into()
     }
@@ -98,7 +95,7 @@ impl WatchStream {
     }
 
     /// Subscribes on the current connection. Returns whether events were lost before it.
-    async fn subscribe(&mut self) -> Result<bool, CliFailure> {
+    async fn subscribe(&mut self) -> Result<bool, Failure> {
         loop {
             let state = self.state.borrow_and_update().clone();
             let broken = match state {

@@ -20,7 +20,7 @@ pub const UNAVAILABLE: u8 = 69;
 
 /// The reason why a verb failed.
 #[derive(Debug)]
-pub enum CliFailure {
+pub enum Failure {
     /// The hub refused the request or could not be reached.
     Call(CallError),
     /// The settings have faults.
@@ -41,63 +41,63 @@ pub enum CliFailure {
     Interrupted,
 }
 
-impl CliFailure {
+impl Failure {
     /// A failure on this machine: the attempt and its cause.
-    pub fn local(tried: impl std::fmt::Display, why: impl std::fmt::Display) -> CliFailure {
-        CliFailure::Local(format!("{tried}: {why}"))
+    pub fn local(tried: impl std::fmt::Display, why: impl std::fmt::Display) -> Failure {
+        Failure::Local(format!("{tried}: {why}"))
     }
 
     /// The process's exit code, as `kirosu --help` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            CliFailure::Call(CallError::Refused(_) | CallError::BadAnswer { .. }) => 1,
-            CliFailure::Call(_) => UNREACHABLE,
-            CliFailure::Settings(_) | CliFailure::Local(_) => 1,
-            CliFailure::Usage(_) => 2,
-            CliFailure::Boot(error) => error.exit_code(),
-            CliFailure::Demo(_) => 1,
-            CliFailure::NotYet(_) => UNAVAILABLE,
-            CliFailure::PipeClosed => 0,
-            CliFailure::Interrupted => 130,
+            Failure::Call(CallError::Refused(_) | CallError::BadAnswer { .. }) => 1,
+            Failure::Call(_) => UNREACHABLE,
+            Failure::Settings(_) | Failure::Local(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Boot(error) => error.exit_code(),
+            Failure::Demo(_) => 1,
+            Failure::NotYet(_) => UNAVAILABLE,
+            Failure::PipeClosed => 0,
+            Failure::Interrupted => 130,
         }
     }
 
     /// A code for programs: the hub's own code if the hub refused.
     fn code(&self) -> &'static str {
         match self {
-            CliFailure::Call(CallError::Refused(error)) => error.code.name(),
-            CliFailure::Call(CallError::Disconnected { .. }) => "disconnected",
-            CliFailure::Call(CallError::Timeout { .. }) => "no_answer",
-            CliFailure::Call(CallError::Unreachable { .. } | CallError::Closed { .. }) => {
+            Failure::Call(CallError::Refused(error)) => error.code.name(),
+            Failure::Call(CallError::Disconnected { .. }) => "disconnected",
+            Failure::Call(CallError::Timeout { .. }) => "no_answer",
+            Failure::Call(CallError::Unreachable { .. } | CallError::Closed { .. }) => {
                 "unreachable"
             }
-            CliFailure::Call(CallError::BadAnswer { .. }) => "bad_answer",
-            CliFailure::Settings(_) => "settings",
-            CliFailure::Usage(_) => "usage",
-            CliFailure::Local(_) => "local",
-            CliFailure::Boot(_) => "start",
-            CliFailure::Demo(_) => "demo",
-            CliFailure::NotYet(_) => "not_yet",
-            CliFailure::PipeClosed => "pipe_closed",
-            CliFailure::Interrupted => "interrupted",
+            Failure::Call(CallError::BadAnswer { .. }) => "bad_answer",
+            Failure::Settings(_) => "settings",
+            Failure::Usage(_) => "usage",
+            Failure::Local(_) => "local",
+            Failure::Boot(_) => "start",
+            Failure::Demo(_) => "demo",
+            Failure::NotYet(_) => "not_yet",
+            Failure::PipeClosed => "pipe_closed",
+            Failure::Interrupted => "interrupted",
         }
     }
 
     fn message(&self) -> String {
         match self {
             // The hub's message addresses authors of clients.
-            CliFailure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
+            Failure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
                 "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file. \
                  `kirosu config show` prints where your key comes from"
                     .into()
             }
-            CliFailure::Call(error) => error.to_string(),
-            CliFailure::Settings(faults) => settings_message(faults),
-            CliFailure::Usage(text) | CliFailure::Local(text) | CliFailure::NotYet(text) => text.clone(),
-            CliFailure::Boot(error) => error.to_string(),
-            CliFailure::Demo(error) => error.to_string(),
-            CliFailure::PipeClosed => "the output was closed".into(),
-            CliFailure::Interrupted => "interrupted".into(),
+            Failure::Call(error) => error.to_string(),
+            Failure::Settings(faults) => settings_message(faults),
+            Failure::Usage(text) | Failure::Local(text) | Failure::NotYet(text) => text.clone(),
+            Failure::Boot(error) => error.to_string(),
+            Failure::Demo(error) => error.to_string(),
+            Failure::PipeClosed => "the output was closed".into(),
+            Failure::Interrupted => "interrupted".into(),
         }
     }
 
@@ -109,13 +109,13 @@ impl CliFailure {
             "exit_code": self.exit_code(),
         });
         match self {
-            CliFailure::Call(CallError::Refused(refusal)) => {
+            Failure::Call(CallError::Refused(refusal)) => {
                 error["number"] = refusal.code.number().into();
                 if let Some(data) = &refusal.data {
                     error["data"] = data.clone();
                 }
             }
-            CliFailure::Settings(faults) => {
+            Failure::Settings(faults) => {
                 let one = |fault: &kirosu_config::ConfigFault| {
                     json!({
                         "key": fault.key,
@@ -132,7 +132,7 @@ impl CliFailure {
 
     /// Prints the failure on standard error. A closed pipe and Ctrl-C print nothing.
     pub fn report(&self, json: bool) {
-        if matches!(self, CliFailure::PipeClosed | CliFailure::Interrupted) {
+        if matches!(self, Failure::PipeClosed | Failure::Interrupted) {
             return;
         }
         let text = match json {
@@ -159,26 +159,26 @@ fn settings_message(faults: &ConfigFaults) -> String {
     }
 }
 
-impl From<CallError> for CliFailure {
-    fn from(error: CallError) -> CliFailure {
-        CliFailure::Call(error)
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Failure {
+        Failure::Call(error)
     }
 }
 
-impl From<ConfigFaults> for CliFailure {
-    fn from(faults: ConfigFaults) -> CliFailure {
-        CliFailure::Settings(faults)
+impl From<ConfigFaults> for Failure {
+    fn from(faults: ConfigFaults) -> Failure {
+        Failure::Settings(faults)
     }
 }
 
-impl From<DemoError> for CliFailure {
-    fn from(error: DemoError) -> CliFailure {
-        CliFailure::Demo(error)
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Failure {
+        Failure::Demo(error)
     }
 }
 
-impl From<BootError> for CliFailure {
-    fn from(error: BootError) -> CliFailure {
-        CliFailure::Boot(error)
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Failure {
+        Failure::Boot(error)
     }
 }

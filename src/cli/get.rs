@@ -2,7 +2,7 @@
 
 use super::attempt::fence_of;
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::{task_id, whole};
 use super::show::accept;
 use super::show::sheet::Sheet;
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Prints the task.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let attempt = match args.attempt {
         Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
@@ -65,17 +65,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     Ok(0)
 }
 
-fn print_result(task: &Task, screen: &Screen) -> Result<(), CliFailure> {
+fn print_result(task: &Task, screen: &Screen) -> Result<(), Failure> {
     match &task.result {
         Some(result) => screen.print_untrusted(result),
-        None => Err(CliFailure::Local(format!(
+        None => Err(Failure::Local(format!(
             "task {} has no result: it is {}",
             task.task_id, task.status
         ))),
     }
 }
 
-fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), CliFailure> {
+fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     facts(answer, screen, now(), screen.zone().as_ref()).print(screen)?;
     if !answer.attempts.is_empty() {
         heading("Attempts", screen)?;
@@ -288,12 +288,12 @@ fn usage(usage: &Usage) -> String {
     )
 }
 
-fn heading(name: &str, screen: &Screen) -> Result<(), CliFailure> {
+fn heading(name: &str, screen: &Screen) -> Result<(), Failure> {
     screen.print(&format!("\n{}", screen.paint(Paint::Bold, name)))
 }
 
 /// Prints a text of the task under a heading; nothing if it is empty.
-fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), CliFailure> {
+fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), Failure> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(());
     };

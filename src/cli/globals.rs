@@ -3,7 +3,7 @@
 use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::{PORTS, whole};
 use crate::log;
 
@@ -68,12 +68,12 @@ impl Globals {
     ///
     /// # Errors
     /// All faults of the settings. The same holds for the methods below.
-    pub fn for_client(&self) -> Result<Loaded, CliFailure> {
+    pub fn for_client(&self) -> Result<Loaded, Failure> {
         Ok(Settings::load(self.load_options(Purpose::Client, []))?)
     }
 
     /// Loads the settings to run a hub; `more` are the verb's own flags.
-    pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, CliFailure> {
+    pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Serve, log.into_iter().chain(more));
         Ok(Settings::load(with_definitions(options))?)
@@ -81,14 +81,14 @@ impl Globals {
 
     /// Loads the settings to run agents for a hub in another process: the hub's address as for a client, the log as for
     /// a server.
-    pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, CliFailure> {
+    pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Agent, log.into_iter().chain(more));
         Ok(Settings::load(with_definitions(options))?)
     }
 
     /// Loads the settings to find the folders of this machine's agents, whose hub may be remote.
-    pub fn for_folders(&self) -> Result<Loaded, CliFailure> {
+    pub fn for_folders(&self) -> Result<Loaded, Failure> {
         Ok(Settings::load(self.load_options(Purpose::Agent, []))?)
     }
 
@@ -116,8 +116,8 @@ impl Globals {
     ///
     /// # Errors
     /// `[log]` of the settings cannot be used.
-    pub fn log_as_server(&self, loaded: &Loaded) -> Result<(), CliFailure> {
-        log::for_server(loaded, !self.no_color).map_err(CliFailure::Local)
+    pub fn log_as_server(&self, loaded: &Loaded) -> Result<(), Failure> {
+        log::for_server(loaded, !self.no_color).map_err(Failure::Local)
     }
 
     fn hub_flags(&self) -> impl Iterator<Item = Flag> {

@@ -1,6 +1,6 @@
 //! `kirosu hub`: runs the queue without agents.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::numbers::whole;
 use kirosu_config::Flag;
@@ -58,7 +58,7 @@ impl Serving {
 }
 
 /// Runs until a signal stops it.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = globals.for_server(args.serving.flags())?;
     globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Hub)?;

@@ -1,7 +1,7 @@
 //! `kirosu list`: lists tasks by filter and page.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::{task_id, whole};
 use super::select::SelectArgs;
 use super::show::{Screen, task};
@@ -74,7 +74,7 @@ pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
 }
 
 /// Prints the tasks.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let mut params = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
@@ -105,7 +105,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     Ok(0)
 }
 
-fn show(answer: &ListAnswer, context: &Context) -> Result<(), CliFailure> {
+fn show(answer: &ListAnswer, context: &Context) -> Result<(), Failure> {
     let screen = &context.screen;
     if screen.json {
         return screen.json(answer);

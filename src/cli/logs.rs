@@ -1,9 +1,9 @@
 //! `kirosu logs`: prints the output of a task's run.
 
 use super::attempt::fence_of;
-use super::connect::{Context, HubConnection};
+use super::connect::{Context, HubClient};
 use super::events::{StreamItem, WatchStream};
-use super::failure::{CliFailure, NOT_ALL_DONE};
+use super::failure::{Failure, NOT_ALL_DONE};
 use super::numbers::{task_id, whole};
 use super::show::Screen;
 use crate::terminal::sanitizer::Sanitizer;
@@ -42,13 +42,13 @@ pub struct Args {
 }
 
 /// Prints the output.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let attempt = match args.attempt {
         Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
         None => None,
     };
-    let mut reader = OutputReader {
+    let mut reader = LogReader {
         task_id: args.task_id,
         attempt,
         tail: args.tail,
@@ -78,7 +78,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     }
 }
 
-async fn follow(reader: &mut OutputReader, hub: &HubConnection) -> Result<u8, CliFailure> {
+async fn follow(reader: &mut LogReader, hub: &HubClient) -> Result<u8, Failure> {
     let params = WatchParams {
         task_id: Some(reader.task_id),
         kinds: vec!["task".into(), "output".into()],
@@ -151,7 +151,7 @@ impl OutputPosition {
     }
 }
 
-struct OutputReader {
+struct LogReader {
     task_id: TaskId,
     /// Fence of the attempt to show; `None` means the newest.
     attempt: Option<Fence>,
@@ -163,9 +163,9 @@ struct OutputReader {
     sanitizer: Sanitizer,
 }
 
-impl OutputReader {
+impl LogReader {
     /// Reads the output from the hub and prints the new part.
-    async fn catch_up(&mut self, hub: &HubConnection) -> Result<GetAnswer, CliFailure> {
+    async fn catch_up(&mut self, hub: &HubClient) -> Result<GetAnswer, Failure> {
         let answer = hub
             .request_idempotent(&GetParams {
                 task_id: self.task_id,
@@ -188,7 +188,7 @@ impl OutputReader {
     }
 
     /// Prints the new part of an attempt's output.
-    fn attempt(&mut self, output: &AttemptOutput) -> Result<(), CliFailure> {
+    fn attempt(&mut self, output: &AttemptOutput) -> Result<(), Failure> {
         if output.fence < self.at.fence {
             return Ok(());
         }
@@ -208,7 +208,7 @@ impl OutputReader {
     }
 
     /// Prints a new chunk. Returns `false` if an earlier chunk is missing.
-    fn chunk(&mut self, fence: Fence, chunk: u64, text: &str) -> Result<bool, CliFailure> {
+    fn chunk(&mut self, fence: Fence, chunk: u64, text: &str) -> Result<bool, Failure> {
         match self.at.compare(fence, chunk) {
             ChunkOrder::Known => return Ok(true),
             ChunkOrder::Gap => return Ok(false),
@@ -221,7 +221,7 @@ impl OutputReader {
         Ok(true)
     }
 
-    fn begin(&mut self, fence: Fence) -> Result<(), CliFailure> {
+    fn begin(&mut self, fence: Fence) -> Result<(), Failure> {
         if self.at.fence > 0 {
             self.end()?;
             self.screen
@@ -236,7 +236,7 @@ impl OutputReader {
         Ok(())
     }
 
-    fn print(&mut self, text: &str) -> Result<(), CliFailure> {
+    fn print(&mut self, text: &str) -> Result<(), Failure> {
         if text.is_empty() {
             return Ok(());
         }
@@ -252,7 +252,7 @@ impl OutputReader {
     }
 
     /// Ends the last line on a terminal, so that the shell's prompt starts on a line of its own.
-    fn end(&mut self) -> Result<(), CliFailure> {
+    fn end(&mut self) -> Result<(), Failure> {
         if !self.at_line_start && self.screen.width.is_some() && !self.screen.json {
             self.screen.raw("\n")?;
         }

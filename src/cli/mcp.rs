@@ -1,7 +1,7 @@
 //! `kirosu mcp`: offers the hub's queue as MCP tools, over standard input and output.
 
 use super::connect::{self, Context};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::running_task;
 use kirosu_gateway::HubLink;
 use kirosu_gateway::mcp::{StdioError, serve_stdio};
@@ -25,7 +25,7 @@ its tree. It starts without a hub too; the tools fail until one can be reached. 
 pub struct Args {}
 
 /// Serves until standard input ends.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
     for warning in &loaded.warnings {
         context.screen.note(&format!("kirosu: {warning}"))?;
@@ -41,7 +41,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
     }
     match serve_stdio(HubLink::start(endpoint, key, "mcp"), running_task()).await {
         Ok(()) => Ok(0),
-        Err(error @ StdioError::NotMcp(_)) => Err(CliFailure::Usage(error.to_string())),
-        Err(error) => Err(CliFailure::Local(error.to_string())),
+        Err(error @ StdioError::NotMcp(_)) => Err(Failure::Usage(error.to_string())),
+        Err(error) => Err(Failure::Local(error.to_string())),
     }
 }

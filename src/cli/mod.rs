@@ -6,7 +6,7 @@
 //! becomes one flag of the configuration's strongest layer, so that `kirosu config show` names it as origin. There are
 //! three kinds of verbs: servers (`up`, `hub`, `agent`, `api`, `demo`) load settings and start the process in `boot`;
 //! clients share one [`Context`] and run on one thread until they end or Ctrl-C; the others (`config`, `completions`)
-//! only print. The `run` of a verb returns the exit code, or the [`CliFailure`] that is reported.
+//! only print. The `run` of a verb returns the exit code, or the [`Failure`] that is reported.
 //!
 //! Results go to standard output; progress, notes and errors go to standard error. On a terminal, tables are coloured and
 //! cut to its width; in a pipe they are complete, tab-separated and without a heading. `--json` prints one document, or
@@ -68,7 +68,7 @@ mod workspaces;
 use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser, Subcommand};
 use connect::Context;
-use failure::CliFailure;
+use failure::Failure;
 use globals::Globals;
 use kirosu_protocol::TaskId;
 use show::Screen;
@@ -191,7 +191,7 @@ fn refused(error: &clap::Error, json: bool) -> ExitCode {
     if json && !is_requested {
         let text = error.render().to_string();
         let text = text.trim().trim_start_matches("error: ");
-        CliFailure::Usage(text.to_owned()).report(true);
+        Failure::Usage(text.to_owned()).report(true);
     } else {
         // A reader that has closed the pipe is not a failure.
         let _ = error.print();
@@ -200,7 +200,7 @@ fn refused(error: &clap::Error, json: bool) -> ExitCode {
 }
 
 /// Runs a verb. Returns the exit code.
-fn run(cli: Cli) -> Result<u8, CliFailure> {
+fn run(cli: Cli) -> Result<u8, Failure> {
     let context = &Context {
         screen: Screen::new(&cli.globals),
         globals: cli.globals,
@@ -253,25 +253,25 @@ fn run(cli: Cli) -> Result<u8, CliFailure> {
 
 /// Runs a verb that is a client of the hub, or that only examines this machine.
 fn client(
-    verb: impl Future<Output = Result<u8, CliFailure>>,
+    verb: impl Future<Output = Result<u8, Failure>>,
     globals: &Globals,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     globals.log_as_client();
     interruptible(Box::pin(verb))
 }
 
 /// Runs `work` on this thread until it ends or Ctrl-C. It is boxed so that the runtime is compiled only once.
 fn interruptible(
-    work: Pin<Box<dyn Future<Output = Result<u8, CliFailure>> + '_>>,
-) -> Result<u8, CliFailure> {
+    work: Pin<Box<dyn Future<Output = Result<u8, Failure>> + '_>>,
+) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|why| CliFailure::local("cannot start the runtime", why))?;
+        .map_err(|why| Failure::local("cannot start the runtime", why))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = work => outcome,
-            _ = tokio::signal::ctrl_c() => Err(CliFailure::Interrupted),
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
     });
     // An unfinished read of standard input would delay the end.

@@ -1,7 +1,7 @@
 //! `kirosu pause`: stops starting tasks of a queue.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use crate::terminal::text::one_line;
 use kirosu_protocol::verbs::Verb;
 use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseParams};
@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// Pauses.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = PauseParams {
         queue: args.queue.clone(),
     };
@@ -33,7 +33,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
 ///
 /// # Errors
 /// The hub cannot be reached or refuses, or standard output fails.
-pub async fn send<V>(params: &V, context: &Context) -> Result<u8, CliFailure>
+pub async fn send<V>(params: &V, context: &Context) -> Result<u8, Failure>
 where
     V: Verb<Answer = PauseAnswer>,
 {

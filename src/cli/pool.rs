@@ -1,7 +1,7 @@
 //! `kirosu pool`: shows and resizes the pools of agents.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::whole;
 use super::show::Screen;
 use super::show::table::{Cell, Column, TextTable};
@@ -44,7 +44,7 @@ enum PoolCommand {
 }
 
 /// Runs the subcommand.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     let answer = match &args.command {
@@ -93,7 +93,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     Ok(0)
 }
 
-fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), CliFailure> {
+fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
     if pools.is_empty() {
         return screen
             .note("this hub has no pools; agents of other processes are under `kirosu agents`");

@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::each::DecisionArgs;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use kirosu_protocol::verbs::reject::RejectParams;
 
 const EXAMPLES: &str = "\
@@ -22,7 +22,7 @@ pub struct Args {
 }
 
 /// Rejects each.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = |subject, fence, by| RejectParams {
         subject,
         fence,

@@ -1,7 +1,7 @@
 //! `kirosu reload`: makes the hub read its settings again.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadParams};
 
 const EXAMPLES: &str = "\
@@ -18,7 +18,7 @@ The hub opens log.file again. `kirosu agent` and `kirosu api` are other processe
 pub struct Args {}
 
 /// Requests the reload and prints the changed keys.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let answer = hub.request(&ReloadParams {}).await?;
     let screen = &context.screen;

@@ -1,7 +1,7 @@
 //! `kirosu restore`: replaces the store with a backup, while no hub runs on it.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::spinner;
 use crate::restoring;
 use crate::terminal::text;
@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 /// Restores the backup and prints the files that it replaced.
-pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     context.globals.log_as_client();
     let db = args.db.as_ref();
     let flags = db.map(|db| Flag::new("--db", "store.path", db.to_string_lossy()));
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let began = Instant::now();
     let restored = restoring::restore(&args.file, &loaded.settings);
     spinner.finish_and_clear();
-    let restored = restored.map_err(CliFailure::Local)?;
+    let restored = restored.map_err(Failure::Local)?;
     let (store, copy) = (restored.store.display(), restored.copy.display());
     let replaced: Vec<String> = restored
         .replaced

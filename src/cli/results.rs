@@ -1,7 +1,7 @@
 //! `kirosu results`: prints the results of many tasks, or writes them to files, page by page.
 
-use super::connect::{Context, HubConnection};
-use super::failure::{CliFailure, NOT_ALL_DONE};
+use super::connect::{Context, HubClient};
+use super::failure::{Failure, NOT_ALL_DONE};
 use super::select::SelectArgs;
 use super::show::Screen;
 use crate::terminal::paint::Paint;
@@ -58,13 +58,13 @@ struct OutcomeCounts {
 }
 
 /// Prints or writes the results.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     // Refuses a command line without a selection.
     args.select.choice()?;
     let hub = context.connect().await?;
     if let Some(folder) = &args.to {
         let made = tokio::fs::create_dir_all(folder).await;
-        made.map_err(|why| CliFailure::local(format!("cannot make {}", folder.display()), why))?;
+        made.map_err(|why| Failure::local(format!("cannot make {}", folder.display()), why))?;
     }
     let mut params = ListParams {
         status: ListStatus::Any,
@@ -101,7 +101,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
 }
 
 /// The numbers of all matching tasks, newest first. The hub supports no other order.
-async fn ids(hub: &HubConnection, list: ListParams) -> Result<Vec<TaskId>, CliFailure> {
+async fn ids(hub: &HubClient, list: ListParams) -> Result<Vec<TaskId>, Failure> {
     let mut params = ListParams {
         limit: Some(IDS),
         preview_bytes: Some(1),
@@ -119,7 +119,7 @@ async fn ids(hub: &HubConnection, list: ListParams) -> Result<Vec<TaskId>, CliFa
 }
 
 /// These tasks with their full texts, newest first.
-async fn page_of(hub: &HubConnection, ids: &[TaskId]) -> Result<Vec<Task>, CliFailure> {
+async fn page_of(hub: &HubClient, ids: &[TaskId]) -> Result<Vec<Task>, Failure> {
     let ranges = ids.iter().map(|id| IdRange {
         first: *id,
         last: *id,
@@ -133,11 +133,7 @@ async fn page_of(hub: &HubConnection, ids: &[TaskId]) -> Result<Vec<Task>, CliFa
     Ok(hub.request_idempotent(&params).await?.tasks)
 }
 
-async fn print_result(
-    task: &Task,
-    folder: Option<&Path>,
-    screen: &Screen,
-) -> Result<(), CliFailure> {
+async fn print_result(task: &Task, folder: Option<&Path>, screen: &Screen) -> Result<(), Failure> {
     if !task.status.is_final() {
         return Ok(());
     }
@@ -161,8 +157,7 @@ async fn print_result(
         Some(folder) => {
             let path = folder.join(format!("{id}.txt"));
             let written = tokio::fs::write(&path, result).await;
-            written
-                .map_err(|why| CliFailure::local(format!("cannot write {}", path.display()), why))
+            written.map_err(|why| Failure::local(format!("cannot write {}", path.display()), why))
         }
         None => {
             screen.print(&screen.paint(Paint::Bold, &format!("== task {id}")))?;
@@ -182,9 +177,9 @@ impl OutcomeCounts {
     }
 
     /// Prints the totals and returns the exit code.
-    fn conclude(&self, folder: Option<&Path>, screen: &Screen) -> Result<u8, CliFailure> {
+    fn conclude(&self, folder: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
         if self.done + self.ended_otherwise + self.unfinished == 0 {
-            return Err(CliFailure::Local(
+            return Err(Failure::Local(
                 "no task matches; `kirosu list` takes the same selection".into(),
             ));
         }

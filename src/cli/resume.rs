@@ -1,7 +1,7 @@
 //! `kirosu resume`: starts tasks of a paused queue again.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::pause::send;
 use kirosu_protocol::verbs::resume::ResumeParams;
 
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 /// Resumes.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = ResumeParams {
         queue: args.queue.clone(),
     };

@@ -1,7 +1,7 @@
 //! `kirosu retry`: enqueues failed and cancelled tasks again.
 
-use super::connect::{Context, HubConnection};
-use super::failure::CliFailure;
+use super::connect::{Context, HubClient};
+use super::failure::Failure;
 use super::select::{SelectArgs, Selection, counted};
 use crate::terminal::text;
 use kirosu_protocol::client::CallError;
@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 /// Retries the tasks.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let with_dependencies = args.with_dependencies;
     if args.failed && !with_dependencies && args.select.is_only_a_queue() {
         return every_failed(args.select.queue(), context).await;
@@ -44,7 +44,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
     match choice {
-        Selection::Tasks(_) if args.failed => Err(CliFailure::Usage(
+        Selection::Tasks(_) if args.failed => Err(Failure::Usage(
             "--failed selects from all tasks or from a group (--label, --queue, --parent, 12-40); omit it for single tasks"
                 .into(),
         )),
@@ -66,7 +66,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
 }
 
 /// Retries every failed task of the hub, or of one queue.
-async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, CliFailure> {
+async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let answer = hub.request(&RetryFailedParams { queue }).await?;
     match context.screen.json {
@@ -84,9 +84,9 @@ async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Cl
 async fn each_task(
     task_ids: &[TaskId],
     with_dependencies: bool,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let screen = &context.screen;
     let (mut done_ids, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
     for task_id in task_ids.iter().copied() {
@@ -104,11 +104,11 @@ async fn each_task(
             }
             Ok(answer) => {
                 let why = answer.error.unwrap_or_default();
-                CliFailure::Local(format!(
+                Failure::Local(format!(
                     "task {task_id} failed again at once: {why}; `kirosu retry {task_id} --with-dependencies` also retries its dependencies"
                 ))
             }
-            Err(error @ CallError::Refused(_)) => CliFailure::Call(error),
+            Err(error @ CallError::Refused(_)) => Failure::Call(error),
             Err(error) => return Err(error.into()),
         };
         failure.report(screen.json);

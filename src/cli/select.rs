@@ -1,7 +1,7 @@
 //! Selection of tasks: single ones, or a group by label, queue, parent and ranges of numbers.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use crate::terminal::text;
 use kirosu_protocol::verbs::list::ListParams;
@@ -39,10 +39,10 @@ impl SelectArgs {
     ///
     /// # Errors
     /// `Failure::Usage` if nothing is selected.
-    pub fn choice(&self) -> Result<Selection, CliFailure> {
+    pub fn choice(&self) -> Result<Selection, Failure> {
         let group = self.group();
         if group.is_empty() {
-            return Err(CliFailure::Usage(
+            return Err(Failure::Usage(
                 "name tasks (42 43), a range (12-40), or a group with --label, --queue or --parent"
                     .into(),
             ));
@@ -101,7 +101,7 @@ pub fn counted(
     count: u64,
     done: &str,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     match context.screen.json {
         true => context.screen.json(answer)?,
         false => {
@@ -133,7 +133,7 @@ mod tests {
             of(&["7"], &["a"]).choice().unwrap(),
             Selection::Group(_)
         ));
-        assert!(matches!(of(&[], &[]).choice(), Err(CliFailure::Usage(_))));
+        assert!(matches!(of(&[], &[]).choice(), Err(Failure::Usage(_))));
         for bad in ["", "a", "0", "-5", "5-", "9-3", "1-2-3", "1.5"] {
             assert!(read_range(bad).is_err(), "{bad}");
         }

@@ -1,7 +1,7 @@
 //! `kirosu shutdown`: drains and stops the hub.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::spinner;
 use kirosu_protocol::client::ConnectionState;
 use kirosu_protocol::verbs::shutdown::ShutdownParams;
@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// Requests the shutdown, and waits for it if asked to.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let mut state = hub.client.state();
     let answer = hub.request(&ShutdownParams {}).await?;

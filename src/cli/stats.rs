@@ -1,7 +1,7 @@
 //! `kirosu stats`: shows the task counters.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::sheet::Sheet;
 use crate::terminal::{text, time};
 use kirosu_protocol::verbs::stats::StatsParams;
@@ -17,7 +17,7 @@ Examples:
 pub struct Args {}
 
 /// Prints the counters.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     let answer = context
         .connect()
         .await?

@@ -1,7 +1,7 @@
 //! `kirosu status`: shows the task counters and the newest tasks.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::list::{PAGE, preview, read_status};
 use super::numbers::whole;
 use super::show::task;
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 /// Prints counters, warnings and tasks.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: (args.limit > 0).then_some(args.limit),

@@ -1,6 +1,6 @@
 //! Hidden verbs of earlier versions that this version does not support. They fail with a hint.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use clap::Subcommand;
 use std::ffi::OsString;
 
@@ -27,7 +27,7 @@ pub enum UnavailableVerb {
 
 impl UnavailableVerb {
     /// Fails with a message that names an alternative.
-    pub fn run(&self) -> Result<u8, CliFailure> {
+    pub fn run(&self) -> Result<u8, Failure> {
         let (name, instead) = match self {
             UnavailableVerb::Suggest(_) => (
                 "suggest",
@@ -42,7 +42,7 @@ impl UnavailableVerb {
                 "`kirosu enqueue --depends-on` orders tasks by hand",
             ),
         };
-        Err(CliFailure::NotYet(format!(
+        Err(Failure::NotYet(format!(
             "`kirosu {name}` is not in this version yet; {instead}"
         )))
     }

@@ -1,6 +1,6 @@
 //! `kirosu up`: runs a hub and its agents in one process, supervised.
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use super::hub::Serving;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 /// Runs until a signal stops it.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, CliFailure> {
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let mut globals = globals.clone();
     globals.config = args.file.clone().or(globals.config);
     let loaded = globals.for_server(args.serving.flags())?;

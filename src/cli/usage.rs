@@ -1,7 +1,7 @@
 //! `kirosu usage`: shows tokens, cost and budgets.
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::{task_id, whole};
 use super::show::Screen;
 use super::show::table::{Cell, Column, TextTable};
@@ -67,7 +67,7 @@ fn read_since(words: &str) -> Result<f64, String> {
 }
 
 /// Prints the usage and the budgets.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let params = UsageParams {
         by: args.by,
         since_ms: args.since.map(|at| (at * 1000.0) as i64),

@@ -1,7 +1,7 @@
 //! `kirosu wait`: waits until tasks are finished. The hub answers when they are; the client does not poll.
 
-use super::connect::{Context, HubConnection};
-use super::failure::{CliFailure, NOT_ALL_DONE, TIMED_OUT};
+use super::connect::{Context, HubClient};
+use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
 use super::select::{SelectArgs, Selection};
 use super::show::{Screen, spinner, task};
 use crate::terminal::{text, time};
@@ -57,8 +57,8 @@ impl Deadline {
 pub async fn for_tasks(
     task_ids: Vec<TaskId>,
     deadline: Deadline,
-    hub: &HubConnection,
-) -> Result<WaitAnswer, CliFailure> {
+    hub: &HubClient,
+) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let mut params = WaitParams {
         target: WaitTarget::Tasks(task_ids),
@@ -85,7 +85,7 @@ const MAX_REASONS: usize = 20;
 
 /// Prints on standard error why the first of these tasks wait, once that lasts, and again when the reason changes.
 /// Never returns. It ignores failed requests, which the wait itself reports.
-pub async fn explain(task_ids: &[TaskId], hub: &HubConnection, screen: &Screen) -> Infallible {
+pub async fn explain(task_ids: &[TaskId], hub: &HubClient, screen: &Screen) -> Infallible {
     let mut open = task_ids.to_vec();
     let (mut pause, mut reasons) = (FIRST_CHECK, PrintedReasons::default());
     while !open.is_empty() {
@@ -129,9 +129,9 @@ impl PrintedReasons {
 async fn for_group(
     group: Group,
     deadline: Deadline,
-    hub: &HubConnection,
+    hub: &HubClient,
     screen: &Screen,
-) -> Result<WaitAnswer, CliFailure> {
+) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let spinner = spinner::spinner(screen, "waiting for a group of tasks");
     let (mut pause, mut reasons) = (FIRST_CHECK, PrintedReasons::default());
@@ -161,14 +161,14 @@ async fn for_group(
 async fn group(
     group: Group,
     deadline: Deadline,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let screen = &context.screen;
     let answer = for_group(group, deadline, hub, screen).await?;
     let counts = answer.counts.clone().unwrap_or_default();
     if counts.is_empty() {
-        return Err(CliFailure::Local(
+        return Err(Failure::Local(
             "no task matches; `kirosu list` takes the same selection".into(),
         ));
     }
@@ -226,7 +226,7 @@ pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
 }
 
 /// Waits, and prints each task when it ends.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
     let deadline = Deadline::after(args.timeout);
@@ -250,7 +250,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
         joined = waits.join_next() => joined,
         never = &mut explained => match never {},
     } {
-        let answer = joined.map_err(|why| CliFailure::local("a wait ended badly", why))??;
+        let answer = joined.map_err(|why| Failure::local("a wait ended badly", why))??;
         finished &= answer.finished;
         for task in answer.tasks {
             if task.status.is_final() && !context.screen.json {
@@ -274,7 +274,7 @@ fn print_result(
     mut ended: HashMap<TaskId, Task>,
     finished: bool,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     // In the order of the command line, each task once.
     let tasks: Vec<Task> = ids.iter().filter_map(|id| ended.remove(id)).collect();
     if context.screen.json {

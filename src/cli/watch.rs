@@ -3,7 +3,7 @@
 use super::approvals;
 use super::connect::Context;
 use super::events::{StreamItem, WatchStream};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::task_id;
 use super::show::{Screen, progress};
 use crate::terminal::paint::Paint;
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Prints events until Ctrl-C.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let kinds = match args.kind.is_empty() {
         true => KINDS
             .iter()

@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::diff::local;
 use super::discard::{lines, references};
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::show::table::{Cell, Column, TextTable};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::count;
@@ -47,7 +47,7 @@ struct WorktreeRow {
 }
 
 /// Lists, prunes or repairs.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_folders()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
     let git = worktrees::git();
@@ -163,7 +163,7 @@ async fn prune(
     mut records: Vec<Worktree>,
     ignored: bool,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     // The folder of an earlier attempt can be removed only after the task's own.
     records.sort_by_key(|it| it.attempt_of.is_some());
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
@@ -192,7 +192,7 @@ fn print(
     removed: &[Removed],
     kept: &[(Worktree, String)],
     context: &Context,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     let screen = &context.screen;
     if screen.json {
         let ids: Vec<i64> = removed.iter().map(|it| it.task_id).collect();
@@ -226,7 +226,7 @@ async fn repair(
     git: &Git,
     records: Vec<Worktree>,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let screen = &context.screen;
     let mut rows = Vec::new();
     let mut last = None;

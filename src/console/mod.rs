@@ -31,7 +31,7 @@ mod views;
 pub use plain::{PlainOptions, plain};
 
 use crate::cli::connect::Context;
-use crate::cli::failure::CliFailure;
+use crate::cli::failure::Failure;
 use crate::terminal::time;
 use feed::{Feed, FeedMessage};
 use frames::FrameClock;
@@ -64,12 +64,12 @@ pub struct StartOptions {
 
 impl StartOptions {
     /// The model at the start.
-    fn model(&self, hub: &str, size: (u16, u16)) -> Result<Model, CliFailure> {
+    fn model(&self, hub: &str, size: (u16, u16)) -> Result<Model, Failure> {
         let mut model = Model::new(hub, self.view, size, time::now());
         model.zone.clone_from(&self.zone);
         if self.view == View::Tasks {
             let query = ListFilter::read(&self.filter)
-                .map_err(|why| CliFailure::Usage(format!("cannot read --filter: {why}")))?;
+                .map_err(|why| Failure::Usage(format!("cannot read --filter: {why}")))?;
             model.tasks.filter(query);
         }
         model.filters[self.view as usize].clone_from(&self.filter);
@@ -84,7 +84,7 @@ impl StartOptions {
 ///
 /// # Errors
 /// The filter or the settings have a fault, the hub refuses, or the terminal fails.
-pub async fn run(begin: &StartOptions, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(begin: &StartOptions, context: &Context) -> Result<u8, Failure> {
     let model = begin.model("", (80, 24))?;
     let feed = Feed::start(&context.globals, model.interest())?;
     let screen = TerminalScreen::open(context.screen.colour)?;
@@ -100,11 +100,7 @@ struct Console {
 }
 
 impl Console {
-    fn new(
-        begin: &StartOptions,
-        feed: Feed,
-        screen: TerminalScreen,
-    ) -> Result<Console, CliFailure> {
+    fn new(begin: &StartOptions, feed: Feed, screen: TerminalScreen) -> Result<Console, Failure> {
         Ok(Console {
             model: begin.model(feed.endpoint(), screen.size())?,
             feed,
@@ -113,7 +109,7 @@ impl Console {
         })
     }
 
-    async fn run(mut self) -> Result<u8, CliFailure> {
+    async fn run(mut self) -> Result<u8, Failure> {
         let mut messages = Vec::with_capacity(MAX_UPDATES);
         let mut tick = Instant::now();
         loop {
@@ -148,7 +144,7 @@ impl Console {
         self.frames.changed();
     }
 
-    fn apply(&mut self, messages: &mut Vec<FeedMessage>) -> Result<(), CliFailure> {
+    fn apply(&mut self, messages: &mut Vec<FeedMessage>) -> Result<(), Failure> {
         self.change();
         for message in messages.drain(..) {
             match message {
@@ -160,7 +156,7 @@ impl Console {
     }
 
     /// Handles a key or a new size. Returns the exit code if the dashboard ends.
-    fn input(&mut self, input: UserInput) -> Result<Option<u8>, CliFailure> {
+    fn input(&mut self, input: UserInput) -> Result<Option<u8>, Failure> {
         self.change();
         let effect = match input {
             UserInput::Key(key) => update::key(&mut self.model, key),
@@ -173,7 +169,7 @@ impl Console {
         match effect {
             None => {}
             Some(KeyEffect::Quit) => return Ok(Some(0)),
-            Some(KeyEffect::Interrupt) => return Err(CliFailure::Interrupted),
+            Some(KeyEffect::Interrupt) => return Err(Failure::Interrupted),
             Some(KeyEffect::Redraw) => self.screen.clear()?,
             Some(KeyEffect::TaskAction(act, subject)) => self.feed.act(act, subject),
             Some(KeyEffect::Answer(task_id, text)) => self.feed.answer(task_id, text),

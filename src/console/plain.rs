@@ -4,9 +4,9 @@ use super::feed::{fetch, output, since};
 use super::messages::{LinkState, Update};
 use super::model::{Model, View};
 use super::{StartOptions, views};
-use crate::cli::connect::{Context, HubConnection};
+use crate::cli::connect::{Context, HubClient};
 use crate::cli::events::{StreamItem, WatchStream};
-use crate::cli::failure::CliFailure;
+use crate::cli::failure::Failure;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -32,7 +32,7 @@ pub async fn plain(
     begin: &StartOptions,
     plain: PlainOptions,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let size = plain.size.or_else(terminal_size).unwrap_or(SIZE);
     begin.model("", size)?;
     let hub = context.connect().await?;
@@ -53,7 +53,7 @@ fn terminal_size() -> Option<(u16, u16)> {
 }
 
 /// Reads all data of the current screen.
-async fn read(hub: &HubConnection, model: &mut Model) -> Result<(), CliFailure> {
+async fn read(hub: &HubClient, model: &mut Model) -> Result<(), Failure> {
     let (client, interest) = (&hub.client, model.interest());
     let mut updates = fetch::tasks(client, &interest).await?;
     updates.extend(fetch::agents(client, &interest).await?);
@@ -71,7 +71,7 @@ async fn read(hub: &HubConnection, model: &mut Model) -> Result<(), CliFailure> 
     Ok(())
 }
 
-async fn read_events(hub: &HubConnection, model: &mut Model) -> Result<(), CliFailure> {
+async fn read_events(hub: &HubClient, model: &mut Model) -> Result<(), Failure> {
     let params = since(hub, u64::from(model.size.1)).await?;
     let mut events = WatchStream::start(hub, params).await?;
     while let Ok(item) = tokio::time::timeout(EVENTS_WAIT, events.next()).await {

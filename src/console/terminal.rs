@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::views;
-use crate::cli::failure::CliFailure;
+use crate::cli::failure::Failure;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
@@ -49,8 +49,8 @@ impl TerminalScreen {
     ///
     /// # Errors
     /// The terminal or the signal handlers cannot be set up.
-    pub fn open(colour: bool) -> Result<TerminalScreen, CliFailure> {
-        let failed = |why| CliFailure::local("cannot set up the terminal", why);
+    pub fn open(colour: bool) -> Result<TerminalScreen, Failure> {
+        let failed = |why| Failure::local("cannot set up the terminal", why);
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let guard = TerminalGuard::set_up().map_err(failed)?;
@@ -77,7 +77,7 @@ impl TerminalScreen {
     }
 
     /// Waits for the next input.
-    pub async fn next(&mut self) -> Result<UserInput, CliFailure> {
+    pub async fn next(&mut self) -> Result<UserInput, Failure> {
         Ok(tokio::select! {
             input = self.input.recv() => input.unwrap_or(UserInput::Terminated),
             _ = self.terminate.recv() => UserInput::Terminated,
@@ -86,17 +86,17 @@ impl TerminalScreen {
     }
 
     /// Draws a frame.
-    pub fn draw(&mut self, model: &mut Model) -> Result<(), CliFailure> {
+    pub fn draw(&mut self, model: &mut Model) -> Result<(), Failure> {
         let colour = self.colour;
         self.terminal
             .draw(|frame| views::draw(model, frame.buffer_mut(), colour))
             .map(drop)
-            .map_err(|why| CliFailure::local("cannot draw on the terminal", why))
+            .map_err(|why| Failure::local("cannot draw on the terminal", why))
     }
 
     /// Marks the whole screen as out of date.
-    pub fn clear(&mut self) -> Result<(), CliFailure> {
-        let failed = |why| CliFailure::local("cannot clear the terminal", why);
+    pub fn clear(&mut self) -> Result<(), Failure> {
+        let failed = |why| Failure::local("cannot clear the terminal", why);
         let size = self.terminal.size().map_err(failed)?;
         // `clear` would ask the terminal for the cursor's position, and the thread that reads keys would get the
         // answer.

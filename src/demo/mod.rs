@@ -11,7 +11,7 @@ mod work;
 
 use crate::boot::{self, App, BootError, Role};
 use crate::notify::Manager;
-use crate::signals::{Cause, Signal, Signals};
+use crate::signals::{Signal, SignalCause, Signals};
 use files::{FileBatch, FoundFiles};
 use kirosu_config::{ConfigFaults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
@@ -96,7 +96,7 @@ pub enum DemoError {
     Output(io::Error),
     /// A signal stopped the demo.
     #[error("stopped ({0})")]
-    Stopped(Cause),
+    Stopped(SignalCause),
     /// The result of the last task is not a report.
     #[error("the report cannot be read: {0}")]
     BadReport(serde_json::Error),
@@ -191,7 +191,7 @@ async fn play(
         signal = signals.next() => Err(DemoError::Stopped(match signal {
             Signal::Stop(cause) => cause,
             // The demo has no settings file that could be read again.
-            Signal::Reload => Cause::Hangup,
+            Signal::Reload => SignalCause::Hangup,
         })),
         error = log.output_failed() => Err(DemoError::Output(error)),
     };

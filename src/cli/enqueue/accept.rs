@@ -1,6 +1,6 @@
 //! `--accept-*`: conditions that must hold before the task counts as done.
 
-use super::super::failure::CliFailure;
+use super::super::failure::Failure;
 use crate::terminal::time;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ impl AcceptFlags {
     ///
     /// # Errors
     /// The schema cannot be read, or the command needs a shell.
-    pub fn to_json(&self) -> Result<Option<Value>, CliFailure> {
+    pub fn to_json(&self) -> Result<Option<Value>, Failure> {
         let mut clauses = Map::new();
         if !self.accept_file.is_empty() {
             clauses.insert("file".into(), json!(self.accept_file));
@@ -54,10 +54,9 @@ impl AcceptFlags {
         if let Some(path) = &self.accept_schema {
             let shown = path.display();
             let text = kirosu_config::read_text(path, SCHEMA_BYTES)
-                .map_err(|why| CliFailure::local(format!("cannot read the schema {shown}"), why))?;
-            let schema: Value = serde_json::from_str(&text).map_err(|why| {
-                CliFailure::Usage(format!("the schema {shown} is not JSON: {why}"))
-            })?;
+                .map_err(|why| Failure::local(format!("cannot read the schema {shown}"), why))?;
+            let schema: Value = serde_json::from_str(&text)
+                .map_err(|why| Failure::Usage(format!("the schema {shown} is not JSON: {why}")))?;
             clauses.insert("schema".into(), schema);
         }
         if let Some(line) = &self.accept_command {
@@ -70,11 +69,11 @@ impl AcceptFlags {
     }
 }
 
-fn argv(line: &str) -> Result<Vec<String>, CliFailure> {
+fn argv(line: &str) -> Result<Vec<String>, Failure> {
     let words = kirosu_config::words(line);
     match words.iter().find(|word| SHELL.contains(&word.as_str())) {
         None => Ok(words),
-        Some(word) => Err(CliFailure::Usage(format!(
+        Some(word) => Err(Failure::Usage(format!(
             "--accept-command runs without a shell, which {word} needs; write --accept-command \"sh -c '...'\""
         ))),
     }

@@ -1,6 +1,6 @@
 //! The parameters of a task, as flags and as JSON.
 
-use super::super::failure::CliFailure;
+use super::super::failure::Failure;
 use super::super::numbers::{task_id, whole};
 use super::super::running_task;
 use super::accept::AcceptFlags;
@@ -111,7 +111,7 @@ impl Fields {
     ///
     /// # Errors
     /// `--metadata` is not JSON, or an acceptance flag cannot be used.
-    pub fn to_json(&self) -> Result<Map<String, Value>, CliFailure> {
+    pub fn to_json(&self) -> Result<Map<String, Value>, Failure> {
         let mut map = Map::new();
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -163,12 +163,12 @@ impl Fields {
         (budget != TaskBudget::default()).then(|| json!(budget))
     }
 
-    fn metadata(&self) -> Result<Option<Value>, CliFailure> {
+    fn metadata(&self) -> Result<Option<Value>, Failure> {
         let Some(text) = &self.metadata else {
             return Ok(None);
         };
         let value = serde_json::from_str(text)
-            .map_err(|why| CliFailure::Usage(format!("--metadata is not JSON: {why}")))?;
+            .map_err(|why| Failure::Usage(format!("--metadata is not JSON: {why}")))?;
         Ok(Some(value))
     }
 }

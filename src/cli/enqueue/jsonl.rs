@@ -1,7 +1,7 @@
 //! Enqueues a file of tasks: checks all lines first, then sends them in durable batches.
 
-use super::super::connect::{Context, HubConnection};
-use super::super::failure::CliFailure;
+use super::super::connect::{Context, HubClient};
+use super::super::failure::Failure;
 use super::super::show::spinner;
 use super::fields;
 use crate::terminal::text;
@@ -25,14 +25,14 @@ type NumberedLine<'a> = (usize, &'a str);
 pub async fn run(
     file: &str,
     defaults: &Map<String, Value>,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let limits = hub.limits();
     let lines = lines(file);
     if lines.is_empty() {
         // The program that should have written the tasks failed, or the file is the wrong one: a script has to notice.
-        return Err(CliFailure::Usage(
+        return Err(Failure::Usage(
             "nothing was enqueued: the file or standard input has no line".into(),
         ));
     }
@@ -77,7 +77,7 @@ fn check(
     lines: &[NumberedLine<'_>],
     defaults: &Map<String, Value>,
     limits: &Limits,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     let bad: Vec<String> = lines
         .iter()
         .filter_map(|(number, line)| {
@@ -92,7 +92,7 @@ fn check(
         0 => String::new(),
         n => format!("\n  and {n} more"),
     };
-    Err(CliFailure::Local(format!(
+    Err(Failure::Local(format!(
         "nothing was enqueued: {} of {} cannot be used\n{}{more}",
         text::grouped(bad.len() as u64),
         text::count(lines.len() as u64, "line"),
@@ -124,13 +124,13 @@ async fn send(
     batch: &[NumberedLine<'_>],
     defaults: &Map<String, Value>,
     limits: &Limits,
-    hub: &HubConnection,
-) -> Result<EnqueueBatchAnswer, CliFailure> {
+    hub: &HubClient,
+) -> Result<EnqueueBatchAnswer, Failure> {
     let tasks: Result<Vec<NewTask>, String> = batch
         .iter()
         .map(|(_, line)| read(line, defaults, limits))
         .collect();
-    let tasks = tasks.map_err(CliFailure::Local)?;
+    let tasks = tasks.map_err(Failure::Local)?;
     hub.request(&EnqueueBatchParams { tasks }).await
 }
 
@@ -139,7 +139,7 @@ fn print_partial(
     all: &EnqueueBatchAnswer,
     batch: &[NumberedLine<'_>],
     context: &Context,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
         return Ok(());
     };
@@ -154,7 +154,7 @@ fn print_partial(
     ))
 }
 
-fn print_ids(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, CliFailure> {
+fn print_ids(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, Failure> {
     let screen = &context.screen;
     if screen.json {
         screen.json(all)?;
@@ -241,7 +241,7 @@ mod tests {
             lines.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
             [1, 3, 4, 5, 6, 7, 8]
         );
-        let Err(CliFailure::Local(text)) = check(&lines, &defaults(), &Limits::default()) else {
+        let Err(Failure::Local(text)) = check(&lines, &defaults(), &Limits::default()) else {
             panic!("taken");
         };
         for part in [

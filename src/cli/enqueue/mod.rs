@@ -5,8 +5,8 @@ mod budget;
 mod fields;
 mod jsonl;
 
-use super::connect::{Context, HubConnection};
-use super::failure::CliFailure;
+use super::connect::{Context, HubClient};
+use super::failure::Failure;
 use super::wait::{self, Deadline};
 use crate::terminal::{text, time, zone};
 use fields::Fields;
@@ -64,7 +64,7 @@ pub struct Args {
 }
 
 /// Enqueues, and waits if asked to.
-pub async fn run(args: Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     let defaults = args.fields.to_json()?;
     if let Some(path) = &args.jsonl {
         let text = read(path).await?;
@@ -74,8 +74,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, CliFailure> {
     let mut fields = defaults;
     fields.insert("prompt".into(), Value::String(args.prompt().await?));
     let hub = context.connect().await?;
-    let task = fields::read(&Value::Object(fields).to_string(), &hub.limits())
-        .map_err(CliFailure::Usage)?;
+    let task =
+        fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
     let human = task.task_type == TYPE_HUMAN;
     let waits_for_person = task.requires_approval || human;
     let answer = match task.idempotency_key {
@@ -118,7 +118,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, CliFailure> {
 }
 
 impl Args {
-    async fn prompt(&self) -> Result<String, CliFailure> {
+    async fn prompt(&self) -> Result<String, Failure> {
         match (&self.prompt, &self.file) {
             (_, Some(file)) => piped(file, true, "prompt").await,
             (Some(prompt), None) if prompt != "-" => Ok(prompt.clone()),
@@ -132,14 +132,14 @@ impl Args {
 ///
 /// # Errors
 /// The file cannot be read, or `Failure::Usage` if there is no text.
-pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String, CliFailure> {
+pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String, Failure> {
     if !named && std::io::stdin().is_terminal() {
         let file = if what == "prompt" {
             " with --file,"
         } else {
             ""
         };
-        return Err(CliFailure::Usage(format!(
+        return Err(Failure::Usage(format!(
             "there is no {what}: give it in quotes,{file} or on standard input"
         )));
     }
@@ -149,7 +149,7 @@ pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String
         .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
     match text {
         // Nothing was piped in, or the program before the pipe failed.
-        "" => Err(CliFailure::Usage(format!(
+        "" => Err(Failure::Usage(format!(
             "there is no {what}: the file or standard input is empty"
         ))),
         text => Ok(text.to_owned()),
@@ -157,7 +157,7 @@ pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String
 }
 
 /// Reads a whole file or, for `-`, standard input.
-async fn read(path: &Path) -> Result<String, CliFailure> {
+async fn read(path: &Path) -> Result<String, Failure> {
     let named = match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
@@ -169,12 +169,12 @@ async fn read(path: &Path) -> Result<String, CliFailure> {
     });
     let bytes = match bytes.await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(why)) => return Err(CliFailure::local(format!("cannot read {named}"), why)),
-        Err(why) => return Err(CliFailure::local(format!("cannot read {named}"), why)),
+        Ok(Err(why)) => return Err(Failure::local(format!("cannot read {named}"), why)),
+        Err(why) => return Err(Failure::local(format!("cannot read {named}"), why)),
     };
     String::from_utf8(bytes).map_err(|why| {
         let at = why.utf8_error().valid_up_to();
-        CliFailure::Local(format!(
+        Failure::Local(format!(
             "cannot use {named}: it is not UTF-8 text (byte {at})"
         ))
     })
@@ -192,7 +192,7 @@ fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn print_id(answer: &EnqueueAnswer, context: &Context) -> Result<u8, CliFailure> {
+fn print_id(answer: &EnqueueAnswer, context: &Context) -> Result<u8, Failure> {
     let (screen, task_id) = (&context.screen, answer.task_id);
     match (screen.json, screen.width) {
         (true, _) => screen.json(answer)?,
@@ -207,9 +207,9 @@ fn print_id(answer: &EnqueueAnswer, context: &Context) -> Result<u8, CliFailure>
 async fn finish(
     task_id: TaskId,
     timeout: Option<Duration>,
-    hub: &HubConnection,
+    hub: &HubClient,
     context: &Context,
-) -> Result<u8, CliFailure> {
+) -> Result<u8, Failure> {
     let screen = &context.screen;
     let message = format!("waiting for task {task_id}");
     let spinner = super::show::spinner::spinner(screen, message);

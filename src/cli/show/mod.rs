@@ -8,7 +8,7 @@ pub mod spinner;
 pub mod table;
 pub mod task;
 
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::globals::Globals;
 use crate::terminal::paint::Paint;
 use crate::terminal::sanitizer::Sanitizer;
@@ -63,7 +63,7 @@ impl Screen {
     ///
     /// # Errors
     /// Standard output is closed or cannot be written. The same holds for the methods below.
-    pub fn print(&self, text: &str) -> Result<(), CliFailure> {
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
         let end = if text.is_empty() || text.ends_with('\n') {
             ""
         } else {
@@ -73,7 +73,7 @@ impl Screen {
     }
 
     /// Prints a text that others wrote: sanitized on a terminal, unchanged in a pipe.
-    pub fn print_untrusted(&self, text: &str) -> Result<(), CliFailure> {
+    pub fn print_untrusted(&self, text: &str) -> Result<(), Failure> {
         match self.width {
             Some(_) => self.print(&Sanitizer::whole(text)),
             None => self.print(text),
@@ -81,7 +81,7 @@ impl Screen {
     }
 
     /// Prints a text unchanged.
-    pub fn raw(&self, text: &str) -> Result<(), CliFailure> {
+    pub fn raw(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())
@@ -89,15 +89,15 @@ impl Screen {
     }
 
     /// Prints a value as JSON, on one line.
-    pub fn json(&self, value: &impl Serialize) -> Result<(), CliFailure> {
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         match serde_json::to_string(value) {
             Ok(text) => self.raw(&format!("{text}\n")),
-            Err(why) => Err(CliFailure::local("cannot write the answer as JSON", why)),
+            Err(why) => Err(Failure::local("cannot write the answer as JSON", why)),
         }
     }
 
     /// Prints a sanitized line on standard error, unless `--quiet` or `--json` is set.
-    pub fn note(&self, text: &str) -> Result<(), CliFailure> {
+    pub fn note(&self, text: &str) -> Result<(), Failure> {
         if !self.quiet && !self.json {
             let text = Sanitizer::whole(text);
             // Overwrites a progress indicator, which is drawn again by its own timer.
@@ -120,10 +120,10 @@ impl Screen {
 }
 
 /// Converts an error of standard output. A reader that has closed the pipe is not reported.
-pub fn output_failure(why: io::Error) -> CliFailure {
+pub fn output_failure(why: io::Error) -> Failure {
     match why.kind() {
-        ErrorKind::BrokenPipe => CliFailure::PipeClosed,
-        _ => CliFailure::local("cannot write to standard output", why),
+        ErrorKind::BrokenPipe => Failure::PipeClosed,
+        _ => Failure::local("cannot write to standard output", why),
     }
 }
 

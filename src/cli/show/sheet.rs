@@ -1,6 +1,6 @@
 //! A sheet: the fields of one object, one line per field, with aligned names.
 
-use super::{CliFailure, Screen};
+use super::{Failure, Screen};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::{one_line, width};
 
@@ -34,7 +34,7 @@ impl Sheet {
     }
 
     /// Prints the sheet.
-    pub fn print(&self, screen: &Screen) -> Result<(), CliFailure> {
+    pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
         let wide = self
             .0
             .iter()

@@ -1,7 +1,7 @@
 //! Tables: aligned and cut to the terminal's width for people; tab-separated and complete for programs.
 
 use super::layout::{self, ColumnWidth, GAP};
-use super::{CliFailure, Screen};
+use super::{Failure, Screen};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::{fit, one_line, width};
 
@@ -121,7 +121,7 @@ impl TextTable {
     }
 
     /// Prints the table.
-    pub fn print(&self, screen: &Screen) -> Result<(), CliFailure> {
+    pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
         screen.print(&self.render(screen.width, screen.colour))
     }
 

@@ -1,7 +1,7 @@
 //! Tasks as tables and lines.
 
 use super::table::{Cell, Column, TextTable};
-use super::{CliFailure, Screen};
+use super::{Failure, Screen};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::{fit, grouped, one_line};
 use crate::terminal::time::{ago, span, stamp};
@@ -80,7 +80,7 @@ pub fn why(waiting: &Waiting, now: f64) -> String {
 }
 
 /// Prints the tasks, or the note `none` if there are none.
-pub fn print(tasks: &[Task], screen: &Screen, none: &str, now: f64) -> Result<(), CliFailure> {
+pub fn print(tasks: &[Task], screen: &Screen, none: &str, now: f64) -> Result<(), Failure> {
     match tasks.is_empty() {
         true => screen.note(none),
         false => table(tasks, screen, now).print(screen),

@@ -3,7 +3,7 @@
 pub(crate) mod draw;
 
 use super::connect::Context;
-use super::failure::CliFailure;
+use super::failure::Failure;
 use super::numbers::whole;
 use kirosu_protocol::verbs::tree::TreeParams;
 
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Prints the tree.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, CliFailure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let answer = context
         .connect()
         .await?

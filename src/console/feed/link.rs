@@ -1,7 +1,7 @@
 //! State of the connection, and the time of the next attempt.
 
 use super::{FeedContext, FeedMessage, Topics};
-use crate::cli::connect::HubConnection;
+use crate::cli::connect::HubClient;
 use crate::console::messages::{LinkState, Update};
 use crate::terminal::time;
 use kirosu_protocol::ErrorCode;
@@ -32,7 +32,7 @@ pub fn delays() -> (Delays, watch::Receiver<Option<f64>>) {
 /// Reports each change; never returns while the hub can come back.
 pub(super) async fn run(
     feed: FeedContext,
-    hub: HubConnection,
+    hub: HubClient,
     mut again: watch::Receiver<Option<f64>>,
     topics: Arc<Topics>,
 ) {

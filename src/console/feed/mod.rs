@@ -18,10 +18,10 @@ mod topics;
 
 use super::messages::{Interest, Update};
 use super::model::TaskAction;
-use crate::cli::connect::{Context, HubConnection};
+use crate::cli::connect::{Context, HubClient};
 use crate::cli::each::actor;
 use crate::cli::events::{StreamItem, WatchStream};
-use crate::cli::failure::CliFailure;
+use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
@@ -47,7 +47,7 @@ pub enum FeedMessage {
     /// An update for the model.
     Update(Box<Update>),
     /// The dashboard cannot continue.
-    Failed(CliFailure),
+    Failed(Failure),
 }
 
 /// Address of the hub, and the channel to the model.
@@ -61,7 +61,7 @@ pub struct FeedContext {
 
 impl FeedContext {
     /// Opens another connection. The times of its attempts are not reported.
-    fn another(&self) -> HubConnection {
+    fn another(&self) -> HubClient {
         let options = ClientOptions {
             delays: link::delays().0,
             ..self.options.clone()
@@ -69,7 +69,7 @@ impl FeedContext {
         self.over(options)
     }
 
-    fn over(&self, options: ClientOptions) -> HubConnection {
+    fn over(&self, options: ClientOptions) -> HubClient {
         self.context
             .over(Client::start(self.endpoint.clone(), options))
     }
@@ -80,7 +80,7 @@ impl FeedContext {
     }
 
     /// Waits until the hub is connected.
-    async fn connected(&self, hub: &HubConnection) {
+    async fn connected(&self, hub: &HubClient) {
         let mut state = hub.client.state();
         let connected = |state: &ConnectionState| matches!(state, ConnectionState::Connected(_));
         if state.wait_for(connected).await.is_err() {
@@ -94,7 +94,7 @@ pub struct Feed {
     /// Messages of the feed.
     pub messages: mpsc::Receiver<FeedMessage>,
     interest: watch::Sender<Interest>,
-    hub: HubConnection,
+    hub: HubClient,
     feed: FeedContext,
 }
 
@@ -103,7 +103,7 @@ impl Feed {
     ///
     /// # Errors
     /// The settings have a fault.
-    pub fn start(globals: &Globals, interest: Interest) -> Result<Feed, CliFailure> {
+    pub fn start(globals: &Globals, interest: Interest) -> Result<Feed, Failure> {
         // The dashboard shows the state of the connection; notes on standard error would damage the screen.
         let screen = Screen {
             quiet: true,
@@ -179,7 +179,7 @@ impl Feed {
 /// Watches the hub until the dashboard ends.
 async fn listen(
     feed: FeedContext,
-    hub: HubConnection,
+    hub: HubClient,
     topics: Arc<Topics>,
     interest: watch::Receiver<Interest>,
 ) {
@@ -195,11 +195,11 @@ async fn listen(
 
 async fn listen_once(
     feed: &FeedContext,
-    hub: &HubConnection,
+    hub: &HubClient,
     topics: &Topics,
     interest: &watch::Receiver<Interest>,
     history: u64,
-) -> Result<(), CliFailure> {
+) -> Result<(), Failure> {
     let mut events = WatchStream::start(hub, since(hub, history).await?).await?;
     topics.mark_all();
     loop {
@@ -215,7 +215,7 @@ async fn listen_once(
 }
 
 /// Parameters to watch all events except output, starting `history` events ago.
-pub async fn since(hub: &HubConnection, history: u64) -> Result<WatchParams, CliFailure> {
+pub async fn since(hub: &HubClient, history: u64) -> Result<WatchParams, Failure> {
     // A watch of almost no events returns the number of the newest one.
     let params = |kinds: &[&str], since| WatchParams {
         since,

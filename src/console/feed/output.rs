@@ -2,9 +2,9 @@
 //! otherwise the output of every task that was ever opened would arrive.
 
 use super::{FeedContext, FeedMessage, PAUSE};
-use crate::cli::connect::HubConnection;
+use crate::cli::connect::HubClient;
 use crate::cli::events::{StreamItem, WatchStream};
-use crate::cli::failure::CliFailure;
+use crate::cli::failure::Failure;
 use crate::cli::logs::{ChunkOrder, OutputPosition};
 use crate::console::messages::{Interest, OutputUpdate, Update};
 use crate::console::model::View;
@@ -46,11 +46,7 @@ async fn follow(feed: &FeedContext, task: TaskId) {
     }
 }
 
-async fn follow_once(
-    feed: &FeedContext,
-    hub: &HubConnection,
-    task_id: TaskId,
-) -> Result<(), CliFailure> {
+async fn follow_once(feed: &FeedContext, hub: &HubClient, task_id: TaskId) -> Result<(), Failure> {
     let params = WatchParams {
         task_id: Some(task_id),
         kinds: vec!["output".into()],
@@ -88,9 +84,9 @@ async fn follow_once(
 /// Reads the newest attempt's whole output and returns its end.
 async fn whole(
     feed: &FeedContext,
-    hub: &HubConnection,
+    hub: &HubClient,
     task_id: TaskId,
-) -> Result<OutputPosition, CliFailure> {
+) -> Result<OutputPosition, Failure> {
     let (output, at) = read(hub, task_id).await?;
     feed.report(FeedMessage::Update(Update::Output(task_id, output).into()))
         .await;
@@ -99,9 +95,9 @@ async fn whole(
 
 /// The newest attempt's whole output, and its end.
 pub async fn read(
-    hub: &HubConnection,
+    hub: &HubClient,
     task_id: TaskId,
-) -> Result<(OutputUpdate, OutputPosition), CliFailure> {
+) -> Result<(OutputUpdate, OutputPosition), Failure> {
     let params = GetParams {
         task_id,
         output: true,

@@ -1,7 +1,7 @@
 //! Topics: parts of the model that may be out of date, and their refreshers.
 
 use super::{FeedContext, FeedMessage, fetch};
-use crate::cli::connect::HubConnection;
+use crate::cli::connect::HubClient;
 use crate::console::messages::{Interest, Update};
 use crate::console::model::View;
 use kirosu_protocol::client::CallError;
@@ -78,7 +78,7 @@ impl Topics {
 /// Starts one refresher per topic.
 pub(super) fn start_refreshers(
     feed: &FeedContext,
-    hub: &HubConnection,
+    hub: &HubClient,
     topics: &Arc<Topics>,
     interest: &watch::Receiver<Interest>,
 ) {
