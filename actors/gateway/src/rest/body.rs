@@ -64,7 +64,7 @@ impl Drop for RequestBody {
 }
 
 fn too_long(longest: usize) -> HttpError {
-    let message = format!("the body is longer than the limit of {longest} bytes");
+    let message = format!("the body is longer than the {longest} bytes that the gateway accepts");
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message)
 }
 
