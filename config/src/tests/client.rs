@@ -53,7 +53,7 @@ fn faults_that_would_send_a_client_to_another_hub_stop_it() {
 }
 
 #[test]
-fn variables_for_others_are_not_a_clients_business() {
+fn a_client_ignores_variables_of_other_sections() {
     let case = client("[hub]\nport = 7").env("KIROSU_POOL__CODERS__SIZE", "4");
     assert_eq!(case.settings().hub.port, 7);
     let case = client("").env("KIROSU_HUB__PORT", "many");

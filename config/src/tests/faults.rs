@@ -1,7 +1,7 @@
 use super::Case;
 use crate::ConfigFault;
 
-/// One faulty file, and what its one fault has to say: beginning, and a part.
+/// One faulty file, and its one fault: the beginning, and a part of it.
 const TABLE: &[(&str, &str, &str)] = &[
     (
         "[hub]\nporrt = 1",
@@ -292,7 +292,7 @@ fn every_fault_names_key_place_and_what_is_allowed() {
 }
 
 #[test]
-fn routers_and_accounts_are_told_of_with_all_their_faults() {
+fn routers_and_accounts_report_all_their_faults() {
     let file = "[providers.any]\nkind = \"router\"\nproviders = [\"claud\", \"codex\", \"python\", \"codex\", \"other\"]\non = [\"netwrok\"]\nconcurrency = 1\n[providers.other]\nkind = \"router\"\nproviders = [\"any\"]\n[providers.none]\nkind = \"router\"\n[providers.codex]\nproviders = [\"claude\"]\naccount = \"team\"\nconcurrency = 2\n[providers.claude]\naccount = \"team\"\nconcurrency = 3\n";
     let starts = [
         "providers.any.providers (kirosu.toml:3): no provider claud is defined; did you mean claude?",
@@ -308,14 +308,14 @@ fn routers_and_accounts_are_told_of_with_all_their_faults() {
     ];
     let faults = Case::new(file).faults();
     for start in starts {
-        let told = faults.iter().any(|fault| fault.starts_with(start));
-        assert!(told, "{start}\n{faults:#?}");
+        let reported = faults.iter().any(|fault| fault.starts_with(start));
+        assert!(reported, "{start}\n{faults:#?}");
     }
     assert_eq!(faults.len(), starts.len(), "{faults:#?}");
 }
 
 #[test]
-fn what_others_see_is_told_with_the_rest_but_not_what_follows_from_it() {
+fn faults_of_other_crates_are_reported_unless_they_follow_from_earlier_ones() {
     let file = "[hub]\nporrt = 1\n[providers.a]\nkind = \"command\"\n[[approval.rule]]\nname = \"x\"\naction = \"perhaps\"";
     let mut case = Case::new(file);
     case.options.also = Some(|loaded| {
@@ -431,7 +431,7 @@ fn a_refused_key_is_not_blamed_on_the_host_as_well() {
 }
 
 #[test]
-fn a_home_that_is_not_there_is_not_made_up() {
+fn a_path_in_a_missing_home_is_refused() {
     let case = Case::new("[log]\nfile = \"~/log\"").env("HOME", "");
     assert!(case.faults()[0].contains("needs HOME, which is not set"));
 }

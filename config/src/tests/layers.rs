@@ -31,7 +31,7 @@ fn each_layer_overrides_the_one_before_and_is_named_as_origin() {
 }
 
 #[test]
-fn a_new_name_wins_over_a_historical_one_and_empty_ones_say_nothing() {
+fn a_new_name_overrides_a_historical_one_and_empty_ones_are_ignored() {
     let case = Case::new("")
         .env("KIRO_SWARM_PORT", "2")
         .env("KIROSU_HUB__PORT", "3")
@@ -73,7 +73,7 @@ fn without_a_file_the_defaults_hold() {
 }
 
 #[test]
-fn pools_take_what_they_do_not_say_from_elsewhere() {
+fn pools_get_missing_keys_from_other_sections() {
     let file = r#"
         data_dir = "~/swarm"
         [lease]
@@ -126,7 +126,7 @@ fn pools_take_what_they_do_not_say_from_elsewhere() {
 }
 
 #[test]
-fn of_key_and_key_file_the_stronger_layer_counts() {
+fn the_stronger_layer_of_key_and_key_file_counts() {
     let with_file = |more: &str| {
         let case = Case::new("");
         let key_file = case.path("hub.key");
@@ -230,7 +230,7 @@ fn a_file_without_an_end_is_refused() {
 }
 
 #[test]
-fn what_is_hardly_meant_is_a_warning() {
+fn unlikely_combinations_are_warnings() {
     let loaded = Case::new("[[pool]]\nname = \"a\"\ntrust_all_tools = true\nmax_output = \"32 MiB\"\n[hub]\nkey = \"k\"")
         .env("KIROSU_HUB_PORT", "9000")
         .env("KIROSU_TASK_ID", "7")

@@ -14,7 +14,7 @@ const FILE: &str = r#"
 "#;
 
 #[test]
-fn text_tells_values_and_origins_and_loads_again() {
+fn the_text_has_values_and_origins_and_loads_again() {
     let loaded = Case::new(FILE).env("KIROSU_HUB__PORT", "9").load();
     let text = loaded.to_toml();
     for line in [
@@ -36,7 +36,7 @@ fn text_tells_values_and_origins_and_loads_again() {
 }
 
 #[test]
-fn json_tells_the_same() {
+fn the_json_has_the_same_values() {
     let json = Case::new(FILE).env("KIRO_SWARM_PORT", "9").load().to_json();
     assert_eq!(json["hub"]["port"]["value"], 9);
     assert_eq!(json["hub"]["port"]["layer"], "env");
