@@ -15,6 +15,7 @@ setup:
 lint: setup
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 actors/hub/src/verbs/*.rs
+	python3 tests/style.py
 	target/tools/bin/typos
 	target/tools/bin/cargo-deny --offline check licenses bans sources
 	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings

@@ -10,10 +10,13 @@ fn main() {
 
 fn enqueue(prompt_bytes: usize) -> String {
     let prompt = "x".repeat(prompt_bytes);
-    format!(r#"{{"id":1,"method":"enqueue","params":{{"prompt":"{prompt}","queue":"default","priority":5}}}}"#)
+    format!(
+        r#"{{"id":1,"method":"enqueue","params":{{"prompt":"{prompt}","queue":"default","priority":5}}}}"#
+    )
 }
 
-const ACK: &str = r#"{"id":2,"method":"ack","params":{"task_id":42,"fence":1,"status":"done","result":"ok"}}"#;
+const ACK: &str =
+    r#"{"id":2,"method":"ack","params":{"task_id":42,"fence":1,"status":"done","result":"ok"}}"#;
 
 fn parse(line: &[u8], limits: &Limits) -> Request {
     let frame = Frame::read(line, limits).unwrap();

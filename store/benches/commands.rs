@@ -6,7 +6,7 @@ use kirosu_protocol::Task;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_store::{Command, SyncMode, Outcome, Store, StoreOptions};
+use kirosu_store::{Command, Outcome, Store, StoreOptions, SyncMode};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const BATCHES: [usize; 3] = [1, 50, 500];
@@ -69,7 +69,10 @@ fn lease(count: usize) -> Command {
 #[divan::bench(args = BATCHES)]
 fn enqueue(bencher: Bencher<'_, '_>, count: usize) {
     let mut bench = Bench::new();
-    bencher.counter(count).with_inputs(|| tasks(count)).bench_local_values(|batch| bench.apply(batch));
+    bencher
+        .counter(count)
+        .with_inputs(|| tasks(count))
+        .bench_local_values(|batch| bench.apply(batch));
 }
 
 /// Enqueue, lease and ack of `count` tasks, each one batch.

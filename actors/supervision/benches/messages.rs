@@ -4,7 +4,9 @@
 
 use actix::prelude::*;
 use divan::Bencher;
-use kirosu_supervision::{ChildContext, ChildSpec, Clock, Root, SupervisorSpec, mailbox, supervised};
+use kirosu_supervision::{
+    ChildContext, ChildSpec, Clock, Root, SupervisorSpec, mailbox, supervised,
+};
 
 fn main() {
     divan::main();
@@ -56,7 +58,10 @@ fn supervised_actor(bencher: Bencher<'_, '_>) {
     let system = actix_rt::System::new();
     let (root, addr) = system.block_on(async {
         let (mailbox, addr) = mailbox();
-        let factory = |child: &ChildContext| Supervised { _child: child.clone(), sum: 0 };
+        let factory = |child: &ChildContext| Supervised {
+            _child: child.clone(),
+            sum: 0,
+        };
         let spec = SupervisorSpec::new("root").child(ChildSpec::new("actor", mailbox, factory));
         (Root::start(spec, Clock::system()), addr)
     });
