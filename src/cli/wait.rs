@@ -38,12 +38,12 @@ pub struct Args {
 
 /// The time at which a wait gives up; `None` means never.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Option<Instant>);
+pub struct WaitDeadline(Option<Instant>);
 
-impl Deadline {
+impl WaitDeadline {
     /// That time from now. `None`, or a time beyond the clock's range, means never.
-    pub fn after(timeout: Option<Duration>) -> Deadline {
-        Deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+    pub fn after(timeout: Option<Duration>) -> WaitDeadline {
+        WaitDeadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
     fn left(self) -> Duration {
@@ -56,7 +56,7 @@ impl Deadline {
 /// Waits for tasks, through reconnects and longer than the hub's maximum wait.
 pub async fn for_tasks(
     task_ids: Vec<TaskId>,
-    deadline: Deadline,
+    deadline: WaitDeadline,
     hub: &HubClient,
 ) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
@@ -128,7 +128,7 @@ impl PrintedReasons {
 /// Waits until all tasks of a group are finished, through reconnects and longer than the hub's maximum wait.
 async fn for_group(
     group: Group,
-    deadline: Deadline,
+    deadline: WaitDeadline,
     hub: &HubClient,
     screen: &Screen,
 ) -> Result<WaitAnswer, Failure> {
@@ -160,7 +160,7 @@ async fn for_group(
 /// Waits for a group and prints the number of tasks by status.
 async fn group(
     group: Group,
-    deadline: Deadline,
+    deadline: WaitDeadline,
     hub: &HubClient,
     context: &Context,
 ) -> Result<u8, Failure> {
@@ -229,7 +229,7 @@ pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
-    let deadline = Deadline::after(args.timeout);
+    let deadline = WaitDeadline::after(args.timeout);
     let task_ids = match choice {
         Selection::Tasks(task_ids) => task_ids,
         Selection::Group(chosen) => return group(chosen, deadline, &hub, context).await,

@@ -1,7 +1,7 @@
 //! Messages between the feed, the model and the keys.
 
 use super::model::{TaskAction, View};
-use super::tasks::{PageRequest, TaskPage};
+use super::tasks::{LoadedPage, PageRequest};
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::verbs::pools::PoolInfo;
@@ -63,7 +63,7 @@ pub enum Update {
     /// An event.
     Event(Event),
     /// A window of the list, with the counters.
-    Page(PageRequest, TaskPage, Stats),
+    Page(PageRequest, LoadedPage, Stats),
     /// The counters.
     Stats(Stats),
     /// The open task.

@@ -39,7 +39,7 @@ use jiff::tz::TimeZone;
 use kirosu_protocol::TaskId;
 use messages::KeyEffect;
 use model::{Model, View};
-use query::ListFilter;
+use query::TaskFilter;
 use std::time::Duration;
 use terminal::{TerminalScreen, UserInput};
 use tokio::time::{Instant, sleep_until};
@@ -68,7 +68,7 @@ impl StartOptions {
         let mut model = Model::new(hub, self.view, size, time::now());
         model.zone.clone_from(&self.zone);
         if self.view == View::Tasks {
-            let query = ListFilter::read(&self.filter)
+            let query = TaskFilter::read(&self.filter)
                 .map_err(|why| Failure::Usage(format!("cannot read --filter: {why}")))?;
             model.tasks.filter(query);
         }

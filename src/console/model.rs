@@ -5,7 +5,7 @@
 use super::cursor::ListCursor;
 use super::messages::{Interest, LinkState, Update};
 use super::pane::TaskPane;
-use super::query::ListFilter;
+use super::query::TaskFilter;
 use super::rate::CompletionRate;
 use super::tasks::TaskListView;
 use super::views;
@@ -290,7 +290,7 @@ impl Model {
 
     /// A new event moves the others down: the chosen one stays chosen unless it is the first.
     fn keep_event(&mut self) {
-        let shows = ListFilter::words(&self.filters[View::Events as usize]);
+        let shows = TaskFilter::words(&self.filters[View::Events as usize]);
         let newest = self.events.front();
         let cursor = &mut self.cursors[View::Events as usize];
         if cursor.at > 0 && newest.is_some_and(|event| shown(event, &shows)) {
@@ -301,7 +301,7 @@ impl Model {
 }
 
 /// Whether an event matches a filter.
-pub fn shown(event: &Event, filter: &ListFilter) -> bool {
+pub fn shown(event: &Event, filter: &TaskFilter) -> bool {
     let (subject, _, text) = describe(&event.what);
     filter.matches_texts([subject.as_str(), text.as_str()].into_iter())
 }

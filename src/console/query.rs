@@ -9,7 +9,7 @@ const SEARCHED: usize = 64 << 10;
 
 /// A parsed filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListFilter {
+pub struct TaskFilter {
     /// Only tasks with this status.
     pub status: Option<Status>,
     /// Only tasks of this queue.
@@ -24,13 +24,13 @@ pub struct ListFilter {
     pub words: Vec<String>,
 }
 
-impl ListFilter {
+impl TaskFilter {
     /// Parses a filter.
     ///
     /// # Errors
     /// A word with a prefix has no valid value; the message names it.
-    pub fn read(text: &str) -> Result<ListFilter, String> {
-        let mut query = ListFilter::default();
+    pub fn read(text: &str) -> Result<TaskFilter, String> {
+        let mut query = TaskFilter::default();
         for word in text.split_whitespace() {
             match word.split_once(':') {
                 Some(("status" | "s", name)) => query.status = Some(status(name)?),
@@ -51,16 +51,16 @@ impl ListFilter {
     }
 
     /// A filter that only has words, for lists that the hub cannot filter.
-    pub fn words(text: &str) -> ListFilter {
-        ListFilter {
+    pub fn words(text: &str) -> TaskFilter {
+        TaskFilter {
             words: text.split_whitespace().map(str::to_lowercase).collect(),
-            ..ListFilter::default()
+            ..TaskFilter::default()
         }
     }
 
     /// Whether the filter matches everything.
     pub fn is_empty(&self) -> bool {
-        *self == ListFilter::default()
+        *self == TaskFilter::default()
     }
 
     /// The hub's part of the filter, for a page of `limit` tasks below `before`.
@@ -148,27 +148,27 @@ mod tests {
 
     #[test]
     fn a_filter_is_parsed() {
-        let query = ListFilter::read("status:fail Timeout queue:docs parent:7 a:b").unwrap();
+        let query = TaskFilter::read("status:fail Timeout queue:docs parent:7 a:b").unwrap();
         assert_eq!(query.status, Some(Status::Failed));
         assert_eq!(query.queue.as_deref(), Some("docs"));
         assert_eq!(query.parent, Some(7));
         assert_eq!(query.words, ["timeout", "a:b"]);
         assert_eq!(
-            ListFilter::read("s:running").unwrap().status,
+            TaskFilter::read("s:running").unwrap().status,
             Some(Status::Leased)
         );
         assert!(
-            ListFilter::read("status:odd")
+            TaskFilter::read("status:odd")
                 .unwrap_err()
                 .contains("queued, blocked")
         );
-        assert!(ListFilter::read("parent:x").is_err());
-        assert!(ListFilter::read("  ").unwrap().is_empty());
+        assert!(TaskFilter::read("parent:x").is_err());
+        assert!(TaskFilter::read("  ").unwrap().is_empty());
     }
 
     #[test]
     fn words_may_be_in_different_texts() {
-        let query = ListFilter::words("Alpha 42");
+        let query = TaskFilter::words("Alpha 42");
         assert!(query.matches_texts(["task 42", "ALPHABET"].into_iter()));
         assert!(!query.matches_texts(["task 43", "alphabet"].into_iter()));
     }

@@ -5,7 +5,7 @@
 //! when rows arrive above it. Only at the top of the list, the newest task is always the chosen one.
 
 use super::cursor::{CursorStep, ListCursor};
-use super::query::ListFilter;
+use super::query::TaskFilter;
 use super::row::ListRow;
 use kirosu_protocol::TaskId;
 
@@ -25,7 +25,7 @@ pub enum PageStart {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageRequest {
     /// The filter.
-    pub query: ListFilter,
+    pub query: TaskFilter,
     /// The position.
     pub from: PageStart,
     /// Number of rows.
@@ -34,7 +34,7 @@ pub struct PageRequest {
 
 /// A window.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TaskPage {
+pub struct LoadedPage {
     /// The rows, newest first.
     pub rows: Vec<ListRow>,
     /// The position: `Newest` or `Below`.
@@ -51,7 +51,7 @@ pub struct TaskListView {
     /// The requested window.
     pub request: PageRequest,
     /// The loaded window; `None` before the first one arrives.
-    pub page: Option<TaskPage>,
+    pub page: Option<LoadedPage>,
     /// Position within the window.
     pub cursor: ListCursor,
     /// Lines that remain to be moved beyond the window, down if positive.
@@ -65,7 +65,7 @@ impl TaskListView {
     }
 
     /// Sets the filter and moves to the newest task.
-    pub fn filter(&mut self, query: ListFilter) {
+    pub fn filter(&mut self, query: TaskFilter) {
         self.request.query = query;
         self.request.from = PageStart::Newest;
         self.page = None;
@@ -134,7 +134,7 @@ impl TaskListView {
     }
 
     /// Takes a window; ignores one that is no longer requested.
-    pub fn arrive(&mut self, request: &PageRequest, page: TaskPage, height: usize) {
+    pub fn arrive(&mut self, request: &PageRequest, page: LoadedPage, height: usize) {
         if *request != self.request {
             return;
         }
@@ -170,9 +170,9 @@ mod tests {
     use super::*;
     use crate::console::tests::row;
 
-    fn page(newest: TaskId, oldest: TaskId, from: PageStart, more: bool) -> TaskPage {
+    fn page(newest: TaskId, oldest: TaskId, from: PageStart, more: bool) -> LoadedPage {
         let rows = (oldest..=newest).rev().map(row).collect();
-        TaskPage {
+        LoadedPage {
             rows,
             from,
             more,
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    fn arrive(tasks: &mut TaskListView, page: TaskPage) {
+    fn arrive(tasks: &mut TaskListView, page: LoadedPage) {
         let request = tasks.request.clone();
         tasks.arrive(&request, page, 10);
     }
@@ -263,7 +263,7 @@ mod tests {
         let mut tasks = TaskListView::default();
         tasks.resize(10);
         let old = tasks.request.clone();
-        tasks.filter(ListFilter::words("x"));
+        tasks.filter(TaskFilter::words("x"));
         tasks.arrive(&old, page(9, 1, PageStart::Newest, false), 10);
         assert!(tasks.page.is_none());
     }

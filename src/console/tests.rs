@@ -4,7 +4,7 @@ use super::cursor::CursorStep;
 use super::messages::{LinkState, OutputUpdate, Update};
 use super::model::{Model, View};
 use super::row::ListRow;
-use super::tasks::{PageStart, TaskPage};
+use super::tasks::{LoadedPage, PageStart};
 use super::{plain, update, views};
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::get::GetAnswer;
@@ -84,10 +84,10 @@ fn full(view: View, size: (u16, u16)) -> Model {
     let rows = (1..=8)
         .rev()
         .map(|id| ListRow::from(&task(id, Status::ALL[id as usize - 1])));
-    let page = TaskPage {
+    let page = LoadedPage {
         rows: rows.collect(),
         from: PageStart::Newest,
-        ..TaskPage::default()
+        ..LoadedPage::default()
     };
     model.apply(Update::Page(model.tasks.request.clone(), page, stats));
     apply_task(&mut model);

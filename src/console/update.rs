@@ -3,7 +3,7 @@
 use super::cursor::CursorStep;
 use super::messages::{KeyEffect, LinkState};
 use super::model::{Model, PendingConfirm, ReplyDraft, TaskAction, View, task_of};
-use super::query::ListFilter;
+use super::query::TaskFilter;
 use super::views;
 use crate::terminal::escapes::visible;
 use crate::terminal::paint::Paint;
@@ -224,7 +224,7 @@ fn is_connected(model: &mut Model) -> bool {
 /// Sets the filter of the current screen. A filter with a fault stays open for correction.
 fn filter(model: &mut Model, text: String) {
     if model.view == View::Tasks {
-        match ListFilter::read(&text) {
+        match TaskFilter::read(&text) {
             Ok(query) => model.tasks.filter(query),
             Err(why) => {
                 model.show_message(why, Paint::Bad);

@@ -7,7 +7,7 @@ mod jsonl;
 
 use super::connect::{Context, HubClient};
 use super::failure::Failure;
-use super::wait::{self, Deadline};
+use super::wait::{self, WaitDeadline};
 use crate::terminal::{text, time, zone};
 use fields::Fields;
 use kirosu_protocol::task::TYPE_HUMAN;
@@ -213,7 +213,7 @@ async fn finish(
     let screen = &context.screen;
     let message = format!("waiting for task {task_id}");
     let spinner = super::show::spinner::spinner(screen, message);
-    let deadline = Deadline::after(timeout);
+    let deadline = WaitDeadline::after(timeout);
     let ids = [task_id];
     let answer = tokio::select! {
         answer = wait::for_tasks(vec![task_id], deadline, hub) => answer,

@@ -3,9 +3,9 @@
 use crate::cli::each::fence_of;
 use crate::console::messages::{Interest, Update};
 use crate::console::model::{TaskAction, View};
-use crate::console::query::ListFilter;
+use crate::console::query::TaskFilter;
 use crate::console::row::ListRow;
-use crate::console::tasks::{PageRequest, PageStart, TaskPage};
+use crate::console::tasks::{LoadedPage, PageRequest, PageStart};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::agents::AgentsParams;
 use kirosu_protocol::verbs::answer::AnswerParams;
@@ -149,7 +149,7 @@ pub async fn answer(client: &Client, params: AnswerParams) -> Update {
 }
 
 /// A window of the list, with the counters.
-async fn page(client: &Client, params: &PageRequest) -> Result<(TaskPage, Stats), CallError> {
+async fn page(client: &Client, params: &PageRequest) -> Result<(LoadedPage, Stats), CallError> {
     let from = match params.from {
         PageStart::Above(id) => match above(client, params, id).await? {
             Some(below) => PageStart::Below(below),
@@ -163,10 +163,10 @@ async fn page(client: &Client, params: &PageRequest) -> Result<(TaskPage, Stats)
 /// Rows from a position on, page by page, because a filter may leave few rows of each page.
 async fn collect(
     client: &Client,
-    query: &ListFilter,
+    query: &TaskFilter,
     from: PageStart,
     rows: usize,
-) -> Result<(TaskPage, Stats), CallError> {
+) -> Result<(LoadedPage, Stats), CallError> {
     let step = match query.words.is_empty() {
         true => rows,
         false => SEARCH_STEP,
@@ -175,9 +175,9 @@ async fn collect(
         PageStart::Below(id) => Some(id),
         PageStart::Newest | PageStart::Above(_) => None,
     };
-    let mut page = TaskPage {
+    let mut page = LoadedPage {
         from,
-        ..TaskPage::default()
+        ..LoadedPage::default()
     };
     let mut searched = 0;
     loop {

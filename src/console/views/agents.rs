@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
 use crate::console::model::{Model, View};
-use crate::console::query::ListFilter;
+use crate::console::query::TaskFilter;
 use crate::terminal::paint::Paint;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::agents::AgentInfo;
@@ -69,7 +69,7 @@ fn place(lines: &[(Option<usize>, PaintedLine)], at: usize, canvas: &mut Canvas<
 
 /// Pools and agents that match the filter.
 fn shown(model: &Model) -> (Vec<PoolInfo>, Vec<AgentInfo>) {
-    let query = ListFilter::words(&model.filters[View::Agents as usize]);
+    let query = TaskFilter::words(&model.filters[View::Agents as usize]);
     let pool = |pool: &&PoolInfo| {
         let texts = [&pool.name, &pool.provider, &pool.state].map(String::as_str);
         query.matches_texts(

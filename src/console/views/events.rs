@@ -4,7 +4,7 @@ use super::canvas::Canvas;
 use super::nothing;
 use crate::cli::watch::describe;
 use crate::console::model::{self, Model, View};
-use crate::console::query::ListFilter;
+use crate::console::query::TaskFilter;
 use crate::terminal::paint::Paint;
 use crate::terminal::{text, time};
 use kirosu_protocol::Event;
@@ -45,7 +45,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
 
 /// The events that match the filter.
 pub fn shown(model: &Model) -> Vec<&Event> {
-    let query = ListFilter::words(&model.filters[View::Events as usize]);
+    let query = TaskFilter::words(&model.filters[View::Events as usize]);
     let passes = |event: &&Event| query.is_empty() || model::shown(event, &query);
     model.events.iter().filter(passes).collect()
 }

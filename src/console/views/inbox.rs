@@ -5,7 +5,7 @@ use super::canvas::Canvas;
 use super::{nothing, short};
 use crate::cli::approvals::{paint, question};
 use crate::console::model::{Model, View};
-use crate::console::query::ListFilter;
+use crate::console::query::TaskFilter;
 use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
 use crate::terminal::text;
@@ -99,7 +99,7 @@ fn subject_of(entry: &Approval) -> Option<Subject> {
 
 /// The entries that match the filter.
 pub fn shown(model: &Model) -> Vec<&Approval> {
-    let query = ListFilter::words(&model.filters[View::Inbox as usize]);
+    let query = TaskFilter::words(&model.filters[View::Inbox as usize]);
     let passes = |entry: &&Approval| {
         let words = [name(entry), entry.task_id.to_string(), question(entry)];
         let tool = entry.tool.iter().chain(&entry.pool).chain(&entry.queue);

@@ -4,7 +4,7 @@ use super::canvas::Canvas;
 use super::{nothing, short};
 use crate::console::model::Model;
 use crate::console::row::ListRow;
-use crate::console::tasks::TaskPage;
+use crate::console::tasks::LoadedPage;
 use crate::terminal::paint::Paint;
 use crate::terminal::text;
 use crate::terminal::time::span;
@@ -154,7 +154,7 @@ impl TaskColumns {
     }
 }
 
-fn rows(model: &Model, page: &TaskPage, canvas: &mut Canvas<'_>) {
+fn rows(model: &Model, page: &LoadedPage, canvas: &mut Canvas<'_>) {
     let columns = TaskColumns::of(&page.rows, canvas.width());
     heading(&columns, canvas);
     let cursor = model.tasks.cursor;

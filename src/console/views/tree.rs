@@ -4,7 +4,7 @@ use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
 use crate::cli::tree::{Args, draw};
 use crate::console::model::{Model, View};
-use crate::console::query::ListFilter;
+use crate::console::query::TaskFilter;
 use kirosu_protocol::verbs::tree::TreeNode;
 
 /// Draws the screen.
@@ -41,7 +41,7 @@ pub fn lines(model: &Model) -> Vec<PaintedLine> {
     };
     let room = usize::from(model.size.0).saturating_sub(2);
     let mut lines = draw::pieces(&tree, &whole, room);
-    let query = ListFilter::words(&model.filters[View::Tree as usize]);
+    let query = TaskFilter::words(&model.filters[View::Tree as usize]);
     if !query.is_empty() {
         lines.retain(|pieces| query.matches_texts(pieces.iter().map(|(text, _)| text.as_str())));
     }
