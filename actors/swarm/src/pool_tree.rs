@@ -48,9 +48,11 @@ pub(crate) fn pool_spec(options: PoolOptions, swarm: &Arc<SwarmContext>) -> (Chi
     let members = (1..=pool.size()).map(|index| pool.new_session(index));
     let sessions = ChildSpec::supervisor(sessions.children(members)).backoff(AFTER_GIVING_UP);
     let probed = pool.clone();
-    let probe = ChildSpec::simple("probe", move |child| ProviderProbe::new(child, &probed));
+    let probe =
+        ChildSpec::simple("probe", move |child| ProviderProbe::new(child, &probed)).kind("probe");
     let led = pool.clone();
     let drain = ChildSpec::simple("drain", move |child| DrainCoordinator::new(child, &led))
+        .kind("drain")
         .stop(StopPolicy::Grace(swarm.drain + KILL_TIME * 2));
     let supervisor = pool_supervisor
         .child(probe)
