@@ -61,7 +61,7 @@ fn a_git_that_is_killed_costs_no_attempt() {
     let hub = field.start("");
     let ids = queue(&hub);
     until("a run was not started", || {
-        hub.hub.log().contains("short of something").then_some(())
+        hub.hub.log().contains("lacks a resource").then_some(())
     });
     fs::remove_file(&broken).unwrap();
     all_done(&hub, &ids);
