@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use divan::{Bencher, black_box};
-use kirosu_protocol::{Frame, Limits, Line, LineSplitter, Request};
+use kirosu_protocol::{Frame, Limits, LineSplitter, Request, SplitLine};
 
 fn main() {
     divan::main();
@@ -45,7 +45,7 @@ fn split_50_lines(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         splitter.push(black_box(chunk.as_bytes()));
         let mut lines = 0;
-        while let Some(Line::Text(_)) = splitter.next_line() {
+        while let Some(SplitLine::Text(_)) = splitter.next_line() {
             lines += 1;
         }
         assert_eq!(lines, 50);
