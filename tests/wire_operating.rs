@@ -495,6 +495,31 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
     assert_eq!(half.read()["result"]["finished"], false);
 }
 
+#[test]
+fn a_client_that_half_closes_gets_all_of_an_answer_that_it_reads_late() {
+    let hub = Setup::new().start();
+    let mut other = hub.client();
+    // Far more than the buffers of both sockets take.
+    let long = "x".repeat(8 << 20);
+    let id = other.enqueue(&long);
+    let mut half = hub.client();
+    half.raw(format!(
+        "{}\n",
+        json!({"id": 1, "method": "get", "params": {"task_id": id}})
+    ));
+    half.half_close();
+    // The hub has begun to send the answer, and knows that the client sends no more.
+    until("only the late reader's answer is under way", || {
+        let page = other.call("agents", json!({"all": true}));
+        (page["connections"][1]["in_flight"] == 0 || page["connections"][1].is_null()).then_some(())
+    });
+    for _ in 0..20 {
+        other.call("stats", json!({}));
+    }
+    let task = &half.read()["result"]["task"];
+    assert!(task["prompt"] == long.as_str(), "the answer was cut");
+}
+
 // ---------------------------------------------------------------- backup, reload
 
 #[test]

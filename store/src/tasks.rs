@@ -183,9 +183,10 @@ impl TaskCache {
         self.map.retain(|_, cached| stays(&cached.row));
     }
 
-    /// Drops the row of a task that was deleted.
+    /// Drops the row of a task that was deleted, and the keys that were read ahead: one of them may name this task.
     pub fn forget(&mut self, id: TaskId) {
         self.map.remove(&id);
+        self.keys.clear();
     }
 
     /// The input, if it is in memory.

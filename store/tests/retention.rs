@@ -313,3 +313,29 @@ fn no_task_is_put_off_for_years() {
     parked.retry_at_ms = Some(b.now + 30 * 86_400_000);
     assert_eq!(b.ack(parked).unwrap().status, Status::Scheduled);
 }
+
+#[test]
+fn the_key_of_a_task_that_the_same_commit_prunes_is_free() {
+    let mut b = Bench::new();
+    let keyed = |key: &str| NewTask {
+        idempotency_key: Some(key.to_owned()),
+        ..NewTask::chat("keyed")
+    };
+    let old = b.enqueue(keyed("nightly"));
+    cancel(&mut b, old);
+    b.now += 1000;
+    let prune = Command::Prune {
+        before_ms: b.now,
+        limit: 50,
+    };
+    let enqueue = |key| Command::Enqueue(Box::new(keyed(key)));
+    // Several keys in one commit are read ahead, before the task is pruned.
+    let answers = b.batch(vec![prune, enqueue("nightly"), enqueue("other")]);
+    assert!(matches!(answers[0], Ok(Outcome::Counted { count: 1, .. })));
+    for answer in &answers[1..] {
+        match answer {
+            Ok(Outcome::Enqueued(task)) => assert!(!task.existed && task.task_id != old),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -55,8 +55,9 @@ impl<W, E> Watchers<W, E> {
         self.watchers.insert(id, watcher);
     }
 
-    /// Adds a waiter for the ends of these tasks.
+    /// Adds a waiter for the ends of these tasks. It replaces one with the same id.
     pub fn wait(&mut self, id: WatchId, tasks: Vec<TaskId>, to: E) {
+        self.remove(id);
         for task in &tasks {
             self.by_task.entry(*task).or_default().push(id);
         }
@@ -151,6 +152,15 @@ mod tests {
 
     const ONE: WatchId = (ConnectionId(1), 1);
     const TWO: WatchId = (ConnectionId(2), 1);
+
+    #[test]
+    fn a_waiter_that_is_replaced_leaves_nothing_behind() {
+        let mut watchers: Watchers<(), ()> = Watchers::default();
+        watchers.wait(ONE, vec![1, 2], ());
+        watchers.wait(ONE, vec![3], ());
+        watchers.remove(ONE);
+        assert!(watchers.by_task.is_empty() && watchers.waiters.is_empty());
+    }
 
     fn push(ring: &mut Ring, state: &str) {
         ring.push(

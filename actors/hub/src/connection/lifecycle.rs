@@ -28,8 +28,9 @@ impl Connection {
         ctx.spawn(write.map(|written, act, ctx| {
             match written {
                 Ok(RestWritten::All(io)) => act.transport.give_back(io),
-                // A client that only watches events occupies nothing that others need.
-                Ok(RestWritten::Stuck(io, rest)) if act.only_watches() => {
+                // A client that only watches events occupies nothing that others need. One that has half-closed waits for its
+                // last bytes only.
+                Ok(RestWritten::Stuck(io, rest)) if act.only_watches() && !act.ended => {
                     return act.write_rest(io, rest, ctx);
                 }
                 Ok(RestWritten::Stuck(..)) => act.end_unread(ctx),

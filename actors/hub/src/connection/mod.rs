@@ -281,7 +281,7 @@ impl Connection {
         if self.ended
             && self.responses.is_empty()
             && self.commands.is_empty()
-            && (self.transport.is_empty() || self.transport.is_broken())
+            && (self.transport.is_flushed() || self.transport.is_broken())
         {
             self.close(ctx);
         }

@@ -217,6 +217,12 @@ impl RequestScope<'_> {
         if tasks.iter().map(Task::weight).sum::<usize>() <= HEAVY_BYTES {
             return self.answer(&answer(tasks));
         }
+        // The end of the wait may be on its way to the writer. Its outcome must not answer the request, either.
+        if let Some(pending) = self.pending()
+            && matches!(pending.responding, Responding::Once(_))
+        {
+            pending.responding = Responding::Elsewhere;
+        }
         let leases = leases_of(&tasks);
         let query = StoreQuery::Serialize(DeferredAnswer::new(answer(tasks)));
         self.query(query, move |scope, reply| {

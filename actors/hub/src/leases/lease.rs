@@ -6,6 +6,7 @@ use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_store::Command;
 use kirosu_supervision::{ChildContext, supervised};
+use std::collections::BTreeMap;
 
 /// Output or progress of a run.
 #[derive(Message)]
@@ -28,8 +29,11 @@ pub struct LeaseActor {
     writer: Addr<Writer>,
     /// Reports that arrived while others are being stored. They become one submission.
     waiting: Vec<HolderReport>,
-    /// Replies to the reports that the writer stores now.
-    writing: Vec<PendingReply>,
+    /// Replies to the reports that the writer stores now, by the numbers of their commands.
+    writing: BTreeMap<u64, PendingReply>,
+    /// The number of the next command. Answers to an earlier incarnation of this actor, whose mailbox survives a crash, have
+    /// lower ones and are ignored.
+    next_command: u64,
     over: bool,
 }
 
@@ -39,10 +43,11 @@ impl LeaseActor {
     /// Starts without reports.
     pub fn new(child: ChildContext, writer: Addr<Writer>) -> LeaseActor {
         LeaseActor {
+            next_command: u64::from(child.incarnation()) << 32,
             child,
             writer,
             waiting: Vec::new(),
-            writing: Vec::new(),
+            writing: BTreeMap::new(),
             over: false,
         }
     }
@@ -52,10 +57,11 @@ impl LeaseActor {
             return;
         }
         let mut commands = Vec::with_capacity(self.waiting.len());
-        for (index, mut report) in self.waiting.drain(..).enumerate() {
+        for mut report in self.waiting.drain(..) {
             report.reply.begin();
-            self.writing.push(report.reply);
-            commands.push((index as u64, report.command));
+            self.writing.insert(self.next_command, report.reply);
+            commands.push((self.next_command, report.command));
+            self.next_command += 1;
         }
         let caller = Caller::hub(ctx.address().recipient());
         self.writer.do_send(Submit::new(caller, commands));
@@ -80,9 +86,11 @@ impl Handler<CommandAnswers> for LeaseActor {
     type Result = ();
 
     fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
-        let writing = std::mem::take(&mut self.writing);
-        for (reply, (_, answer)) in writing.into_iter().zip(answers.take()) {
-            reply.answer(std::iter::once(answer), None);
+        // A full commit takes only the first commands of a submission, so its answers can come in several messages.
+        for (command, answer) in answers.take() {
+            if let Some(reply) = self.writing.remove(&command) {
+                reply.answer(std::iter::once(answer), None);
+            }
         }
         self.write_waiting(ctx);
         if self.over && self.writing.is_empty() {

@@ -32,6 +32,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// Pause after a round that failed, in milliseconds.
 const RETRY_AFTER_MS: i64 = 1000;
 
+/// Bits of a command's number that hold its kind.
+const KIND_BITS: u32 = 2;
 const EXPIRE: u64 = 0;
 const PROMOTE: u64 = 1;
 const PRUNE: u64 = 2;
@@ -91,9 +93,20 @@ impl Reaper {
         now_ms(&self.child)
     }
 
+    /// Sends commands to the writer, each with its kind. The numbers contain the incarnation, because the mailbox survives a
+    /// crash of this actor, and an answer to a round of the crashed incarnation would end a command of the present round.
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
         let caller = Caller::hub(ctx.address().recipient());
+        let incarnation = u64::from(self.child.incarnation());
+        let number = |(kind, command)| (incarnation << KIND_BITS | kind, command);
+        let commands = commands.into_iter().map(number).collect();
         self.writer.do_send(Submit::new(caller, commands));
+    }
+
+    /// The kind of an answered command; `None` for one of an earlier incarnation.
+    fn kind_of(&self, number: u64) -> Option<u64> {
+        let is_own = number >> KIND_BITS == u64::from(self.child.incarnation());
+        is_own.then_some(number & ((1 << KIND_BITS) - 1))
     }
 
     /// Sets the timer to the deadline, or to now if it has passed.
@@ -243,7 +256,10 @@ impl Handler<CommandAnswers> for Reaper {
     type Result = ();
 
     fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
-        for (tag, answer) in answers.take() {
+        for (number, answer) in answers.take() {
+            let Some(kind) = self.kind_of(number) else {
+                continue;
+            };
             let (count, more, failed) = match answer {
                 Ok(Outcome::Ended { leases, more }) => {
                     lost::log(&leases, "no sign of life until its lease expired");
@@ -256,7 +272,7 @@ impl Handler<CommandAnswers> for Reaper {
                     (0, false, true)
                 }
             };
-            match tag {
+            match kind {
                 PRUNE => self.end_prune(ctx, count, more, failed),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
@@ -264,7 +280,7 @@ impl Handler<CommandAnswers> for Reaper {
                 }
                 _ => {}
             }
-            if tag != PRUNE {
+            if kind != PRUNE {
                 self.end_command(ctx, more, failed);
             }
         }

@@ -107,9 +107,10 @@ impl Transport {
         self.lines.len() < UNREAD_BYTES
     }
 
-    /// Whether no bytes wait in this transport. A background write may still have some.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.partial.is_empty()
+    /// Whether all bytes have been passed to the kernel: none wait here, and no background write has a rest. A connection that
+    /// stops earlier drops its background write, and with it the end of the last answer.
+    pub fn is_flushed(&self) -> bool {
+        self.is_idle() && self.lines.is_empty() && self.partial.is_empty()
     }
 
     /// Whether the next write begins at once: no background write is under way.
