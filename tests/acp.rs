@@ -13,7 +13,7 @@ const AGENT: &str = concat!(
 );
 
 /// `kirosu up` with one session of the agent, which works in the test's folder.
-fn house(more: &str) -> Setup {
+fn setup_with(more: &str) -> Setup {
     let more = format!("env = {{ HOUSE = \"@HERE@\" }}\n{more}");
     with_env(&more)
 }
@@ -67,7 +67,7 @@ fn pid(client: &mut Client) -> Pid {
 
 #[test]
 fn one_process_serves_task_after_task_and_each_is_counted_by_itself() {
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut client = hub.client();
     let agent = pid(&mut client);
     assert_eq!(pid(&mut client), agent);
@@ -86,7 +86,7 @@ fn one_process_serves_task_after_task_and_each_is_counted_by_itself() {
 
 #[test]
 fn a_task_whose_agent_is_killed_goes_on_with_its_conversation() {
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut client = hub.client();
     let id = client.enqueue("die");
     let task = ended(&mut client, id);
@@ -102,7 +102,7 @@ fn a_task_whose_agent_is_killed_goes_on_with_its_conversation() {
 #[test]
 fn nothing_is_left_when_the_hub_is_killed_or_asked_to_stop() {
     for signal in [Signal::KILL, Signal::TERM] {
-        let mut hub = house("").start();
+        let mut hub = setup_with("").start();
         let mut client = hub.client();
         pid(&mut client);
         assert!(alive(&hub.setup).len() >= 2, "runner and agent");
@@ -110,7 +110,7 @@ fn nothing_is_left_when_the_hub_is_killed_or_asked_to_stop() {
         hub.ended();
         until("all is gone", || alive(&hub.setup).is_empty().then_some(()));
     }
-    let hub: Hub = house("").start();
+    let hub: Hub = setup_with("").start();
     let mut client = hub.client();
     let id = client.enqueue("stubborn");
     until("it has dug in", || {
@@ -149,7 +149,7 @@ fn asked(client: &mut Client) -> String {
 fn which_of_several_is_a_persons_choice_even_where_all_is_allowed() {
     let rule = "[[approval.rule]]\nname = \"all\"\naction = \"allow\"\ntool = \"*\"\n";
     for more in [rule, "trust_all_tools = true\n"] {
-        let hub = house(more).start();
+        let hub = setup_with(more).start();
         let mut client = hub.client();
         let id = client.enqueue("choose Which database?");
         let question = asked(&mut client);
@@ -170,7 +170,7 @@ fn which_of_several_is_a_persons_choice_even_where_all_is_allowed() {
 
 #[test]
 fn a_choice_can_be_refused() {
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut client = hub.client();
     let id = client.enqueue("choose Which database?");
     let question = asked(&mut client);
@@ -195,7 +195,7 @@ fn what_is_recorded_is_what_the_agent_was_told() {
     let only_no = r#"[{"optionId":"r","name":"No","kind":"reject_once"}]"#;
     let rule = "[[approval.rule]]\nname = \"all\"\naction = \"allow\"\ntool = \"*\"\n";
     for more in ["", rule, "trust_all_tools = true\n"] {
-        let hub = house(more).start();
+        let hub = setup_with(more).start();
         let mut client = hub.client();
         for (options, shown, option, rejected) in [
             (
@@ -277,7 +277,7 @@ fn a_model_that_the_agent_does_not_have_is_bad_input() {
         let (class, got) = failed(&mut hub.client(), "say x");
         assert_eq!(class, expected, "{error}: {got}");
     }
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut client = hub.client();
     for error in [
         r#"error {"code":-32603,"message":"Internal error","data":{"details":"The model `gpt-nope` does not exist or you do not have access to it."}}"#,
@@ -290,7 +290,7 @@ fn a_model_that_the_agent_does_not_have_is_bad_input() {
 
 #[test]
 fn a_turn_without_an_answer_fails_for_the_reason_that_the_program_notes() {
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut client = hub.client();
     let noted = "noted Unable to continue: Context limit still exceeded after compaction. Try using a shorter message, a model with a larger context window, or start a new session.";
     let (class, got) = failed(&mut client, noted);

@@ -286,7 +286,7 @@ fn a_thousand_questions_at_once_are_a_list_and_slow_nobody() {
 }
 
 /// `kirosu up` with one agent that speaks ACP and asks before it runs a tool.
-fn house(more: &str) -> Setup {
+fn setup_with(more: &str) -> Setup {
     let setup = Setup::new().up();
     let agent = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -323,7 +323,7 @@ fn asked(client: &mut Client) -> Value {
 
 #[test]
 fn an_agent_waits_for_a_person_longer_than_silence_may_last_and_hears_the_word() {
-    let hub = house("").start();
+    let hub = setup_with("").start();
     let mut person = hub.client();
     let task = person.enqueue("ask git push");
     let entry = asked(&mut person);
@@ -364,7 +364,7 @@ fn an_agent_waits_for_a_person_longer_than_silence_may_last_and_hears_the_word()
 
 #[test]
 fn a_house_that_is_killed_while_an_agent_asks_runs_the_tool_once() {
-    let setup = house("lease = \"5s\"\n").set("lease.session_grace=100ms");
+    let setup = setup_with("lease = \"5s\"\n").set("lease.session_grace=100ms");
     let hub = setup.start();
     let mut person = hub.client();
     let task = person.enqueue_with(json!({"prompt": "ask make install", "max_attempts": 3}));
@@ -400,7 +400,7 @@ fn agent_of(setup: &Setup) -> Pid {
 
 #[test]
 fn an_agent_program_that_is_killed_while_it_asks_gets_the_answer_in_its_next_life() {
-    let hub = house("").set("retry.initial=50ms").start();
+    let hub = setup_with("").set("retry.initial=50ms").start();
     let mut person = hub.client();
     let task = person.enqueue_with(json!({"prompt": "ask make", "max_attempts": 3}));
     let id = asked(&mut person)["approval_id"].clone();
@@ -421,7 +421,7 @@ fn an_agent_program_that_is_killed_while_it_asks_gets_the_answer_in_its_next_lif
 #[test]
 fn an_agent_elsewhere_lives_on_while_its_hub_is_killed() {
     let hub = Setup::new().set("lease.heartbeat_grace=60s").start();
-    let agents = house("");
+    let agents = setup_with("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
     command
         .args(["agent", "--pool", "p", "--port", &hub.port.to_string()])
@@ -471,7 +471,7 @@ fn rules_answer_for_people_and_stand_in_the_record() {
     let rules = "[approval]\nwait = \"1s\"\n\
         [[approval.rule]]\nname = \"no-root\"\naction = \"deny\"\ntool = \"shell\"\nargs = { \"/command\" = \".*sudo.*\" }\n\
         [[approval.rule]]\nname = \"looks\"\naction = \"allow\"\nkind = \"exec*\"\nargs = { \"/command\" = \"git (status|log).*\" }\n";
-    let hub = house(rules).start();
+    let hub = setup_with(rules).start();
     let mut person = hub.client();
     let mut run = |prompt: &str| {
         let task = person.enqueue_with(json!({"prompt": prompt, "max_attempts": 1}));
@@ -515,7 +515,7 @@ fn rules_answer_for_people_and_stand_in_the_record() {
 fn what_is_wrong_with_rules_is_told_before_anything_runs() {
     let rules = "[[approval.rule]]\nname = \"a\"\naction = \"alow\"\n\
         [[approval.rule]]\nname = \"b\"\naction = \"allow\"\ntol = \"x\"\n";
-    let (status, _, error) = house(rules).run();
+    let (status, _, error) = setup_with(rules).run();
     assert!(!status.success());
     assert!(
         error.contains("approval.rule[0].action") && error.contains("one of allow, deny, ask"),
@@ -526,7 +526,7 @@ fn what_is_wrong_with_rules_is_told_before_anything_runs() {
         "{error}"
     );
     let rules = "[[approval.rule]]\nname = \"a\"\naction = \"allow\"\nargs = \"git (\"\n";
-    let (status, _, error) = house(rules).run();
+    let (status, _, error) = setup_with(rules).run();
     assert!(!status.success());
     assert!(
         error.contains("approval.rule[0].args") && error.contains("is no regular expression"),

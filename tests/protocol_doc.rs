@@ -79,14 +79,14 @@ fn compare(page: &Value, hub: &Value, place: &str) -> Result<(), String> {
 }
 
 /// A hub with one pool of one echo, as the examples presume.
-struct House {
+struct DocumentedHub {
     child: Child,
     port: u16,
     _folder: tempfile::TempDir,
 }
 
-impl House {
-    fn start() -> House {
+impl DocumentedHub {
+    fn start() -> DocumentedHub {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
         command.args(["up", "--port", "0", "--quiet", "--config", "/dev/null"]);
@@ -104,19 +104,19 @@ impl House {
                 .map_while(Result::ok)
                 .for_each(|l| drop(said.send(l)))
         });
-        let mut house = House {
+        let mut hub = DocumentedHub {
             child,
             port: 0,
             _folder: folder,
         };
         let line = first_line.recv_timeout(PATIENCE).expect("a first line");
         let port = line.strip_prefix("KIRO_SWARM_HUB tcp://127.0.0.1:");
-        house.port = port.expect("the line of the page").parse().unwrap();
-        house
+        hub.port = port.expect("the line of the page").parse().unwrap();
+        hub
     }
 }
 
-impl Drop for House {
+impl Drop for DocumentedHub {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -134,9 +134,9 @@ fn wait_for_the_pool(port: u16) {
 
 #[test]
 fn the_examples_are_answered_as_the_page_says() {
-    let mut house = House::start();
-    wait_for_the_pool(house.port);
-    let mut client = Client::connect(house.port);
+    let mut hub = DocumentedHub::start();
+    wait_for_the_pool(hub.port);
+    let mut client = Client::connect(hub.port);
     // Lines of the hub that no line of the page was compared with yet.
     let mut heard: Vec<Value> = Vec::new();
     for (number, line) in blocks("wire") {
@@ -161,7 +161,7 @@ fn the_examples_are_answered_as_the_page_says() {
             panic!("docs/protocol.md, line {number}: {why}\nthe hub said {hub}");
         }
     }
-    let status = until("the hub has stopped", || house.child.try_wait().unwrap());
+    let status = until("the hub has stopped", || hub.child.try_wait().unwrap());
     assert!(status.success(), "{status}");
 }
 

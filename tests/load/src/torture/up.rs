@@ -47,7 +47,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     tool.started(begun, None)?;
     let events = std::thread::scope(|scope| {
         let producer = scope.spawn(|| enqueue(&shared, torture.tasks));
-        let mut house = House {
+        let mut kirosu = KirosuProcess {
             plan: &plan,
             marker: &marker,
             shared: &shared,
@@ -59,8 +59,8 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
             undone: 0,
             verdict: &mut verdict,
         };
-        let driven = house.drive(torture);
-        let mut events = house.tool.events;
+        let driven = kirosu.drive(torture);
+        let mut events = kirosu.tool.events;
         shared.over.store(true, Ordering::Relaxed);
         let produced = producer.join();
         events.extend(produced.map_err(|_| Fault::new("the producer's thread panicked"))?);
@@ -168,7 +168,7 @@ fn task(number: u64) -> Value {
 }
 
 /// The Kirosu process and its observed state.
-struct House<'a> {
+struct KirosuProcess<'a> {
     plan: &'a Plan,
     /// Marks all its processes.
     marker: &'a str,
@@ -186,7 +186,7 @@ struct House<'a> {
     verdict: &'a mut Verdict,
 }
 
-impl House<'_> {
+impl KirosuProcess<'_> {
     /// Kills and restores at the selected points, checks for remaining processes, then waits until the queue is empty.
     fn drive(&mut self, torture: &Torture) -> Result<(), Fault> {
         let kinds = [Kind::Kill, Kind::Restore];
@@ -202,7 +202,7 @@ impl House<'_> {
         for (number, (point, kind)) in points.into_iter().zip(&strikes).enumerate() {
             // Tasks that a restore undoes are never done.
             if !wait_until(self.server, |stats| done(stats) >= point || is_empty(stats))? {
-                let sentence = format!("no task was done for {STALL:?} with the house up");
+                let sentence = format!("no task was done for {STALL:?} with Kirosu running");
                 self.verdict.violation(sentence);
                 return Ok(());
             }
@@ -218,7 +218,7 @@ impl House<'_> {
         }
         let (slowest, lingered) = (self.slowest.as_millis(), self.lingered.as_millis());
         self.verdict.count("slowest restart, ms", slowest);
-        let what = "processes of a killed house gone after, ms";
+        let what = "processes of a killed Kirosu gone after, ms";
         self.verdict.count(what, lingered);
         let undone = self.undone;
         self.verdict
@@ -300,7 +300,7 @@ fn until_gone(marker: &str, verdict: &mut Verdict) -> Duration {
         }
         if begun.elapsed() > LINGER {
             verdict.violation(format!(
-                "processes {left:?} were alive {LINGER:?} after their house was killed"
+                "processes {left:?} were alive {LINGER:?} after their Kirosu was killed"
             ));
             return begun.elapsed();
         }
