@@ -223,7 +223,7 @@ fn nobody_decides_in_time_and_it_is_denied() {
     let answer = worker.call("ask", asked);
     assert_eq!(
         (&answer["state"], &answer["reason"]),
-        (&json!("expired"), &json!("nobody decided in time"))
+        (&json!("expired"), &json!("no person decided in time"))
     );
     let mut person = hub.client();
     let error = person.refused("approve", json!({"approval_id": 1}));
@@ -506,7 +506,7 @@ fn rules_answer_for_people_and_stand_in_the_record() {
     assert_eq!(task["status"], "failed", "{task}");
     assert_eq!(
         (&kept["state"], &kept["reason"]),
-        (&json!("expired"), &json!("nobody decided in time"))
+        (&json!("expired"), &json!("no person decided in time"))
     );
     assert_eq!(ran(&hub.setup), 1);
 }

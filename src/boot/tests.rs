@@ -4,6 +4,7 @@ use super::{App, Role, start};
 use crate::notify::Manager;
 use kirosu_config::{LoadOptions, Settings};
 use kirosu_supervision::{ChildSnapshot, label_this_thread};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ async fn launched(app: &App) -> ChildSnapshot {
     }
 }
 
-async fn tree_of(role: Role, directory: &Path) -> Vec<Vec<String>> {
+async fn tree_of(role: Role, directory: &Path) -> ChildSnapshot {
     let file = directory.join("kirosu.toml");
     std::fs::write(&file, SETTINGS).unwrap();
     let options = LoadOptions {
@@ -116,16 +117,16 @@ async fn tree_of(role: Role, directory: &Path) -> Vec<Vec<String>> {
         .unwrap();
     let tree = launched(&app).await;
     app.stop().await;
-    let mut children = Vec::new();
-    live(&tree, 0, &mut children);
-    children
+    tree
 }
 
 fn check(role: Role, parts: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let tree = actix_rt::System::new().block_on(tree_of(role, directory.path()));
+    let mut children = Vec::new();
+    live(&tree, 0, &mut children);
     assert_eq!(
-        tree,
+        children,
         drawn(parts),
         "{role:?}: docs/architecture.md on the right"
     );
@@ -149,4 +150,42 @@ fn the_tree_of_agents_is_as_documented() {
 #[test]
 fn the_tree_of_a_gateway_is_as_documented() {
     check(Role::Gateway, &["all", "gateway"]);
+}
+
+/// Metrics have the kinds as a label, so a renamed type must not change one.
+#[test]
+fn the_kinds_of_actors_stay() {
+    fn kinds(node: &ChildSnapshot, found: &mut BTreeSet<String>) {
+        found.insert(node.kind.to_string());
+        // Children of dynamic supervisors come and go.
+        if node.dynamic.is_none() {
+            for child in &node.children {
+                kinds(child, found);
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let up = tree_of(Role::HubAndPools, directory.path());
+    let tree = actix_rt::System::new().block_on(up);
+    let mut found = BTreeSet::new();
+    kinds(&tree, &mut found);
+    let expected = [
+        "bus",
+        "drain",
+        "http",
+        "leases",
+        "listener",
+        "metrics",
+        "pool",
+        "probe",
+        "reader",
+        "reaper",
+        "session",
+        "sessions",
+        "supervisor",
+        "systemd",
+        "watchdog",
+        "writer",
+    ];
+    assert_eq!(found.iter().collect::<Vec<_>>(), expected);
 }

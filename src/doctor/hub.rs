@@ -49,7 +49,7 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
         (None, false) => Finding::ok(
             AREA,
             "key",
-            "none: all users of this machine can use the hub",
+            "not set: all users of this machine can use the hub",
         ),
         // A hub without a key refuses to start on such an address.
         (None, true) => Finding::note(AREA, "key", format!("none for {}", hub.host)).advise(

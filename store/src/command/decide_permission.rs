@@ -97,7 +97,9 @@ impl Core {
                 permission.state,
                 by.unwrap_or_default()
             ),
-            "expired" => format!("cannot {verb} a{id}: nobody decided in time, so it was denied"),
+            "expired" => {
+                format!("cannot {verb} a{id}: no person decided in time, so it was denied")
+            }
             _ => format!("cannot {verb} a{id}: the attempt of task {task_id} that asked is over"),
         };
         if let Some(later) = replaced_by {
@@ -153,7 +155,7 @@ impl Core {
         let overdue = self.db.permissions(query.into())?;
         let count = overdue.len() as u64;
         for permission in overdue {
-            let reason = "nobody decided in time";
+            let reason = "no person decided in time";
             self.end_permission(
                 permission,
                 PermissionState::Expired,

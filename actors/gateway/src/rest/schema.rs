@@ -366,7 +366,7 @@ pub(super) struct ApprovalSchema {
 
 /// An option of a permission request.
 #[derive(ToSchema)]
-#[schema(as = PermissionOption)]
+#[schema(as = AskOption)]
 pub(super) struct PermissionOptionSchema {
     pub id: String,
     /// Text for a person.

@@ -76,7 +76,7 @@ impl Leases {
         });
         spawned
             .inspect_err(|error| {
-                tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "a lease is without its actor for now");
+                tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "the actor of a lease could not be started; the next report of the run starts it");
             })
             .ok()
     }

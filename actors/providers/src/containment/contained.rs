@@ -48,7 +48,7 @@ pub(crate) struct LaunchError {
 /// The obstacle to the start of a runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// The machine is short of something; it works again later.
+    /// The machine lacks a resource; a later start can succeed.
     Shortage,
     /// The system never takes these arguments: a NUL in them or in the environment, or too many bytes.
     Input,

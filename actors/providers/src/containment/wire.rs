@@ -42,7 +42,7 @@ pub(crate) enum Exit {
 pub(crate) enum StartError {
     /// There is no such program, or it cannot be executed.
     Missing,
-    /// The machine is short of something for now (processes, memory, descriptors; the program's file is being written).
+    /// The machine lacks a resource (processes, memory, descriptors), or the program's file is being written; a later start can succeed.
     Short,
     /// The system does not take arguments and environment of this size.
     TooLong,

@@ -114,7 +114,7 @@ fn result_of(client: &Client, lease: HeldLease, error: CallError) -> ReportResul
                 ReportResult::Unfit(error.message)
             }
             _ => {
-                tracing::warn!(task_id, fence, %error, "the hub refused the report of a run for now; it is sent again");
+                tracing::warn!(task_id, fence, %error, "the hub could not take the report of a run; it is sent again");
                 ReportResult::Unknown
             }
         },

@@ -75,7 +75,7 @@ pub struct GitFault(pub(super) String);
 const SHORT: &str = "the machine lacks a resource that git needs: ";
 
 impl GitFault {
-    /// Whether the machine lacks a resource for now, so that the same call can succeed later.
+    /// Whether the machine lacked a resource, so that the same call can succeed later.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         // A file that could not be written is named with the system's error.

@@ -302,3 +302,42 @@ impl WorktreeLock {
         Ok(Self(file))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Records outlive versions: names of fields and states must stay.
+    #[test]
+    fn records_keep_their_names() {
+        let written = json!({
+            "task_id": 7, "created_at": 1.5, "pool": "p", "name": "task-7", "repository": "/r", "common_dir": "/r/.git",
+            "git_dir": "/r/.git/worktrees/task-7", "path": "/w/task-7", "prefix": "", "branch": "kirosu/task-7",
+            "base": "abc", "state": "kept", "ended": "done", "fence": 3, "changed_ms": 9, "number": 2, "attempt": 2,
+            "withdrawn": false, "filled": true, "conflicts": [{"path": "a.txt", "blob": "def"}], "attempt_of": "task-7.1",
+            "conversation": {"provider": "codex", "workdir": "/w/task-7", "session": "s", "total": {
+                "input": 1, "cache_read": 2, "cache_write": 3, "output": 4, "reasoning": 5, "cost_micros": 6,
+            }},
+        });
+        let record: Worktree = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&record).unwrap(), written);
+        for state in ["running", "kept", "applied", "discarded", "left"] {
+            let read: WorktreeState = serde_json::from_value(Value::from(state)).unwrap();
+            assert_eq!(read.as_str(), state);
+        }
+    }
+
+    /// The first version that wrote records did not have the optional fields.
+    #[test]
+    fn records_of_earlier_versions_are_read() {
+        let written = json!({
+            "task_id": 7, "created_at": 1.5, "pool": "p", "name": "task-7", "repository": "/r", "common_dir": "/r/.git",
+            "git_dir": "", "path": "/w/task-7", "prefix": "", "branch": "kirosu/task-7", "base": "abc", "state": "running",
+            "ended": null, "fence": 3, "changed_ms": 9,
+        });
+        let record: Worktree = serde_json::from_value(written).unwrap();
+        assert!(record.filled && record.attempt == 0 && record.conversation.is_none());
+    }
+}
