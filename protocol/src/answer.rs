@@ -1,7 +1,6 @@
 //! Writes answers, notifications and requests as lines into the caller's buffer.
 
-use crate::error::{Effect, Error, ErrorCode};
-use crate::frame::RawId;
+use crate::{Effect, Error, ErrorCode, RawId};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};

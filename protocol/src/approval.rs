@@ -1,8 +1,7 @@
 //! Permission requests, in which a running agent asks whether a tool may run, and approvals of tasks.
 
-use crate::error::Error;
-use crate::task::{Fence, TaskId};
 use crate::variants::all;
+use crate::{Error, Fence, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;

@@ -3,10 +3,8 @@
 //! Tokens that a cache served do not count: only input, input that is written to a cache, and output. Money is in millionths
 //! of a US dollar in these types, in US dollars on the wire.
 
-use crate::error::Error;
 use crate::limits::{TOKENS_MAX, USD_MAX};
-use crate::params::Params;
-use crate::task::{TaskId, Usage};
+use crate::{Error, Params, TaskId, Usage};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! Events, as `watch` sends them.
 
-use crate::approval::{PermissionId, PermissionState};
-use crate::task::{Fence, Status, TaskId};
+use crate::{Fence, PermissionId, PermissionState, Status, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

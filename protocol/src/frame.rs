@@ -3,9 +3,9 @@
 //! Two passes allocate almost nothing. The first checks the nesting: it counts brackets, and scans exactly only lines with
 //! many of them. The second reads the top level and leaves everything below it as text.
 
-use crate::error::{Error, ErrorCode};
-use crate::limits::{Limits, NESTING_MAX};
-use crate::params::{Entries, Params, decode, why_json};
+use crate::limits::NESTING_MAX;
+use crate::params::{Entries, decode, why_json};
+use crate::{Error, ErrorCode, Limits, Params};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 

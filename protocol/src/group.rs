@@ -1,10 +1,7 @@
 //! Groups of tasks, selected by label, queue, parent and ranges of ids. `list`, `wait`, `cancel` and `retry` take a group
 //! instead of single tasks.
 
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::params::Params;
-use crate::task::TaskId;
+use crate::{Error, Limits, Params, TaskId};
 use serde::{Serialize, Serializer};
 
 /// The most labels of a task or of a group.

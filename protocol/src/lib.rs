@@ -8,6 +8,9 @@
 //! decoding them. [`Request::read`] turns these into one typed request, or an error that names the parameter. [`answer`]
 //! writes the answer into the caller's buffer. Only the splitter and the client have state.
 //!
+//! The root exports the parameters and the answers of all verbs, and the types that they consist of: clients import
+//! `kirosu_protocol::LeaseParams` and `kirosu_protocol::Task`.
+//!
 //! Times are seconds on the wire and milliseconds in these types, unless a field says otherwise.
 
 pub mod accept;
@@ -55,3 +58,12 @@ pub use task::{
 pub use verbs::Verb;
 pub use waiting::{WaitReason, Waiting};
 pub use weight::weight;
+
+/// Exports the types of every verb's module from the root.
+macro_rules! verb_types {
+    ($($(#[$doc:meta])* $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {
+        $(pub use verbs::$module::*;)*
+    };
+}
+
+for_each_verb!(verb_types);

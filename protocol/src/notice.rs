@@ -1,8 +1,6 @@
 //! The hub's notifications, in the form of JSON-RPC 2.0.
 
-use crate::approval::{PermissionId, PermissionState};
-use crate::event::Event;
-use crate::task::{Fence, TaskId};
+use crate::{Event, Fence, PermissionId, PermissionState, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// A notification from the hub to a client. The variant's name in snake case is the method.

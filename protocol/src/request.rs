@@ -1,10 +1,7 @@
 //! A method and its parameters become one typed request.
 
-use crate::error::{Error, ErrorCode};
-use crate::limits::Limits;
-use crate::method::{Method, VerbEffect};
-use crate::params::Params;
-use crate::verbs::{self, Verb};
+use crate::verbs;
+use crate::{Error, ErrorCode, Limits, Method, Params, Verb, VerbEffect};
 
 macro_rules! request {
     ($($(#[$doc:meta])* $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {

@@ -1,10 +1,7 @@
 //! Tasks as clients see them: their states, attempts, failures and counters.
 
-use crate::accept::{Accept, NotAccepted};
-use crate::budget::TaskBudget;
 use crate::variants::all;
-use crate::waiting::Waiting;
-use crate::weight::weight;
+use crate::{Accept, NotAccepted, TaskBudget, Waiting, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The reason why a task waits.
 
-use crate::task::TaskId;
+use crate::TaskId;
 use serde::{Deserialize, Serialize};
 
 /// The reason why a task waits, in the answers of `get`, `list` and `wait`. The hub determines it for each answer.

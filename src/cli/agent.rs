@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::globals::Globals;
 use super::numbers::whole;
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
-use kirosu_protocol::verbs::pools::SIZES;
+use kirosu_protocol::verbs::pools::POOL_SIZES;
 use std::path::PathBuf;
 
 /// The name of the pool that is made if neither `--pool` nor `--id` is given.
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     model: Option<String>,
     /// Number of agents that run at the same time [default: 1, or the pool's size]
-    #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(SIZES, 4))]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(POOL_SIZES, 4))]
     size: Option<u32>,
     /// Runs agent programs without asking for permission, and runs code that anyone who can enqueue sends to this
     /// machine: python tasks, commands of accept clauses

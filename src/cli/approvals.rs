@@ -11,7 +11,7 @@ use crate::terminal::paint::Paint;
 use crate::terminal::time;
 use kirosu_protocol::approval::options_line;
 use kirosu_protocol::verbs::approvals::{
-    ApprovalsAnswer, ApprovalsParams, Cursor, DEFAULT_LIMIT, MAX_LIMIT, WhichState,
+    APPROVALS_LIMIT, APPROVALS_LIMIT_MAX, ApprovalsAnswer, ApprovalsParams, Cursor, WhichState,
 };
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Approval, ApprovalKind, EventKind, PermissionState, TaskId};
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "STATE", value_parser = read_state, default_value = "open", hide_default_value = true)]
     state: StateArg,
     /// Maximum number of entries
-    #[arg(long, default_value_t = DEFAULT_LIMIT, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(MAX_LIMIT), 20))]
+    #[arg(long, default_value_t = APPROVALS_LIMIT, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(APPROVALS_LIMIT_MAX), 20))]
     limit: u32,
     /// Continues after this entry, which an earlier list printed
     #[arg(long, value_name = "ENTRY", value_parser = read_cursor)]

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::failure::Failure;
 use crate::terminal::text::one_line;
 use kirosu_protocol::verbs::Verb;
-use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseParams};
+use kirosu_protocol::verbs::pause::{ALL_QUEUES, PauseAnswer, PauseParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,7 @@ pub fn paused(queues: &[String]) -> String {
 /// The names of paused queues.
 pub fn names(queues: &[String]) -> String {
     match queues {
-        [all, ..] if all == ALL => "all queues".to_owned(),
+        [all, ..] if all == ALL_QUEUES => "all queues".to_owned(),
         queues => {
             let names: Vec<String> = queues.iter().map(|queue| one_line(queue)).collect();
             names.join(", ")

@@ -7,7 +7,7 @@ use super::show::Screen;
 use super::show::table::{Cell, Column, TextTable};
 use crate::terminal::paint::Paint;
 use clap::Subcommand;
-use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams, Resize, SIZES};
+use kirosu_protocol::verbs::pools::{POOL_SIZES, PoolInfo, PoolsParams, Resize};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +33,7 @@ enum PoolCommand {
         /// The pool
         name: String,
         /// Number of agents that run at the same time, 0 to 10000
-        #[arg(value_parser = whole::<u32>(SIZES, 4))]
+        #[arg(value_parser = whole::<u32>(POOL_SIZES, 4))]
         size: u32,
     },
     /// Tries a parked provider account again, after a login or a payment

@@ -8,8 +8,8 @@ use super::numbers::task_id;
 use super::show::{Screen, progress};
 use crate::terminal::paint::Paint;
 use crate::terminal::{text, time};
-use kirosu_protocol::verbs::pause::ALL;
-use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
+use kirosu_protocol::verbs::pause::ALL_QUEUES;
+use kirosu_protocol::verbs::watch::{EVENT_KINDS, WatchParams};
 use kirosu_protocol::{Event, EventKind, TaskId};
 
 const EXAMPLES: &str = "\
@@ -26,14 +26,14 @@ pub struct Args {
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
     /// Only these kinds: task, approval, progress, output, session, actor, queue, hub [default: all but output]
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = KINDS, hide_possible_values = true)]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = EVENT_KINDS, hide_possible_values = true)]
     kind: Vec<String>,
 }
 
 /// Prints events until Ctrl-C.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let kinds = match args.kind.is_empty() {
-        true => KINDS
+        true => EVENT_KINDS
             .iter()
             .filter(|kind| **kind != "output")
             .map(ToString::to_string)
@@ -150,7 +150,7 @@ pub(crate) fn describe(what: &EventKind) -> (String, Paint, String) {
             (path.clone(), paint, format!("{state}{why}"))
         }
         EventKind::Queue { queue, state } => {
-            let queue = match queue == ALL {
+            let queue = match queue == ALL_QUEUES {
                 true => "all queues".to_owned(),
                 false => format!("queue {queue}"),
             };

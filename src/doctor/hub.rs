@@ -6,7 +6,7 @@ use crate::cli::pause::paused;
 use crate::terminal::text::one_line;
 use kirosu_config::Loaded;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
-use kirosu_protocol::verbs::pause::ALL;
+use kirosu_protocol::verbs::pause::ALL_QUEUES;
 use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams};
 use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_protocol::{ErrorCode, Stats};
@@ -85,8 +85,8 @@ fn not_leasing(stats: &Stats) -> Vec<Finding> {
     }
     if !stats.paused.is_empty() {
         let advice = match stats.paused.as_slice() {
-            [one] if one != ALL => format!("kirosu resume {}", one_line(one)),
-            [all, ..] if all == ALL => "kirosu resume".to_owned(),
+            [one] if one != ALL_QUEUES => format!("kirosu resume {}", one_line(one)),
+            [all, ..] if all == ALL_QUEUES => "kirosu resume".to_owned(),
             _ => "kirosu resume QUEUE, or kirosu resume for all of them".to_owned(),
         };
         let message = format!("{}: no task of these is started", paused(&stats.paused));

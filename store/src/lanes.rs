@@ -6,7 +6,7 @@ use crate::row::{LaneId, state_number};
 use crate::sql::counter::{FinishedCounts, LaneRow};
 use crate::tasks::IdMap;
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::verbs::pause::ALL;
+use kirosu_protocol::verbs::pause::ALL_QUEUES;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -348,8 +348,12 @@ impl Lanes {
 
     /// The paused queues by name; a leading `*` means all queues.
     pub fn paused(&self) -> Vec<String> {
-        let all = self.all_paused.then(|| ALL.to_owned());
-        let named = self.paused.iter().filter(|queue| *queue != ALL).cloned();
+        let all = self.all_paused.then(|| ALL_QUEUES.to_owned());
+        let named = self
+            .paused
+            .iter()
+            .filter(|queue| *queue != ALL_QUEUES)
+            .cloned();
         all.into_iter().chain(named).collect()
     }
 

@@ -1,11 +1,10 @@
 //! Conversions of the hub's data into the answers of the protocol.
 
 use crate::leases::Holder;
-use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
-use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams, RecordedDecision};
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
-use kirosu_protocol::{Error, ErrorCode, TaskId};
+use kirosu_protocol::{
+    AgentInfo, AgentsAnswer, AttemptOutput, Error, ErrorCode, GetAnswer, GetParams, HeldLease,
+    RecordedDecision, TaskId, TreeAnswer, TreeNode,
+};
 use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;

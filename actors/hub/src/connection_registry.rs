@@ -3,7 +3,7 @@
 //! Each connection counts its own requests in a counter that the registry can read. The registry is locked when a connection
 //! opens, opens a session or closes, never for a request.
 
-use kirosu_protocol::verbs::agents::ConnectionInfo;
+use kirosu_protocol::ConnectionInfo;
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! The options of the hub at its start. `src/options/` fills them from the settings.
 
 use crate::tuning::Rules;
-use kirosu_protocol::limits::Limits;
+use kirosu_protocol::Limits;
 use std::path::PathBuf;
 
 /// The sockets, the limits and the files of the hub.

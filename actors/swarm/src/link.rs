@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
-use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL};
+use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL_VERSION};
 use kirosu_supervision::BackoffPolicy;
 use parking_lot::Mutex;
 
@@ -39,7 +39,7 @@ impl SessionIdentity {
     /// Starts a client for this incarnation: the first (`resume` false), or a successor.
     pub(crate) fn client(&self, resume: bool) -> Client {
         let hello = HelloParams {
-            protocol: PROTOCOL,
+            protocol: PROTOCOL_VERSION,
             session_id: Some(self.session_id.clone()),
             resume,
             name: Some(self.name.clone()),

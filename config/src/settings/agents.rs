@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kirosu_protocol::Budget;
-use kirosu_protocol::budget::{Scope, micros_of};
+use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::limits::{TOKENS_MAX, USD_MAX};
 use kirosu_protocol::settings::{HookOptions, RuleAction, RuleText, TrustLevel, WorkspaceMode};
-use kirosu_protocol::verbs::reserve::ScopeLimit;
+use kirosu_protocol::{Budget, Scope, ScopeLimit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::VariantNames;

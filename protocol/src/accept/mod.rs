@@ -5,11 +5,9 @@
 //! nor a process, [`answer_matches`] and [`schema_faults`], are in this module, so that hub and worker read a regex and
 //! a schema in the same way.
 
-use crate::error::Error;
 use crate::limits::DAY_MS;
-use crate::params::Params;
-use crate::task::Fence;
 use crate::text::shorten;
+use crate::{Error, Fence, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Component, Path};

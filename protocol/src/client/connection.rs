@@ -3,9 +3,8 @@
 use super::endpoint::Stream;
 use super::error::CallError;
 use super::wire::{self, Incoming};
-use crate::codec::{LineSplitter, SplitLine};
 use crate::frame::fits;
-use crate::limits::Limits;
+use crate::{Limits, LineSplitter, SplitLine};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::io;

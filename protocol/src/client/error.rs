@@ -1,6 +1,6 @@
 //! The failures of a call, and whether it may have taken effect.
 
-use crate::error::Error;
+use crate::Error;
 use std::sync::Arc;
 use std::time::Duration;
 

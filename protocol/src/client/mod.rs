@@ -19,9 +19,7 @@ pub use options::{ClientOptions, Delays};
 pub use wire::Notification;
 
 use crate::answer::write_request;
-use crate::frame::RawId;
-use crate::verbs::Verb;
-use crate::verbs::hello::HelloAnswer;
+use crate::{HelloAnswer, RawId, Verb};
 use connection::QueuedCall;
 use driver::ClientDriver;
 use serde::Serialize;

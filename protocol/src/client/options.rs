@@ -1,6 +1,6 @@
 //! The options of a client.
 
-use crate::verbs::hello::HelloParams;
+use crate::HelloParams;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Reads the hub's lines.
 
-use crate::error::Error;
-use crate::notice::Notice;
+use crate::{Error, Notice};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -11,8 +11,8 @@ mod text;
 pub(crate) use entries::Entries;
 pub(crate) use text::{decode, why_json};
 
-use crate::error::{Error, ErrorCode};
 use crate::text::shorten;
+use crate::{Error, ErrorCode};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 

@@ -2,9 +2,7 @@
 
 use super::number::GivenNumber;
 use super::{Params, decode, why_json};
-use crate::error::{Error, ErrorCode};
-use crate::limits::Limits;
-use crate::task::TaskId;
+use crate::{Error, ErrorCode, Limits, TaskId};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

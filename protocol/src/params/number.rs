@@ -1,8 +1,7 @@
 //! Parameters that are numbers. Seconds become milliseconds.
 
 use super::{Params, decode};
-use crate::error::Error;
-use crate::task::TaskId;
+use crate::{Error, TaskId};
 use std::ops::RangeInclusive;
 
 impl Params<'_> {

@@ -1,8 +1,7 @@
 //! Parameters that are text.
 
 use super::Params;
-use crate::error::{Error, ErrorCode};
-use crate::limits::Limits;
+use crate::{Error, ErrorCode, Limits};
 
 impl Params<'_> {
     /// A required string, which may be empty.

@@ -9,13 +9,11 @@
 //! `{"acks":[{"task_id":42,"ok":true},{"task_id":43,"error":{...}}]}`. With `"lease":{...}`, the parameters of `lease`, the same
 //! request takes the next tasks, answered as `"tasks":[...]`.
 
-use super::{Verb, seconds_or_null};
-use crate::error::Error;
-use crate::limits::{LAST_MS, Limits};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{FailureClass, Fence, Task, TaskId, Usage};
-use crate::verbs::lease::LeaseParams;
+use super::seconds_or_null;
+use crate::limits::LAST_MS;
+use crate::{
+    Error, FailureClass, Fence, LeaseParams, Limits, Method, Params, Task, TaskId, Usage, Verb,
+};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;

@@ -5,16 +5,11 @@
 //! {"id":1,"result":{"agents":[{"session_id":"host-7-pool-a-1","name":"a-1","connected":true,"leases":[{"task_id":42,"fence":1}],...}]},"error":null}
 //! ```
 
-use super::Verb;
-use super::hello::HeldLease;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, HeldLease, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The default of `limit`: connections per page.
-pub const DEFAULT_LIMIT: u32 = 100;
+pub const AGENTS_LIMIT: u32 = 100;
 
 /// Whether, and which, connections to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -5,12 +5,7 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::TaskId;
+use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::Serialize;
 
 /// The task and the answer.

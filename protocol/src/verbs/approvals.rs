@@ -7,19 +7,13 @@
 //! {"id":1,"result":{"approvals":[{"what":"tool","approval_id":17,"task_id":42,"fence":1,"state":"open","title":"git push","tool":"shell",...},{"what":"run",...}],"next":"r43"},"error":null}
 //! ```
 
-use super::Verb;
-use crate::approval::{Approval, PermissionState};
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::TaskId;
+use crate::{Approval, Error, Limits, Method, Params, PermissionState, TaskId, Verb};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The default of `limit`: entries per page.
-pub const DEFAULT_LIMIT: u32 = 100;
+pub const APPROVALS_LIMIT: u32 = 100;
 /// The greatest `limit`.
-pub const MAX_LIMIT: u32 = 1000;
+pub const APPROVALS_LIMIT_MAX: u32 = 1000;
 
 /// The states to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +97,7 @@ pub struct ApprovalsParams {
     /// Only of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// The most entries, 1 to [`MAX_LIMIT`]. `None` means [`DEFAULT_LIMIT`].
+    /// The most entries, 1 to [`APPROVALS_LIMIT_MAX`]. `None` means [`APPROVALS_LIMIT`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next` of the previous answer. `None` means the first page.
@@ -139,7 +133,7 @@ impl Verb for ApprovalsParams {
                     .ok_or_else(|| params.refuse("cursor", "the `next` of an earlier answer"))?,
             ),
         };
-        let limit = params.opt_positive("limit", 1..=i64::from(MAX_LIMIT))?;
+        let limit = params.opt_positive("limit", 1..=i64::from(APPROVALS_LIMIT_MAX))?;
         Ok(ApprovalsParams {
             state,
             task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,

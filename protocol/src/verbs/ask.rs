@@ -7,13 +7,13 @@
 //! {"id":1,"result":{"approval_id":17,"state":"open"},"error":null}
 //! ```
 
-use super::{Verb, seconds_or_null};
-use crate::approval::{PermissionId, PermissionOption, PermissionState, Verdict};
-use crate::error::{Error, ErrorCode};
-use crate::limits::{DAY_MS, Limits};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Fence, TaskId};
+use super::seconds_or_null;
+use crate::approval::PermissionOption;
+use crate::limits::DAY_MS;
+use crate::{
+    Error, ErrorCode, Fence, Limits, Method, Params, PermissionId, PermissionState, TaskId, Verb,
+    Verdict,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

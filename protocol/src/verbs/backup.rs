@@ -5,11 +5,7 @@
 //! {"id":1,"result":{"name":"before-upgrade.db","path":"/var/lib/kirosu/backups/before-upgrade.db","bytes":409600,"seconds":0.021},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

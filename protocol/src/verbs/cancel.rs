@@ -5,12 +5,9 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::{GROUP_TIME, Verb};
-use crate::error::Error;
-use crate::group::Target;
-use crate::limits::{Limits, REASON_BYTES};
-use crate::method::Method;
-use crate::params::Params;
+use super::GROUP_TIME;
+use crate::limits::REASON_BYTES;
+use crate::{Error, Limits, Method, Params, Target, Verb};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -5,15 +5,13 @@
 //! {"id":1,"result":{"task_id":42},"error":null}
 //! ```
 
-use super::{Verb, seconds, seconds_or_null, skip_zero};
-use crate::accept::Accept;
-use crate::budget::TaskBudget;
-use crate::error::Error;
+use super::{seconds, seconds_or_null, skip_zero};
 use crate::group::read_labels;
-use crate::limits::{DAY_MS, LAST_MS, Limits};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, Status, TYPE_CHAT, TYPE_HUMAN, TaskId};
+use crate::limits::{DAY_MS, LAST_MS};
+use crate::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
+use crate::{
+    Accept, Error, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget, TaskId, Verb,
+};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::ops::RangeInclusive;

@@ -5,13 +5,7 @@
 //! {"id":1,"result":{"task_ids":[42,43]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Status, TaskId};
-use crate::verbs::enqueue::NewTask;
+use crate::{Error, Limits, Method, NewTask, Params, Status, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The tasks, each with the parameters of `enqueue`.

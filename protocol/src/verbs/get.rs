@@ -5,12 +5,7 @@
 //! {"id":1,"result":{"task":{...},"attempts":[{"fence":1,"outcome":"done",...}],"output":[{"fence":1,"text":"..."}]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Attempt, Fence, Task, TaskId};
+use crate::{Attempt, Error, Fence, Limits, Method, Params, Task, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -5,12 +5,8 @@
 //! {"id":1,"result":{"ok":true,"leased_until":1760000060.0},"error":null}
 //! ```
 
-use super::{Verb, seconds_or_null};
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Fence, TaskId};
+use super::seconds_or_null;
+use crate::{Error, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The lease to extend.

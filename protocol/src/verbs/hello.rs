@@ -5,17 +5,11 @@
 //! {"id":1,"result":{"protocol":1,"server":"kirosu","version":"0.1.0","limits":{...},"session_id":"host-7-pool-a-1","resumed":false,"leases":[],"boot_id":"..."},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::error::ErrorCode;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Fence, TaskId};
+use crate::{Error, ErrorCode, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this crate implements.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The client's introduction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,7 +30,7 @@ pub struct HelloParams {
 impl Default for HelloParams {
     fn default() -> HelloParams {
         HelloParams {
-            protocol: PROTOCOL,
+            protocol: PROTOCOL_VERSION,
             session_id: None,
             resume: true,
             name: None,
@@ -87,9 +81,9 @@ impl Verb for HelloParams {
         let protocol = params
             .opt_positive("protocol", 1..=i64::from(u32::MAX))?
             .unwrap_or(1) as u32;
-        if protocol != PROTOCOL {
+        if protocol != PROTOCOL_VERSION {
             let message = format!(
-                "protocol {protocol} is not spoken here, only {PROTOCOL}; ask for that one"
+                "protocol {protocol} is not spoken here, only {PROTOCOL_VERSION}; ask for that one"
             );
             return Err(Error::new(ErrorCode::Unsupported, message));
         }

@@ -5,12 +5,9 @@
 //! {"id":1,"result":{"tasks":[{"task_id":42,"prompt":"Summarise README.md","fence":1,...}]},"error":null}
 //! ```
 
-use super::{Verb, seconds, seconds_or_null, skip_zero};
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{DEFAULT_QUEUE, Task};
+use super::{seconds, seconds_or_null, skip_zero};
+use crate::task::DEFAULT_QUEUE;
+use crate::{Error, Limits, Method, Params, Task, Verb};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

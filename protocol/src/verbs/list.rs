@@ -5,17 +5,11 @@
 //! {"id":1,"result":{"tasks":[{"task_id":97,...},{"task_id":91,...}],"stats":{...},"next":91},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::group::{Group, IdRange};
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Stats, Status, Task, TaskId};
+use crate::{Error, Group, IdRange, Limits, Method, Params, Stats, Status, Task, TaskId, Verb};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The default of `limit`: tasks per page.
-pub const DEFAULT_LIMIT: u32 = 50;
+pub const LIST_LIMIT: u32 = 50;
 
 /// The status of the tasks to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +68,7 @@ impl Default for ListParams {
     fn default() -> ListParams {
         ListParams {
             status: ListStatus::Any,
-            limit: Some(DEFAULT_LIMIT),
+            limit: Some(LIST_LIMIT),
             queue: None,
             task_type: None,
             parent_id: None,
@@ -118,7 +112,7 @@ impl Verb for ListParams {
     /// A `limit` of null means 50, of 0 or less no limit. `cursor` is another name of `before`.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ListParams, Error> {
         let limit = match params.raw("limit") {
-            None | Some("\"\"") => Some(DEFAULT_LIMIT),
+            None | Some("\"\"") => Some(LIST_LIMIT),
             Some(_) => params
                 .opt_int("limit", i64::MIN..=i64::MAX)?
                 .filter(|n| *n > 0)

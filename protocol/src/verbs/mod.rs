@@ -55,10 +55,7 @@ pub mod usage;
 pub mod wait;
 pub mod watch;
 
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, Limits, Method, Params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;

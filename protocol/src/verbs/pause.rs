@@ -5,15 +5,11 @@
 //! {"id":1,"result":{"ok":true,"paused":["docs"]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The name that means all queues.
-pub const ALL: &str = "*";
+pub const ALL_QUEUES: &str = "*";
 
 /// The queue to pause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,7 +36,7 @@ impl Verb for PauseParams {
         Ok(PauseParams {
             queue: params
                 .opt_name("queue", limits)?
-                .filter(|queue| queue != super::pause::ALL),
+                .filter(|queue| queue != ALL_QUEUES),
         })
     }
 }

@@ -5,23 +5,19 @@
 //! {"id":1,"result":{"pools":[{"name":"claude","provider":"claude","size":8,"busy":3,"state":"running"}]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// The range of a pool's size, in sessions.
-pub const SIZES: RangeInclusive<i64> = 0..=10_000;
+pub const POOL_SIZES: RangeInclusive<i64> = 0..=10_000;
 
 /// A new size for a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resize {
     /// The pool's name.
     pub pool: String,
-    /// The number of sessions, within [`SIZES`].
+    /// The number of sessions, within [`POOL_SIZES`].
     pub size: u32,
 }
 
@@ -124,7 +120,7 @@ impl Verb for PoolsParams {
         let pool = fields
             .opt_name("pool", limits)?
             .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
-        let size = fields.int("size", SIZES)? as u32;
+        let size = fields.int("size", POOL_SIZES)? as u32;
         Ok(PoolsParams {
             resize: Some(Resize { pool, size }),
             probe,

@@ -6,13 +6,9 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
-use crate::approval::{DecisionAnswer, Subject, read_question, read_subject};
-use crate::error::Error;
-use crate::limits::{Limits, REASON_BYTES};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::Fence;
+use crate::approval::{read_question, read_subject};
+use crate::limits::REASON_BYTES;
+use crate::{DecisionAnswer, Error, Fence, Limits, Method, Params, Subject, Verb};
 use serde::Serialize;
 
 /// The subject of the rejection.

@@ -5,12 +5,9 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::{Verb, seconds, skip_zero};
-use crate::error::Error;
-use crate::limits::{DAY_MS, Limits, REASON_BYTES};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Fence, TaskId};
+use super::{seconds, skip_zero};
+use crate::limits::{DAY_MS, REASON_BYTES};
+use crate::{Error, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::Serialize;
 
 /// The lease to give back.

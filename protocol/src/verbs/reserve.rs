@@ -9,13 +9,8 @@
 //! when the lease ends. `want` is the amount for the whole run: a second request with more raises the reservation, and the
 //! same request again changes nothing.
 
-use super::Verb;
-use crate::budget::{Budget, Scope};
-use crate::error::Error;
-use crate::limits::{DAY_SECONDS, Limits};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Fence, TaskId};
+use crate::limits::DAY_SECONDS;
+use crate::{Budget, Error, Fence, Limits, Method, Params, Scope, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 

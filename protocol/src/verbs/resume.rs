@@ -5,11 +5,7 @@
 //! {"id":1,"result":{"ok":true,"paused":[]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{ALL_QUEUES, Error, Limits, Method, Params, PauseAnswer, Verb};
 use serde::Serialize;
 
 /// The queue to resume.
@@ -22,13 +18,13 @@ pub struct ResumeParams {
 
 impl Verb for ResumeParams {
     const METHOD: Method = Method::Resume;
-    type Answer = super::pause::PauseAnswer;
+    type Answer = PauseAnswer;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeParams, Error> {
         Ok(ResumeParams {
             queue: params
                 .opt_name("queue", limits)?
-                .filter(|queue| queue != super::pause::ALL),
+                .filter(|queue| queue != ALL_QUEUES),
         })
     }
 }

@@ -5,13 +5,8 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::{GROUP_TIME, Verb};
-use crate::error::Error;
-use crate::group::Target;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Status, TaskId};
+use super::GROUP_TIME;
+use crate::{Error, Limits, Method, Params, Status, Target, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
 use std::time::Duration;

@@ -5,11 +5,7 @@
 //! {"id":1,"result":{"retried":3},"error":null}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
+use crate::{Error, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The failed tasks to queue again.

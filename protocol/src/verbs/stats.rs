@@ -5,7 +5,7 @@
 //! {"id":1,"result":{"stats":{"queued":3,"leased":1,...}},"error":null}
 //! ```
 
-use crate::task::Stats;
+use crate::Stats;
 use serde::{Deserialize, Serialize};
 
 /// The counters of tasks.

@@ -5,19 +5,15 @@
 //! {"id":1,"result":{"by":"provider","rows":[{"key":"claude","attempts":3,"input_tokens":3000,...}],"total":{...},"budgets":[]},"error":null}
 //! ```
 
-use super::{Verb, seconds_or_null};
-use crate::budget::Scope;
-use crate::error::Error;
-use crate::limits::{LAST_MS, Limits};
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::TaskId;
+use super::seconds_or_null;
+use crate::limits::LAST_MS;
 use crate::variants::all;
+use crate::{Error, Limits, Method, Params, Scope, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The default of `limit`.
-pub const DEFAULT_ROWS: u32 = 1000;
+pub const USAGE_ROWS: u32 = 1000;
 
 /// The key by which attempts are summed up.
 #[derive(
@@ -77,7 +73,7 @@ pub struct UsageParams {
     /// Only this task and its descendants. Not together with `task_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree_id: Option<TaskId>,
-    /// The most rows, 1 to 100,000. `None` means [`DEFAULT_ROWS`].
+    /// The most rows, 1 to 100,000. `None` means [`USAGE_ROWS`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

@@ -5,19 +5,14 @@
 //! {"id":1,"result":{"tasks":[{...},{...}],"finished":true},"error":null}
 //! ```
 
-use super::{Verb, seconds};
-use crate::error::Error;
-use crate::group::Group;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::{Status, Task, TaskId};
+use super::seconds;
+use crate::{Error, Group, Limits, Method, Params, Status, Task, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The most unfinished tasks in the answer about a group.
-pub const UNFINISHED: usize = 10;
+pub const UNFINISHED_SHOWN: usize = 10;
 
 /// The tasks that a `wait` is for. Serialises, flattened, as its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,7 +58,7 @@ pub struct WaitParams {
 /// The tasks at the end of the wait.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitAnswer {
-    /// The tasks, in the order of the request. Of a group: its newest unfinished tasks, at most [`UNFINISHED`], with the
+    /// The tasks, in the order of the request. Of a group: its newest unfinished tasks, at most [`UNFINISHED_SHOWN`], with the
     /// reasons why they wait.
     pub tasks: Vec<Task>,
     /// Of a group: the number of its tasks in each state, without states that no task is in. `None` for single tasks.

@@ -6,12 +6,7 @@
 //! {"jsonrpc":"2.0","method":"event","params":{"seq":119,"time":1760000000.0,"event":"task","task_id":42,"status":"leased",...}}
 //! ```
 
-use super::Verb;
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::method::Method;
-use crate::params::Params;
-use crate::task::TaskId;
+use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The events to send.
@@ -26,7 +21,7 @@ pub struct WatchParams {
     /// Only events of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Only these kinds, names of [`KINDS`]. Empty means all.
+    /// Only these kinds, names of [`EVENT_KINDS`]. Empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
 }
@@ -50,8 +45,11 @@ impl Verb for WatchParams {
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchParams, Error> {
         let kinds = params.names("kinds", limits)?;
-        if kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
-            return Err(params.refuse("kinds", &format!("a list of {}", KINDS.join(", "))));
+        if kinds
+            .iter()
+            .any(|kind| !EVENT_KINDS.contains(&kind.as_str()))
+        {
+            return Err(params.refuse("kinds", &format!("a list of {}", EVENT_KINDS.join(", "))));
         }
         Ok(WatchParams {
             since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
@@ -63,6 +61,6 @@ impl Verb for WatchParams {
 }
 
 /// The kinds of events: the values of `kinds` and of the field `event`.
-pub const KINDS: [&str; 8] = [
+pub const EVENT_KINDS: [&str; 8] = [
     "task", "approval", "progress", "output", "session", "actor", "queue", "hub",
 ];

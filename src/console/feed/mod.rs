@@ -26,7 +26,7 @@ use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::answer::AnswerParams;
-use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
+use kirosu_protocol::verbs::watch::{EVENT_KINDS, WatchParams};
 use kirosu_protocol::{Subject, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +223,9 @@ pub async fn since(hub: &HubClient, history: u64) -> Result<WatchParams, Failure
         ..WatchParams::default()
     };
     let newest = hub.request_idempotent(&params(&["hub"], None)).await?.seq;
-    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != "output").collect();
+    let kinds: Vec<&str> = EVENT_KINDS
+        .into_iter()
+        .filter(|kind| *kind != "output")
+        .collect();
     Ok(params(&kinds, Some(newest.saturating_sub(history))))
 }

@@ -8,7 +8,7 @@ use crate::lanes::ALL_ROW;
 use crate::outcome::Outcome;
 use crate::sql::people::{DeletePaused, InsertPaused};
 use kirosu_protocol::EventKind;
-use kirosu_protocol::verbs::pause::ALL;
+use kirosu_protocol::verbs::pause::ALL_QUEUES;
 
 impl Core {
     /// Stops leasing tasks of a queue, or of all queues.
@@ -23,7 +23,7 @@ impl Core {
                 queue: queue.unwrap_or(ALL_ROW),
                 since,
             })?;
-            self.tell_queue(queue.unwrap_or(ALL), "paused");
+            self.tell_queue(queue.unwrap_or(ALL_QUEUES), "paused");
         }
         Ok(Outcome::Paused(self.lanes.paused()))
     }
@@ -43,7 +43,7 @@ impl Core {
 
     fn resume_all(&mut self) -> Result<Outcome> {
         for queue in self.lanes.paused() {
-            let row = match queue == ALL {
+            let row = match queue == ALL_QUEUES {
                 true => {
                     self.lanes.set_all_paused(false);
                     ALL_ROW

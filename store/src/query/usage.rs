@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::budget::usd_of;
 use kirosu_protocol::verbs::usage::{
-    BudgetInfo, BudgetState, DEFAULT_ROWS, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
+    BudgetInfo, BudgetState, USAGE_ROWS, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
 };
 use kirosu_protocol::{Scope, TaskId};
 
@@ -83,7 +83,7 @@ pub(crate) fn answer(
         UsageBy::Day => "1",
         _ => "total(micros) DESC, total(input) + total(cache_write) + total(output) DESC, 1",
     };
-    let limit = ask.limit.unwrap_or(DEFAULT_ROWS);
+    let limit = ask.limit.unwrap_or(USAGE_ROWS);
     let grouped = format!(
         "{with} SELECT {key}, {SUMS}, count(*) OVER () FROM {table} {where_} GROUP BY 1 ORDER BY {order} LIMIT {limit}",
         with = clause.with,

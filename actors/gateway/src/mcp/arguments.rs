@@ -200,8 +200,7 @@ pub(super) fn checked<T: JsonSchema + Any>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_protocol::verbs::enqueue::NewTask;
-    use kirosu_protocol::{Limits, Params, Verb};
+    use kirosu_protocol::{Limits, NewTask, Params, Verb};
     use serde_json::json;
 
     fn object(value: serde_json::Value) -> JsonObject {

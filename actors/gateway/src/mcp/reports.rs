@@ -1,7 +1,6 @@
 //! Results of the tools: a sentence, then the data. Long texts are cut, and the result names the cut fields.
 
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::{Attempt, Stats, Status, Task, TaskId, WaitReason};
+use kirosu_protocol::{Attempt, GetAnswer, Stats, Status, Task, TaskId, WaitReason};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
 use serde_json::Value;

@@ -9,15 +9,11 @@ use super::reports::{
 use super::schema;
 use super::waiting::TaskWaits;
 use crate::link::{HubError, HubLink};
-use kirosu_protocol::Subject;
 use kirosu_protocol::accept::read_unchecked;
-use kirosu_protocol::verbs::answer::AnswerParams;
-use kirosu_protocol::verbs::approve::ApproveParams;
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::list::ListParams;
-use kirosu_protocol::{Error, Fence, Params, Status, TaskId, Verb};
+use kirosu_protocol::{
+    AnswerParams, ApproveParams, CancelParams, Error, Fence, GetParams, ListParams, NewTask,
+    Params, Status, Subject, TaskId, Verb,
+};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
 use rmcp::service::RequestContext;

@@ -7,10 +7,10 @@ use super::error::ToolError;
 use super::progress::ProgressReporter;
 use crate::link::{HubError, HubLink, RequestSlot};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{Error, ErrorCode, Notice, Task, TaskId};
+use kirosu_protocol::{
+    Error, ErrorCode, GetParams, Notice, Task, TaskId, WaitAnswer, WaitParams, WaitTarget,
+    WatchParams,
+};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

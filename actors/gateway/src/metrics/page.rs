@@ -10,7 +10,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{App, Error, HttpResponse, web};
-use kirosu_protocol::verbs::metrics::{Metric, MetricsParams};
+use kirosu_protocol::{Metric, MetricsParams};
 use kirosu_supervision::ChildContext;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! Metrics of the process, under the usual names of exporters.
 
-use kirosu_protocol::verbs::metrics::Metric;
+use kirosu_protocol::Metric;
 use std::fs;
 
 /// Clock ticks per second in `/proc`: 100 on all supported systems.

@@ -1,6 +1,6 @@
 //! Metrics of the gateway itself, as the hub's answer has them.
 
-use kirosu_protocol::verbs::metrics::Metric;
+use kirosu_protocol::Metric;
 
 /// A metric without labels. It is a counter if its name ends in `_total`, else a gauge.
 pub(super) fn plain(name: &str, help: &str, value: f64) -> Metric {

@@ -1,6 +1,6 @@
 //! Prometheus' text format, version 0.0.4.
 
-use kirosu_protocol::verbs::metrics::Metric;
+use kirosu_protocol::Metric;
 use std::fmt::{self, Display, Formatter, Write};
 
 /// The format's content type.

@@ -6,9 +6,7 @@ use super::forward::{forward, read, text_params, with_id};
 use super::schema;
 use crate::state::AppState;
 use actix_web::{HttpRequest, HttpResponse, web};
-use kirosu_protocol::verbs::approvals::ApprovalsParams;
-use kirosu_protocol::verbs::approve::ApproveParams;
-use kirosu_protocol::verbs::reject::RejectParams;
+use kirosu_protocol::{ApprovalsParams, ApproveParams, RejectParams};
 use std::collections::BTreeMap;
 
 type RestResult = Result<HttpResponse, HttpError>;

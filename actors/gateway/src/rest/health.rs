@@ -3,7 +3,7 @@
 use super::error::HttpError;
 use crate::state::AppState;
 use actix_web::{HttpResponse, web};
-use kirosu_protocol::verbs::stats::{StatsAnswer, StatsParams};
+use kirosu_protocol::{StatsAnswer, StatsParams};
 use serde_json::json;
 
 /// Always successful while the gateway runs, whatever the state of the hub.

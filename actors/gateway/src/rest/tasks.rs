@@ -9,17 +9,10 @@ use crate::streaming::of_one_task;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
-use kirosu_protocol::verbs::answer::AnswerParams;
-use kirosu_protocol::verbs::approve::ApproveParams;
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::list::ListParams;
-use kirosu_protocol::verbs::reject::RejectParams;
-use kirosu_protocol::verbs::retry::RetryParams;
-use kirosu_protocol::verbs::stats::StatsParams;
-use kirosu_protocol::verbs::wait::{WaitParams, WaitTarget};
-use kirosu_protocol::{ErrorCode, Group, IdRange, Params, Verb};
+use kirosu_protocol::{
+    AnswerParams, ApproveParams, CancelParams, ErrorCode, GetParams, Group, IdRange, ListParams,
+    NewTask, Params, RejectParams, RetryParams, StatsParams, Verb, WaitParams, WaitTarget,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -5,7 +5,7 @@ use super::forward::{forward, read, text_params};
 use super::schema;
 use crate::state::AppState;
 use actix_web::{HttpResponse, web};
-use kirosu_protocol::verbs::usage::UsageParams;
+use kirosu_protocol::UsageParams;
 use std::collections::BTreeMap;
 
 /// Tokens and cost of the runs, and the state of the budgets.

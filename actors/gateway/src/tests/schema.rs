@@ -1,11 +1,9 @@
 //! The schemas of the OpenAPI description have the fields of the protocol's types.
 
 use crate::rest::description;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::usage::{UsageAnswer, UsageRow, UsageSum};
 use kirosu_protocol::{
-    Approval, Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget,
-    Usage, WaitReason, Waiting,
+    Approval, Attempt, Error, ErrorCode, NewTask, OnLost, RetryPolicy, Stats, Status, Task,
+    TaskBudget, Usage, UsageAnswer, UsageRow, UsageSum, WaitReason, Waiting,
 };
 use serde::Serialize;
 use serde_json::{Value, json};

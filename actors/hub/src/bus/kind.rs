@@ -1,9 +1,8 @@
 //! The kinds of events, and the filter of a watch.
 
-use kirosu_protocol::verbs::watch::KINDS;
-use kirosu_protocol::{EventKind, TaskId};
+use kirosu_protocol::{EVENT_KINDS, EventKind, TaskId};
 
-/// The index of an event's kind in [`KINDS`].
+/// The index of an event's kind in [`EVENT_KINDS`].
 pub(super) fn kind_index(what: &EventKind) -> usize {
     match what {
         EventKind::Task { .. } => 0,
@@ -57,7 +56,7 @@ impl EventFilter {
     /// Selects events of one task (`None`: of all tasks and of none) and of these kinds, by their names on the wire (empty: of
     /// all kinds). Unknown names are ignored.
     pub fn new(task: Option<TaskId>, kinds: &[String]) -> EventFilter {
-        let bit = |kind: &String| KINDS.iter().position(|known| known == kind);
+        let bit = |kind: &String| EVENT_KINDS.iter().position(|known| known == kind);
         let kinds = kinds.iter().filter_map(bit);
         EventFilter {
             task,

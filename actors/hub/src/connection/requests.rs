@@ -6,8 +6,9 @@ use super::responses::Tag;
 use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
-use kirosu_protocol::frame::BadLine;
-use kirosu_protocol::{Effect, Error, ErrorCode, Frame, Limits, Request, SplitLine, answer};
+use kirosu_protocol::{
+    BadLine, Effect, Error, ErrorCode, Frame, Limits, Request, SplitLine, answer,
+};
 use std::sync::atomic::Ordering;
 use tokio::task::spawn_blocking;
 

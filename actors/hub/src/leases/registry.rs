@@ -4,8 +4,7 @@ use super::lease::LeaseActor;
 use super::messages::GrantedLease;
 use crate::caller::ConnectionId;
 use actix::prelude::*;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Fence, TaskId};
+use kirosu_protocol::{Fence, HeldLease, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Metrics of the provider accounts.
 
 use super::families::Families;
-use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
+use kirosu_protocol::{LaneInfo, PoolInfo};
 use std::collections::BTreeMap;
 
 /// Reads one value of an account.

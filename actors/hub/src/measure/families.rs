@@ -1,6 +1,6 @@
 //! Series of metrics, grouped by name.
 
-use kirosu_protocol::verbs::metrics::{Metric, MetricsAnswer};
+use kirosu_protocol::{Metric, MetricsAnswer};
 use kirosu_store::Histogram;
 
 /// All series so far, grouped by name.

@@ -11,9 +11,7 @@ mod families;
 pub use commits::Commits;
 
 use families::Families;
-use kirosu_protocol::Stats;
-use kirosu_protocol::verbs::metrics::MetricsAnswer;
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::{MetricsAnswer, PoolInfo, Stats};
 use kirosu_store::{Histogram, Oldest, QueueDepth, QueueStats, TaskStats};
 use kirosu_supervision::Restarts;
 use std::collections::BTreeMap;

@@ -12,10 +12,9 @@ pub use pool::Readers;
 use crate::answers;
 use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
-use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::usage::UsageParams;
-use kirosu_protocol::{Effect, Error, Status, Task, TaskId};
+use kirosu_protocol::{
+    ApprovalsAnswer, Effect, Error, GetParams, Status, Task, TaskId, UsageParams,
+};
 use kirosu_store::{ApprovalQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 //! monotonic time for deadlines.
 
 use super::endings::Endings;
-use kirosu_protocol::verbs::agents::AgentInfo;
+use kirosu_protocol::AgentInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,10 +1,8 @@
 //! `ack`: ends one or several leases with their results, and leases the next tasks.
 
-use super::{Begun, Started, lease};
-use crate::connection::{CommandPart, RequestScope, Responding};
-use kirosu_protocol::verbs::ack::{AckAnswer, AckOutcome, AckParams};
-use kirosu_protocol::{Effect, Error, ErrorCode, Task, TaskId};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, lease};
+use crate::connection::{CommandPart, Responding};
+use kirosu_protocol::{AckAnswer, AckOutcome, AckParams, Effect, Error, ErrorCode, Task, TaskId};
 
 /// The outcomes of an ack that have arrived.
 #[derive(Debug)]

@@ -1,12 +1,11 @@
 //! `agents`: the sessions and their leases, and the connections.
 
-use super::{Begun, Started};
+use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::answers;
-use crate::connection::RequestScope;
 use crate::leases::ListHeld;
-use crate::readers::{DeferredAnswer, StoreQuery};
+use crate::readers::DeferredAnswer;
 use crate::sessions::ListAgents;
-use kirosu_protocol::verbs::agents::{AgentsParams, DEFAULT_LIMIT};
+use kirosu_protocol::{AGENTS_LIMIT, AgentsParams};
 
 pub fn begin(params: AgentsParams, scope: &mut RequestScope<'_>) -> Begun {
     let (sessions, leases) = (scope.hub().sessions().clone(), scope.hub().leases().clone());
@@ -17,7 +16,7 @@ pub fn begin(params: AgentsParams, scope: &mut RequestScope<'_>) -> Begun {
         ))
     };
     scope.call(lists, move |scope, (agents, held)| {
-        let limit = params.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let limit = params.limit.unwrap_or(AGENTS_LIMIT) as usize;
         let after = params.after.unwrap_or(0);
         let connections = params
             .all

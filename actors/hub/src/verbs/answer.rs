@@ -1,9 +1,7 @@
 //! `answer`: completes a `human` task with a person's text.
 
-use super::{Begun, Started, finish_ok};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::answer::AnswerParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, finish_ok};
+use kirosu_protocol::AnswerParams;
 
 pub fn begin(params: AnswerParams, _: &mut RequestScope<'_>) -> Begun {
     let command = Command::Answer {

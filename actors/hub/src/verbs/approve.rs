@@ -1,10 +1,7 @@
 //! `approve`: lets a task run, or a tool of a running agent.
 
-use super::{Begun, Started, finish_ok};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::approve::ApproveParams;
-use kirosu_protocol::{Subject, Verdict};
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, finish_ok};
+use kirosu_protocol::{ApproveParams, Subject, Verdict};
 
 pub fn begin(params: ApproveParams, _: &mut RequestScope<'_>) -> Begun {
     let command = match params.subject {

@@ -1,9 +1,7 @@
 //! `ask`: a running agent requests permission for a tool.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::ask::{AskAnswer, AskParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{AskAnswer, AskParams};
 
 pub fn begin(mut params: Box<AskParams>, scope: &mut RequestScope<'_>) -> Begun {
     params.fence = params

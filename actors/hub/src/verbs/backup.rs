@@ -3,11 +3,9 @@
 //! A client gives at most a plain file name: the operator decides where the hub writes. One backup runs at a time, on a thread
 //! of its own. It continues if its client leaves.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
+use super::{Begun, RequestScope, Started};
 use crate::hub::Hub;
-use kirosu_protocol::verbs::backup::{BackupAnswer, BackupParams};
-use kirosu_protocol::{Effect, Error, ErrorCode};
+use kirosu_protocol::{BackupAnswer, BackupParams, Effect, Error, ErrorCode};
 use kirosu_store::BackupError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};

@@ -1,11 +1,8 @@
 //! `cancel`: cancels a task, or a group of tasks.
 
 use super::group::{self, GroupChange, UNFINISHED_STATUSES};
-use super::{Begun, Started, finish_ok};
-use crate::connection::RequestScope;
-use kirosu_protocol::Target;
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, finish_ok};
+use kirosu_protocol::{CancelParams, Target};
 
 pub fn begin(params: CancelParams, scope: &mut RequestScope<'_>) -> Begun {
     let CancelParams { target, by, reason } = params;

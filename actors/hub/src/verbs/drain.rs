@@ -1,9 +1,8 @@
 //! `drain`: stops leasing until the hub ends.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
+use super::{Begun, RequestScope, Started};
 use crate::writer::messages::GetStats;
-use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
+use kirosu_protocol::{DrainAnswer, DrainParams};
 
 pub fn begin(_: DrainParams, scope: &mut RequestScope<'_>) -> Begun {
     scope.hub().drain();

@@ -1,11 +1,8 @@
 //! `enqueue`: stores a task.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
 use kirosu_protocol::task::TYPE_PYTHON;
-use kirosu_protocol::verbs::enqueue::{EnqueueAnswer, NewTask};
-use kirosu_protocol::{Error, ErrorCode};
-use kirosu_store::{Command, Outcome};
+use kirosu_protocol::{EnqueueAnswer, Error, ErrorCode, NewTask};
 
 pub fn begin(mut task: Box<NewTask>, scope: &mut RequestScope<'_>) -> Begun {
     check_trust(&task, scope)?;

@@ -1,10 +1,9 @@
 //! `enqueue_batch`: stores several tasks, all or none.
 
 use super::enqueue::{check_trust, set_time};
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
-use kirosu_store::{Command, EnqueuedTask, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
+use kirosu_store::EnqueuedTask;
 
 pub fn begin(mut params: EnqueueBatchParams, scope: &mut RequestScope<'_>) -> Begun {
     for task in &mut params.tasks {

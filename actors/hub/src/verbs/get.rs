@@ -1,9 +1,9 @@
 //! `get`: a task with its details.
 
-use super::{Begun, Started};
-use crate::connection::{LongAnswer, RequestScope, SHORT_ANSWER_BYTES};
-use crate::readers::{QueryReply, StoreQuery};
-use kirosu_protocol::verbs::get::GetParams;
+use super::{Begun, RequestScope, Started, StoreQuery};
+use crate::connection::{LongAnswer, SHORT_ANSWER_BYTES};
+use crate::readers::QueryReply;
+use kirosu_protocol::GetParams;
 use std::sync::Arc;
 
 pub fn begin(params: GetParams, scope: &mut RequestScope<'_>) -> Begun {

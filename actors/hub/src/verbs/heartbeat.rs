@@ -1,9 +1,8 @@
 //! `heartbeat`: extends a lease.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::{ConnectionLeases, RequestScope, as_holder};
-use kirosu_protocol::verbs::heartbeat::{HeartbeatAnswer, HeartbeatParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use crate::connection::{ConnectionLeases, as_holder};
+use kirosu_protocol::{HeartbeatAnswer, HeartbeatParams};
 
 pub fn begin(params: HeartbeatParams, scope: &mut RequestScope<'_>) -> Begun {
     Ok(Started::Submit(command(params, scope.leases()), finish))

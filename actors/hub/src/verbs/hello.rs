@@ -1,16 +1,14 @@
 //! `hello`: introduces a client, and opens or resumes its session.
 
-use super::{Begun, Started};
+use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::caller::Notify;
-use crate::connection::RequestScope;
 use crate::leases::{HeldBy, Holder};
-use crate::readers::{DeferredAnswer, StoreQuery};
+use crate::readers::DeferredAnswer;
 use crate::sessions::OpenSession;
 use crate::sessions::table::SessionHello;
 use crate::writer::messages::Settle;
 use actix::{MailboxError, Recipient};
-use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloParams, PROTOCOL};
-use kirosu_protocol::{Error, ErrorCode};
+use kirosu_protocol::{Error, ErrorCode, HeldLease, HelloAnswer, HelloParams, PROTOCOL_VERSION};
 use std::sync::Arc;
 
 /// An answer with more leases than this is serialized by a reader.
@@ -87,7 +85,7 @@ fn answer(
     scope: &RequestScope<'_>,
 ) -> HelloAnswer {
     HelloAnswer {
-        protocol: PROTOCOL,
+        protocol: PROTOCOL_VERSION,
         server: "kirosu".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         limits: (**scope.limits()).clone(),

@@ -1,9 +1,7 @@
 //! `lease`: hands out tasks, now or when some become ready.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::lease::{LeaseAnswer, LeaseParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{LeaseAnswer, LeaseParams};
 
 pub fn begin(params: LeaseParams, scope: &mut RequestScope<'_>) -> Begun {
     if params.wait_ms > 0 {

@@ -1,10 +1,10 @@
 //! `list`: the tasks of a query, newest first. Also writes the lists of tasks that `wait` answers.
 
-use super::{Begun, Started};
-use crate::connection::{LongAnswer, RequestScope, SHORT_ANSWER_BYTES};
-use crate::readers::{ListPiece, Listing, QueryReply, StoreQuery};
+use super::{Begun, RequestScope, Started, StoreQuery};
+use crate::connection::{LongAnswer, SHORT_ANSWER_BYTES};
+use crate::readers::{ListPiece, Listing, QueryReply};
 use crate::writer::messages::GetStats;
-use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
+use kirosu_protocol::{ListAnswer, ListParams, ListStatus};
 use kirosu_store::{ListQuery, Texts};
 use std::sync::Arc;
 

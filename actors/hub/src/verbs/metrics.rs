@@ -1,15 +1,13 @@
 //! `metrics`: the measurements of the hub.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
+use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::hub::Hub;
 use crate::measure::{self, Measured, MetricFacts};
-use crate::readers::{QueryReply, StoreQuery};
+use crate::readers::QueryReply;
 use crate::sessions::CountSessions;
 use crate::writer::messages::GetMetrics;
 use actix::MailboxError;
-use kirosu_protocol::verbs::metrics::MetricsParams;
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::{MetricsParams, PoolInfo};
 use kirosu_store::Oldest;
 use kirosu_supervision::Tree;
 use std::sync::atomic::Ordering;

@@ -7,11 +7,11 @@ use crate::caller::PendingReply;
 use crate::connection::{RequestKind, RequestScope, Responding};
 use crate::leases::Forward;
 use crate::leases::lease::HolderReport;
+use crate::readers::StoreQuery;
 use kirosu_protocol::verbs::OK;
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_protocol::verbs::retry::RetryParams;
 use kirosu_protocol::{
-    DecisionAnswer, Effect, Error, ErrorCode, Fence, Request, Target, TaskId, VerbEffect,
+    CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, Request, RetryParams, Target,
+    TaskId, VerbEffect,
 };
 use kirosu_store::{Command, Outcome};
 
@@ -125,8 +125,7 @@ fn forward(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_protocol::verbs::stats::StatsParams;
-    use kirosu_protocol::verbs::tree::TreeParams;
+    use kirosu_protocol::{StatsParams, TreeParams};
 
     #[test]
     fn a_retry_is_a_change_unless_it_begins_with_a_query() {

@@ -1,9 +1,8 @@
 //! `output`: stores a chunk of a run's output.
 
-use super::{Begun, forward};
-use crate::connection::{RequestScope, as_holder};
-use kirosu_protocol::verbs::output::OutputParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, forward};
+use crate::connection::as_holder;
+use kirosu_protocol::OutputParams;
 
 pub fn begin(params: OutputParams, scope: &mut RequestScope<'_>) -> Begun {
     let task = params.task_id;

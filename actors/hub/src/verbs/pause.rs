@@ -1,9 +1,7 @@
 //! `pause`: stops leasing from a queue, or from all queues.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::pause::{PauseAnswer, PauseParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{PauseAnswer, PauseParams};
 
 pub fn begin(params: PauseParams, _: &mut RequestScope<'_>) -> Begun {
     Ok(Started::Submit(Command::Pause(params.queue), finish))

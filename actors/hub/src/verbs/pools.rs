@@ -1,9 +1,7 @@
 //! `pools`: the pools of this process; resizes or probes one.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
-use kirosu_protocol::{Error, ErrorCode};
+use super::{Begun, RequestScope, Started};
+use kirosu_protocol::{Error, ErrorCode, PoolsAnswer, PoolsParams};
 
 pub fn begin(params: PoolsParams, scope: &mut RequestScope<'_>) -> Begun {
     let Some(pools) = scope.hub().pools().cloned() else {

@@ -1,9 +1,8 @@
 //! `progress`: stores the progress of a run.
 
-use super::{Begun, forward};
-use crate::connection::{RequestScope, as_holder};
-use kirosu_protocol::verbs::progress::ProgressParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, forward};
+use crate::connection::as_holder;
+use kirosu_protocol::ProgressParams;
 
 pub fn begin(params: ProgressParams, scope: &mut RequestScope<'_>) -> Begun {
     let task = params.task_id;

@@ -1,10 +1,7 @@
 //! `reject`: cancels a task that waits for approval, or denies a tool of a running agent.
 
-use super::{Begun, Started, finish_ok};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::reject::RejectParams;
-use kirosu_protocol::{Subject, Verdict};
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, finish_ok};
+use kirosu_protocol::{RejectParams, Subject, Verdict};
 
 pub fn begin(params: RejectParams, _: &mut RequestScope<'_>) -> Begun {
     let command = match params.subject {

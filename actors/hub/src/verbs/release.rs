@@ -1,9 +1,8 @@
 //! `release`: gives a lease back without a result.
 
-use super::{Begun, Started, finish_ok};
-use crate::connection::{RequestScope, as_holder};
-use kirosu_protocol::verbs::release::ReleaseParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, finish_ok};
+use crate::connection::as_holder;
+use kirosu_protocol::ReleaseParams;
 
 pub fn begin(params: ReleaseParams, scope: &mut RequestScope<'_>) -> Begun {
     let fence = scope.leases().fence_or_live(params.task_id, params.fence);

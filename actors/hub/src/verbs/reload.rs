@@ -1,8 +1,7 @@
 //! `reload`: reads the settings again.
 
-use super::{Begun, Started, unsupported};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::reload::ReloadParams;
+use super::{Begun, RequestScope, Started, unsupported};
+use kirosu_protocol::ReloadParams;
 
 pub fn begin(_: ReloadParams, scope: &mut RequestScope<'_>) -> Begun {
     let reload = scope.hub().reload().cloned();

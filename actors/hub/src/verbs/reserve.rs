@@ -1,9 +1,7 @@
 //! `reserve`: reserves a part of a budget for a run.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::reserve::ReserveParams;
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::ReserveParams;
 
 pub fn begin(params: ReserveParams, _: &mut RequestScope<'_>) -> Begun {
     let command = Command::Reserve(Box::new(params));

@@ -1,9 +1,7 @@
 //! `resume`: leases from a paused queue again, or from all queues.
 
-use super::{Begun, Started, pause};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::resume::ResumeParams;
-use kirosu_store::Command;
+use super::{Begun, Command, RequestScope, Started, pause};
+use kirosu_protocol::ResumeParams;
 
 pub fn begin(params: ResumeParams, _: &mut RequestScope<'_>) -> Begun {
     let command = Command::Resume(params.queue);

@@ -1,11 +1,8 @@
 //! `retry`: queues a failed or cancelled task again, or a group of such tasks.
 
 use super::group::{self, GroupChange};
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
-use kirosu_protocol::{Group, IdRange, Status, Target};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{Group, IdRange, RetryAnswer, RetryParams, Status, Target};
 
 pub fn begin(params: RetryParams, scope: &mut RequestScope<'_>) -> Begun {
     let with_dependencies = params.with_dependencies;

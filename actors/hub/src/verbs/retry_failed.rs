@@ -1,9 +1,7 @@
 //! `retry_failed`: queues all failed tasks of a queue again.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::retry_failed::{RetryFailedAnswer, RetryFailedParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{RetryFailedAnswer, RetryFailedParams};
 
 pub fn begin(params: RetryFailedParams, _: &mut RequestScope<'_>) -> Begun {
     let command = Command::RetryFailed {

@@ -1,9 +1,8 @@
 //! `shutdown`: ends the hub.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
+use super::{Begun, RequestScope, Started};
+use kirosu_protocol::ShutdownParams;
 use kirosu_protocol::verbs::OK;
-use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
 pub fn begin(_: ShutdownParams, scope: &mut RequestScope<'_>) -> Begun {
     scope.answer(&OK);

@@ -1,9 +1,7 @@
 //! `stats`: the counters of the hub.
 
-use super::{Begun, Started, refuse_unexpected};
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::stats::{StatsAnswer, StatsParams};
-use kirosu_store::{Command, Outcome};
+use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::{StatsAnswer, StatsParams};
 
 pub fn begin(_: StatsParams, _: &mut RequestScope<'_>) -> Begun {
     Ok(Started::Submit(Command::Stats, finish))

@@ -1,9 +1,8 @@
 //! `tree`: the supervision tree.
 
-use super::{Begun, Started, unsupported};
+use super::{Begun, RequestScope, Started, unsupported};
 use crate::answers;
-use crate::connection::RequestScope;
-use kirosu_protocol::verbs::tree::TreeParams;
+use kirosu_protocol::TreeParams;
 
 pub fn begin(_: TreeParams, scope: &mut RequestScope<'_>) -> Begun {
     let tree = scope

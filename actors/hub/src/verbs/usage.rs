@@ -1,9 +1,7 @@
 //! `usage`: the tokens and the money that attempts used, and the budgets.
 
-use super::{Begun, Started};
-use crate::connection::RequestScope;
-use crate::readers::StoreQuery;
-use kirosu_protocol::verbs::usage::UsageParams;
+use super::{Begun, RequestScope, Started, StoreQuery};
+use kirosu_protocol::UsageParams;
 
 pub fn begin(params: UsageParams, scope: &mut RequestScope<'_>) -> Begun {
     let now_ms = scope.now_ms();

@@ -4,14 +4,15 @@
 
 use super::group::UNFINISHED_STATUSES;
 use super::list::{ListTail, answer_listing};
-use super::{Begun, Started};
+use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::answers::no_such_task;
 use crate::bus::{Unwatch, WaitFor, WaitedTasksEnded};
-use crate::connection::{Connection, RequestScope, Responding};
-use crate::readers::{Listing, QueryReply, StoreQuery};
+use crate::connection::{Connection, Responding};
+use crate::readers::{Listing, QueryReply};
 use actix::prelude::*;
-use kirosu_protocol::verbs::wait::{UNFINISHED, WaitAnswer, WaitParams, WaitTarget};
-use kirosu_protocol::{Error, Group, Status, Task, TaskId};
+use kirosu_protocol::{
+    Error, Group, Status, Task, TaskId, UNFINISHED_SHOWN, WaitAnswer, WaitParams, WaitTarget,
+};
 use kirosu_store::GroupQuery;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -208,7 +209,7 @@ fn answer_group(scope: &mut RequestScope<'_>) {
         return;
     };
     end_wait(scope);
-    let query = unfinished(group, UNFINISHED as u32);
+    let query = unfinished(group, UNFINISHED_SHOWN as u32);
     let hub = scope.hub().clone();
     let reply = async move {
         let context = Arc::new(hub.wait_context().await);

@@ -1,9 +1,9 @@
 //! `watch`: sends events to the client as they happen.
 
-use super::{Begun, Started};
+use super::{Begun, RequestScope, Started};
 use crate::bus::{EventFilter, FindPosition};
-use crate::connection::{EventWatch, RequestScope};
-use kirosu_protocol::verbs::watch::{WatchAnswer, WatchParams};
+use crate::connection::EventWatch;
+use kirosu_protocol::{WatchAnswer, WatchParams};
 
 pub fn begin(params: WatchParams, scope: &mut RequestScope<'_>) -> Begun {
     let filter = EventFilter::new(params.task_id, &params.kinds);

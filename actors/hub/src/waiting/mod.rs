@@ -1,9 +1,7 @@
 //! The reason for which a task waits, as a pure function of the task and of facts inside and outside the store.
 
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
-use kirosu_protocol::verbs::pause::ALL;
-use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
-use kirosu_protocol::{Status, Task, WaitReason, Waiting};
+use kirosu_protocol::{ALL_QUEUES, LaneInfo, PoolInfo, Status, Task, WaitReason, Waiting};
 use kirosu_store::{Dependency, WaitFacts};
 
 /// The largest number of characters of an attempt's error in a message.
@@ -119,7 +117,7 @@ fn queued(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Waiting {
         let message = "the hub drains: it leases nothing until it is restarted";
         return simple(WaitReason::Draining, message);
     }
-    if facts.paused.iter().any(|paused| paused == ALL) {
+    if facts.paused.iter().any(|paused| paused == ALL_QUEUES) {
         return simple(WaitReason::Paused, "all queues are paused: kirosu resume");
     }
     if facts.paused.contains(queue) {

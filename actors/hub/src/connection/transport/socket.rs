@@ -2,7 +2,7 @@
 
 use super::send_buffer::SendBuffer;
 use futures_util::Stream;
-use kirosu_protocol::codec::LineSplitter;
+use kirosu_protocol::LineSplitter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

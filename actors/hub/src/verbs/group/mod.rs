@@ -6,13 +6,11 @@
 
 mod retry_order;
 
-use super::retry;
-use crate::connection::{CommandPart, RequestScope, Responding};
-use crate::readers::{QueryReply, StoreQuery};
-use kirosu_protocol::verbs::cancel::CancelAnswer;
-use kirosu_protocol::verbs::retry::RetryAnswer;
-use kirosu_protocol::{Effect, Error, ErrorCode, Group, Status, TaskId};
-use kirosu_store::{Command, GroupQuery, Outcome};
+use super::{Command, Outcome, RequestScope, StoreQuery, retry};
+use crate::connection::{CommandPart, Responding};
+use crate::readers::QueryReply;
+use kirosu_protocol::{CancelAnswer, Effect, Error, ErrorCode, Group, RetryAnswer, Status, TaskId};
+use kirosu_store::GroupQuery;
 use retry_order::RetryOrder;
 
 /// The largest number of tasks that one commit changes. Such a commit takes some milliseconds.
