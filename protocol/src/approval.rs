@@ -249,12 +249,12 @@ fn write_canonical(value: &Value, out: &mut String) {
 }
 
 /// An entry of the inbox: a task or a permission request that waits, or waited, for a person.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
     /// The kind of entry.
     pub what: ApprovalKind,
     /// The permission request. `None` for a task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<PermissionId>,
     /// The task.
     pub task_id: TaskId,
@@ -265,42 +265,31 @@ pub struct Approval {
     /// The question, as one line.
     pub title: String,
     /// The tool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// The kind of action (`read`, `edit`, `execute`, ...), if the agent gave it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The tool's arguments as JSON text; cut with a mark at 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<String>,
     /// The pool whose agent asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// The task's queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Unix seconds of the question.
     pub asked_at: f64,
     /// Unix seconds at which the permission request expires.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<f64>,
     /// Unix seconds of the decision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<f64>,
     /// The person who decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The reason that the person gave.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The rule that decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// The options of which one must be chosen to approve it. Empty if no choice is needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<PermissionOption>,
     /// The id of the chosen option.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
 

@@ -9,18 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// An amount of tokens and money. `None` means not limited, or not known.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Tokens that were not served from a cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
     /// Millionths of a US dollar. On the wire `usd`, in US dollars.
-    #[serde(
-        rename = "usd",
-        default,
-        with = "dollars",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "usd", default, with = "dollars")]
     pub micros: Option<u64>,
 }
 
@@ -98,13 +93,13 @@ mod dollars {
 }
 
 /// The budget that a task is enqueued with.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskBudget {
     /// The budget of all attempts of the task together.
     #[serde(flatten)]
     pub own: Budget,
     /// The budget of the task and of all its descendants by `parent_id` together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Budget>,
 }
 

@@ -17,6 +17,7 @@ pub struct Event {
 }
 
 /// The kinds of events; the name in snake case is `event` on the wire.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
@@ -29,16 +30,13 @@ pub enum EventKind {
         /// The newest lease's fence.
         fence: Fence,
         /// The worker that holds the task or held it last.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_id: Option<String>,
         /// The person or program that cancelled, approved, answered or rejected the task, if known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
         /// The cause of the change: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`,
         /// `approved`, `answered`, `rejected`, `due` or `unblocked`.
         reason: String,
         /// The question to a person, when the task begins to wait for `approve`, `answer` or `reject`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         question: Option<String>,
     },
     /// A permission request was opened or decided, or is over.
@@ -56,10 +54,8 @@ pub enum EventKind {
         /// One line for a person.
         title: String,
         /// The person who decided.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
         /// The rule that decided.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
     /// A worker reported the progress of a run.

@@ -48,16 +48,15 @@ impl Serialize for IdRange {
 }
 
 /// The tasks that match every given condition. Serialises as the parameters of the verbs that take a group.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Group {
     /// The tasks have all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// The tasks are in this queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// The tasks have this parent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
     /// The tasks' ids are in one of these ranges. Empty means any id.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]

@@ -4,6 +4,7 @@ use crate::{Event, Fence, PermissionId, PermissionState, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// A notification from the hub to a client. The variant's name in snake case is the method.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "snake_case")]
 pub enum Notice {
@@ -14,7 +15,6 @@ pub enum Notice {
         /// The lease of the run.
         fence: Fence,
         /// The reason, for people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// To the holder of a lease: the lease is over. Stop the run; an ack would be refused as `stale_lease`.
@@ -42,7 +42,6 @@ pub enum Notice {
     /// To a watcher: a task or a permission request begins to wait for `approve` or `reject`.
     Approval {
         /// The permission request. `None` if the task itself waits.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         approval_id: Option<PermissionId>,
         /// The task.
         task_id: TaskId,

@@ -121,6 +121,7 @@ pub enum ArgsText {
 }
 
 /// A permission rule as written (`[[approval.rule]]`). A field that is `None` matches every call.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleText {
     /// Unique name, recorded with each decision of the rule.
@@ -128,15 +129,11 @@ pub struct RuleText {
     /// Effect on the calls that it matches.
     pub action: RuleAction,
     /// Glob for the name of the tool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// Glob for the kind of the tool call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Glob for the name of the pool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// Patterns for the arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<ArgsText>,
 }

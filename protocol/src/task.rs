@@ -193,6 +193,7 @@ impl Default for RetryPolicy {
 }
 
 /// The tokens and the cost of a run, in the same form for all providers.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Input tokens that were not served from a cache.
@@ -208,7 +209,6 @@ pub struct Usage {
     #[serde(default)]
     pub output_tokens: u64,
     /// The cost in US dollars, if the provider reports it or prices are configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
     /// Whether the cost was computed from configured prices instead of reported by the provider.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -216,6 +216,7 @@ pub struct Usage {
 }
 
 /// A task in the answers of `lease`, `list`, `get` and `wait`. Every client may rely on the first eleven fields.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The task's number.
@@ -223,6 +224,7 @@ pub struct Task {
     /// The instructions for the agent, or the code.
     pub prompt: String,
     /// The system prompt.
+    #[serialize_always]
     pub system_prompt: Option<String>,
     /// `chat`, `python`, `human`, or another name that workers agree on.
     #[serde(rename = "type")]
@@ -234,12 +236,16 @@ pub struct Task {
     /// Unix seconds of the last change of state.
     pub updated_at: f64,
     /// Unix seconds of the end of the current lease.
+    #[serialize_always]
     pub leased_until: Option<f64>,
     /// The worker that holds the task or held it last.
+    #[serialize_always]
     pub worker_id: Option<String>,
     /// The result, of a task that is done.
+    #[serialize_always]
     pub result: Option<String>,
     /// The reason why the task, or its last attempt, failed.
+    #[serialize_always]
     pub error: Option<String>,
     /// The newest lease's fence; 0 before the first lease.
     pub fence: Fence,
@@ -250,52 +256,38 @@ pub struct Task {
     /// The number of attempts that count; leases that were given back do not.
     pub attempts: u32,
     /// In the answer of `lease`: the number of this attempt, counting all that the task had. `None` if it equals `attempts`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// The most attempts. `None` means that a failed ack is final and a lost lease is retried without a limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// Unix seconds before which the task does not run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<f64>,
     /// Unix seconds of the task's end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<f64>,
     /// The longest run, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// The task that enqueued this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
     /// The provider that the enqueuing client asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The model that the enqueuing client asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The directory, within the pool's workspace, that the enqueuing client asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// The budget that the task was enqueued with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
     /// The tasks with a tree budget that counts for this task too, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_trees: Vec<TaskId>,
     /// The conditions for the task to be done; its worker checks them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
     /// In the answer of `lease`: the newest result that was not accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_accepted: Option<Box<NotAccepted>>,
     /// Any JSON of the enqueuing client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
     /// The task's labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// In the answers of `get`, `list` and `wait`: the reason why the task waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Box<Waiting>>,
     /// In the answer of `list`: the fields that are shortened, each with its whole length in bytes. A text has its beginning,
     /// `metadata` and `accept` are left out. `get` returns the whole task.
@@ -322,11 +314,13 @@ impl Task {
 }
 
 /// An ended attempt of a task, in the answer of `get`.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The lease's fence.
     pub fence: Fence,
     /// The worker.
+    #[serialize_always]
     pub worker_id: Option<String>,
     /// Unix seconds of the lease.
     pub started_at: f64,
@@ -335,15 +329,13 @@ pub struct Attempt {
     /// `done`, `lost`, a failure class, or `released`, which does not count as an attempt.
     pub outcome: String,
     /// The reason why the attempt failed, was cancelled or was given back.
+    #[serialize_always]
     pub error: Option<String>,
     /// The end of a result that was not accepted, at most 4 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// The provider, if the worker reported it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The tokens and the cost, if the worker reported them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
 }
 

@@ -4,6 +4,7 @@ use crate::TaskId;
 use serde::{Deserialize, Serialize};
 
 /// The reason why a task waits, in the answers of `get`, `list` and `wait`. The hub determines it for each answer.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The reason.
@@ -11,13 +12,10 @@ pub struct Waiting {
     /// The reason as a sentence for a person, with the command that resolves it, if any. It may change between versions.
     pub message: String,
     /// Unix seconds at which the reason ends by itself, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
     /// The task that must end first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// The pool that serves the task's queue and cannot run it now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 }
 

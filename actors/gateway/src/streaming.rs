@@ -24,11 +24,11 @@ const BEGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
+#[serde_with::skip_serializing_none]
 #[derive(Serialize)]
 struct WithKey<'a, V> {
     #[serde(flatten)]
     ask: &'a V,
-    #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<&'a str>,
 }
 

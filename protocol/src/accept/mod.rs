@@ -38,6 +38,7 @@ const FAULT_CHARS: usize = 300;
 pub const COMMAND_LIMIT_MS: u64 = 300_000;
 
 /// The conditions for a task to be done: at least one clause. All given clauses must hold.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accept {
     /// Files that must exist, as relative paths inside the workspace.
@@ -47,21 +48,14 @@ pub struct Accept {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub diff: bool,
     /// A regular expression that must match somewhere in the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
     /// A JSON schema that the answer, read as JSON, must match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
     /// Program and arguments that must exit with 0 in the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// The longest run of `command`, in milliseconds. `None` means [`COMMAND_LIMIT_MS`].
-    #[serde(
-        rename = "timeout_seconds",
-        default,
-        with = "in_seconds",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "timeout_seconds", default, with = "in_seconds")]
     pub timeout_ms: Option<u64>,
 }
 

@@ -228,11 +228,11 @@ fn is_lasting(refusal: &Error) -> bool {
 }
 
 fn hello_line(hello: &HelloParams, key: Option<&str>) -> Result<Vec<u8>, Error> {
+    #[serde_with::skip_serializing_none]
     #[derive(Serialize)]
     struct Greeting<'a> {
         #[serde(flatten)]
         hello: &'a HelloParams,
-        #[serde(skip_serializing_if = "Option::is_none")]
         auth_token: Option<&'a str>,
     }
     let mut line = Vec::new();

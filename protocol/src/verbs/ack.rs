@@ -29,48 +29,36 @@ pub enum AckStatus {
 }
 
 /// The report of an ended run.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ack {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The outcome.
     pub status: AckStatus,
     /// The result.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// The reason of the failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The class of the failure. `None` means `provider_error`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
     /// Unix milliseconds before which a retry would fail as well, at most 366 days ahead.
-    #[serde(
-        rename = "retry_at",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "retry_at", serialize_with = "seconds_or_null")]
     pub retry_at_ms: Option<i64>,
     /// The tokens and the cost of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Whether the task's `accept` clauses were checked and hold. Required for a task with clauses to be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
     /// The provider's name, for metrics, `usage` and budgets.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The pool's name, for `usage` and budgets.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// The model's name, for `usage`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
@@ -206,11 +194,11 @@ impl AckParams {
 
 impl Serialize for AckParams {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[serde_with::skip_serializing_none]
         #[derive(Serialize)]
         struct Single<'a> {
             #[serde(flatten)]
             ack: &'a Ack,
-            #[serde(skip_serializing_if = "Option::is_none")]
             lease: Option<&'a LeaseParams>,
         }
         if let ([ack], true) = (self.acks.as_slice(), self.single) {
@@ -230,15 +218,14 @@ impl Serialize for AckParams {
 }
 
 /// The outcome of one of several reports.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AckOutcome {
     /// The task.
     pub task_id: TaskId,
     /// `true` if the report was accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<bool>,
     /// The error if it was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
 
@@ -254,16 +241,14 @@ impl AckOutcome {
 }
 
 /// The answer to both forms.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AckAnswer {
     /// `true`, for the form with one report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<bool>,
     /// One outcome per report, for the form with several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acks: Option<Vec<AckOutcome>>,
     /// The leased tasks, if the request has a lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<Task>>,
 }
 

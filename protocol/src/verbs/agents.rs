@@ -12,16 +12,15 @@ use serde::{Deserialize, Serialize};
 pub const AGENTS_LIMIT: u32 = 100;
 
 /// Whether, and which, connections to list.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AgentsParams {
     /// Whether to list all connections too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// The most connections, 1 to 10,000. `None` means 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only connections with a greater number: `next` of the previous answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }
 
@@ -29,7 +28,6 @@ pub struct AgentsParams {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentInfo {
     /// The session. `None` for a client that opened none.
-    #[serde(default)]
     pub session_id: Option<String>,
     /// The name for people: that of `hello`, or the last `worker_id`.
     pub name: String,
@@ -53,7 +51,6 @@ pub struct ConnectionInfo {
     /// The client's address, such as `127.0.0.1:50112`; `unix` or `local`.
     pub peer: String,
     /// The session. `None` for a client that opened none.
-    #[serde(default)]
     pub session_id: Option<String>,
     /// Unix seconds of the connect.
     pub since: f64,
@@ -62,15 +59,14 @@ pub struct ConnectionInfo {
 }
 
 /// The agents, and a page of the connections.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentsAnswer {
     /// The agents, oldest first.
     pub agents: Vec<AgentInfo>,
     /// The connections, oldest first, if requested.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<ConnectionInfo>>,
     /// `after` of the next page of connections. `None` means that this is the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }
 

@@ -9,6 +9,7 @@ use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::Serialize;
 
 /// The task and the answer.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AnswerParams {
     /// The task, of type `human`.
@@ -16,7 +17,6 @@ pub struct AnswerParams {
     /// The answer: not blank, at most `Limits::prompt_bytes` bytes.
     pub text: String,
     /// The person, for the record.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 

@@ -90,28 +90,26 @@ impl Serialize for Cursor {
 }
 
 /// The page to list.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApprovalsParams {
     /// The states.
     pub state: WhichState,
     /// Only of this task.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// The most entries, 1 to [`APPROVALS_LIMIT_MAX`]. `None` means [`APPROVALS_LIMIT`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next` of the previous answer. `None` means the first page.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
 }
 
 /// A page of the inbox.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalsAnswer {
     /// The entries. A page with long arguments has fewer than `limit`.
     pub approvals: Vec<Approval>,
     /// `cursor` of the next page. `None` means that this is the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use crate::{DecisionAnswer, Error, Fence, Limits, Method, OPTION_BYTES, Params, 
 use serde::Serialize;
 
 /// The subject of the approval.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApproveParams {
     /// The task, or the permission request.
@@ -19,16 +20,12 @@ pub struct ApproveParams {
     pub subject: Subject,
     /// Of a task: its `fence` at the time of the question. `None` means the current question; it is refused as `stale_approval` if
     /// the same person has approved an earlier question of the task with the same comment.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The person, for the record.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The person's comment, for the record; at most 64 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// The id or the name of the chosen option. Required for a permission request that has options.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
 

@@ -29,37 +29,29 @@ pub const OPTION_BYTES: usize = 1 << 10;
 const WAIT_MS_MAX: u64 = 3650 * DAY_MS;
 
 /// A permission request.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AskParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The agent's name for the request, unique within the lease: the same name means the same request. At most 1 KiB.
     pub call: String,
     /// The tool's name.
     pub tool: String,
     /// The kind of action (`read`, `edit`, `execute`, ...), if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The question, as one line for a person; at most 4 KiB.
     pub title: String,
     /// The tool's arguments, any JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Value>,
     /// The agent's pool.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// The time, in milliseconds, after which the request expires and the tool may not run. `None` means that it does not expire.
-    #[serde(
-        rename = "wait_seconds",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "wait_seconds", serialize_with = "seconds_or_null")]
     pub wait_ms: Option<u64>,
     /// The decision of a rule of the pool; the request is only for the record then.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub decided: Option<RuleDecision>,
     /// The options of which a person must choose one to approve. Empty if no choice is needed. At most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -117,6 +109,7 @@ impl RuleDecision {
 }
 
 /// The state of the permission request.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskAnswer {
     /// The permission request's number.
@@ -124,16 +117,12 @@ pub struct AskAnswer {
     /// `open`: wait for the notification `decided` and send `ask` again. `approved`: the tool may run. In any other state it may not.
     pub state: PermissionState,
     /// The reason that the person gave.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The person who decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The rule that decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// The id of the chosen option, if the request has options.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
 

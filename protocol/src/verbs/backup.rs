@@ -13,10 +13,10 @@ use std::time::Duration;
 const NAME_BYTES: usize = 200;
 
 /// The name of the copy.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BackupParams {
     /// A file name without a directory. `None` means a name made of the current time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 

@@ -12,26 +12,25 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Which tasks to cancel. Of a group, tasks that have ended are skipped.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CancelParams {
     /// The task, or the group.
     #[serde(flatten)]
     pub target: Target,
     /// The person or program that cancels, for the record. `None`: the session's id, if the connection has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The reason, for people; at most 64 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 /// The tasks are cancelled.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,
     /// The number of tasks of the group that were cancelled. `None` for a single task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<u64>,
 }
 

@@ -24,12 +24,12 @@ pub const ATTEMPTS: RangeInclusive<i64> = 1..=1000;
 pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 
 /// A new task. Serialises as the parameters of `enqueue`.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewTask {
     /// The instructions for the agent, or the code; may be empty.
     pub prompt: String,
     /// The system prompt; never empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
     /// `chat`, `python`, `human`, or another name that workers agree on.
     #[serde(rename = "type")]
@@ -39,11 +39,7 @@ pub struct NewTask {
     /// A task with a greater priority is leased first; see [`PRIORITIES`].
     pub priority: i32,
     /// Unix milliseconds before which the task does not run.
-    #[serde(
-        rename = "run_at",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "run_at", serialize_with = "seconds_or_null")]
     pub run_at_ms: Option<i64>,
     /// Milliseconds from the enqueue before which the task does not run; at most 3660 days. 0 means no delay. Not together with
     /// `run_at_ms`.
@@ -55,54 +51,38 @@ pub struct NewTask {
     pub delay_ms: u64,
     /// The most attempts, 1 to 1000. `None` means 3 with `retry`; without it a failed ack is final and a lost lease is retried
     /// without a limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// The pauses between attempts. `None` with `max_attempts` means the hub's default.
-    #[serde(
-        serialize_with = "retry_in_seconds",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(serialize_with = "retry_in_seconds")]
     pub retry: Option<RetryPolicy>,
     /// The longest run, in milliseconds; at most 366 days.
-    #[serde(
-        rename = "timeout_seconds",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "timeout_seconds", serialize_with = "seconds_or_null")]
     pub timeout_ms: Option<u64>,
     /// A key; a second request with the same key returns the first one's task instead of a new one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The tasks that must be done first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
     /// The task of which this one is a part.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
     /// Whether a person must approve the task before it runs.
     pub requires_approval: bool,
     /// The preferred provider; the pool decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The preferred model; the pool decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The directory within the pool's workspace; at most 4096 bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// The consequence of a lost or crashed run.
     pub on_lost: OnLost,
     /// The budget of the task, and of the task with its descendants.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
     /// The conditions for the task to be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
     /// Labels, by which groups of tasks are selected: at most [`LABELS`](crate::group::LABELS), without duplicates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Any JSON; the hub stores it and returns it with the task.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
 
@@ -199,6 +179,7 @@ fn retry_in_seconds<S: Serializer>(
 }
 
 /// The new task, or the one that an earlier request with the same idempotency key added.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueAnswer {
     /// The task.
@@ -207,7 +188,6 @@ pub struct EnqueueAnswer {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub existed: bool,
     /// The state of a task that existed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The task, and whether to return output.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GetParams {
     /// The task.
@@ -17,11 +18,11 @@ pub struct GetParams {
     /// Whether to return the output of an attempt.
     pub output: bool,
     /// The fence of the attempt whose output to return. `None` means the newest attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Fence>,
 }
 
 /// The output of an attempt.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptOutput {
     /// The attempt's fence.
@@ -33,20 +34,18 @@ pub struct AttemptOutput {
     #[serde(default)]
     pub cut: bool,
     /// The number of the next chunk. A watcher skips `output` events with smaller numbers: the text contains them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_chunk: Option<u64>,
 }
 
 /// A person's decision about a task.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordedDecision {
     /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
     /// The person, if given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The reason or comment, if given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Unix seconds of the decision.
     pub at: f64,
@@ -55,6 +54,7 @@ pub struct RecordedDecision {
 }
 
 /// A task and its history.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GetAnswer {
     /// The task.
@@ -68,10 +68,8 @@ pub struct GetAnswer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<RecordedDecision>,
     /// The newest progress of the current attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Value>,
     /// The output of the attempt, if requested.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Vec<AttemptOutput>>,
 }
 

@@ -10,22 +10,17 @@ use crate::{Error, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The lease to extend.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HeartbeatParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The new length of the lease from now, in milliseconds. `None` means its original length.
-    #[serde(
-        rename = "lease_seconds",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "lease_seconds", serialize_with = "seconds_or_null")]
     pub lease_ms: Option<u64>,
 }
 

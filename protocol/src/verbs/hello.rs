@@ -12,18 +12,17 @@ use serde::{Deserialize, Serialize};
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The client's introduction.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HelloParams {
     /// The version of the protocol: 1.
     pub protocol: u32,
     /// The session to open or resume. `None` means no session.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Whether to resume a known session with its leases. False means a new worker under the same id: the session's leases are
     /// lost at once.
     pub resume: bool,
     /// A name for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
@@ -59,7 +58,6 @@ pub struct HelloAnswer {
     /// The hub's limits.
     pub limits: Limits,
     /// The session, if one was given.
-    #[serde(default)]
     pub session_id: Option<String>,
     /// Whether the session was known and is resumed.
     #[serde(default)]

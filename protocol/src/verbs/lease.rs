@@ -15,6 +15,7 @@ use std::time::Duration;
 pub const DEFAULT_WORKER: &str = "worker";
 
 /// The tasks to lease. Serialises as the parameters of `lease`.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LeaseParams {
     /// The worker's name, for people. The lease belongs to the session or the connection.
@@ -22,11 +23,7 @@ pub struct LeaseParams {
     /// The most tasks to lease, 1 to `Limits::max_tasks_per_lease`.
     pub max_tasks: u32,
     /// The length of the leases without a heartbeat, in milliseconds. `None` means `Limits::lease_ms_default`.
-    #[serde(
-        rename = "lease_seconds",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "lease_seconds", serialize_with = "seconds_or_null")]
     pub lease_ms: Option<u64>,
     /// The longest wait if no task is ready, in milliseconds. 0 means no wait.
     #[serde(

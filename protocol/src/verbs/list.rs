@@ -34,24 +34,23 @@ impl Serialize for ListStatus {
 }
 
 /// The tasks to list.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListParams {
     /// Only tasks in this state.
     pub status: ListStatus,
     /// The most tasks. `None` means no limit.
     #[serde(serialize_with = "zero_for_all")]
+    #[serialize_always]
     pub limit: Option<u32>,
     /// Only tasks of this queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Only tasks of this type.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type")]
     pub task_type: Option<String>,
     /// Only children of this task.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
     /// Only tasks with a smaller id: `next` of the previous answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<TaskId>,
     /// Only tasks with all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
@@ -60,7 +59,6 @@ pub struct ListParams {
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<IdRange>,
     /// The most bytes of each text; 0 means whole texts. `None` means `Limits::preview_bytes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_bytes: Option<u32>,
 }
 
@@ -94,6 +92,7 @@ fn zero_for_all<S: Serializer>(limit: &Option<u32>, serializer: S) -> Result<S::
 }
 
 /// A page of tasks.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListAnswer {
     /// Newest id first.
@@ -101,7 +100,6 @@ pub struct ListAnswer {
     /// The counters.
     pub stats: Stats,
     /// `before` of the next page. `None` means that this is the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<TaskId>,
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A time series.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// The name, in the form of Prometheus.
@@ -26,7 +27,6 @@ pub struct Metric {
     /// The value of a counter or gauge; the sum of a histogram's observations.
     pub value: f64,
     /// The number of a histogram's observations.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The cumulative buckets of a histogram, in growing order: the upper bound, included, and the number of observations up to
     /// it. Observations beyond the last bound are only in `count`.

@@ -9,18 +9,16 @@ use crate::{Error, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::Serialize;
 
 /// A piece of output.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OutputParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The chunk's number within the attempt, from 0. A chunk that is sent twice is stored once. `None` means the next number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<u64>,
     /// The text; at most `Limits::prompt_bytes` bytes.
     pub text: String,

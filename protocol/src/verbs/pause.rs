@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 pub const ALL_QUEUES: &str = "*";
 
 /// The queue to pause.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PauseParams {
     /// The queue. `None`, or `*` on the wire, means all queues, also new ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 

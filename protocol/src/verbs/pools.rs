@@ -22,17 +22,17 @@ pub struct Resize {
 }
 
 /// Changes to make before the pools are listed.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PoolsParams {
     /// The pool to resize. The size holds until the next start or reload.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
     /// A pool or a provider account. If it is parked, its next task tests whether it works again.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
 }
 
 /// A pool.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolInfo {
     /// The pool's name.
@@ -40,7 +40,6 @@ pub struct PoolInfo {
     /// The provider that its sessions run.
     pub provider: String,
     /// The model, if configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The queues that it leases from.
     #[serde(default)]
@@ -59,7 +58,6 @@ pub struct PoolInfo {
     /// `rate_limited` or `gave_up`.
     pub state: String,
     /// Advice for a person about the state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Whether the pool has opted in to the execution of code.
     #[serde(default)]
@@ -70,6 +68,7 @@ pub struct PoolInfo {
 }
 
 /// A provider account. All pools that use it share its limits.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneInfo {
     /// The account's name.
@@ -78,23 +77,18 @@ pub struct LaneInfo {
     /// `auth_required`, `missing` or `network`.
     pub state: String,
     /// Unix seconds of the next try, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
     /// Advice for a person about the state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The number of runs.
     pub running: u32,
     /// The number of sessions and runs that wait for the account.
     pub waiting: u32,
     /// The most concurrent runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// The most runs started per minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
     /// The most tokens per minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
 }
 

@@ -10,15 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// The progress of a run.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProgressParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// Any JSON; at most 64 KiB.
     pub data: Value,

@@ -12,19 +12,17 @@ use crate::{DecisionAnswer, Error, Fence, Limits, Method, Params, Subject, Verb}
 use serde::Serialize;
 
 /// The subject of the rejection.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RejectParams {
     /// The task, or the permission request.
     #[serde(flatten)]
     pub subject: Subject,
     /// Of a task: its `fence` at the time of the question; see [`ApproveParams`](super::approve::ApproveParams).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The person, for the record.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The reason; at most 64 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -11,18 +11,16 @@ use crate::{Error, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::Serialize;
 
 /// The lease to give back.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ReleaseParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The reason, for people; at most 64 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The time before the task can be leased again, in milliseconds; at most a day. 0 means no delay.
     #[serde(

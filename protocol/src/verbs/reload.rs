@@ -8,10 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 /// The settings that changed. A configuration with a fault is refused as `wrong_state` and changes nothing.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadAnswer {
     /// The file that was read. `None` if there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The keys that took effect, such as `limits.connections`; `pool.NAME` for a pool that was added or removed.
     pub changed: Vec<String>,

@@ -72,6 +72,7 @@ pub struct ReserveParams {
 }
 
 /// The budget that has nothing left.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetRefusal {
     /// The scope of the budget.
@@ -79,13 +80,13 @@ pub struct BudgetRefusal {
     /// Whether the budget is used up. If not, current runs have reserved the rest.
     pub exhausted: bool,
     /// Unix seconds from which a new request can succeed. `None` means that a person must raise the budget.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<f64>,
     /// The same as a sentence for a person.
     pub message: String,
 }
 
 /// The reservation after the request.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReserveAnswer {
     /// Whether the run may start or continue.
@@ -94,7 +95,6 @@ pub struct ReserveAnswer {
     #[serde(flatten)]
     pub grant: Budget,
     /// The reason of a refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<BudgetRefusal>,
 }
 

@@ -9,10 +9,10 @@ use crate::{ALL_QUEUES, Error, Limits, Method, Params, PauseAnswer, Verb};
 use serde::Serialize;
 
 /// The queue to resume.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ResumeParams {
     /// The queue. `None`, or `*` on the wire, means every queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 

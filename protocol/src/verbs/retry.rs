@@ -37,21 +37,18 @@ impl RetryParams {
 }
 
 /// The tasks are queued again.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,
     /// Of a single task: `failed` if it failed again at once, because a dependency has ended without a result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// Of a single task that failed again: the dependency and its state, as a sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The number of tasks of the group that were queued again. `None` for a single task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried: Option<u64>,
     /// The number of tasks outside the group that were queued again as dependencies. `None` without `with_dependencies`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependencies: Option<u64>,
 }
 

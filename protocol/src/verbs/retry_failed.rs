@@ -9,10 +9,10 @@ use crate::{Error, Limits, Method, Params, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The failed tasks to queue again.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RetryFailedParams {
     /// Only tasks of this queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 

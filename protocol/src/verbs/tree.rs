@@ -21,19 +21,14 @@ pub struct TreeNode {
     #[serde(default)]
     pub restarts: u64,
     /// The reason of the last exit, as a sentence.
-    #[serde(default)]
     pub last_exit: Option<String>,
     /// Seconds until the next start, in the state `backing_off`.
-    #[serde(default)]
     pub next_restart_in: Option<f64>,
     /// The number of messages in the mailbox, if known.
-    #[serde(default)]
     pub mailbox: Option<u64>,
     /// The number of handled messages, if known.
-    #[serde(default)]
     pub handled: Option<u64>,
     /// Seconds since the last start.
-    #[serde(default)]
     pub uptime: Option<f64>,
     /// The children, in the order of their start.
     #[serde(default)]

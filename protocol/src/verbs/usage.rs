@@ -56,25 +56,19 @@ impl UsageBy {
 }
 
 /// The attempts to sum up.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct UsageParams {
     /// The key by which attempts are summed up.
     pub by: UsageBy,
     /// Unix milliseconds; only attempts that ended on that day (UTC) or later.
-    #[serde(
-        rename = "since",
-        serialize_with = "seconds_or_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "since", serialize_with = "seconds_or_null")]
     pub since_ms: Option<i64>,
     /// Only this task.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// Only this task and its descendants. Not together with `task_id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tree_id: Option<TaskId>,
     /// The most rows, 1 to 100,000. `None` means [`USAGE_ROWS`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -123,21 +117,18 @@ pub struct BudgetState {
 }
 
 /// A budget and its state.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetInfo {
     /// The scope of the budget.
     pub scope: Scope,
     /// The state in tokens, if the budget limits tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<BudgetState>,
     /// The state in US dollars, if the budget limits money.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd: Option<BudgetState>,
     /// The length of its window in seconds. `None` means the lifetime of the task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_seconds: Option<u64>,
     /// Unix seconds of the end of the current window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<f64>,
 }
 

@@ -56,13 +56,13 @@ pub struct WaitParams {
 }
 
 /// The tasks at the end of the wait.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitAnswer {
     /// The tasks, in the order of the request. Of a group: its newest unfinished tasks, at most [`UNFINISHED_SHOWN`], with the
     /// reasons why they wait.
     pub tasks: Vec<Task>,
     /// Of a group: the number of its tasks in each state, without states that no task is in. `None` for single tasks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<BTreeMap<Status, u64>>,
     /// Whether all of them have ended. False: the time ran out first.
     pub finished: bool,

@@ -10,16 +10,14 @@ use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The events to send.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WatchParams {
     /// The last event's number that the client has; later events are sent first. `None` means only new events.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
     /// The `boot_id` that belongs to `since`. If the hub was restarted since, the numbers are not comparable: the answer has `gap`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// Only events of this task.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// Only these kinds, names of [`EVENT_KINDS`]. Empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]

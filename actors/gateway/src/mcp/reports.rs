@@ -13,6 +13,7 @@ pub(super) const BYTES_OF_LIST: u32 = 4 << 10;
 const ATTEMPTS: usize = 10;
 
 /// A task as a model sees it. Times are Unix seconds.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TaskReport {
     /// The task's number.
@@ -27,40 +28,27 @@ pub(super) struct TaskReport {
     queue: String,
     priority: i64,
     prompt: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     system_prompt: Option<String>,
     /// The result, when it is done.
-    #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
     /// Why it failed or was cancelled.
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     /// The worker that runs it, or ran it last.
-    #[serde(skip_serializing_if = "Option::is_none")]
     worker_id: Option<String>,
     /// Attempts so far.
     attempts: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<i64>,
     created_at: f64,
     updated_at: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<f64>,
     /// The earliest time of its start.
-    #[serde(skip_serializing_if = "Option::is_none")]
     run_at: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     workdir: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Value>,
     /// The reason why it waits, as one word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
     /// The names of the cut texts; get_task_status with max_chars 0 returns whole texts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -136,15 +124,14 @@ pub(super) struct EnqueueReport {
 }
 
 /// Answer of `cancel_task`, `answer_task` and `approve_task`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct DecisionReport {
     /// A sentence about the effect.
     pub(super) message: String,
     /// Missing if a permission request was decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task_id: Option<i64>,
     /// The current status of the task; missing if it could not be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<String>,
 }
 
@@ -166,6 +153,7 @@ struct StatsReport {
 }
 
 /// Answer of `list_tasks`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ListReport {
     /// A sentence about the number of tasks.
@@ -175,7 +163,6 @@ pub(super) struct ListReport {
     /// Numbers of all tasks of the hub.
     stats: StatsReport,
     /// `before` of the next page; missing on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
 }
 
@@ -213,15 +200,14 @@ impl ListReport {
 }
 
 /// An ended attempt.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 struct AttemptReport {
     /// done, released, or the class of the failure.
     outcome: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     worker_id: Option<String>,
     started_at: f64,
     ended_at: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
@@ -238,6 +224,7 @@ impl AttemptReport {
 }
 
 /// Answer of `get_task_status`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StatusReport {
     /// A sentence about the status.
@@ -248,13 +235,11 @@ pub(super) struct StatusReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<i64>,
     /// The latest progress of the running attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Value>,
     /// Ended attempts, the newest last; at most 10.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     history: Vec<AttemptReport>,
     /// The output of the newest attempt, if requested; only its end if it is cut.
-    #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
 }
 
