@@ -31,10 +31,10 @@ torture: build
 
 # Real agent programs (some hundred MB from npm) against a stand-in model: the set that CI runs, and all of them.
 agents:
-	cargo test --test agents
+	cargo test --test end_to_end agents::
 
 agents-all:
-	KIROSU_TEST_AGENTS="gemini qwen copilot" cargo test --test agents
+	KIROSU_TEST_AGENTS="gemini qwen copilot" cargo test --test end_to_end agents::
 
 # Installs binary, units, account, folders, settings, completions. Packagers set DESTDIR and PREFIX=/usr. Run `make build` first,
 # so that nothing is compiled as root. Existing settings are kept.

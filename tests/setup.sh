@@ -36,7 +36,7 @@ for component in clippy rustfmt; do
   rustup component add "$component"
 done
 
-# Prometheus' checker (tests/metrics.rs). Only this program is taken from the package: installed, the package would start a
+# Prometheus' checker (tests/end_to_end/metrics.rs). Only this program is taken from the package: installed, the package would start a
 # server on this machine.
 if ! command -v promtool >/dev/null && [ ! -x target/tools/bin/promtool ]; then
   say "promtool of the package prometheus into target/tools"
@@ -47,7 +47,7 @@ if ! command -v promtool >/dev/null && [ ! -x target/tools/bin/promtool ]; then
   install -m 755 "$download/promtool" target/tools/bin/promtool
 fi
 
-# Linters of the image and the compose file (tests/docker.rs), and the spelling checker.
+# Linters of the image and the compose file (tests/end_to_end/docker.rs), and the spelling checker.
 if [ ! -x target/tools/bin/hadolint ] || [ ! -x target/tools/bin/compose-lint ] || [ ! -x target/tools/bin/typos ]; then
   say "hadolint, compose-lint and typos into target/tools"
   python3 -m venv target/tools
@@ -61,7 +61,7 @@ if [ ! -x target/tools/bin/cargo-deny ]; then
   rm -rf target/tools/build
 fi
 
-# Real agent programs (tests/agents.rs), some hundred MB from the npm registry.
+# Real agent programs (tests/end_to_end/agents/), some hundred MB from the npm registry.
 say "agent programs into target/agents"
-tests/agents/install.sh target/agents codex claude opencode goose codex-acp
+tests/end_to_end/agents/install.sh target/agents codex claude opencode goose codex-acp
 say "nothing is missing"

@@ -34,7 +34,7 @@ SAME_CONCEPT = {}
 COMMENT = re.compile(r"^\s*(?://[/!]?)\s?(.*)$")
 HASH = re.compile(r"^\s*#\s?(.*)$")
 TYPE = re.compile(r"^(?:pub(?:\([a-z: ]+\))? )?(?:struct|enum|trait|type|union) ([A-Z]\w*)")
-SKIPPED = ("tests/fixtures/", "tests/models/fixtures/", "LICENSE", "Cargo.lock")
+SKIPPED = ("tests/fixtures/", "tests/end_to_end/models/fixtures/", "LICENSE", "Cargo.lock")
 
 
 def prose(path, text):
