@@ -9,5 +9,6 @@ mod answers;
 mod clis;
 mod containment;
 mod ends;
+mod http;
 mod limits;
 mod support;

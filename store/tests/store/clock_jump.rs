@@ -1,10 +1,7 @@
 //! The wall clock is set while leases are live: with the shift that the hub orders, each lease keeps its remaining
 //! time.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use kirosu_protocol::Status;
 use kirosu_store::{Command, LiveLease, Outcome};
 

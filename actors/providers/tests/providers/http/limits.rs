@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kirosu_providers::{Cancel, EventSink, FailureKind, Job, RunEvent, TimeoutKind};
 
-use crate::service::{BOUND, Script, Service, begin, chunk, closed, responding, run, status};
+use crate::http::service::{BOUND, Script, Service, begin, chunk, closed, responding, run, status};
 
 const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"more and more \"}}]}\n\n";
 
@@ -100,7 +100,7 @@ async fn a_flood_is_bounded_and_its_end_still_counts() {
     let finished = outcome.unwrap();
     assert!(finished.truncated);
     assert!(finished.text.len() < 1100 && finished.text.contains("[output cut here"));
-    assert_eq!(crate::service::text(&events).len(), 1000);
+    assert_eq!(crate::http::service::text(&events).len(), 1000);
     assert_eq!(finished.usage.unwrap().output, 9);
 }
 

@@ -1,8 +1,6 @@
 //! Retention: tasks that unfinished ones need stay, old ones are deleted by the time of their end.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::reserve::ReserveParams;
 use kirosu_protocol::{Budget, Fence, Status, TaskBudget, TaskId};

@@ -1,9 +1,6 @@
 //! Recorded usage and budgets: usage adds up, and reservations are returned.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Bench, T0, done, failed};
+use crate::common::{Bench, T0, done, failed};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::reserve::{ReserveAnswer, ReserveParams, ScopeLimit};
@@ -439,7 +436,7 @@ fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
     drop((store, reader));
     let path = options.path.to_str().unwrap();
     let mut conn = SqliteConnection::establish(path).unwrap();
-    let down = include_str!("../../migrations/00000000000004_usage/down.sql");
+    let down = include_str!("../../../migrations/00000000000004_usage/down.sql");
     conn.batch_execute(down).unwrap();
     let forget = "DELETE FROM __diesel_schema_migrations WHERE version = '00000000000004'";
     conn.batch_execute(forget).unwrap();

@@ -1,6 +1,5 @@
 //! Tests of reading parameters: the leniency and the refusals that clients of the first hub rely on, and that requests are read
 //! back as they were written.
-#![allow(clippy::expect_used)]
 
 use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::task::{FailureClass, OnLost, RetryPolicy, Usage};

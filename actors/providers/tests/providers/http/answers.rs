@@ -3,7 +3,7 @@
 use kirosu_providers::{Cancel, HttpServiceOptions, Job, ProviderOptions, RunEvent, RunUsage};
 use serde_json::{Value, json};
 
-use crate::service::{Service, ask, document, provider, run, status, streamed, text};
+use crate::http::service::{Service, ask, document, provider, run, status, streamed, text};
 
 /// Events with the line ends of one server and the comments of another.
 fn events(list: &[(&str, Value)], end: &str, done: bool) -> String {
@@ -280,7 +280,8 @@ async fn an_answer_at_the_token_limit_is_marked() {
 #[tokio::test]
 async fn a_loading_model_is_waited_for_with_one_warning() {
     let loading = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
-    let loading = || crate::service::responding(status("503 Service Unavailable", "", loading));
+    let loading =
+        || crate::http::service::responding(status("503 Service Unavailable", "", loading));
     let service = Service::play(vec![loading(), loading(), streamed(chat("\n"), 100)]);
     let (events, outcome) = ask(&*service.provider("openai")).await;
     assert_eq!(outcome.unwrap().text, "vier, größe 🦀");

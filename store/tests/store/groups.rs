@@ -1,9 +1,6 @@
 //! Groups of tasks: their members page by page, and labels that end with their tasks.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Bench, T0, done};
+use crate::common::{Bench, T0, done};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Group, IdRange, Status, TaskId};
 use kirosu_store::{Command, GroupQuery, Outcome};

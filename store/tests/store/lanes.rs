@@ -1,8 +1,6 @@
 //! Pairs of queue and type: any number over time, a bounded number at a time.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Stats, Status, TaskId};
 use kirosu_store::*;

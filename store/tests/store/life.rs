@@ -1,7 +1,6 @@
 //! The plain life of a task, and its state after a restart.
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_store::*;

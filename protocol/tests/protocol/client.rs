@@ -1,5 +1,4 @@
 //! Tests of the client against a minimal hub, over pipes and TCP: pipelining, breaks, reconnects, notifications.
-#![allow(clippy::expect_used)]
 
 use kirosu_protocol::answer::{write_error, write_notification, write_result};
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};

@@ -1,7 +1,4 @@
 //! An examination from outside changes nothing and finds damage.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use kirosu_store::{Store, StoreOptions, StoreState, inspect};
 use std::fs;

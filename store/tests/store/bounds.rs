@@ -1,9 +1,6 @@
 //! Bounds in bytes: the texts that readers read at once, the input that a lease returns, the names in parked leases.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Bench, ask};
+use crate::common::{Bench, ask};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Task};

@@ -1,9 +1,6 @@
 //! Statistics of tasks, compared with times that the test sets.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Bench, T0, ask, done, failed};
+use crate::common::{Bench, T0, ask, done, failed};
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;

@@ -1,6 +1,6 @@
 //! Random commands, and their answers.
 
-use super::common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Fence, TaskId};

@@ -1,5 +1,4 @@
 //! Tests of reading lines as frames, of their errors, and of answers in both forms.
-#![allow(clippy::expect_used)]
 
 use kirosu_protocol::answer::{write_error, write_result};
 use kirosu_protocol::{

@@ -1,8 +1,6 @@
 //! Bulk work continues over several commits, and over restarts.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Status, TaskId};
 use kirosu_store::*;

@@ -2,7 +2,7 @@
 
 use kirosu_protocol::Method;
 
-const PAGE: &str = include_str!("../../docs/protocol.md");
+const PAGE: &str = include_str!("../../../docs/protocol.md");
 
 macro_rules! purposes {
     ($(#[doc = $purpose:literal] $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {

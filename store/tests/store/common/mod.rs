@@ -1,5 +1,4 @@
 //! A store in a directory of its own, with shortcuts for its commands.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::verbs::enqueue::NewTask;

@@ -1,10 +1,7 @@
 //! The log is written in long runs (`src/vfs/mod.rs`): commits of any size are whole for concurrent readers, and after
 //! the end of the writer.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Bench;
+use crate::common::Bench;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_store::{Command, Outcome, Store, StoreReader, SyncMode};

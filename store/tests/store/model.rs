@@ -1,9 +1,7 @@
 //! Random commands compared with a short model of the rules: answers, tasks, counters and lists of the store must equal
 //! the model's, in batches and over restarts.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Fence, OnLost, Status, Task, TaskId};

@@ -1,8 +1,6 @@
 //! Files that are put back: no fence and no id is used twice, and no log is mistaken for that of another file.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::ErrorCode;
 use kirosu_store::*;
 use std::fs;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use kirosu_providers::{Cancel, FailureKind, Job, ProviderOptions, RunFailure};
 use serde_json::json;
 
-use crate::service::{Service, ask, begin, chunk, responding, run, status, streamed, text};
+use crate::http::service::{Service, ask, begin, chunk, responding, run, status, streamed, text};
 
 async fn failure(service: &Service, kind: &str) -> RunFailure {
     ask(&*service.provider(kind)).await.1.unwrap_err()
@@ -108,7 +108,7 @@ async fn key_and_headers_are_hidden_in_error_texts() {
     let mut options = service.options("openai");
     options.http.headers = vec![("x-org".to_owned(), "org-secret-1".to_owned())];
     assert!(!format!("{options:?}").contains("org-secret-1"));
-    let failure = ask(&*crate::service::provider(&options))
+    let failure = ask(&*crate::http::service::provider(&options))
         .await
         .1
         .unwrap_err();
@@ -124,7 +124,7 @@ async fn a_service_is_not_called_without_its_key() {
     let service = Service::play(vec![]);
     let mut options = service.options("openai");
     options.http.key_env = Some("KIROSU_NO_SUCH_KEY".to_owned());
-    let provider = crate::service::provider(&options);
+    let provider = crate::http::service::provider(&options);
     let failure = ask(&*provider).await.1.unwrap_err();
     assert_eq!(failure.kind, FailureKind::AuthRequired);
     assert!(
@@ -145,7 +145,7 @@ async fn a_service_that_needs_a_model_is_not_called_without_one() {
     let service = Service::play(vec![]);
     let mut options = service.options("openai");
     options.preset = Some("ollama".to_owned());
-    let provider = crate::service::provider(&options);
+    let provider = crate::http::service::provider(&options);
     let outcome = run(&*provider, Job::new("x", "/"), Cancel::never()).await.1;
     let failure = outcome.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Missing);

@@ -9,15 +9,12 @@
 //! Files cannot show whether the sync was really requested; docs/reliability.md describes how that was checked. And one
 //! order is assumed, as SQLite enforces it by a sync: a restarted log has its new header on the disk before its new
 //! frames.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod contents;
 mod disk;
 mod story;
 
-use common::*;
+use crate::common::*;
 use contents::contents;
 use disk::Disk;
 use kirosu_store::*;

@@ -1,8 +1,6 @@
 //! The rules of tasks, one test each.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-use common::*;
+use crate::common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, FailureClass, OnLost, RetryPolicy, Status, Usage};

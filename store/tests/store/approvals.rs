@@ -1,9 +1,6 @@
 //! Permission requests: bound to their attempt, decided once, and inherited by the next attempt when the lease is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Bench, done, failed};
+use crate::common::{Bench, done, failed};
 use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
 use kirosu_protocol::verbs::ask::{AskParams, RuleDecision};

@@ -1,0 +1,20 @@
+//! All tests of the store's public interface, as one test program: it links once.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod approvals;
+mod bounds;
+mod budgets;
+mod clock_jump;
+mod common;
+mod groups;
+mod inspect;
+mod lanes;
+mod life;
+mod log;
+mod model;
+mod power_loss;
+mod restore;
+mod retention;
+mod rules;
+mod steps;
+mod task_stats;
