@@ -3,11 +3,10 @@
 
 use serde_json::{Map, Value, json};
 use std::fmt;
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The format.
@@ -35,59 +34,27 @@ where
             json!(meta.target())
         )?;
         let mut fields = Map::new();
+        let mut add = |recorded: &str| {
+            if let Ok(Value::Object(recorded)) = serde_json::from_str(recorded) {
+                fields.extend(recorded);
+            }
+        };
         // From the outermost span inwards, then the event: the innermost value wins.
         for span in ctx
             .event_scope()
             .into_iter()
             .flat_map(|scope| scope.from_root())
         {
-            let extensions = span.extensions();
-            let recorded = extensions.get::<FormattedFields<JsonFields>>();
-            if let Some(Ok(Value::Object(recorded))) =
-                recorded.map(|recorded| serde_json::from_str(recorded))
-            {
-                fields.extend(recorded);
+            if let Some(recorded) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                add(recorded);
             }
         }
-        event.record(&mut EventFields(&mut fields));
+        let mut own = String::new();
+        ctx.format_fields(Writer::new(&mut own), event)?;
+        add(&own);
         for (name, value) in &fields {
             write!(writer, ",{}:{value}", json!(name))?;
         }
         writeln!(writer, "}}")
-    }
-}
-
-/// Collects the fields of an event.
-struct EventFields<'a>(&'a mut Map<String, Value>);
-
-impl EventFields<'_> {
-    fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
-    }
-}
-
-impl Visit for EventFields<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, json!(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, json!(value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, json!(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, json!(value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, json!(value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, json!(format!("{value:?}")));
     }
 }
