@@ -14,7 +14,7 @@ setup:
 
 lint: setup
 	cargo fmt --all --check
-	rustfmt --check --edition 2024 actors/hub/src/verbs/*.rs
+	rustfmt --check --edition 2024 actors/hub/src/verbs/*.rs src/cli/*.rs src/cli/*/mod.rs
 	python3 tests/style.py
 	target/tools/bin/typos
 	target/tools/bin/cargo-deny --offline check licenses bans sources

@@ -1,8 +1,6 @@
 //! `kirosu agent`: agents for a hub in another process.
 
-use super::failure::Failure;
-use super::globals::Globals;
-use super::numbers::whole;
+use super::{Context, Failure, Globals, whole};
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
 use kirosu_protocol::verbs::pools::POOL_SIZES;
 use std::path::PathBuf;
@@ -50,9 +48,9 @@ pub struct Args {
 ///
 /// # Errors
 /// The settings have a fault, a pool or provider is unknown, or the agents cannot start.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
-    let loaded = load(args, globals)?;
-    globals.log_as_server(&loaded)?;
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let loaded = load(args, &context.globals)?;
+    context.globals.log_as_server(&loaded)?;
     if loaded.settings.metrics.enabled {
         tracing::warn!(
             "`kirosu agent` serves no metrics, so [metrics] has no effect here; the hub counts the agent's runs"

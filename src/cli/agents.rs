@@ -1,9 +1,6 @@
 //! `kirosu agents`: the agents that work for the hub.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::table::{Cell, Column, TextTable};
-use crate::terminal::paint::Paint;
+use super::{Cell, Column, Context, Failure, Paint, TextTable};
 use crate::terminal::time::{ago, now, stamp};
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsParams, ConnectionInfo};
 
@@ -47,16 +44,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         connections.extend(page.connections.unwrap_or_default());
     }
     let screen = &context.screen;
-    if screen.json {
-        screen.json(&answer)?;
-    } else if let Some(connections) = &answer.connections {
-        connection_table(connections, now()).print(screen)?;
-    } else if answer.agents.is_empty() {
-        screen.note("no agents")?;
-    } else {
-        table(&answer.agents, now()).print(screen)?;
-    }
-    Ok(0)
+    screen.answer(&answer, || {
+        match (&answer.connections, answer.agents.as_slice()) {
+            (Some(connections), _) => connection_table(connections, now()).print(screen),
+            (None, []) => screen.note("no agents"),
+            (None, agents) => table(agents, now()).print(screen),
+        }
+    })
 }
 
 /// A table with one row per agent.

@@ -1,10 +1,8 @@
 //! `kirosu answer`: answers a `human` task.
 
-use super::connect::Context;
 use super::each::{actor, each};
 use super::enqueue::piped;
-use super::failure::Failure;
-use super::numbers::task_id;
+use super::{Context, Failure, task_id};
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::answer::AnswerParams;
 use std::path::Path;

@@ -1,9 +1,7 @@
 //! `kirosu api`: REST and MCP for a hub in another process.
 
 use super::connect;
-use super::failure::Failure;
-use super::globals::Globals;
-use super::numbers::{PORTS, whole};
+use super::{Context, Failure, Globals, PORTS, whole};
 use kirosu_config::{Flag, Loaded};
 use kirosu_protocol::client::Endpoint;
 
@@ -45,9 +43,9 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
 ///
 /// # Errors
 /// The settings have a fault, or the gateway cannot start.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
-    let loaded = load(args, globals)?;
-    globals.log_as_server(&loaded)?;
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let loaded = load(args, &context.globals)?;
+    context.globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Gateway)?;
     Ok(0)
 }

@@ -1,9 +1,7 @@
 //! `kirosu apply`: merges a task's changes into the checkout.
 
-use super::connect::Context;
 use super::diff::{local, worktree};
-use super::failure::Failure;
-use super::numbers::task_id;
+use super::{Context, Failure, task_id};
 use crate::terminal::text::count;
 use crate::worktrees::{self, ApplyMode, ApplyOutcome};
 use kirosu_protocol::TaskId;
@@ -62,18 +60,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             note,
         } => ("merged", Some(into), files, Some(commit), note.as_ref()),
     };
-    if screen.json {
-        let repository = &record.repository;
-        screen.json(&json!({
-            "task_id": id, "applied": word, "branch": record.branch, "repository": repository,
-            "into": into, "commit": commit, "files": files, "note": note,
-        }))?;
-        return Ok(0);
-    }
+    let answer = json!({
+        "task_id": id, "applied": word, "branch": record.branch, "repository": record.repository,
+        "into": into, "commit": commit, "files": files, "note": note,
+    });
     let changed = count(files.len() as u64, "file");
     let place = record.repository.display();
     let into = into.map_or("", String::as_str);
-    screen.print_untrusted(&match word {
+    let mut text = match word {
         "nothing" => format!("task {id} changed nothing"),
         "already" => format!("{} is already merged", record.branch),
         "possible" => format!("task {id} can be applied: {changed} on {into} in {place}"),
@@ -81,9 +75,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             "applied task {id}: {changed} on {into} in {place} (commit {})",
             commit.map_or("", |it| &it[..it.len().min(10)])
         ),
-    })?;
-    if let Some(note) = note {
-        screen.print_untrusted(&format!("note: {note}"))?;
-    }
-    Ok(0)
+    };
+    text.extend(note.map(|note| format!("\nnote: {note}")));
+    screen.answer(&answer, || screen.print_untrusted(&text))
 }

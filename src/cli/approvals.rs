@@ -1,14 +1,10 @@
 //! `kirosu approvals`: lists everything that waits for a person.
 
-use super::connect::{Context, HubClient};
-use super::events::{StreamItem, WatchStream};
-use super::failure::Failure;
-use super::numbers::{task_id, whole};
-use super::show::Screen;
-use super::show::table::{Cell, Column, TextTable};
 use super::watch;
-use crate::terminal::paint::Paint;
-use crate::terminal::time;
+use super::{
+    Cell, Column, Context, Failure, HubClient, Paint, Screen, StreamItem, TextTable, WatchStream,
+    task_id, time, whole,
+};
 use kirosu_protocol::approval::options_line;
 use kirosu_protocol::verbs::approvals::{
     APPROVALS_LIMIT, APPROVALS_LIMIT_MAX, ApprovalsAnswer, ApprovalsParams, Cursor, WhichState,

@@ -1,8 +1,7 @@
 //! `kirosu approve`: approves a `human` task, a task that waits for approval, or a permission request.
 
-use super::connect::Context;
 use super::each::DecisionArgs;
-use super::failure::Failure;
+use super::{Context, Failure};
 use kirosu_protocol::verbs::approve::ApproveParams;
 
 const EXAMPLES: &str = "\

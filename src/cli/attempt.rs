@@ -1,7 +1,6 @@
 //! Numbers of attempts as people write them: 1 is a task's first attempt.
 
-use super::connect::HubClient;
-use super::failure::Failure;
+use super::{Failure, HubClient};
 use kirosu_protocol::verbs::get::{GetAnswer, GetParams};
 use kirosu_protocol::{Fence, TaskId};
 

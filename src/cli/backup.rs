@@ -1,9 +1,6 @@
 //! `kirosu backup`: a consistent copy of the hub's store.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::spinner;
-use crate::terminal::text;
+use super::{Context, Failure, spinner, text};
 use kirosu_protocol::verbs::backup::BackupParams;
 
 const EXAMPLES: &str = "\
@@ -35,14 +32,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let answer = hub.request(&ask).await;
     spinner.finish_and_clear();
     let answer = answer?;
-    if screen.json {
-        screen.json(&answer)?;
-    } else {
-        let size = text::grouped(answer.bytes);
-        screen.print(&format!(
-            "{} ({size} bytes, {:.1} s)",
-            answer.path, answer.seconds
-        ))?;
-    }
-    Ok(0)
+    let (path, size) = (&answer.path, text::grouped(answer.bytes));
+    let copied = format!("{path} ({size} bytes, {:.1} s)", answer.seconds);
+    screen.answer(&answer, || screen.print(&copied))
 }

@@ -1,9 +1,7 @@
 //! `kirosu cancel`: cancels unfinished tasks.
 
-use super::connect::Context;
 use super::each::{actor, each};
-use super::failure::Failure;
-use super::select::{SelectArgs, Selection, counted};
+use super::{Context, Failure, SelectArgs, Selection, counted};
 use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::{Target, TaskId};
 

@@ -1,7 +1,6 @@
 //! `kirosu completions`: completions for a shell.
 
-use super::connect::Context;
-use super::failure::Failure;
+use super::{Context, Failure};
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;

@@ -1,8 +1,6 @@
 //! `kirosu config`: checks and shows the settings.
 
-use super::connect::Context;
-use super::failure::Failure;
-use crate::terminal::paint::Paint;
+use super::{Context, Failure, Paint};
 use clap::{Subcommand, ValueEnum};
 use kirosu_config::Loaded;
 use serde_json::json;

@@ -1,8 +1,6 @@
 //! The context of a verb: the global flags, the screen, and the connection to the hub.
 
-use super::failure::Failure;
-use super::globals::Globals;
-use super::show::Screen;
+use super::{Failure, Globals, Screen};
 use kirosu_config::{Loaded, Origin};
 use kirosu_protocol::client::{
     CallError, Client, ClientOptions, ConnectionState, Delays, Endpoint,

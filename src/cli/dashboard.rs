@@ -1,8 +1,6 @@
 //! `kirosu dashboard`: a live view of the hub.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::task_id;
+use super::{Context, Failure, task_id};
 use crate::console::model::View;
 use crate::console::{self, PlainOptions};
 use kirosu_protocol::TaskId;

@@ -1,8 +1,7 @@
 //! `kirosu demo`: runs a small swarm and shows what happens.
 
-use super::failure::Failure;
-use super::globals::Globals;
 use super::show::output_failure;
+use super::{Context, Failure};
 use crate::demo::DemoError;
 use crate::log;
 use std::path::PathBuf;
@@ -30,11 +29,12 @@ pub struct Args {
 ///
 /// # Errors
 /// The demo cannot start or does not finish.
-pub fn run(args: Args, globals: &Globals) -> Result<u8, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let globals = &context.globals;
     // The demo prints its events itself, so the log is quiet unless `--verbose` is given.
     log::for_client(globals.verbose, true, !globals.no_color);
     let run = crate::demo::run(crate::demo::DemoArgs {
-        folder: args.folder,
+        folder: args.folder.clone(),
         keep: args.keep,
         json: globals.json,
     });

@@ -1,10 +1,6 @@
 //! `kirosu diff`: shows the changes of a task's worktree.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::task_id;
-use super::show::Screen;
-use crate::terminal::paint::Paint;
+use super::{Context, Failure, Paint, Screen, task_id};
 use crate::terminal::sanitizer::Sanitizer;
 use crate::worktrees::{self, FileChange, Git, Worktree};
 use kirosu_protocol::TaskId;

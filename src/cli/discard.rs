@@ -1,9 +1,7 @@
 //! `kirosu discard`: removes a task's worktrees and branches.
 
-use super::connect::Context;
 use super::diff::local;
-use super::failure::Failure;
-use super::numbers::task_id;
+use super::{Context, Failure, task_id};
 use crate::worktrees::{self, Removed};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};

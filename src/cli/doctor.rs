@@ -1,13 +1,10 @@
 //! `kirosu doctor`: finds faults of this installation and prints how to fix them.
 
-use super::connect::{self, Context};
-use super::failure::Failure;
-use super::show::Screen;
+use super::connect;
+use super::{Context, Failure, Paint, Screen, text};
 use crate::console::transcript::wrap;
 use crate::doctor::{self, DoctorInput, DoctorOptions, Finding, Level};
-use crate::terminal::paint::Paint;
 use crate::terminal::sanitizer::Sanitizer;
-use crate::terminal::text;
 use kirosu_config::{Purpose, Settings};
 use serde_json::json;
 use std::path::PathBuf;
@@ -73,12 +70,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         .map_err(Failure::Usage)?;
     let count = |level| findings.iter().filter(|it| it.level == level).count();
     let (problems, notes) = (count(Level::Problem), count(Level::Note));
-    match screen.json {
-        true => screen.json(&json!({
-            "ok": problems == 0, "problems": problems, "notes": notes, "findings": findings,
-        }))?,
-        false => show(&findings, (problems, notes), screen)?,
-    }
+    let answer = json!({
+        "ok": problems == 0, "problems": problems, "notes": notes, "findings": findings,
+    });
+    screen.answer(&answer, || show(&findings, (problems, notes), screen))?;
     Ok(u8::from(problems > 0))
 }
 

@@ -1,10 +1,6 @@
 //! `kirosu drain`: the hub starts no more tasks.
 
-use super::connect::{Context, HubClient};
-use super::events::WatchStream;
-use super::failure::Failure;
-use super::show::spinner;
-use crate::terminal::text;
+use super::{Context, Failure, HubClient, WatchStream, spinner, text};
 use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
 use kirosu_protocol::verbs::watch::WatchParams;
 
@@ -42,17 +38,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     if let Some(events) = events {
         answer = until_idle(answer, events, &hub, context).await?;
     }
-    if screen.json {
-        screen.json(&answer)?;
-    } else if answer.leased == 0 {
-        screen.print("drained: no task runs, and no task is started")?;
-    } else {
-        let running = text::count(answer.leased, "task");
-        screen.print(&format!(
-            "draining: no task is started, {running} still running"
-        ))?;
-    }
-    Ok(0)
+    let state = match answer.leased {
+        0 => "drained: no task runs, and no task is started".to_owned(),
+        leased => {
+            let running = text::count(leased, "task");
+            format!("draining: no task is started, {running} still running")
+        }
+    };
+    screen.answer(&answer, || screen.print(&state))
 }
 
 fn task_events() -> WatchParams {

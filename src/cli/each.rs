@@ -1,9 +1,7 @@
 //! Sends the same request for several tasks or permission requests. Each result is printed; a refusal does not stop the
 //! others.
 
-use super::connect::{Context, HubClient};
-use super::failure::Failure;
-use super::numbers::task_id;
+use super::{Context, Failure, HubClient, task_id};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::{Fence, Status, Subject, Verb};
@@ -20,21 +18,36 @@ pub async fn each<V: Verb>(
     hub: &HubClient,
     context: &Context,
 ) -> Result<u8, Failure> {
+    each_checked(requests, done, |_, _| Ok(()), hub, context).await
+}
+
+/// As [`each`]. An answer that `check` rejects counts as refused.
+pub async fn each_checked<V: Verb>(
+    requests: impl IntoIterator<Item = (Subject, V)>,
+    done: &str,
+    check: impl Fn(Subject, V::Answer) -> Result<(), Failure>,
+    hub: &HubClient,
+    context: &Context,
+) -> Result<u8, Failure> {
     let (mut done_ids, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     for (subject, params) in requests {
         let id_json = match subject {
             Subject::Task(id) => json!(id),
             Subject::Approval(_) => json!(subject.to_string()),
         };
-        match hub.client.request(&params).await {
-            Ok(_) => {
+        let outcome = match hub.client.request(&params).await {
+            Ok(answer) => check(subject, answer),
+            Err(error @ CallError::Refused(_)) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        match outcome {
+            Ok(()) => {
                 done_ids.push(id_json);
                 if !context.screen.json {
                     context.screen.print(&format!("{subject} {done}"))?;
                 }
             }
-            Err(error @ CallError::Refused(_)) => {
-                let failure = Failure::Call(error);
+            Err(failure) => {
                 failure.report(context.screen.json);
                 let mut entry = failure.to_json();
                 let key = match subject {
@@ -44,7 +57,6 @@ pub async fn each<V: Verb>(
                 entry[key] = id_json;
                 refused.push(entry);
             }
-            Err(error) => return Err(error.into()),
         }
     }
     if context.screen.json {

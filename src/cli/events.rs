@@ -1,7 +1,6 @@
 //! A stream of the hub's events that survives reconnects.
 
-use super::connect::HubClient;
-use super::failure::Failure;
+use super::{Failure, HubClient};
 use kirosu_protocol::client::{CallError, ConnectionState, Notification};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Event, Notice};

@@ -19,25 +19,34 @@ pub const UNREACHABLE: u8 = 5;
 pub const UNAVAILABLE: u8 = 69;
 
 /// The reason why a verb failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The hub refused the request or could not be reached.
-    Call(CallError),
+    #[error("{}", call_message(.0))]
+    Call(#[from] CallError),
     /// The settings have faults.
-    Settings(ConfigFaults),
+    #[error("{}", settings_message(.0))]
+    Settings(#[from] ConfigFaults),
     /// The command line is wrong.
+    #[error("{0}")]
     Usage(String),
     /// Something on this machine failed, such as a file or the input.
+    #[error("{0}")]
     Local(String),
     /// The hub or the agents could not start, or ended with an error.
-    Boot(BootError),
+    #[error(transparent)]
+    Boot(#[from] BootError),
     /// The demo did not finish.
-    Demo(DemoError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// The verb is not in this version.
+    #[error("{0}")]
     NotYet(String),
     /// The reader of our output has closed the pipe; nothing is reported.
+    #[error("the output was closed")]
     PipeClosed,
     /// Ctrl-C.
+    #[error("interrupted")]
     Interrupted,
 }
 
@@ -83,29 +92,11 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
-        match self {
-            // The hub's message addresses authors of clients.
-            Failure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
-                "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file. \
-                 `kirosu config show` prints where your key comes from"
-                    .into()
-            }
-            Failure::Call(error) => error.to_string(),
-            Failure::Settings(faults) => settings_message(faults),
-            Failure::Usage(text) | Failure::Local(text) | Failure::NotYet(text) => text.clone(),
-            Failure::Boot(error) => error.to_string(),
-            Failure::Demo(error) => error.to_string(),
-            Failure::PipeClosed => "the output was closed".into(),
-            Failure::Interrupted => "interrupted".into(),
-        }
-    }
-
     /// The failure as `{"error": {...}}`, for `--json`.
     pub fn to_json(&self) -> Value {
         let mut error = json!({
             "code": self.code(),
-            "message": self.message(),
+            "message": self.to_string(),
             "exit_code": self.exit_code(),
         });
         match self {
@@ -138,10 +129,22 @@ impl Failure {
         let text = match json {
             true => self.to_json().to_string(),
             // The message may repeat a text of others.
-            false => format!("kirosu: {}", Sanitizer::whole(&self.message())),
+            false => format!("kirosu: {}", Sanitizer::whole(&self.to_string())),
         };
         // If standard error is closed too, there is no place left to report.
         let _ = io::Write::write_all(&mut io::stderr().lock(), format!("{text}\n").as_bytes());
+    }
+}
+
+fn call_message(error: &CallError) -> String {
+    match error {
+        // The hub's message addresses authors of clients.
+        CallError::Refused(error) if error.code == ErrorCode::Unauthorized => {
+            "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file. \
+             `kirosu config show` prints where your key comes from"
+                .into()
+        }
+        error => error.to_string(),
     }
 }
 
@@ -156,29 +159,5 @@ fn settings_message(faults: &ConfigFaults) -> String {
                 lines.join("\n")
             )
         }
-    }
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Failure {
-        Failure::Call(error)
-    }
-}
-
-impl From<ConfigFaults> for Failure {
-    fn from(faults: ConfigFaults) -> Failure {
-        Failure::Settings(faults)
-    }
-}
-
-impl From<DemoError> for Failure {
-    fn from(error: DemoError) -> Failure {
-        Failure::Demo(error)
-    }
-}
-
-impl From<BootError> for Failure {
-    fn from(error: BootError) -> Failure {
-        Failure::Boot(error)
     }
 }

@@ -1,15 +1,10 @@
 //! `kirosu get`: shows a task with its history.
 
 use super::attempt::fence_of;
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::{task_id, whole};
 use super::show::accept;
-use super::show::sheet::Sheet;
-use super::show::table::{Cell, Column, TextTable};
-use super::show::{Screen, progress};
-use crate::terminal::paint::Paint;
-use crate::terminal::text;
+use super::{
+    Cell, Column, Context, Failure, Paint, Screen, Sheet, TextTable, progress, task_id, text, whole,
+};
 use crate::terminal::time::{ago, date, now, span, stamp};
 use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::{GetAnswer, GetParams, RecordedDecision};
@@ -55,14 +50,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     };
     let answer = hub.request_idempotent(&params).await?;
     let screen = &context.screen;
-    if screen.json {
-        screen.json(&answer)?;
-    } else if args.result {
-        print_result(&answer.task, screen)?;
-    } else {
-        show(&answer, screen)?;
-    }
-    Ok(0)
+    screen.answer(&answer, || match args.result {
+        true => print_result(&answer.task, screen),
+        false => show(&answer, screen),
+    })
 }
 
 fn print_result(task: &Task, screen: &Screen) -> Result<(), Failure> {

@@ -1,10 +1,9 @@
 //! The global flags: settings, address of the hub, form of the output.
 
+use super::{Failure, PORTS, whole};
 use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
-use super::failure::Failure;
-use super::numbers::{PORTS, whole};
 use crate::log;
 
 /// Flags of every verb.

@@ -1,8 +1,6 @@
 //! `kirosu hub`: runs the queue without agents.
 
-use super::failure::Failure;
-use super::globals::Globals;
-use super::numbers::whole;
+use super::{Context, Failure, whole};
 use kirosu_config::Flag;
 use std::path::PathBuf;
 
@@ -58,9 +56,9 @@ impl Serving {
 }
 
 /// Runs until a signal stops it.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
-    let loaded = globals.for_server(args.serving.flags())?;
-    globals.log_as_server(&loaded)?;
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let loaded = context.globals.for_server(args.serving.flags())?;
+    context.globals.log_as_server(&loaded)?;
     crate::boot::run(loaded, crate::boot::Role::Hub)?;
     Ok(0)
 }

@@ -1,11 +1,7 @@
 //! `kirosu list`: lists tasks by filter and page.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::{task_id, whole};
-use super::select::SelectArgs;
-use super::show::{Screen, task};
-use crate::terminal::time;
+use super::show::task;
+use super::{Context, Failure, Screen, SelectArgs, task_id, time, whole};
 use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
 use kirosu_protocol::{Status, TaskId};
 

@@ -1,11 +1,9 @@
 //! `kirosu logs`: prints the output of a task's run.
 
 use super::attempt::fence_of;
-use super::connect::{Context, HubClient};
-use super::events::{StreamItem, WatchStream};
-use super::failure::{Failure, NOT_ALL_DONE};
-use super::numbers::{task_id, whole};
-use super::show::Screen;
+use super::{
+    Context, Failure, HubClient, NOT_ALL_DONE, Screen, StreamItem, WatchStream, task_id, whole,
+};
 use crate::terminal::sanitizer::Sanitizer;
 use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams};
 use kirosu_protocol::verbs::watch::WatchParams;

@@ -1,8 +1,8 @@
 //! `kirosu mcp`: offers the hub's queue as MCP tools, over standard input and output.
 
-use super::connect::{self, Context};
-use super::failure::Failure;
+use super::connect;
 use super::running_task;
+use super::{Context, Failure};
 use kirosu_gateway::HubLink;
 use kirosu_gateway::mcp::{StdioError, serve_stdio};
 use std::io::{self, IsTerminal};

@@ -16,65 +16,119 @@ mod attempt;
 pub(crate) mod connect;
 pub(crate) mod each;
 pub(crate) mod events;
-pub(crate) mod failure;
-pub(crate) mod globals;
+mod failure;
+mod globals;
 mod help;
 mod numbers;
 mod select;
 pub(crate) mod show;
-
-mod agent;
-pub(crate) mod agents;
-mod answer;
-mod api;
-mod apply;
-pub(crate) mod approvals;
-mod approve;
-mod backup;
-mod cancel;
-mod completions;
-mod config;
-mod dashboard;
-mod demo;
-mod diff;
-mod discard;
-mod doctor;
-pub(crate) mod drain;
-mod enqueue;
-pub(crate) mod get;
-mod hub;
-mod list;
-pub(crate) mod logs;
-mod mcp;
-pub(crate) mod pause;
-pub(crate) mod pool;
-mod reject;
-mod reload;
-mod restore;
-mod results;
-mod resume;
-mod retry;
-mod shutdown;
-mod stats;
-mod status;
-pub(crate) mod tree;
 mod unavailable;
-mod up;
-mod usage;
-mod wait;
-pub(crate) mod watch;
-mod workspaces;
 
+// The verbs import from here the names that most of them use.
+pub(crate) use crate::terminal::paint::Paint;
+pub(crate) use crate::terminal::{text, time};
 use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser, Subcommand};
-use connect::Context;
-use failure::Failure;
-use globals::Globals;
+pub(crate) use connect::{Context, HubClient};
+pub(crate) use events::{StreamItem, WatchStream};
+pub(crate) use failure::Failure;
+use failure::{NOT_ALL_DONE, TIMED_OUT};
+pub(crate) use globals::Globals;
 use kirosu_protocol::TaskId;
-use show::Screen;
+use numbers::{PORTS, task_id, whole};
+use select::{SelectArgs, Selection, counted};
+pub(crate) use show::Screen;
+use show::sheet::Sheet;
+use show::table::{Cell, Column, TextTable};
+use show::{progress, spinner};
 use std::ffi::OsString;
 use std::pin::Pin;
 use std::process::ExitCode;
+
+/// Defines the verbs of the command line from a table: their modules, clap's subcommands, the groups of `kirosu --help`
+/// and the dispatch.
+///
+/// A row is `module: Variant, runner;`. The module's name is the verb's name; it has `Args`, whose doc comment is the
+/// verb's line in the help, and `run`, whose result the function `runner` turns into the outcome.
+macro_rules! verbs {
+    ($($group:literal { $($module:ident: $variant:ident, $runner:ident;)* })*) => {
+        $($(pub(crate) mod $module;)*)*
+
+        #[derive(Debug, Subcommand)]
+        enum CliVerb {
+            $($($variant(Box<$module::Args>),)*)*
+            #[command(flatten)]
+            Unavailable(unavailable::UnavailableVerb),
+        }
+
+        /// The visible verbs, by purpose.
+        const GROUPS: &[(&str, &[&str])] = &[$(($group, &[$(stringify!($module)),*])),*];
+
+        /// Runs a verb. Returns the exit code.
+        fn run(verb: CliVerb, context: &Context) -> Result<u8, Failure> {
+            match verb {
+                $($(CliVerb::$variant(args) => $runner($module::run(&args, context), context),)*)*
+                CliVerb::Unavailable(verb) => verb.run(),
+            }
+        }
+    };
+}
+
+// `cargo fmt` does not see the modules of the table; `make lint` formats the folder.
+verbs! {
+    "Run it" {
+        up: Up, blocking;
+        hub: Hub, blocking;
+        agent: Agent, blocking;
+        api: Api, blocking;
+        mcp: Mcp, client;
+        demo: Demo, blocking;
+    }
+    "Tasks" {
+        enqueue: Enqueue, client;
+        status: Status, client;
+        list: List, client;
+        get: Get, client;
+        results: Results, client;
+        wait: Wait, client;
+        logs: Logs, client;
+        cancel: Cancel, client;
+        retry: Retry, client;
+        approvals: Approvals, client;
+        answer: Answer, client;
+        approve: Approve, client;
+        reject: Reject, client;
+    }
+    "Changes of tasks" {
+        diff: Diff, client;
+        apply: Apply, client;
+        discard: Discard, client;
+        workspaces: Workspaces, client;
+    }
+    "Look inside" {
+        dashboard: Dashboard, blocking;
+        tree: Tree, client;
+        watch: Watch, client;
+        agents: Agents, client;
+        pool: Pool, client;
+        stats: Stats, client;
+        usage: Usage, client;
+    }
+    "Steer" {
+        pause: Pause, client;
+        resume: Resume, client;
+        reload: Reload, client;
+        backup: Backup, client;
+        restore: Restore, blocking;
+        drain: Drain, client;
+        shutdown: Shutdown, client;
+    }
+    "Set up" {
+        config: Config, blocking;
+        doctor: Doctor, client;
+        completions: Completions, blocking;
+    }
+}
 
 /// The task whose agent, hook or check runs this program; `None` outside of runs.
 fn running_task() -> Option<TaskId> {
@@ -111,59 +165,6 @@ struct Cli {
     verb: CliVerb,
 }
 
-#[derive(Debug, Subcommand)]
-enum CliVerb {
-    Up(up::Args),
-    Hub(hub::Args),
-    Agent(agent::Args),
-    Api(api::Args),
-    Mcp(mcp::Args),
-    Demo(demo::Args),
-
-    Enqueue(Box<enqueue::Args>),
-    Status(status::Args),
-    List(list::Args),
-    Get(get::Args),
-    Results(results::Args),
-    Wait(wait::Args),
-    Logs(logs::Args),
-    Watch(watch::Args),
-
-    Cancel(cancel::Args),
-    Retry(retry::Args),
-    Approvals(approvals::Args),
-    Answer(answer::Args),
-    Approve(approve::Args),
-    Reject(reject::Args),
-
-    Diff(diff::Args),
-    Apply(apply::Args),
-    Discard(discard::Args),
-    Workspaces(workspaces::Args),
-
-    Dashboard(dashboard::Args),
-    Stats(stats::Args),
-    Usage(usage::Args),
-    Tree(tree::Args),
-    Pool(pool::Args),
-    Agents(agents::Args),
-
-    Pause(pause::Args),
-    Resume(resume::Args),
-    Backup(backup::Args),
-    Restore(restore::Args),
-    Drain(drain::Args),
-    Reload(reload::Args),
-    Shutdown(shutdown::Args),
-
-    Config(config::Args),
-    Doctor(doctor::Args),
-    Completions(completions::Args),
-
-    #[command(flatten)]
-    Unavailable(unavailable::UnavailableVerb),
-}
-
 /// Runs the command line and returns its exit code. Failures are printed on standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -172,11 +173,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refused(&error, args.iter().any(|arg| arg == "--json")),
     };
-    let json = cli.globals.json;
-    match run(cli) {
+    let context = Context {
+        screen: Screen::new(&cli.globals),
+        globals: cli.globals,
+    };
+    match run(cli.verb, &context) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure.report(json);
+            failure.report(context.screen.json);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -199,64 +203,17 @@ fn refused(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(u8::from(!is_requested) * 2)
 }
 
-/// Runs a verb. Returns the exit code.
-fn run(cli: Cli) -> Result<u8, Failure> {
-    let context = &Context {
-        screen: Screen::new(&cli.globals),
-        globals: cli.globals,
-    };
-    let globals = &context.globals;
-    match cli.verb {
-        CliVerb::Up(args) => up::run(&args, globals),
-        CliVerb::Hub(args) => hub::run(&args, globals),
-        CliVerb::Agent(args) => agent::run(&args, globals),
-        CliVerb::Api(args) => api::run(&args, globals),
-        CliVerb::Demo(args) => demo::run(args, globals),
-        CliVerb::Config(args) => config::run(&args, context),
-        CliVerb::Restore(args) => restore::run(&args, context),
-        CliVerb::Completions(args) => completions::run(&args, context),
-        CliVerb::Dashboard(args) => dashboard::run(&args, context),
-        CliVerb::Unavailable(verb) => verb.run(),
-        CliVerb::Mcp(args) => client(mcp::run(&args, context), globals),
-        CliVerb::Enqueue(args) => client(enqueue::run(*args, context), globals),
-        CliVerb::Status(args) => client(status::run(&args, context), globals),
-        CliVerb::List(args) => client(list::run(&args, context), globals),
-        CliVerb::Results(args) => client(results::run(&args, context), globals),
-        CliVerb::Get(args) => client(get::run(&args, context), globals),
-        CliVerb::Wait(args) => client(wait::run(&args, context), globals),
-        CliVerb::Logs(args) => client(logs::run(&args, context), globals),
-        CliVerb::Watch(args) => client(watch::run(&args, context), globals),
-        CliVerb::Cancel(args) => client(cancel::run(&args, context), globals),
-        CliVerb::Retry(args) => client(retry::run(&args, context), globals),
-        CliVerb::Approvals(args) => client(approvals::run(&args, context), globals),
-        CliVerb::Answer(args) => client(answer::run(&args, context), globals),
-        CliVerb::Approve(args) => client(approve::run(&args, context), globals),
-        CliVerb::Reject(args) => client(reject::run(&args, context), globals),
-        CliVerb::Diff(args) => client(diff::run(&args, context), globals),
-        CliVerb::Apply(args) => client(apply::run(&args, context), globals),
-        CliVerb::Discard(args) => client(discard::run(&args, context), globals),
-        CliVerb::Workspaces(args) => client(workspaces::run(&args, context), globals),
-        CliVerb::Stats(args) => client(stats::run(&args, context), globals),
-        CliVerb::Usage(args) => client(usage::run(&args, context), globals),
-        CliVerb::Tree(args) => client(tree::run(&args, context), globals),
-        CliVerb::Pool(args) => client(pool::run(&args, context), globals),
-        CliVerb::Agents(args) => client(agents::run(&args, context), globals),
-        CliVerb::Pause(args) => client(pause::run(&args, context), globals),
-        CliVerb::Resume(args) => client(resume::run(&args, context), globals),
-        CliVerb::Backup(args) => client(backup::run(&args, context), globals),
-        CliVerb::Drain(args) => client(drain::run(&args, context), globals),
-        CliVerb::Reload(args) => client(reload::run(&args, context), globals),
-        CliVerb::Doctor(args) => client(doctor::run(&args, context), globals),
-        CliVerb::Shutdown(args) => client(shutdown::run(&args, context), globals),
-    }
+/// Runs a verb that starts a server, prompts a program or only prints: `run` has done it.
+fn blocking(outcome: Result<u8, Failure>, _: &Context) -> Result<u8, Failure> {
+    outcome
 }
 
 /// Runs a verb that is a client of the hub, or that only examines this machine.
 fn client(
     verb: impl Future<Output = Result<u8, Failure>>,
-    globals: &Globals,
+    context: &Context,
 ) -> Result<u8, Failure> {
-    globals.log_as_client();
+    context.globals.log_as_client();
     interruptible(Box::pin(verb))
 }
 
@@ -283,6 +240,38 @@ fn interruptible(
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use kirosu_protocol::Method;
+
+    /// Verbs of the protocol without a verb of the same name here, and how people use them.
+    const OTHERWISE: &[(Method, &str)] = &[
+        (Method::Hello, "every client sends it first"),
+        (Method::EnqueueBatch, "enqueue --jsonl"),
+        (Method::Lease, "only workers send it"),
+        (Method::Ack, "only workers send it"),
+        (Method::Heartbeat, "only workers send it"),
+        (Method::Progress, "only workers send it"),
+        (Method::Output, "only workers send it"),
+        (Method::Reserve, "only workers send it"),
+        (Method::Release, "only workers send it"),
+        (Method::RetryFailed, "retry --failed"),
+        (Method::Ask, "only workers send it"),
+        (Method::Pools, "pool list, pool resize and pool probe"),
+        (Method::Metrics, "the gateway serves it"),
+    ];
+
+    #[test]
+    fn every_verb_of_the_protocol_is_here_or_has_a_reason() {
+        let names: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, verbs)| *verbs)
+            .copied()
+            .collect();
+        for method in Method::ALL {
+            let is_here = names.contains(&method.name());
+            let reason = OTHERWISE.iter().find(|(other, _)| *other == method);
+            assert_ne!(is_here, reason.is_some(), "{}", method.name());
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent_and_every_verb_shows_an_example() {

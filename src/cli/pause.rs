@@ -1,7 +1,6 @@
 //! `kirosu pause`: stops starting tasks of a queue.
 
-use super::connect::Context;
-use super::failure::Failure;
+use super::{Context, Failure};
 use crate::terminal::text::one_line;
 use kirosu_protocol::verbs::Verb;
 use kirosu_protocol::verbs::pause::{ALL_QUEUES, PauseAnswer, PauseParams};
@@ -38,11 +37,8 @@ where
     V: Verb<Answer = PauseAnswer>,
 {
     let answer = context.connect().await?.request(params).await?;
-    match context.screen.json {
-        true => context.screen.json(&answer)?,
-        false => context.screen.print(&paused(&answer.paused))?,
-    }
-    Ok(0)
+    let screen = &context.screen;
+    screen.answer(&answer, || screen.print(&paused(&answer.paused)))
 }
 
 /// The paused queues as one line.

@@ -1,11 +1,6 @@
 //! `kirosu pool`: shows and resizes the pools of agents.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::whole;
-use super::show::Screen;
-use super::show::table::{Cell, Column, TextTable};
-use crate::terminal::paint::Paint;
+use super::{Cell, Column, Context, Failure, Paint, Screen, TextTable, whole};
 use clap::Subcommand;
 use kirosu_protocol::verbs::pools::{POOL_SIZES, PoolInfo, PoolsParams, Resize};
 
@@ -47,50 +42,30 @@ enum PoolCommand {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
+    let mut params = PoolsParams::default();
     let answer = match &args.command {
-        PoolCommand::List => hub.request_idempotent(&PoolsParams::default()).await?,
+        PoolCommand::List => hub.request_idempotent(&params).await?,
         PoolCommand::Resize { name, size } => {
-            let resize = Resize {
-                pool: name.clone(),
-                size: *size,
-            };
-            hub.request(&PoolsParams {
-                resize: Some(resize),
-                ..PoolsParams::default()
-            })
-            .await?
+            let (pool, size) = (name.clone(), *size);
+            params.resize = Some(Resize { pool, size });
+            hub.request(&params).await?
         }
         PoolCommand::Probe { name } => {
-            hub.request(&PoolsParams {
-                probe: Some(name.clone()),
-                ..PoolsParams::default()
-            })
-            .await?
+            params.probe = Some(name.clone());
+            hub.request(&params).await?
         }
     };
-    if screen.json {
-        screen.json(&answer)?;
-        return Ok(0);
-    }
-    match &args.command {
-        PoolCommand::List => show(&answer.pools, screen)?,
+    let is_shown = |pool: &&PoolInfo| match &args.command {
+        PoolCommand::List => true,
+        PoolCommand::Resize { name, .. } => pool.name == *name,
         PoolCommand::Probe { name } => {
-            let of = |pool: &PoolInfo| {
-                pool.name == *name || pool.lanes.iter().any(|lane| lane.account == *name)
-            };
-            let tried: Vec<PoolInfo> = answer.pools.into_iter().filter(of).collect();
-            show(&tried, screen)?;
+            pool.name == *name || pool.lanes.iter().any(|lane| lane.account == *name)
         }
-        PoolCommand::Resize { name, .. } => {
-            let changed: Vec<PoolInfo> = answer
-                .pools
-                .into_iter()
-                .filter(|pool| pool.name == *name)
-                .collect();
-            show(&changed, screen)?;
-        }
-    }
-    Ok(0)
+    };
+    screen.answer(&answer, || {
+        let shown: Vec<PoolInfo> = answer.pools.iter().filter(is_shown).cloned().collect();
+        show(&shown, screen)
+    })
 }
 
 fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {

@@ -1,8 +1,7 @@
 //! `kirosu reject`: rejects a task that waits for a person, which then fails, or a permission request.
 
-use super::connect::Context;
 use super::each::DecisionArgs;
-use super::failure::Failure;
+use super::{Context, Failure};
 use kirosu_protocol::verbs::reject::RejectParams;
 
 const EXAMPLES: &str = "\

@@ -1,7 +1,6 @@
 //! `kirosu reload`: makes the hub read its settings again.
 
-use super::connect::Context;
-use super::failure::Failure;
+use super::{Context, Failure};
 use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadParams};
 
 const EXAMPLES: &str = "\
@@ -22,17 +21,14 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let answer = hub.request(&ReloadParams {}).await?;
     let screen = &context.screen;
-    if screen.json {
-        screen.json(&answer)?;
-        return Ok(0);
-    }
-    screen.print_untrusted(&sentence(&answer))?;
-    for key in &answer.needs_restart {
-        screen.note(&format!(
-            "kirosu: {key} has changed; restart the hub to apply it"
-        ))?;
-    }
-    Ok(0)
+    screen.answer(&answer, || {
+        screen.print_untrusted(&sentence(&answer))?;
+        answer.needs_restart.iter().try_for_each(|key| {
+            screen.note(&format!(
+                "kirosu: {key} has changed; restart the hub to apply it"
+            ))
+        })
+    })
 }
 
 fn sentence(answer: &ReloadAnswer) -> String {

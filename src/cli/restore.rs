@@ -1,10 +1,7 @@
 //! `kirosu restore`: replaces the store with a backup, while no hub runs on it.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::spinner;
+use super::{Context, Failure, spinner, text};
 use crate::restoring;
-use crate::terminal::text;
 use kirosu_config::Flag;
 use serde_json::json;
 use std::path::PathBuf;
@@ -50,25 +47,24 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         .map(|path| path.display().to_string())
         .collect();
     let seconds = began.elapsed().as_secs_f64();
-    if screen.json {
-        screen.json(&json!({
-            "path": store.to_string(),
-            "restored": copy.to_string(),
-            "bytes": restored.bytes,
-            "seconds": (seconds * 1000.0).round() / 1000.0,
-            "replaced": replaced,
-        }))?;
-        return Ok(0);
-    }
-    screen.print(&format!(
-        "restored {store} from {copy} ({} bytes, {seconds:.1} s)",
-        text::grouped(restored.bytes)
-    ))?;
-    if !replaced.is_empty() {
-        screen.note(&format!(
-            "the replaced files are kept: {}",
-            replaced.join(", ")
+    let answer = json!({
+        "path": store.to_string(),
+        "restored": copy.to_string(),
+        "bytes": restored.bytes,
+        "seconds": (seconds * 1000.0).round() / 1000.0,
+        "replaced": replaced,
+    });
+    screen.answer(&answer, || {
+        let size = text::grouped(restored.bytes);
+        screen.print(&format!(
+            "restored {store} from {copy} ({size} bytes, {seconds:.1} s)"
         ))?;
-    }
-    Ok(0)
+        match replaced.as_slice() {
+            [] => Ok(()),
+            files => screen.note(&format!(
+                "the replaced files are kept: {}",
+                files.join(", ")
+            )),
+        }
+    })
 }

@@ -1,11 +1,6 @@
 //! `kirosu results`: prints the results of many tasks, or writes them to files, page by page.
 
-use super::connect::{Context, HubClient};
-use super::failure::{Failure, NOT_ALL_DONE};
-use super::select::SelectArgs;
-use super::show::Screen;
-use crate::terminal::paint::Paint;
-use crate::terminal::text;
+use super::{Context, Failure, HubClient, NOT_ALL_DONE, Paint, Screen, SelectArgs, text};
 use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::{IdRange, Status, Task, TaskId};
 use serde_json::json;

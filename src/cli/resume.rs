@@ -1,8 +1,7 @@
 //! `kirosu resume`: starts tasks of a paused queue again.
 
-use super::connect::Context;
-use super::failure::Failure;
 use super::pause::send;
+use super::{Context, Failure};
 use kirosu_protocol::verbs::resume::ResumeParams;
 
 const EXAMPLES: &str = "\

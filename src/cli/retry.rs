@@ -1,14 +1,10 @@
 //! `kirosu retry`: enqueues failed and cancelled tasks again.
 
-use super::connect::{Context, HubClient};
-use super::failure::Failure;
-use super::select::{SelectArgs, Selection, counted};
-use crate::terminal::text;
-use kirosu_protocol::client::CallError;
-use kirosu_protocol::verbs::retry::RetryParams;
+use super::each::each_checked;
+use super::{Context, Failure, HubClient, SelectArgs, Selection, counted, text};
+use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
 use kirosu_protocol::verbs::retry_failed::RetryFailedParams;
-use kirosu_protocol::{Target, TaskId};
-use serde_json::{Value, json};
+use kirosu_protocol::{Subject, Target, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +44,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             "--failed selects from all tasks or from a group (--label, --queue, --parent, 12-40); omit it for single tasks"
                 .into(),
         )),
-        Selection::Tasks(task_ids) => each_task(&task_ids, with_dependencies, &hub, context).await,
+        Selection::Tasks(task_ids) => each_task(task_ids, with_dependencies, &hub, context).await,
         Selection::Group(group) => {
             let params = RetryParams {
                 target: Target::Group(group),
@@ -69,55 +65,33 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let answer = hub.request(&RetryFailedParams { queue }).await?;
-    match context.screen.json {
-        true => context.screen.json(&answer)?,
-        false => context.screen.print(&format!(
-            "queued {} again",
-            text::count(answer.retried, "failed task")
-        ))?,
-    }
-    Ok(0)
+    let (screen, tasks) = (&context.screen, text::count(answer.retried, "failed task"));
+    screen.answer(&answer, || screen.print(&format!("queued {tasks} again")))
 }
 
 /// Retries the tasks one after the other. A task that fails again at once, because a dependency has no result, counts
 /// as refused.
 async fn each_task(
-    task_ids: &[TaskId],
+    task_ids: Vec<TaskId>,
     with_dependencies: bool,
     hub: &HubClient,
     context: &Context,
 ) -> Result<u8, Failure> {
-    let screen = &context.screen;
-    let (mut done_ids, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
-    for task_id in task_ids.iter().copied() {
+    let requests = task_ids.into_iter().map(|task_id| {
         let params = RetryParams {
             with_dependencies,
             ..RetryParams::task(task_id)
         };
-        let failure = match hub.client.request(&params).await {
-            Ok(answer) if answer.status.is_none() => {
-                done_ids.push(task_id);
-                if !screen.json {
-                    screen.print(&format!("task {task_id} queued again"))?;
-                }
-                continue;
-            }
-            Ok(answer) => {
-                let why = answer.error.unwrap_or_default();
-                Failure::Local(format!(
-                    "task {task_id} failed again at once: {why}; `kirosu retry {task_id} --with-dependencies` also retries its dependencies"
-                ))
-            }
-            Err(error @ CallError::Refused(_)) => Failure::Call(error),
-            Err(error) => return Err(error.into()),
-        };
-        failure.report(screen.json);
-        let mut entry = failure.to_json();
-        entry["task_id"] = json!(task_id);
-        refused.push(entry);
-    }
-    if screen.json {
-        screen.json(&json!({ "ok": done_ids, "refused": refused }))?;
-    }
-    Ok(u8::from(!refused.is_empty()))
+        (task_id.into(), params)
+    });
+    let check = |subject, answer: RetryAnswer| match (subject, answer.status) {
+        (Subject::Task(id), Some(_)) => {
+            let why = answer.error.unwrap_or_default();
+            Err(Failure::Local(format!(
+                "task {id} failed again at once: {why}; `kirosu retry {id} --with-dependencies` also retries its dependencies"
+            )))
+        }
+        _ => Ok(()),
+    };
+    each_checked(requests, "queued again", check, hub, context).await
 }

@@ -1,9 +1,6 @@
 //! Selection of tasks: single ones, or a group by label, queue, parent and ranges of numbers.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::task_id;
-use crate::terminal::text;
+use super::{Context, Failure, task_id, text};
 use kirosu_protocol::verbs::list::ListParams;
 use kirosu_protocol::{Group, IdRange, TaskId};
 use serde::Serialize;
@@ -102,14 +99,11 @@ pub fn counted(
     done: &str,
     context: &Context,
 ) -> Result<u8, Failure> {
-    match context.screen.json {
-        true => context.screen.json(answer)?,
-        false => {
-            let tasks = text::count(count, "task");
-            context.screen.print(&format!("{tasks} {done}"))?;
-        }
-    }
-    Ok(0)
+    let screen = &context.screen;
+    screen.answer(answer, || {
+        let tasks = text::count(count, "task");
+        screen.print(&format!("{tasks} {done}"))
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! `kirosu shutdown`: drains and stops the hub.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::spinner;
+use super::{Context, Failure, spinner};
 use kirosu_protocol::client::ConnectionState;
 use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
@@ -34,10 +32,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             .await;
         spinner.finish_and_clear();
     }
-    match (screen.json, args.wait) {
-        (true, _) => screen.json(&answer)?,
-        (false, true) => screen.print("the hub has stopped serving")?,
-        (false, false) => screen.print("the hub is stopping")?,
-    }
-    Ok(0)
+    let state = match args.wait {
+        true => "the hub has stopped serving",
+        false => "the hub is stopping",
+    };
+    screen.answer(&answer, || screen.print(state))
 }

@@ -1,9 +1,6 @@
 //! `kirosu stats`: shows the task counters.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::sheet::Sheet;
-use crate::terminal::{text, time};
+use super::{Context, Failure, Sheet, text, time};
 use kirosu_protocol::verbs::stats::StatsParams;
 
 const EXAMPLES: &str = "\
@@ -23,12 +20,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
         .await?
         .request_idempotent(&StatsParams {})
         .await?;
-    let screen = &context.screen;
-    if screen.json {
-        screen.json(&answer)?;
-        return Ok(0);
-    }
-    let stats = answer.stats;
+    let (screen, stats) = (&context.screen, &answer.stats);
     let number = |n: i64| match screen.width {
         Some(_) => text::grouped(n.max(0) as u64),
         None => n.to_string(),
@@ -55,6 +47,5 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
             (!stats.paused.is_empty()).then(|| super::pause::names(&stats.paused)),
         )
         .fact("failed share", format!("{} %", stats.error_rate_percent));
-    sheet.print(screen)?;
-    Ok(0)
+    screen.answer(&answer, || sheet.print(screen))
 }

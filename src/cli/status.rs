@@ -1,13 +1,9 @@
 //! `kirosu status`: shows the task counters and the newest tasks.
 
-use super::connect::Context;
-use super::failure::Failure;
 use super::list::{PAGE, preview, read_status};
-use super::numbers::whole;
 use super::show::task;
-use crate::terminal::paint::Paint;
+use super::{Context, Failure, Paint, time, whole};
 use crate::terminal::text::one_line;
-use crate::terminal::time;
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::verbs::pools::PoolsParams;

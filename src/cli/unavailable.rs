@@ -1,6 +1,6 @@
 //! Hidden verbs of earlier versions that this version does not support. They fail with a hint.
 
-use super::failure::Failure;
+use super::Failure;
 use clap::Subcommand;
 use std::ffi::OsString;
 

@@ -1,8 +1,7 @@
 //! `kirosu up`: runs a hub and its agents in one process, supervised.
 
-use super::failure::Failure;
-use super::globals::Globals;
 use super::hub::Serving;
+use super::{Context, Failure};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -26,8 +25,8 @@ pub struct Args {
 }
 
 /// Runs until a signal stops it.
-pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
-    let mut globals = globals.clone();
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let mut globals = context.globals.clone();
     globals.config = args.file.clone().or(globals.config);
     let loaded = globals.for_server(args.serving.flags())?;
     globals.log_as_server(&loaded)?;

@@ -1,12 +1,6 @@
 //! `kirosu usage`: shows tokens, cost and budgets.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::{task_id, whole};
-use super::show::Screen;
-use super::show::table::{Cell, Column, TextTable};
-use crate::terminal::paint::Paint;
-use crate::terminal::{text, time};
+use super::{Cell, Column, Context, Failure, Paint, Screen, TextTable, task_id, text, time, whole};
 use kirosu_protocol::verbs::usage::{
     BudgetInfo, BudgetState, UsageAnswer, UsageBy, UsageParams, UsageSum,
 };
@@ -77,19 +71,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     };
     let answer = context.connect().await?.request_idempotent(&params).await?;
     let screen = &context.screen;
-    if screen.json {
-        screen.json(&answer)?;
-        return Ok(0);
-    }
-    match answer.total.attempts {
-        0 => screen.note("no attempt has reported what it used")?,
-        _ => sums(&answer).print(screen)?,
-    }
-    if !answer.budgets.is_empty() {
+    screen.answer(&answer, || {
+        match answer.total.attempts {
+            0 => screen.note("no attempt has reported what it used")?,
+            _ => sums(&answer).print(screen)?,
+        }
+        if answer.budgets.is_empty() {
+            return Ok(());
+        }
         screen.raw("\n")?;
-        budgets(&answer.budgets, screen).print(screen)?;
-    }
-    Ok(0)
+        budgets(&answer.budgets, screen).print(screen)
+    })
 }
 
 /// The rows, the sum of the omitted ones, and the total, so that the column adds up.

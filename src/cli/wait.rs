@@ -1,10 +1,10 @@
 //! `kirosu wait`: waits until tasks are finished. The hub answers when they are; the client does not poll.
 
-use super::connect::{Context, HubClient};
-use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
-use super::select::{SelectArgs, Selection};
-use super::show::{Screen, spinner, task};
-use crate::terminal::{text, time};
+use super::show::task;
+use super::{
+    Context, Failure, HubClient, NOT_ALL_DONE, Screen, SelectArgs, Selection, TIMED_OUT, spinner,
+    text, time,
+};
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
 use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;

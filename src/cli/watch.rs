@@ -1,13 +1,9 @@
 //! `kirosu watch`: prints events.
 
 use super::approvals;
-use super::connect::Context;
-use super::events::{StreamItem, WatchStream};
-use super::failure::Failure;
-use super::numbers::task_id;
-use super::show::{Screen, progress};
-use crate::terminal::paint::Paint;
-use crate::terminal::{text, time};
+use super::{
+    Context, Failure, Paint, Screen, StreamItem, WatchStream, progress, task_id, text, time,
+};
 use kirosu_protocol::verbs::pause::ALL_QUEUES;
 use kirosu_protocol::verbs::watch::{EVENT_KINDS, WatchParams};
 use kirosu_protocol::{Event, EventKind, TaskId};

@@ -1,11 +1,8 @@
 //! `kirosu workspaces`: lists, prunes and repairs the worktrees on this machine.
 
-use super::connect::Context;
 use super::diff::local;
 use super::discard::{lines, references};
-use super::failure::Failure;
-use super::show::table::{Cell, Column, TextTable};
-use crate::terminal::paint::Paint;
+use super::{Cell, Column, Context, Failure, Paint, TextTable};
 use crate::terminal::text::count;
 use crate::terminal::time::{ago, now, stamp};
 use crate::worktrees::{self, Git, Pruned, Removed, Worktree};
@@ -70,15 +67,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         rows.push(measure(&git, record).await);
     }
     let screen = &context.screen;
-    if screen.json {
-        let rows: Vec<Value> = rows.iter().map(document).collect();
-        screen.json(&json!({ "workspaces": rows }))?;
-    } else if rows.is_empty() {
-        screen.note("no worktrees")?;
-    } else {
-        table(&rows).print(screen)?;
-    }
-    Ok(0)
+    let documents: Vec<Value> = rows.iter().map(document).collect();
+    screen.answer(&json!({ "workspaces": documents }), || {
+        match rows.is_empty() {
+            true => screen.note("no worktrees"),
+            false => table(&rows).print(screen),
+        }
+    })
 }
 
 async fn measure(git: &Git, record: Worktree) -> WorktreeRow {

@@ -30,8 +30,7 @@ mod views;
 
 pub use plain::{PlainOptions, plain};
 
-use crate::cli::connect::Context;
-use crate::cli::failure::Failure;
+use crate::cli::{Context, Failure};
 use crate::terminal::time;
 use feed::{Feed, FeedMessage};
 use frames::FrameClock;

@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::views;
-use crate::cli::failure::Failure;
+use crate::cli::Failure;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};

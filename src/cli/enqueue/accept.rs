@@ -1,7 +1,6 @@
 //! `--accept-*`: conditions that must hold before the task counts as done.
 
-use super::super::failure::Failure;
-use crate::terminal::time;
+use crate::cli::{Failure, time};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,11 +1,9 @@
 //! The parameters of a task, as flags and as JSON.
 
-use super::super::failure::Failure;
-use super::super::numbers::{task_id, whole};
 use super::super::running_task;
 use super::accept::AcceptFlags;
 use super::budget;
-use crate::terminal::time;
+use crate::cli::{Failure, task_id, time, whole};
 use kirosu_protocol::verbs::enqueue::{ATTEMPTS, NewTask, PRIORITIES};
 use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId, Verb};
 use serde_json::{Map, Value, json};

@@ -1,10 +1,7 @@
 //! Enqueues a file of tasks: checks all lines first, then sends them in durable batches.
 
-use super::super::connect::{Context, HubClient};
-use super::super::failure::Failure;
-use super::super::show::spinner;
 use super::fields;
-use crate::terminal::text;
+use crate::cli::{Context, Failure, HubClient, spinner, text};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
 use kirosu_protocol::{Limits, Status, TaskId};

@@ -5,10 +5,9 @@ mod budget;
 mod fields;
 mod jsonl;
 
-use super::connect::{Context, HubClient};
-use super::failure::Failure;
 use super::wait::{self, WaitDeadline};
-use crate::terminal::{text, time, zone};
+use super::{Context, Failure, HubClient, TIMED_OUT, spinner, text, time};
+use crate::terminal::zone;
 use fields::Fields;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
@@ -64,7 +63,7 @@ pub struct Args {
 }
 
 /// Enqueues, and waits if asked to.
-pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let defaults = args.fields.to_json()?;
     if let Some(path) = &args.jsonl {
         let text = read(path).await?;
@@ -212,7 +211,7 @@ async fn finish(
 ) -> Result<u8, Failure> {
     let screen = &context.screen;
     let message = format!("waiting for task {task_id}");
-    let spinner = super::show::spinner::spinner(screen, message);
+    let spinner = spinner::spinner(screen, message);
     let deadline = WaitDeadline::after(timeout);
     let ids = [task_id];
     let answer = tokio::select! {
@@ -222,7 +221,7 @@ async fn finish(
     spinner.finish_and_clear();
     let answer = answer?;
     let Some(task) = answer.tasks.first() else {
-        return Ok(super::failure::TIMED_OUT);
+        return Ok(TIMED_OUT);
     };
     if screen.json {
         screen.json(task)?;

@@ -96,6 +96,19 @@ impl Screen {
         }
     }
 
+    /// Prints the answer of a verb: as JSON for programs, or as `show` prints it for people. Returns exit code 0.
+    pub fn answer(
+        &self,
+        answer: &impl Serialize,
+        show: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<u8, Failure> {
+        match self.json {
+            true => self.json(answer)?,
+            false => show()?,
+        }
+        Ok(0)
+    }
+
     /// Prints a sanitized line on standard error, unless `--quiet` or `--json` is set.
     pub fn note(&self, text: &str) -> Result<(), Failure> {
         if !self.quiet && !self.json {

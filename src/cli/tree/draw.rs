@@ -1,9 +1,7 @@
 //! Draws the supervision tree with box characters, one line per actor.
 
 use super::Args;
-use crate::cli::show::Screen;
-use crate::terminal::paint::Paint;
-use crate::terminal::{text, time};
+use crate::cli::{Paint, Screen, text, time};
 use kirosu_protocol::verbs::tree::TreeNode;
 
 /// Maximum number of ordinary siblings that are shown.

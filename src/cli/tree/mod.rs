@@ -2,9 +2,7 @@
 
 pub(crate) mod draw;
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::numbers::whole;
+use super::{Context, Failure, whole};
 use kirosu_protocol::verbs::tree::TreeParams;
 
 const EXAMPLES: &str = "\
@@ -33,11 +31,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         .await?
         .request_idempotent(&TreeParams {})
         .await?;
-    match context.screen.json {
-        true => context.screen.json(&answer)?,
-        false => context
-            .screen
-            .print(&draw::draw(&answer.tree, args, &context.screen))?,
-    }
-    Ok(0)
+    let screen = &context.screen;
+    screen.answer(&answer, || {
+        screen.print(&draw::draw(&answer.tree, args, screen))
+    })
 }

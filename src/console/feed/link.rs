@@ -1,7 +1,7 @@
 //! State of the connection, and the time of the next attempt.
 
 use super::{FeedContext, FeedMessage, Topics};
-use crate::cli::connect::HubClient;
+use crate::cli::HubClient;
 use crate::console::messages::{LinkState, Update};
 use crate::terminal::time;
 use kirosu_protocol::ErrorCode;

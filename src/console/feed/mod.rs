@@ -18,12 +18,8 @@ mod topics;
 
 use super::messages::{Interest, Update};
 use super::model::TaskAction;
-use crate::cli::connect::{Context, HubClient};
 use crate::cli::each::actor;
-use crate::cli::events::{StreamItem, WatchStream};
-use crate::cli::failure::Failure;
-use crate::cli::globals::Globals;
-use crate::cli::show::Screen;
+use crate::cli::{Context, Failure, Globals, HubClient, Screen, StreamItem, WatchStream};
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::answer::AnswerParams;
 use kirosu_protocol::verbs::watch::{EVENT_KINDS, WatchParams};

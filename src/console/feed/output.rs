@@ -2,10 +2,8 @@
 //! otherwise the output of every task that was ever opened would arrive.
 
 use super::{FeedContext, FeedMessage, PAUSE};
-use crate::cli::connect::HubClient;
-use crate::cli::events::{StreamItem, WatchStream};
-use crate::cli::failure::Failure;
 use crate::cli::logs::{ChunkOrder, OutputPosition};
+use crate::cli::{Failure, HubClient, StreamItem, WatchStream};
 use crate::console::messages::{Interest, OutputUpdate, Update};
 use crate::console::model::View;
 use kirosu_protocol::verbs::get::GetParams;

@@ -1,7 +1,7 @@
 //! Topics: parts of the model that may be out of date, and their refreshers.
 
 use super::{FeedContext, FeedMessage, fetch};
-use crate::cli::connect::HubClient;
+use crate::cli::HubClient;
 use crate::console::messages::{Interest, Update};
 use crate::console::model::View;
 use kirosu_protocol::client::CallError;
