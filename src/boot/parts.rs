@@ -6,7 +6,7 @@ use kirosu_config::Settings;
 use kirosu_config::StoreThread;
 use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
+use kirosu_protocol::{PoolsAnswer, PoolsParams};
 use kirosu_providers::{Containment, containment};
 use kirosu_store::Store;
 use kirosu_supervision::{ChildSpec, ThreadRegistry};

@@ -7,9 +7,7 @@ use crate::options;
 use futures_util::future::BoxFuture;
 use kirosu_config::{Loaded, PoolSection, Settings, SettingsDiff};
 use kirosu_hub::{Hub, ReloadSettings};
-use kirosu_protocol::verbs::pools::PoolsParams;
-use kirosu_protocol::verbs::reload::ReloadAnswer;
-use kirosu_protocol::{Error, ErrorCode};
+use kirosu_protocol::{Error, ErrorCode, PoolsParams, ReloadAnswer};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 

@@ -2,7 +2,7 @@
 
 use super::{Context, Failure, Globals, whole};
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
-use kirosu_protocol::verbs::pools::POOL_SIZES;
+use kirosu_protocol::POOL_SIZES;
 use std::path::PathBuf;
 
 /// The name of the pool that is made if neither `--pool` nor `--id` is given.

@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, Context, Failure, Paint, TextTable};
 use crate::terminal::time::{ago, now, stamp};
-use kirosu_protocol::verbs::agents::{AgentInfo, AgentsParams, ConnectionInfo};
+use kirosu_protocol::{AgentInfo, AgentsParams, ConnectionInfo};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,8 +3,7 @@
 use super::each::{actor, each};
 use super::enqueue::piped;
 use super::{Context, Failure, task_id};
-use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::answer::AnswerParams;
+use kirosu_protocol::{AnswerParams, TaskId};
 use std::path::Path;
 
 const EXAMPLES: &str = "\

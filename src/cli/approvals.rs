@@ -6,11 +6,10 @@ use super::{
     task_id, time, whole,
 };
 use kirosu_protocol::approval::options_line;
-use kirosu_protocol::verbs::approvals::{
-    APPROVALS_LIMIT, APPROVALS_LIMIT_MAX, ApprovalsAnswer, ApprovalsParams, Cursor, WhichState,
+use kirosu_protocol::{
+    APPROVALS_LIMIT, APPROVALS_LIMIT_MAX, Approval, ApprovalKind, ApprovalsAnswer, ApprovalsParams,
+    Cursor, EventKind, PermissionState, TaskId, WatchParams, WhichState,
 };
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{Approval, ApprovalKind, EventKind, PermissionState, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:

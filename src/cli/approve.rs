@@ -2,7 +2,7 @@
 
 use super::each::DecisionArgs;
 use super::{Context, Failure};
-use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::ApproveParams;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,8 +1,7 @@
 //! Numbers of attempts as people write them: 1 is a task's first attempt.
 
 use super::{Failure, HubClient};
-use kirosu_protocol::verbs::get::{GetAnswer, GetParams};
-use kirosu_protocol::{Fence, TaskId};
+use kirosu_protocol::{Fence, GetAnswer, GetParams, TaskId};
 
 /// The fence by which the hub knows an attempt of a task.
 ///

@@ -1,7 +1,7 @@
 //! `kirosu backup`: a consistent copy of the hub's store.
 
 use super::{Context, Failure, spinner, text};
-use kirosu_protocol::verbs::backup::BackupParams;
+use kirosu_protocol::BackupParams;
 
 const EXAMPLES: &str = "\
 Examples:

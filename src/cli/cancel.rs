@@ -2,8 +2,7 @@
 
 use super::each::{actor, each};
 use super::{Context, Failure, SelectArgs, Selection, counted};
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_protocol::{Target, TaskId};
+use kirosu_protocol::{CancelParams, Target, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,8 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use kirosu_config::Settings;
-use kirosu_protocol::verbs::usage::UsageBy;
-use kirosu_protocol::{PermissionState, Status};
+use kirosu_protocol::{PermissionState, Status, UsageBy};
 use std::collections::BTreeSet;
 
 const EXAMPLES: &str = "\

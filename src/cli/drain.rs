@@ -1,8 +1,7 @@
 //! `kirosu drain`: the hub starts no more tasks.
 
 use super::{Context, Failure, HubClient, WatchStream, spinner, text};
-use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
-use kirosu_protocol::verbs::watch::WatchParams;
+use kirosu_protocol::{DrainAnswer, DrainParams, WatchParams};
 
 /// How the state of a draining hub is printed.
 pub const DRAINS: &str = "the hub drains: it leases nothing until it is restarted";

@@ -3,8 +3,7 @@
 
 use super::{Context, Failure, HubClient, task_id};
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::{Fence, Status, Subject, Verb};
+use kirosu_protocol::{Fence, GetParams, Status, Subject, Verb};
 use serde_json::{Value, json};
 
 /// Sends one request per task or permission request; `done` is printed for each success, such as `cancelled`. The exit

@@ -2,8 +2,7 @@
 
 use super::{Failure, HubClient};
 use kirosu_protocol::client::{CallError, ConnectionState, Notification};
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{Event, Notice};
+use kirosu_protocol::{Event, Notice, WatchParams};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 

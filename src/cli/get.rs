@@ -7,8 +7,9 @@ use super::{
 };
 use crate::terminal::time::{ago, date, now, span, stamp};
 use jiff::tz::TimeZone;
-use kirosu_protocol::verbs::get::{GetAnswer, GetParams, RecordedDecision};
-use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
+use kirosu_protocol::{
+    Attempt, Budget, GetAnswer, GetParams, RecordedDecision, Task, TaskBudget, TaskId, Usage,
+};
 
 const EXAMPLES: &str = "\
 Examples:

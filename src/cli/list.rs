@@ -2,8 +2,7 @@
 
 use super::show::task;
 use super::{Context, Failure, Screen, SelectArgs, task_id, time, whole};
-use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{ListAnswer, ListParams, ListStatus, Status, TaskId};
 
 /// Tasks per page.
 pub const PAGE: u32 = 20;

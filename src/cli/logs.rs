@@ -5,9 +5,9 @@ use super::{
     Context, Failure, HubClient, NOT_ALL_DONE, Screen, StreamItem, WatchStream, task_id, whole,
 };
 use crate::terminal::sanitizer::Sanitizer;
-use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams};
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{EventKind, Fence, Status, TaskId};
+use kirosu_protocol::{
+    AttemptOutput, EventKind, Fence, GetAnswer, GetParams, Status, TaskId, WatchParams,
+};
 use serde_json::json;
 
 const EXAMPLES: &str = "\

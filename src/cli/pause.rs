@@ -2,8 +2,7 @@
 
 use super::{Context, Failure};
 use crate::terminal::text::one_line;
-use kirosu_protocol::verbs::Verb;
-use kirosu_protocol::verbs::pause::{ALL_QUEUES, PauseAnswer, PauseParams};
+use kirosu_protocol::{ALL_QUEUES, PauseAnswer, PauseParams, Verb};
 
 const EXAMPLES: &str = "\
 Examples:

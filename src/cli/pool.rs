@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, Context, Failure, Paint, Screen, TextTable, whole};
 use clap::Subcommand;
-use kirosu_protocol::verbs::pools::{POOL_SIZES, PoolInfo, PoolsParams, Resize};
+use kirosu_protocol::{POOL_SIZES, PoolInfo, PoolsParams, Resize};
 
 const EXAMPLES: &str = "\
 Examples:

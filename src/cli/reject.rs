@@ -2,7 +2,7 @@
 
 use super::each::DecisionArgs;
 use super::{Context, Failure};
-use kirosu_protocol::verbs::reject::RejectParams;
+use kirosu_protocol::RejectParams;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,7 +1,7 @@
 //! `kirosu reload`: makes the hub read its settings again.
 
 use super::{Context, Failure};
-use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadParams};
+use kirosu_protocol::{ReloadAnswer, ReloadParams};
 
 const EXAMPLES: &str = "\
 Examples:

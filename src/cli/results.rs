@@ -1,8 +1,7 @@
 //! `kirosu results`: prints the results of many tasks, or writes them to files, page by page.
 
 use super::{Context, Failure, HubClient, NOT_ALL_DONE, Paint, Screen, SelectArgs, text};
-use kirosu_protocol::verbs::list::{ListParams, ListStatus};
-use kirosu_protocol::{IdRange, Status, Task, TaskId};
+use kirosu_protocol::{IdRange, ListParams, ListStatus, Status, Task, TaskId};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

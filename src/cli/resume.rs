@@ -2,7 +2,7 @@
 
 use super::pause::send;
 use super::{Context, Failure};
-use kirosu_protocol::verbs::resume::ResumeParams;
+use kirosu_protocol::ResumeParams;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,9 +2,7 @@
 
 use super::each::each_checked;
 use super::{Context, Failure, HubClient, SelectArgs, Selection, counted, text};
-use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
-use kirosu_protocol::verbs::retry_failed::RetryFailedParams;
-use kirosu_protocol::{Subject, Target, TaskId};
+use kirosu_protocol::{RetryAnswer, RetryFailedParams, RetryParams, Subject, Target, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,8 +1,7 @@
 //! Selection of tasks: single ones, or a group by label, queue, parent and ranges of numbers.
 
 use super::{Context, Failure, task_id, text};
-use kirosu_protocol::verbs::list::ListParams;
-use kirosu_protocol::{Group, IdRange, TaskId};
+use kirosu_protocol::{Group, IdRange, ListParams, TaskId};
 use serde::Serialize;
 
 /// The selection flags.

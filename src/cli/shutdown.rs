@@ -1,8 +1,8 @@
 //! `kirosu shutdown`: drains and stops the hub.
 
 use super::{Context, Failure, spinner};
+use kirosu_protocol::ShutdownParams;
 use kirosu_protocol::client::ConnectionState;
-use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,7 +1,7 @@
 //! `kirosu stats`: shows the task counters.
 
 use super::{Context, Failure, Sheet, text, time};
-use kirosu_protocol::verbs::stats::StatsParams;
+use kirosu_protocol::StatsParams;
 
 const EXAMPLES: &str = "\
 Examples:

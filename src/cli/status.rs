@@ -4,9 +4,7 @@ use super::list::{PAGE, preview, read_status};
 use super::show::task;
 use super::{Context, Failure, Paint, time, whole};
 use crate::terminal::text::one_line;
-use kirosu_protocol::Status;
-use kirosu_protocol::verbs::list::{ListParams, ListStatus};
-use kirosu_protocol::verbs::pools::PoolsParams;
+use kirosu_protocol::{ListParams, ListStatus, PoolsParams, Status};
 
 /// State of a pool without budget. It is shown here because its tasks look like any queued task.
 const NO_BUDGET: &str = "budget_exhausted";

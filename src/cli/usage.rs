@@ -1,10 +1,9 @@
 //! `kirosu usage`: shows tokens, cost and budgets.
 
 use super::{Cell, Column, Context, Failure, Paint, Screen, TextTable, task_id, text, time, whole};
-use kirosu_protocol::verbs::usage::{
-    BudgetInfo, BudgetState, UsageAnswer, UsageBy, UsageParams, UsageSum,
+use kirosu_protocol::{
+    BudgetInfo, BudgetState, Scope, TaskId, UsageAnswer, UsageBy, UsageParams, UsageSum,
 };
-use kirosu_protocol::{Scope, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,8 +5,7 @@ use super::{
     Context, Failure, HubClient, NOT_ALL_DONE, Screen, SelectArgs, Selection, TIMED_OUT, spinner,
     text, time,
 };
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
-use kirosu_protocol::{Group, Status, Task, TaskId};
+use kirosu_protocol::{Group, Status, Task, TaskId, WaitAnswer, WaitParams, WaitTarget};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

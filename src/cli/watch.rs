@@ -4,9 +4,7 @@ use super::approvals;
 use super::{
     Context, Failure, Paint, Screen, StreamItem, WatchStream, progress, task_id, text, time,
 };
-use kirosu_protocol::verbs::pause::ALL_QUEUES;
-use kirosu_protocol::verbs::watch::{EVENT_KINDS, WatchParams};
-use kirosu_protocol::{Event, EventKind, TaskId};
+use kirosu_protocol::{ALL_QUEUES, EVENT_KINDS, Event, EventKind, TaskId, WatchParams};
 
 const EXAMPLES: &str = "\
 Examples:

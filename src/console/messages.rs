@@ -2,11 +2,9 @@
 
 use super::model::{TaskAction, View};
 use super::tasks::{LoadedPage, PageRequest};
-use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Approval, Event, Fence, Stats, Subject, TaskId};
+use kirosu_protocol::{
+    AgentInfo, Approval, Event, Fence, GetAnswer, PoolInfo, Stats, Subject, TaskId, TreeNode,
+};
 
 /// State of the connection to the hub.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,10 +13,9 @@ use crate::cli::watch::describe;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::one_line_start;
 use jiff::tz::TimeZone;
-use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Approval, Event, EventKind, Stats, Subject, TaskId};
+use kirosu_protocol::{
+    AgentInfo, Approval, Event, EventKind, PoolInfo, Stats, Subject, TaskId, TreeNode,
+};
 use std::collections::VecDeque;
 
 /// Maximum number of events.

@@ -2,8 +2,7 @@
 
 use super::messages::OutputUpdate;
 use super::transcript::Transcript;
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::{Fence, TaskId};
+use kirosu_protocol::{Fence, GetAnswer, TaskId};
 
 /// The task on screen 2.
 #[derive(Clone, Debug, Default)]

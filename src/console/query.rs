@@ -1,8 +1,7 @@
 //! The filter: words, which are searched here, and `status:`, `queue:`, `type:`, `label:`, `parent:`, which the hub
 //! applies.
 
-use kirosu_protocol::verbs::list::{ListParams, ListStatus};
-use kirosu_protocol::{Status, Task, TaskId};
+use kirosu_protocol::{ListParams, ListStatus, Status, Task, TaskId};
 
 /// Bytes of each text of a task that are searched.
 const SEARCHED: usize = 64 << 10;

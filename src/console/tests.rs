@@ -6,12 +6,10 @@ use super::model::{Model, View};
 use super::row::ListRow;
 use super::tasks::{LoadedPage, PageStart};
 use super::{plain, update, views};
-use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Approval, Attempt, Event, EventKind, Stats, Status, Subject, Task, TaskId};
+use kirosu_protocol::{
+    AgentInfo, Approval, Attempt, Event, EventKind, GetAnswer, HeldLease, PoolInfo, Stats, Status,
+    Subject, Task, TaskId, TreeNode,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

@@ -16,11 +16,9 @@ use files::{FileBatch, FoundFiles};
 use kirosu_config::{ConfigFaults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchParams;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{EventKind, Notice, Status, Task, TaskId};
+use kirosu_protocol::{
+    EnqueueBatchParams, EventKind, GetParams, NewTask, Notice, Status, Task, TaskId, WatchParams,
+};
 use progress_log::ProgressLog;
 use report::{CountReport, RunSummary};
 use std::fs::DirBuilder;

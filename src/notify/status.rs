@@ -1,7 +1,7 @@
 //! The status line for `systemctl status`.
 
+use kirosu_protocol::PoolInfo;
 use kirosu_protocol::task::Stats;
-use kirosu_protocol::verbs::pools::PoolInfo;
 
 /// State of the hub, seen from this process.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,10 +8,10 @@ use kirosu_config::{
     PoolSection, ProviderKind, ProviderSection, SILENCE_TIMEOUT, START_TIMEOUT, SessionRestart,
     Settings,
 };
+use kirosu_protocol::ScopeLimit;
 use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::TrustLevel;
-use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{AccountOptions, PoolOptions, SwarmOptions};

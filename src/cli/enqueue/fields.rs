@@ -4,8 +4,9 @@ use super::super::running_task;
 use super::accept::AcceptFlags;
 use super::budget;
 use crate::cli::{Failure, task_id, time, whole};
-use kirosu_protocol::verbs::enqueue::{ATTEMPTS, NewTask, PRIORITIES};
-use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId, Verb};
+use kirosu_protocol::{
+    ATTEMPTS, Budget, Limits, NewTask, PRIORITIES, Params, TaskBudget, TaskId, Verb,
+};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use super::fields;
 use crate::cli::{Context, Failure, HubClient, spinner, text};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
-use kirosu_protocol::{Limits, Status, TaskId};
+use kirosu_protocol::{
+    EnqueueBatchAnswer, EnqueueBatchParams, Existing, Limits, NewTask, Status, TaskId,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 

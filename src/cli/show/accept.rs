@@ -2,8 +2,7 @@
 
 use crate::terminal::paint::Paint;
 use crate::terminal::text::one_line;
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::{Accept, Status};
+use kirosu_protocol::{Accept, GetAnswer, Status};
 
 /// All clauses as one line.
 pub fn clauses(accept: &Accept) -> String {

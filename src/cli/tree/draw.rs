@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::cli::{Paint, Screen, text, time};
-use kirosu_protocol::verbs::tree::TreeNode;
+use kirosu_protocol::TreeNode;
 
 /// Maximum number of ordinary siblings that are shown.
 const SIBLINGS: usize = 12;

@@ -3,7 +3,7 @@
 pub(crate) mod draw;
 
 use super::{Context, Failure, whole};
-use kirosu_protocol::verbs::tree::TreeParams;
+use kirosu_protocol::TreeParams;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,18 +7,11 @@ use crate::console::query::TaskFilter;
 use crate::console::row::ListRow;
 use crate::console::tasks::{LoadedPage, PageRequest, PageStart};
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::verbs::agents::AgentsParams;
-use kirosu_protocol::verbs::answer::AnswerParams;
-use kirosu_protocol::verbs::approvals::ApprovalsParams;
-use kirosu_protocol::verbs::approve::ApproveParams;
-use kirosu_protocol::verbs::cancel::CancelParams;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::pools::PoolsParams;
-use kirosu_protocol::verbs::reject::RejectParams;
-use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
-use kirosu_protocol::verbs::stats::StatsParams;
-use kirosu_protocol::verbs::tree::TreeParams;
-use kirosu_protocol::{Stats, Subject, Target, TaskId};
+use kirosu_protocol::{
+    AgentsParams, AnswerParams, ApprovalsParams, ApproveParams, CancelParams, GetParams,
+    PoolsParams, RejectParams, RetryAnswer, RetryParams, Stats, StatsParams, Subject, Target,
+    TaskId, TreeParams,
+};
 
 /// Maximum number of inbox entries that are shown.
 const INBOX: u32 = 500;

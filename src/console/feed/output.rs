@@ -6,9 +6,7 @@ use crate::cli::logs::{ChunkOrder, OutputPosition};
 use crate::cli::{Failure, HubClient, StreamItem, WatchStream};
 use crate::console::messages::{Interest, OutputUpdate, Update};
 use crate::console::model::View;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::watch::WatchParams;
-use kirosu_protocol::{EventKind, TaskId};
+use kirosu_protocol::{EventKind, GetParams, TaskId, WatchParams};
 use tokio::sync::watch;
 use tokio::time::sleep;
 

@@ -5,9 +5,7 @@ use super::nothing;
 use crate::console::model::{Model, View};
 use crate::console::query::TaskFilter;
 use crate::terminal::paint::Paint;
-use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::{AgentInfo, PoolInfo, TaskId};
 
 /// Lines that are not rows: two titles, two headings, a blank line.
 pub const OTHER_LINES: usize = 5;

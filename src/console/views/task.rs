@@ -12,8 +12,7 @@ use crate::terminal::paint::Paint;
 use crate::terminal::text;
 use crate::terminal::time::span;
 use jiff::tz::TimeZone;
-use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::{Status, Task};
+use kirosu_protocol::{GetAnswer, Status, Task};
 use ratatui::layout::Rect;
 
 /// Maximum number of bytes of a prompt or result; `kirosu get` prints all.

@@ -5,7 +5,7 @@ use super::nothing;
 use crate::cli::tree::{Args, draw};
 use crate::console::model::{Model, View};
 use crate::console::query::TaskFilter;
-use kirosu_protocol::verbs::tree::TreeNode;
+use kirosu_protocol::TreeNode;
 
 /// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
