@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kirosu_protocol::task::Usage;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, VariantNames};
 use tokio::sync::mpsc;
 
 /// Tokens and cost of a run, normalised: input excludes tokens that were read from a cache.
@@ -92,10 +93,14 @@ pub(crate) fn micros(dollars: f64) -> Option<u64> {
 }
 
 /// The progress of a tool call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ToolStatus {
     /// The tool runs.
+    #[default]
     Started,
     /// It ended well.
     Done,

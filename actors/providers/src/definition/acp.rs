@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use strum::{EnumString, VariantNames};
 
 use super::builtin::built_in;
-use super::table_reader::TableReader;
+use super::table_reader::{TableReader, define_table};
 use crate::job::TrustLevel;
 
 /// Keys of `[acp]` that replace the definition's own for ACP.
@@ -36,54 +37,57 @@ const PRINTING: &[&str] = &[
 /// Keys of `output` that apply to messages of either kind. Those in `[acp]` of a built-in definition win.
 const MESSAGES: &[&str] = &["errors", "error_answers", "wait_words", "known_errors"];
 
-/// Settings of an agent that speaks the Agent Client Protocol.
-#[derive(Debug, Clone)]
-pub struct AcpRules {
-    /// The modes per trust level; the first that the agent offers is set. Empty means the agent's own choice.
-    pub mode: Modes,
-    /// The scope of its token figures.
-    pub usage: TurnUsage,
-    /// The way in which it takes a system prompt.
-    pub system: SystemWay,
-    /// JSON pointers to a tool's name, tried before the usual places.
-    pub tool_name: Vec<String>,
-    /// The text after the tool's name in a call's id. `None` where ids contain no name.
-    pub tool_name_ends: Option<String>,
-    /// Keys of a tool's arguments whose values differ although the call is the same.
-    pub input_ignored: Vec<String>,
-    /// Whether it takes MCP servers over standard input and output.
-    pub stdio_servers: bool,
-    /// Whether its `session/load` works, where it offers one.
-    pub load: bool,
-    /// Beginnings of text pieces that are notices of the program and not part of the answer.
-    pub notices: Vec<String>,
-    /// Beginnings of tool call ids that are notices of the program.
-    pub notice_calls: Vec<String>,
-    /// Further notification methods that have the form of `session/update`.
-    pub updates: Vec<String>,
-    /// JSON pointers to the text of updates that are notices, for kinds that the protocol does not have.
-    pub notice_text: Vec<String>,
-    /// `_meta` of the client's capabilities: extensions for the agent to use.
-    pub client_meta: BTreeMap<String, Value>,
-    /// Words of stderr lines that are not shown.
-    pub quiet: Vec<String>,
-    /// Time from its start to its response to `initialize`. The default is 60 s.
-    pub initialize_timeout: Duration,
+define_table! {
+    /// Settings of an agent that speaks the Agent Client Protocol.
+    pub struct AcpRules {
+        /// The modes per trust level; the first that the agent offers is set. Empty means the agent's own choice.
+        pub mode: Modes,
+        /// The scope of its token figures.
+        pub usage: TurnUsage = TableReader::choice,
+        /// The way in which it takes a system prompt.
+        pub system: SystemWay = TableReader::choice,
+        /// JSON pointers to a tool's name, tried before the usual places.
+        pub tool_name: Vec<String>,
+        /// The text after the tool's name in a call's id. `None` where ids contain no name.
+        pub tool_name_ends: Option<String> = TableReader::filled,
+        /// Keys of a tool's arguments whose values differ although the call is the same.
+        pub input_ignored: Vec<String>,
+        /// Whether it takes MCP servers over standard input and output.
+        pub stdio_servers: bool = true_by_default,
+        /// Whether its `session/load` works, where it offers one.
+        pub load: bool = true_by_default,
+        /// Beginnings of text pieces that are notices of the program and not part of the answer.
+        pub notices: Vec<String>,
+        /// Beginnings of tool call ids that are notices of the program.
+        pub notice_calls: Vec<String>,
+        /// Further notification methods that have the form of `session/update`.
+        pub updates: Vec<String>,
+        /// JSON pointers to the text of updates that are notices, for kinds that the protocol does not have.
+        pub notice_text: Vec<String>,
+        /// `_meta` of the client's capabilities: extensions for the agent to use.
+        pub client_meta: BTreeMap<String, Value>,
+        /// Words of stderr lines that are not shown.
+        pub quiet: Vec<String>,
+        /// Time from its start to its response to `initialize`. The default is 60 s.
+        pub initialize_timeout: Duration = initialize_timeout,
+    }
 }
 
-/// Modes per trust level, each in order of preference.
-#[derive(Debug, Clone, Default)]
-pub struct Modes {
-    /// Modes that ask before every action.
-    pub safe: Vec<String>,
-    /// Modes that change files of the folder without a permission request.
-    pub edit: Vec<String>,
-    /// Modes without permission requests.
-    pub all: Vec<String>,
+define_table! {
+    /// Modes per trust level, each in order of preference.
+    pub struct Modes {
+        /// Modes that ask before every action.
+        pub safe: Vec<String>,
+        /// Modes that change files of the folder without a permission request.
+        pub edit: Vec<String>,
+        /// Modes without permission requests.
+        pub all: Vec<String>,
+    }
 }
 
 /// The scope of the tokens in the response to a prompt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum TurnUsage {
     /// This turn.
     #[default]
@@ -95,7 +99,8 @@ pub enum TurnUsage {
 }
 
 /// The way in which a system prompt reaches the agent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum SystemWay {
     /// Before the prompt, with an empty line between.
     #[default]
@@ -104,26 +109,12 @@ pub enum SystemWay {
     Append,
 }
 
-impl Default for AcpRules {
-    fn default() -> Self {
-        Self {
-            mode: Modes::default(),
-            usage: TurnUsage::default(),
-            system: SystemWay::default(),
-            tool_name: Vec::new(),
-            tool_name_ends: None,
-            input_ignored: Vec::new(),
-            stdio_servers: true,
-            load: true,
-            notices: Vec::new(),
-            notice_calls: Vec::new(),
-            updates: Vec::new(),
-            notice_text: Vec::new(),
-            client_meta: BTreeMap::new(),
-            quiet: Vec::new(),
-            initialize_timeout: Duration::from_secs(60),
-        }
-    }
+fn true_by_default(table: &TableReader<'_>, name: &'static str) -> bool {
+    table.flag_or(name, true)
+}
+
+fn initialize_timeout(table: &TableReader<'_>, name: &'static str) -> Duration {
+    table.length(name).unwrap_or(Duration::from_secs(60))
 }
 
 impl Modes {
@@ -185,45 +176,6 @@ pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
     }
     table.insert("acp".to_owned(), acp.into());
     Ok(table)
-}
-
-/// Reads the remaining keys of `[acp]`.
-pub(super) fn read(taker: &TableReader<'_>) -> AcpRules {
-    let usages = [
-        ("turn", TurnUsage::Turn),
-        ("running", TurnUsage::Running),
-        ("last_call", TurnUsage::LastCall),
-    ];
-    let ways = [("before", SystemWay::Before), ("append", SystemWay::Append)];
-    let default = AcpRules::default();
-    AcpRules {
-        mode: taker.table("mode", modes).unwrap_or_default(),
-        usage: taker.choice("usage", &usages).unwrap_or_default(),
-        system: taker.choice("system", &ways).unwrap_or_default(),
-        tool_name: taker.texts("tool_name").unwrap_or_default(),
-        tool_name_ends: taker.text("tool_name_ends").filter(|it| !it.is_empty()),
-        input_ignored: taker.texts("input_ignored").unwrap_or_default(),
-        stdio_servers: taker.flag_or("stdio_servers", default.stdio_servers),
-        load: taker.flag_or("load", default.load),
-        notices: taker.texts("notices").unwrap_or_default(),
-        notice_calls: taker.texts("notice_calls").unwrap_or_default(),
-        updates: taker.texts("updates").unwrap_or_default(),
-        notice_text: taker.texts("notice_text").unwrap_or_default(),
-        client_meta: taker.values("client_meta"),
-        quiet: taker.texts("quiet").unwrap_or_default(),
-        initialize_timeout: taker
-            .length("initialize_timeout")
-            .unwrap_or(default.initialize_timeout),
-    }
-}
-
-fn modes(taker: &TableReader<'_>) -> Modes {
-    let list = |name| taker.texts(name).unwrap_or_default();
-    Modes {
-        safe: list("safe"),
-        edit: list("edit"),
-        all: list("all"),
-    }
 }
 
 #[cfg(test)]

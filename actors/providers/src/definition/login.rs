@@ -5,15 +5,17 @@
 
 use std::path::PathBuf;
 
-use super::table_reader::TableReader;
+use super::table_reader::define_table;
 
-/// The places to search; one sign is enough.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Login {
-    /// Variables that hold a key or token.
-    pub env: Vec<String>,
-    /// Files. `~/` is the home folder, `$NAME/` the value of a variable; a file is skipped where the variable is not set.
-    pub files: Vec<String>,
+define_table! {
+    /// The places to search; one sign is enough.
+    #[derive(PartialEq, Eq)]
+    pub struct Login {
+        /// Variables that hold a key or token.
+        pub env: Vec<String>,
+        /// Files. `~/` is the home folder, `$NAME/` the value of a variable; a file is skipped where the variable is not set.
+        pub files: Vec<String>,
+    }
 }
 
 /// The result of a search.
@@ -25,14 +27,6 @@ pub enum LoginSign {
     None(Vec<String>),
     /// The definition names no places.
     Unknown,
-}
-
-pub(super) fn read(taker: &TableReader<'_>) -> Login {
-    let list = |name| taker.texts(name).unwrap_or_default();
-    Login {
-        env: list("env"),
-        files: list("files"),
-    }
 }
 
 impl Login {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::table_reader::TableReader;
+use strum::{EnumString, VariantNames};
+
+use super::table_reader::{TableReader, define_table};
 
 /// The form in which a CLI takes MCP servers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum McpForm {
     /// It takes none; the run warns.
     #[default]
@@ -24,37 +27,14 @@ pub enum McpForm {
     Codex,
 }
 
-/// The way to pass MCP servers.
-#[derive(Debug, Clone, Default)]
-pub struct McpWay {
-    /// The form.
-    pub form: McpForm,
-    /// The value of `{mcp_args}`. `{mcp_file}` is a file with the document that only its owner can read.
-    pub args: Vec<String>,
-    /// Further variables. `{mcp_file}` as above; the value `{mcp_json}` is the document itself.
-    pub env: BTreeMap<String, String>,
-}
-
-pub(super) fn read(taker: &TableReader<'_>) -> McpWay {
-    let forms = [
-        ("none", McpForm::None),
-        ("own", McpForm::Own),
-        ("servers", McpForm::Servers),
-        ("copilot", McpForm::Copilot),
-        ("settings", McpForm::Settings),
-        ("opencode", McpForm::Opencode),
-        ("codex", McpForm::Codex),
-    ];
-    let way = McpWay {
-        form: taker.choice("form", &forms).unwrap_or_default(),
-        args: taker.texts("args").unwrap_or_default(),
-        env: taker.map("env"),
-    };
-    if way.form != McpForm::Codex && way.args.iter().any(|it| it.contains("{mcp_json}")) {
-        taker.fault(
-            "args",
-            "cannot hold {mcp_json}: every user of the machine can read arguments, and it may contain keys; use {mcp_file}",
-        );
+define_table! {
+    /// The way to pass MCP servers.
+    pub struct McpWay {
+        /// The form.
+        pub form: McpForm = TableReader::choice,
+        /// The value of `{mcp_args}`. `{mcp_file}` is a file with the document that only its owner can read.
+        pub args: Vec<String>,
+        /// Further variables. `{mcp_file}` as above; the value `{mcp_json}` is the document itself.
+        pub env: BTreeMap<String, String>,
     }
-    way
 }

@@ -4,17 +4,20 @@ use std::path::Path;
 
 use super::Definition;
 use super::login::place;
+use super::table_reader::define_table;
 
-/// The default model of a program, and the places of user settings that override it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnModel {
-    /// The model. `None`: the program chooses.
-    pub default: Option<String>,
-    /// TOML settings files of the program. Only the first whose folder is known counts. `model`, or the `model` of the
-    /// profile that `profile` names, is the user's choice.
-    pub settings: Vec<String>,
-    /// Beginnings of extra arguments that name a model or a profile.
-    pub flags: Vec<String>,
+define_table! {
+    /// The default model of a program, and the places of user settings that override it.
+    #[derive(PartialEq, Eq)]
+    pub struct OwnModel {
+        /// The model. `None`: the program chooses.
+        pub default: Option<String>,
+        /// TOML settings files of the program. Only the first whose folder is known counts. `model`, or the `model` of the
+        /// profile that `profile` names, is the user's choice.
+        pub settings: Vec<String>,
+        /// Beginnings of extra arguments that name a model or a profile.
+        pub flags: Vec<String>,
+    }
 }
 
 impl Definition {

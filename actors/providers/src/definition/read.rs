@@ -1,14 +1,11 @@
 //! Reads a table into a [`Definition`] and reports all faults.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::table_reader::{FaultList, POINTER, TableReader, is_pointer};
-use super::{
-    AnswerMode, Counting, Definition, DeniedRule, FailRule, Format, FrameRule, OutputRules, Phrase,
-    StopSignal, ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
-};
-use super::{DefaultsFile, OwnModel, acp, login, mcp, placeholders};
-use crate::event::ToolStatus;
+use super::table_reader::{FaultList, FromKey, FromTable, POINTER, TableReader, is_pointer};
+use super::{DefaultsFile, Definition, Format, McpForm, Phrase, TrustProfile, placeholders};
 use crate::outcome::FailureKind;
 
 /// Failure kinds that a definition may name.
@@ -24,36 +21,10 @@ const CLASSES: &[(&str, FailureKind)] = &[
 
 pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<String>> {
     let faults = FaultList::default();
-    let taker = TableReader::new("", table, &faults);
-    let list = |name| taker.texts(name).unwrap_or_default();
-    let definition = Definition {
-        install: taker.text("install"),
-        version: taker.texts("version"),
-        oldest: taker.text("oldest"),
-        login: taker.table("login", login::read).unwrap_or_default(),
-        own_model: taker.table("own_model", own_model).unwrap_or_default(),
-        command: list("command"),
-        model_args: list("model_args"),
-        resume_args: list("resume_args"),
-        system_args: list("system_args"),
-        extra_args: list("extra_args"),
-        trust: taker.table("trust", trust).unwrap_or_default(),
-        env: taker.map("env"),
-        env_pass: taker.texts("env_pass"),
-        mcp: taker.table("mcp", mcp::read).unwrap_or_default(),
-        system_file_env: taker.text("system_file_env"),
-        defaults_file: taker.table("defaults_file", defaults_file).flatten(),
-        stop_signal: taker
-            .choice(
-                "stop_signal",
-                &[("TERM", StopSignal::Term), ("INT", StopSignal::Int)],
-            )
-            .unwrap_or_default(),
-        output: taker.table("output", output).unwrap_or_default(),
-        acp: taker.table("acp", acp::read).unwrap_or_default(),
-    };
-    fits(&definition, &taker);
-    taker.finish();
+    let table = TableReader::new("", table, &faults);
+    let definition = Definition::from_table(&table);
+    fits(&definition, &table);
+    table.finish();
     let faults = faults.into_inner();
     match faults.is_empty() {
         true => Ok(definition),
@@ -62,12 +33,19 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
 }
 
 /// Checks the conditions between keys.
-fn fits(definition: &Definition, taker: &TableReader<'_>) {
+fn fits(definition: &Definition, table: &TableReader<'_>) {
+    let mcp = &definition.mcp;
+    if mcp.form != McpForm::Codex && mcp.args.iter().any(|it| it.contains("{mcp_json}")) {
+        table.fault(
+            "mcp.args",
+            "cannot hold {mcp_json}: every user of the machine can read arguments, and it may contain keys; use {mcp_file}",
+        );
+    }
     if definition.command.first().is_none_or(String::is_empty) {
-        taker.fault("command", "has to be set: [\"program\", \"argument\"]");
+        table.fault("command", "has to be set: [\"program\", \"argument\"]");
         return;
     }
-    unknown_places(definition, taker);
+    unknown_places(definition, table);
     let trust = &definition.trust;
     let trust_args = [&trust.safe, &trust.edit, &trust.all]
         .map(|it| it.args.as_slice())
@@ -84,12 +62,12 @@ fn fits(definition: &Definition, taker: &TableReader<'_>) {
             let key = place.trim_matches(['{', '}']);
             let message =
                 format!("needs the place \"{place}\", as there are {key}; or set them to []");
-            taker.fault("command", &message);
+            table.fault("command", &message);
         }
     }
     let output = &definition.output;
     if output.format != Format::Text && output.done.is_empty() {
-        taker.fault(
+        table.fault(
             "output.done",
             "has to be set for json and jsonl: without it no run can succeed",
         );
@@ -97,7 +75,7 @@ fn fits(definition: &Definition, taker: &TableReader<'_>) {
 }
 
 /// Reports placeholders that no value fills in.
-fn unknown_places(definition: &Definition, taker: &TableReader<'_>) {
+fn unknown_places(definition: &Definition, table: &TableReader<'_>) {
     let trust = &definition.trust;
     let lists = [
         ("command", &definition.command),
@@ -113,198 +91,87 @@ fn unknown_places(definition: &Definition, taker: &TableReader<'_>) {
     for (key, arguments) in lists {
         for argument in arguments {
             if let Some(message) = placeholders::fault(argument, key == "command") {
-                taker.fault(key, &message);
+                table.fault(key, &message);
             }
         }
     }
 }
 
-fn own_model(taker: &TableReader<'_>) -> OwnModel {
-    OwnModel {
-        default: taker.text("default"),
-        settings: taker.texts("settings").unwrap_or_default(),
-        flags: taker.texts("flags").unwrap_or_default(),
-    }
-}
+// The functions below read a key of a table, for `define_table!`.
 
-fn trust(taker: &TableReader<'_>) -> TrustProfiles {
-    TrustProfiles {
-        safe: profile(taker, "safe"),
-        edit: profile(taker, "edit"),
-        all: profile(taker, "all"),
-    }
+pub(super) fn class(table: &TableReader<'_>, name: &'static str) -> Option<FailureKind> {
+    table.one_of(name, CLASSES)
 }
 
 /// Reads a list of arguments, or a table of arguments and variables.
-fn profile(taker: &TableReader<'_>, name: &'static str) -> TrustProfile {
-    if !taker.is_table(name) {
-        return TrustProfile {
-            args: taker.texts(name).unwrap_or_default(),
+pub(super) fn trust_profile(table: &TableReader<'_>, name: &'static str) -> TrustProfile {
+    match table.peek(name) {
+        Some(Value::Object(_)) => FromKey::from_key(table, name),
+        _ => TrustProfile {
+            args: FromKey::from_key(table, name),
             ..TrustProfile::default()
-        };
+        },
     }
-    let read = |below: &TableReader<'_>| TrustProfile {
-        args: below.texts("args").unwrap_or_default(),
-        env: below.map("env"),
+}
+
+/// The default is true for JSON and false for text.
+pub(super) fn known_errors(table: &TableReader<'_>, name: &'static str) -> bool {
+    let is_json = table.peek("format").is_some_and(|format| format != "text");
+    table.flag_or(name, is_json)
+}
+
+pub(super) fn defaults_file(table: &TableReader<'_>, name: &'static str) -> Option<DefaultsFile> {
+    let read = |table: &TableReader<'_>| {
+        let env = table.filled("env");
+        if env.is_none() {
+            table.fault("env", "a file of defaults needs the variable that names it");
+        }
+        Some(DefaultsFile {
+            machine: table.text("machine"),
+            content: table.values("content").into_iter().collect(),
+            env: env?,
+        })
     };
-    taker.table(name, read).unwrap_or_default()
+    table.table(name, read).flatten()
 }
 
-fn output(taker: &TableReader<'_>) -> OutputRules {
-    let formats = [
-        ("text", Format::Text),
-        ("json", Format::Json),
-        ("jsonl", Format::Jsonl),
-    ];
-    let answers = [("joined", AnswerMode::Joined), ("last", AnswerMode::Last)];
-    let format: Format = taker.choice("format", &formats).unwrap_or_default();
-    let words = |name| {
-        let words = taker.texts(name).unwrap_or_default();
-        words.iter().map(|it| it.to_lowercase()).collect()
-    };
-    OutputRules {
-        format,
-        prefix: taker.text("prefix").unwrap_or_default(),
-        session: taker.tables("session", rule),
-        text: taker.tables("text", rule),
-        answer: taker.choice("answer", &answers).unwrap_or_default(),
-        result: taker.tables("result", rule),
-        thought: taker.tables("thought", rule),
-        tool: taker.tables("tool", tool),
-        warning: taker.tables("warning", rule),
-        denied: taker.tables("denied", denied),
-        done: taker.tables("done", rule),
-        last_word: taker.flag("last_word"),
-        limit: taker.tables("limit", rule),
-        wait: taker.tables("wait", wait),
-        wait_words: words("wait_words"),
-        lost: words("lost"),
-        known_errors: taker.flag_or("known_errors", format != Format::Text),
-        mcp_failed: taker.tables("mcp_failed", rule),
-        fail: taker.tables("fail", fail),
-        usage: taker.tables("usage", usage),
-        error_answers: taker.texts("error_answers").unwrap_or_default(),
-        errors: taker
-            .tables("errors", phrase)
-            .into_iter()
-            .flatten()
-            .collect(),
-        exit: taker
-            .table("exit", exit_codes)
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
-    }
+/// The key is `match`, which cannot be the name of a field.
+pub(super) fn match_conditions(table: &TableReader<'_>, _: &'static str) -> Vec<(String, Value)> {
+    conditions(table, "match")
 }
 
-fn rule(taker: &TableReader<'_>) -> FrameRule {
-    FrameRule {
-        when: conditions(taker, "match"),
-        each: taker.pointer("each"),
-        item: conditions(taker, "item"),
-        value: taker.pointer("value"),
-    }
-}
-
-fn defaults_file(taker: &TableReader<'_>) -> Option<DefaultsFile> {
-    let env = taker.text("env").filter(|it| !it.is_empty());
-    if env.is_none() {
-        taker.fault("env", "a file of defaults needs the variable that names it");
-    }
-    Some(DefaultsFile {
-        machine: taker.text("machine"),
-        content: taker.values("content").into_iter().collect(),
-        env: env?,
-    })
-}
-
-fn conditions(taker: &TableReader<'_>, name: &'static str) -> Vec<(String, Value)> {
-    let conditions = taker.values(name);
+pub(super) fn conditions(table: &TableReader<'_>, name: &'static str) -> Vec<(String, Value)> {
+    let conditions = table.values(name);
     for pointer in conditions.keys().filter(|it| !is_pointer(it)) {
-        taker.fault(name, &format!("{pointer:?} is not {POINTER}"));
+        table.fault(name, &format!("{pointer:?} is not {POINTER}"));
     }
     conditions.into_iter().collect()
 }
 
-fn wait(taker: &TableReader<'_>) -> WaitRule {
-    WaitRule {
-        rule: rule(taker),
-        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
-        class: taker.choice("class", CLASSES),
-    }
-}
-
-fn denied(taker: &TableReader<'_>) -> DeniedRule {
-    DeniedRule {
-        rule: rule(taker),
-        id: taker.pointer("id"),
-    }
-}
-
-fn fail(taker: &TableReader<'_>) -> FailRule {
-    FailRule {
-        rule: rule(taker),
-        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
-        status: taker.pointer("status"),
-        class: taker.choice("class", CLASSES),
-    }
-}
-
-fn tool(taker: &TableReader<'_>) -> ToolRule {
-    let states = [
-        ("started", ToolStatus::Started),
-        ("done", ToolStatus::Done),
-        ("failed", ToolStatus::Failed),
-    ];
-    ToolRule {
-        rule: rule(taker),
-        id: taker.pointer("id"),
-        name: taker.pointer("name"),
-        named: taker.text("named").unwrap_or_default(),
-        input: taker.pointer("input"),
-        status: taker
-            .choice("status", &states)
-            .unwrap_or(ToolStatus::Started),
-    }
-}
-
-fn usage(taker: &TableReader<'_>) -> UsageRule {
-    let modes = [("delta", Counting::Delta), ("running", Counting::Running)];
-    let mode = taker.choice("mode", &modes).unwrap_or_default();
-    UsageRule {
-        rule: rule(taker),
-        fields: UsageFields {
-            input: taker.pointer("input"),
-            cached_input: taker.pointer("cached_input"),
-            cache_write: taker.pointer("cache_write"),
-            output: taker.pointer("output"),
-            reasoning: taker.pointer("reasoning"),
-            cost: taker.pointer("cost"),
-        },
-        mode,
-        cost_mode: taker.choice("cost_mode", &modes).unwrap_or(mode),
-        input_includes_cached: taker.flag("input_includes_cached"),
-        output_includes_reasoning: taker.flag("output_includes_reasoning"),
-    }
-}
-
-fn phrase(taker: &TableReader<'_>) -> Option<Phrase> {
-    let contains = taker.text("contains").filter(|it| !it.is_empty());
-    let class = taker.choice("class", CLASSES);
-    if contains.is_none() || class.is_none() {
-        taker.fault("contains", "an error needs contains and class");
-    }
-    Some(Phrase {
-        contains: contains?.to_lowercase(),
-        class: class?,
-    })
+pub(super) fn phrases(table: &TableReader<'_>, name: &'static str) -> Vec<Phrase> {
+    let phrase = |table: &TableReader<'_>| {
+        let (contains, class) = (table.filled("contains"), class(table, "class"));
+        if contains.is_none() || class.is_none() {
+            table.fault("contains", "an error needs contains and class");
+        }
+        Some(Phrase {
+            contains: contains?.to_lowercase(),
+            class: class?,
+        })
+    };
+    table.tables(name, phrase).into_iter().flatten().collect()
 }
 
 /// Reads exit codes, which are the keys of their table.
-fn exit_codes(taker: &TableReader<'_>) -> Vec<(i32, FailureKind)> {
-    taker.rest(|name, word| {
+pub(super) fn exit_codes(
+    table: &TableReader<'_>,
+    name: &'static str,
+) -> BTreeMap<i32, FailureKind> {
+    let exit_code = |name: &str, word: &str| {
         let code = name.parse().ok().filter(|it| (0..=255).contains(it))?;
         let class = CLASSES.iter().find(|(it, _)| *it == word)?.1;
         Some((code, class))
-    })
+    };
+    let codes = table.table(name, |codes| codes.rest(exit_code));
+    codes.unwrap_or_default().into_iter().collect()
 }

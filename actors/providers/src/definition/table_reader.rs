@@ -1,10 +1,146 @@
-//! Reads the keys of a table one by one and records every fault: wrong types, unknown keys.
+//! Reads the keys of a table one by one and records every fault: wrong types, unknown keys. [`define_table!`] defines a
+//! type together with its keys.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use strum::VariantNames;
+
+/// Defines a type whose fields are the keys of a table:
+///
+/// ```text
+/// define_table! {
+///     /// A rule for a denied tool.
+///     pub struct DeniedRule {
+///         /// The frames; `value` is the tool.
+///         pub rule: FrameRule = same_table,
+///         /// JSON pointer to the call's id.
+///         pub id: Option<String> = TableReader::pointer,
+///     }
+/// }
+/// ```
+///
+/// A key is read as its type says ([`FromKey`]), or by the function after `=`, which gets the table and the key. The
+/// default of the type is what an empty table gives.
+macro_rules! define_table {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$key_meta:meta])* pub $key:ident: $type:ty $(= $read:expr)?, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            $( $(#[$key_meta])* pub $key: $type, )*
+        }
+
+        impl $crate::definition::table_reader::FromTable for $name {
+            fn from_table(table: &$crate::definition::table_reader::TableReader<'_>) -> Self {
+                Self {
+                    $( $key: $crate::definition::table_reader::read_key!(table, $key $(, $read)?), )*
+                }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $crate::definition::table_reader::from_empty_table()
+            }
+        }
+    };
+}
+pub(super) use define_table;
+
+/// Reads one key, for [`define_table!`].
+macro_rules! read_key {
+    ($table:ident, $key:ident) => {
+        $crate::definition::table_reader::FromKey::from_key($table, stringify!($key))
+    };
+    ($table:ident, $key:ident, $read:expr) => {
+        $read($table, stringify!($key))
+    };
+}
+pub(super) use read_key;
+
+/// A type that is read from a table.
+pub(super) trait FromTable: Sized {
+    /// Reads all keys. A key with a fault gets its default.
+    fn from_table(table: &TableReader<'_>) -> Self;
+}
+
+/// A type that is read from one key of a table.
+pub(super) trait FromKey: Sized {
+    /// Reads the key. The default if it is missing or has a fault.
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self;
+}
+
+impl FromKey for bool {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.flag_or(name, false)
+    }
+}
+
+impl FromKey for String {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.text(name).unwrap_or_default()
+    }
+}
+
+impl FromKey for Option<String> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.text(name)
+    }
+}
+
+impl FromKey for Vec<String> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.texts(name).unwrap_or_default()
+    }
+}
+
+impl FromKey for Option<Vec<String>> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.texts(name)
+    }
+}
+
+impl FromKey for BTreeMap<String, String> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.map(name)
+    }
+}
+
+impl FromKey for BTreeMap<String, Value> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.values(name)
+    }
+}
+
+impl<T: FromTable + Default> FromKey for T {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.table(name, T::from_table).unwrap_or_default()
+    }
+}
+
+impl<T: FromTable> FromKey for Vec<T> {
+    fn from_key(table: &TableReader<'_>, name: &'static str) -> Self {
+        table.tables(name, T::from_table)
+    }
+}
+
+/// Reads the keys of a part of a type from the table of the whole.
+pub(super) fn same_table<T: FromTable>(table: &TableReader<'_>, _: &'static str) -> T {
+    T::from_table(table)
+}
+
+/// The value of an empty table.
+pub(super) fn from_empty_table<T: FromTable>() -> T {
+    T::from_table(&TableReader::new("", &Map::new(), &FaultList::default()))
+}
 
 /// Faults in the order in which they were found, one sentence each, with the path of the key.
 pub(super) type FaultList = RefCell<Vec<String>>;
@@ -68,16 +204,29 @@ impl<'v> TableReader<'v> {
         taken
     }
 
-    pub(super) fn is_table(&self, name: &str) -> bool {
-        self.table.get(name).is_some_and(Value::is_object)
+    /// The value of a key, which still has to be read.
+    pub(super) fn peek(&self, name: &str) -> Option<&'v Value> {
+        self.table.get(name)
     }
 
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
         self.read(name, "a text", |it| it.as_str().map(str::to_owned))
     }
 
-    pub(super) fn flag(&self, name: &'static str) -> bool {
-        self.flag_or(name, false)
+    /// A text that is not empty.
+    pub(super) fn filled(&self, name: &'static str) -> Option<String> {
+        self.text(name).filter(|it| !it.is_empty())
+    }
+
+    /// A text in lower case.
+    pub(super) fn lower_case(&self, name: &'static str) -> String {
+        self.text(name).unwrap_or_default().to_lowercase()
+    }
+
+    /// As [`texts`](Self::texts), in lower case.
+    pub(super) fn lower_case_list(&self, name: &'static str) -> Vec<String> {
+        let texts = self.texts(name).unwrap_or_default();
+        texts.iter().map(|it| it.to_lowercase()).collect()
     }
 
     pub(super) fn flag_or(&self, name: &'static str, default: bool) -> bool {
@@ -125,8 +274,22 @@ impl<'v> TableReader<'v> {
         .unwrap_or_default()
     }
 
+    /// A variant of an enum, by its name; the default variant if the key is missing.
+    pub(super) fn choice<T: FromStr + VariantNames + Default>(&self, name: &'static str) -> T {
+        self.optional_choice(name).unwrap_or_default()
+    }
+
+    /// A variant of an enum, by its name.
+    pub(super) fn optional_choice<T: FromStr + VariantNames>(
+        &self,
+        name: &'static str,
+    ) -> Option<T> {
+        let allowed = format!("one of {}", T::VARIANTS.join(", "));
+        self.read(name, &allowed, |it| it.as_str()?.parse().ok())
+    }
+
     /// One of some words, mapped to its value.
-    pub(super) fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let allowed = format!("one of {}", all.join(", "));
         self.read(name, &allowed, |it| {

@@ -42,7 +42,7 @@ impl UsageCounter {
             }
             has_figures |= tokens_of_all.is_some() || cost_of_all.is_some();
             self.tokens(rule.mode, tokens_of_all);
-            self.cost(rule.cost_mode, cost_of_all);
+            self.cost(rule.cost_mode.unwrap_or(rule.mode), cost_of_all);
         }
         self.has_figures |= has_figures;
         has_figures
