@@ -80,7 +80,7 @@ impl Checkpointer {
         }
         self.commands = 0;
         let Some(wake) = &self.wake else { return };
-        if let Ok(Some(pages)) = sql::first::<Pages, _>(conn, LogPages {})
+        if let Ok(Some((_, pages))) = sql::first::<(i64, Pages), _>(conn, LogPages {})
             && pages.is_due()
         {
             // If the channel is full, the thread is already woken.
@@ -124,7 +124,7 @@ fn work(path: &Path, woken: &Receiver<()>, at_work: &Mutex<()>) {
             None => open::checkpointer(path),
         };
         let moved = made.and_then(|mut conn| {
-            let moved = sql::first::<Pages, _>(&mut conn, CheckpointPassive {});
+            let moved = sql::first::<(i64, Pages), _>(&mut conn, CheckpointPassive {});
             moved.map(|_| conn).map_err(|error| error.to_string())
         });
         match moved {

@@ -391,16 +391,12 @@ fn an_attempt_is_replaced_by_a_late_ack(mut it: Fixture) {
 fn a_budget_is_read_as_written(mut it: Fixture) {
     let record = PutAccount {
         scope: "hub",
-        tokens: Some(10),
-        micros: None,
-        raise_tokens: None,
-        raise_micros: None,
+        limit: [Some(10), None],
+        raise: [None, None],
         per: 0,
         since: 0,
-        used_tokens: 3,
-        used_micros: 0,
-        reserved_tokens: 2,
-        reserved_micros: 0,
+        used: [3, 0],
+        reserved: [2, 0],
     };
     it.db.write(record.into()).unwrap();
     let limit = Budget {

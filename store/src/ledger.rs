@@ -8,7 +8,7 @@ use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::usage::{
     DeleteAccount, DeleteMember, DeletePruned, DeleteReservation, DeleteUsage, InsertMember,
     PruneMember, PutAccount, PutReservation, Reservation, SelectDay, SelectLives, SelectTrees,
-    number,
+    stored_limit,
 };
 use kirosu_protocol::{Fence, Scope, TaskId};
 use std::collections::{HashMap, HashSet};
@@ -112,16 +112,12 @@ impl Ledger {
     ) -> Result<()> {
         let record = PutAccount {
             scope: &scope.to_string(),
-            tokens: account.limit.tokens.map(number),
-            micros: account.limit.micros.map(number),
-            raise_tokens: account.raise.tokens.map(number),
-            raise_micros: account.raise.micros.map(number),
+            limit: stored_limit(account.limit),
+            raise: stored_limit(account.raise),
             per: account.per,
             since: account.since,
-            used_tokens: number(account.used.tokens),
-            used_micros: number(account.used.micros),
-            reserved_tokens: number(account.reserved.tokens),
-            reserved_micros: number(account.reserved.micros),
+            used: account.used.stored(),
+            reserved: account.reserved.stored(),
         };
         db.write(record.into())?;
         if scope.is_of_tasks() {
@@ -159,12 +155,9 @@ impl Ledger {
         let record = PutReservation {
             task_id: task,
             fence: held.fence,
-            tokens: number(held.amount.tokens),
-            micros: number(held.amount.micros),
-            told_tokens: number(held.reported.tokens),
-            told_micros: number(held.reported.micros),
-            counted_tokens: number(held.counted.tokens),
-            counted_micros: number(held.counted.micros),
+            amount: held.amount.stored(),
+            reported: held.reported.stored(),
+            counted: held.counted.stored(),
             scopes: &scopes,
         };
         db.write(record.into())?;

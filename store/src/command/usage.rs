@@ -6,7 +6,8 @@ use crate::ledger::DAY_MS;
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::records::TextQuery;
 use crate::sql::usage::{
-    AddDay, AddTask, Reservation, SelectPartialUsage, SelectProgress, SetLateUsage, number,
+    AddDay, AddTask, Reservation, SelectPartialUsage, SelectProgress, SetLateUsage, UsageEntry,
+    number,
 };
 use crate::task_stats::TaskStep;
 use kirosu_protocol::budget::micros_of;
@@ -41,61 +42,39 @@ impl Core {
         usage: &Usage,
         attempts: i64,
     ) -> Result<()> {
-        let UsageKey {
-            pool,
-            provider,
-            model,
-        } = key;
         let day = self.now().div_euclid(DAY_MS);
         let micros = number(usage.cost_usd.map_or(0, micros_of));
-        let estimated = if usage.cost_estimated { micros } else { 0 };
-        let unpriced = if usage.cost_usd.is_none() {
-            attempts
-        } else {
-            0
-        };
-        let [input, cache_read, cache_write, output] = [
-            usage.input_tokens,
-            usage.cache_read_tokens,
-            usage.cache_write_tokens,
-            usage.output_tokens,
-        ]
-        .map(number);
-        self.write(AddDay {
-            day,
-            pool,
-            provider,
-            model,
+        let unpriced = usage.cost_usd.is_none();
+        let entry = UsageEntry {
+            pool: &key.pool,
+            provider: &key.provider,
+            model: &key.model,
             attempts,
-            input,
-            cache_read,
-            cache_write,
-            output,
+            input: number(usage.input_tokens),
+            cache_read: number(usage.cache_read_tokens),
+            cache_write: number(usage.cache_write_tokens),
+            output: number(usage.output_tokens),
             micros,
-            estimated,
-            unpriced,
-        })?;
+            estimated: if usage.cost_estimated { micros } else { 0 },
+            unpriced: if unpriced { attempts } else { 0 },
+        };
+        self.write(AddDay { day, entry })?;
         self.write(AddTask {
             task_id,
             day,
-            pool,
-            provider,
-            model,
-            attempts,
-            input,
-            cache_read,
-            cache_write,
-            output,
-            micros,
-            estimated,
-            unpriced,
+            entry,
         })?;
         self.ledger.note_usage();
-        let (provider, model) = self.task_stats.usage_labels(provider, model);
+        let (provider, model) = self.task_stats.usage_labels(entry.provider, entry.model);
         self.task_stats.note(TaskStep::Used {
             provider,
             model,
-            tokens: [input, cache_read, cache_write, output],
+            tokens: [
+                entry.input,
+                entry.cache_read,
+                entry.cache_write,
+                entry.output,
+            ],
             micros,
         });
         Ok(())

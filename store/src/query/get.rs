@@ -1,62 +1,26 @@
 //! `get`: the details of one task.
 
-use super::{OutputChunk, StoredDecision, TaskDetail};
+use super::{OutputChunk, TaskDetail};
 use crate::command::holder::is_cut;
 use crate::query::rows;
-use crate::sql::{self, FromRow, int, maybe_text, text};
-use diesel::row::Row;
-use diesel::sqlite::Sqlite;
+use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{Attempt, Fence, TaskId};
+use kirosu_protocol::{Attempt, Fence, TaskId, Usage};
 
-/// The columns of the row that `get` returns beyond those of [`Task`].
-struct LeaseColumns {
-    blocked_by: i64,
-    session: Option<String>,
-}
-
-impl FromRow for LeaseColumns {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LeaseColumns> {
-        Ok(LeaseColumns {
-            blocked_by: int(row, 0)?,
-            session: maybe_text(row, 1)?,
-        })
+row! {
+    Attempt {
+        fence, worker_id, started_at = seconds, ended_at = seconds, outcome, error, usage = known_usage, result, provider,
     }
 }
 
-impl FromRow for Attempt {
-    const COLUMNS: usize = 9;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Attempt> {
-        let usage = maybe_text(row, 6)?;
-        Ok(Attempt {
-            fence: int(row, 0)?,
-            worker_id: maybe_text(row, 1)?,
-            started_at: int(row, 2)? as f64 / 1000.0,
-            ended_at: int(row, 3)? as f64 / 1000.0,
-            outcome: text(row, 4)?,
-            error: maybe_text(row, 5)?,
-            result: maybe_text(row, 7)?,
-            provider: maybe_text(row, 8)?,
-            usage: usage.and_then(|usage| serde_json::from_str(&usage).ok()),
-        })
-    }
+/// Unix seconds of Unix milliseconds.
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
 }
 
-impl FromRow for StoredDecision {
-    const COLUMNS: usize = 5;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<StoredDecision> {
-        Ok(StoredDecision {
-            verdict: text(row, 0)?,
-            by: maybe_text(row, 1)?,
-            reason: maybe_text(row, 2)?,
-            at_ms: int(row, 3)?,
-            fence: int(row, 4)?,
-        })
-    }
+/// The usage in an attempt's row; `None` as well if it has a form that this version does not know.
+fn known_usage(text: Option<String>) -> Option<Usage> {
+    serde_json::from_str(&text?).ok()
 }
 
 /// The details of one task, with at most `chunks` of the last output chunks of one attempt (`None` means the newest).
@@ -69,12 +33,13 @@ pub(crate) fn detail(
     let Some(task) = rows::by_ids(conn, &[id])?.pop() else {
         return Ok(None);
     };
-    let held: Option<LeaseColumns> = sql::first(
+    let held: Option<(u32, Option<String>)> = sql::first(
         conn,
         sql_query(format!(
             "SELECT blocked_by, session FROM task WHERE id = {id}"
         )),
     )?;
+    let (blocked_by, session) = held.unwrap_or_default();
     let attempts = format!(
         "SELECT fence, worker, started_at, ended_at, outcome, error, usage, \
          CASE outcome WHEN 'not_accepted' THEN substr(result, -4096) END, provider FROM attempt WHERE task_id = {id} ORDER BY fence"
@@ -99,8 +64,8 @@ pub(crate) fn detail(
         progress: progress.and_then(|data| serde_json::from_str(&data).ok()),
         output,
         output_cut,
-        blocked_by: held.as_ref().map_or(0, |held| held.blocked_by as u32),
-        session: held.and_then(|held| held.session),
+        blocked_by,
+        session,
         task,
     }))
 }

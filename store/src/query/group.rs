@@ -5,10 +5,9 @@
 
 use super::list;
 use crate::row::state_number;
+use crate::sql;
 use crate::sql::counter::{LaneRow, SelectLanes};
-use crate::sql::{self, FromRow, int};
 use diesel::query_builder::BoxedSqlQuery;
-use diesel::row::Row;
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -75,7 +74,7 @@ pub(crate) fn counts(conn: &mut SqliteConnection, group: &Group) -> QueryResult<
             "SELECT +t.state, count(*) FROM {}{condition} GROUP BY +t.state",
             source(group, range)
         );
-        for Counted(state, count) in sql::all(conn, bound(group, text))? {
+        for (state, count) in sql::all::<(i64, i64), _>(conn, bound(group, text))? {
             if let Some(sum) = usize::try_from(state)
                 .ok()
                 .and_then(|at| counts.get_mut(at))
@@ -231,14 +230,4 @@ fn of_queue(conn: &mut SqliteConnection, query: &GroupQuery, limit: usize) -> Qu
         end = ids.last().copied();
     }
     Ok(IdPage { ids, next: end })
-}
-
-struct Counted(i64, i64);
-
-impl FromRow for Counted {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Counted> {
-        Ok(Counted(int(row, 0)?, int(row, 1)?))
-    }
 }

@@ -8,8 +8,8 @@
 
 use super::{Ids, ListQuery, group};
 use crate::row::state_number;
+use crate::sql;
 use crate::sql::counter::{LaneRow, SelectLanes, SelectNewestDone};
-use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Group, Status, TaskId};
 

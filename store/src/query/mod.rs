@@ -15,6 +15,7 @@ pub(crate) mod statuses;
 pub(crate) mod usage;
 pub(crate) mod waiting;
 
+use crate::sql::row;
 use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
 
 /// A query for tasks, newest id first.
@@ -79,28 +80,32 @@ pub struct TaskDetail {
     pub decisions: Vec<StoredDecision>,
 }
 
-/// A chunk of a run's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputChunk {
-    /// The lease's fence.
-    pub fence: Fence,
-    /// The chunk's number within the attempt.
-    pub chunk: u64,
-    /// The text.
-    pub text: String,
+row! {
+    /// A chunk of a run's output.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct OutputChunk {
+        /// The lease's fence.
+        pub fence: Fence,
+        /// The chunk's number within the attempt.
+        pub chunk: u64,
+        /// The text.
+        pub text: String,
+    }
 }
 
-/// A person's decision about a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredDecision {
-    /// `approved`, `answered`, `rejected` or `cancelled`.
-    pub verdict: String,
-    /// The person who decided.
-    pub by: Option<String>,
-    /// The reason.
-    pub reason: Option<String>,
-    /// Unix milliseconds.
-    pub at_ms: i64,
-    /// The newest lease's fence at that time.
-    pub fence: Fence,
+row! {
+    /// A person's decision about a task.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct StoredDecision {
+        /// `approved`, `answered`, `rejected` or `cancelled`.
+        pub verdict: String,
+        /// The person who decided.
+        pub by: Option<String>,
+        /// The reason.
+        pub reason: Option<String>,
+        /// Unix milliseconds.
+        pub at_ms: i64,
+        /// The newest lease's fence at that time.
+        pub fence: Fence,
+    }
 }

@@ -3,11 +3,7 @@
 //! The cost is bounded at any size: ready tasks are found by one index step per priority in use, tasks in other waiting
 //! states among the [`EXAMINED`] oldest of their state, and there are only as many leases as workers.
 
-use crate::sql::task::status;
-use crate::sql::{self, FromRow, int, maybe_int, statement, text};
-use diesel::row::Row;
-use diesel::sql_types::BigInt;
-use diesel::sqlite::Sqlite;
+use crate::sql::{self, row, statement};
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::Status;
 use std::collections::BTreeMap;
@@ -15,16 +11,18 @@ use std::collections::BTreeMap;
 /// Tasks of a state that are examined.
 const EXAMINED: i64 = 10_000;
 
-/// The time since which the oldest task of a queue is in its state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oldest {
-    /// The queue.
-    pub queue: String,
-    /// The state.
-    pub status: Status,
-    /// Unix milliseconds. For `queued`: the time of the enqueue, or `run_at` if that is later; otherwise the time at
-    /// which it entered the state.
-    pub since_ms: i64,
+row! {
+    /// The time since which the oldest task of a queue is in its state.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Oldest {
+        /// The queue.
+        pub queue: String,
+        /// The state.
+        pub status: Status,
+        /// Unix milliseconds. For `queued`: the time of the enqueue, or `run_at` if that is later; otherwise the time at
+        /// which it entered the state.
+        pub since_ms: i64,
+    }
 }
 
 statement! {
@@ -34,7 +32,7 @@ statement! {
 
 statement! {
     /// The oldest ready task of a lane: the lowest id of each priority, at most 64 priorities.
-    SelectOldestReady { first: i64 => BigInt, next: i64 => BigInt, lane: i64 => BigInt }
+    SelectOldestReady { first: i64, next: i64, lane: i64 }
     "WITH RECURSIVE step(priority) AS ( \
        SELECT (SELECT priority FROM task WHERE state = 0 AND lane = ? ORDER BY priority DESC LIMIT 1) \
        UNION ALL \
@@ -54,62 +52,23 @@ statement! {
 
 statement! {
     /// The oldest task of each queue in another waiting state.
-    SelectOldestWaiting { state: i64 => BigInt, limit: i64 => BigInt }
+    SelectOldestWaiting { state: i64, limit: i64 }
     "SELECT l.queue, t.state, min(t.updated_at) FROM \
      (SELECT state, lane, updated_at FROM task \
       WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = ? ORDER BY id LIMIT ?) t \
      JOIN lane l ON l.id = t.lane GROUP BY l.queue"
 }
 
-struct ReadyLane {
-    id: i64,
-    queue: String,
-}
-
-impl FromRow for ReadyLane {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<ReadyLane> {
-        Ok(ReadyLane {
-            id: int(row, 0)?,
-            queue: text(row, 1)?,
-        })
-    }
-}
-
-/// A time; `None` if no task was found.
-struct Since(Option<i64>);
-
-impl FromRow for Since {
-    const COLUMNS: usize = 1;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Since> {
-        maybe_int(row, 0).map(Since)
-    }
-}
-
-impl FromRow for Oldest {
-    const COLUMNS: usize = 3;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Oldest> {
-        Ok(Oldest {
-            queue: text(row, 0)?,
-            status: status(row, 1)?,
-            since_ms: int(row, 2)?,
-        })
-    }
-}
-
 /// The oldest task of each queue and waiting state.
 pub(crate) fn oldest(conn: &mut SqliteConnection) -> QueryResult<Vec<Oldest>> {
     let mut ready: BTreeMap<String, i64> = BTreeMap::new();
-    for ReadyLane { id, queue } in sql::all(conn, SelectReadyLanes {})? {
+    for (id, queue) in sql::all::<(i64, String), _>(conn, SelectReadyLanes {})? {
         let ask = SelectOldestReady {
             first: id,
             next: id,
             lane: id,
         };
-        if let Some(Since(Some(since))) = sql::first(conn, ask)? {
+        if let Some(Some(since)) = sql::first::<Option<i64>, _>(conn, ask)? {
             let known = ready.entry(queue).or_insert(since);
             *known = since.min(*known);
         }

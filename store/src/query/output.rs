@@ -1,23 +1,9 @@
 //! The output of one attempt.
 
 use super::OutputChunk;
-use crate::sql::{self, FromRow, int, text};
-use diesel::row::Row;
-use diesel::sqlite::Sqlite;
+use crate::sql;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Fence, TaskId};
-
-impl FromRow for OutputChunk {
-    const COLUMNS: usize = 3;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<OutputChunk> {
-        Ok(OutputChunk {
-            fence: int(row, 0)?,
-            chunk: int(row, 1)? as u64,
-            text: text(row, 2)?,
-        })
-    }
-}
 
 /// Chunks of one attempt from a number on, in order.
 pub(crate) fn chunks(

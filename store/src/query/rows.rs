@@ -1,8 +1,7 @@
 //! Whole tasks by id, one at a time, as their texts may be long.
 
-use crate::row::{TaskInput, TaskRow};
-use crate::sql::task::options;
-use crate::sql::{FromRow, int, maybe_int, maybe_text, text};
+use crate::row::{InputOptions, TaskInput, TaskRow};
+use crate::sql::RowReader;
 use crate::task::task_of;
 use diesel::connection::LoadConnection;
 use diesel::row::Row;
@@ -42,36 +41,38 @@ struct Shown {
 
 impl Shown {
     fn from_row<'a>(row: &impl Row<'a, Sqlite>, texts: Texts) -> QueryResult<Shown> {
-        let hot = TaskRow::from_row(row)?;
-        let (id, bytes) = (hot.id, u64::try_from(int(row, 25)?).unwrap_or(0));
-        if int(row, 26)? == 0 {
+        type Read = (Option<String>, Option<String>, InputOptions, String, String);
+        let mut columns = RowReader::of(row);
+        let hot: TaskRow = columns.read()?;
+        let (prompt, system_prompt, options, queue, task_type): Read = columns.read()?;
+        let [result, error]: [Option<String>; 2] = columns.read()?;
+        let (bytes, fits): (u64, bool) = columns.read()?;
+        let lengths: [Option<u64>; 5] = columns.read_last()?;
+        let id = hot.id;
+        if !fits {
             let task = None;
             return Ok(Shown { id, bytes, task });
         }
         let mut cut = BTreeMap::new();
-        let mut shown = |index: usize, length: usize, name: &str| -> QueryResult<Option<String>> {
-            let text = maybe_text(row, index)?;
-            let length = maybe_int(row, length)?.map_or(0, |length| length as u64);
-            Ok(match texts {
-                Texts::Whole => text,
-                Texts::Preview(max_bytes) => {
-                    text.map(|text| preview(text, max_bytes, length, name, &mut cut))
-                }
-            })
+        let mut shown = |text: Option<String>, length: u64, name: &str| match texts {
+            Texts::Whole => text,
+            Texts::Preview(max_bytes) => {
+                text.map(|text| preview(text, max_bytes, length, name, &mut cut))
+            }
         };
-        let (prompt, system_prompt) = (shown(18, 27, "prompt")?, shown(19, 28, "system_prompt")?);
-        let (result, error) = (shown(23, 30, "result")?, shown(24, 31, "error")?);
-        let length = maybe_int(row, 29)?.map_or(0, |length| length as u64);
-        if matches!(texts, Texts::Preview(max_bytes) if length > max_bytes as u64) {
-            cut.insert("metadata".to_owned(), length);
-        }
+        let [of_prompt, of_system_prompt, of_options, of_result, of_error] =
+            lengths.map(Option::unwrap_or_default);
         let input = TaskInput {
-            prompt: prompt.unwrap_or_default(),
-            system_prompt,
-            options: options(row, 20)?,
+            prompt: shown(prompt, of_prompt, "prompt").unwrap_or_default(),
+            system_prompt: shown(system_prompt, of_system_prompt, "system_prompt"),
+            options,
             key: None,
         };
-        let (queue, task_type) = (text(row, 21)?, text(row, 22)?);
+        let result = shown(result, of_result, "result");
+        let error = shown(error, of_error, "error");
+        if matches!(texts, Texts::Preview(max_bytes) if of_options > max_bytes as u64) {
+            cut.insert("metadata".to_owned(), of_options);
+        }
         let mut task = task_of(&hot, input, &queue, &task_type, result, error);
         task.cut = cut;
         let task = Some(task);

@@ -2,10 +2,7 @@
 
 use crate::row::InputOptions;
 use crate::rules::budget::BudgetAccount;
-use crate::sql::task::options;
-use crate::sql::{self, FromRow, int, text};
-use diesel::row::Row;
-use diesel::sqlite::Sqlite;
+use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::budget::usd_of;
 use kirosu_protocol::verbs::usage::{
@@ -20,49 +17,13 @@ const SUMS: &str = "CAST(total(attempts) AS INTEGER), CAST(total(input) AS INTEG
     CAST(total(cache_read) AS INTEGER), CAST(total(cache_write) AS INTEGER), CAST(total(output) AS INTEGER), \
     CAST(total(micros) AS INTEGER), CAST(total(estimated) AS INTEGER), CAST(total(unpriced) AS INTEGER)";
 
-/// A row, and the number of rows.
-struct Counted {
-    row: UsageRow,
-    of: u64,
-}
+row! { UsageRow { key, sum } }
 
-impl FromRow for Counted {
-    const COLUMNS: usize = 10;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Counted> {
-        Ok(Counted {
-            row: UsageRow {
-                key: text(row, 0)?,
-                sum: sum(row, 1)?,
-            },
-            of: count(row, 9)?,
-        })
+row! {
+    UsageSum {
+        attempts, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, cost_usd = usd_of,
+        estimated_usd = usd_of, unpriced,
     }
-}
-
-impl FromRow for UsageSum {
-    const COLUMNS: usize = 8;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<UsageSum> {
-        sum(row, 0)
-    }
-}
-
-fn count<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<u64> {
-    Ok(u64::try_from(int(row, at)?).unwrap_or(0))
-}
-
-fn sum<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<UsageSum> {
-    Ok(UsageSum {
-        attempts: count(row, at)?,
-        input_tokens: count(row, at + 1)?,
-        cache_read_tokens: count(row, at + 2)?,
-        cache_write_tokens: count(row, at + 3)?,
-        output_tokens: count(row, at + 4)?,
-        cost_usd: usd_of(count(row, at + 5)?),
-        estimated_usd: usd_of(count(row, at + 6)?),
-        unpriced: count(row, at + 7)?,
-    })
 }
 
 /// The answer to `usage`.
@@ -89,8 +50,8 @@ pub(crate) fn answer(
         with = clause.with,
         where_ = clause.text,
     );
-    let rows: Vec<Counted> = sql::all(conn, sql_query(grouped))?;
-    let all = rows.first().map_or(0, |row| row.of);
+    let rows: Vec<(UsageRow, u64)> = sql::all(conn, sql_query(grouped))?;
+    let all = rows.first().map_or(0, |(_, all)| *all);
     let totals = format!(
         "{with} SELECT {SUMS} FROM {table} {where_}",
         with = clause.with,
@@ -99,7 +60,7 @@ pub(crate) fn answer(
     Ok(UsageAnswer {
         by: ask.by,
         more: all.saturating_sub(rows.len() as u64),
-        rows: rows.into_iter().map(|counted| counted.row).collect(),
+        rows: rows.into_iter().map(|(row, _)| row).collect(),
         total: sql::first(conn, sql_query(totals))?.unwrap_or_default(),
         budgets: budgets(conn, ask, now)?,
     })
@@ -137,17 +98,6 @@ fn source(ask: &UsageParams) -> (&'static str, Clause) {
     (table, Clause { with, text })
 }
 
-/// The options in a task's input.
-struct Options(InputOptions);
-
-impl FromRow for Options {
-    const COLUMNS: usize = 1;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Options> {
-        options(row, 0).map(Options)
-    }
-}
-
 /// The budgets of a query's scopes.
 fn budgets(
     conn: &mut SqliteConnection,
@@ -177,9 +127,9 @@ fn budgets(
 /// A task's own budget, and those of its trees.
 fn scopes_of(conn: &mut SqliteConnection, task: TaskId) -> QueryResult<Vec<Scope>> {
     let text = format!("SELECT options FROM task_input WHERE task_id = {task}");
-    let options: Option<Options> = sql::first(conn, sql_query(text))?;
+    let options: Option<InputOptions> = sql::first(conn, sql_query(text))?;
     let trees = options
-        .map(|options| options.0.budget_trees)
+        .map(|options| options.budget_trees)
         .unwrap_or_default();
     let mut scopes = vec![Scope::Task(task), Scope::Tree(task)];
     scopes.extend(

@@ -1,34 +1,20 @@
 //! Lanes and counters.
 
-use super::{FromRow, column, int, statement, text};
+use super::{bind, insert, row, statement};
 use crate::lanes::IdleSums;
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sql_types::{BigInt, Double, Text};
-use diesel::sqlite::Sqlite;
 
 statement! {
     /// A new lane.
-    InsertLane<'a> { id: i64 => BigInt, queue: &'a str => Text, task_type: &'a str => Text }
+    InsertLane<'a> { id: i64, queue: &'a str, task_type: &'a str }
     "INSERT INTO lane (id, queue, type) VALUES (?, ?, ?)"
 }
 
 statement! {
     /// A lane's counters.
     UpdateLane {
-        queued: i64 => BigInt,
-        blocked: i64 => BigInt,
-        scheduled: i64 => BigInt,
-        awaiting_approval: i64 => BigInt,
-        leased: i64 => BigInt,
-        done: i64 => BigInt,
-        failed: i64 => BigInt,
-        cancelled: i64 => BigInt,
-        completion_ms: i64 => BigInt,
-        minute: i64 => BigInt,
-        minute_done: i64 => BigInt,
-        newest_done: i64 => BigInt,
-        id: i64 => BigInt,
+        counts: [i64; 8],
+        done: FinishedCounts,
+        id: i64,
     } "UPDATE lane SET queued = ?, blocked = ?, scheduled = ?, awaiting_approval = ?, leased = ?, done = ?, failed = ?, \
        cancelled = ?, completion_ms = ?, minute = ?, minute_done = ?, newest_done = ? WHERE id = ?"
 }
@@ -61,8 +47,8 @@ statement! {
 statement! {
     /// The sums of the lanes without unfinished tasks.
     SelectIdleSums {}
-    concat!("SELECT count(*), total(done), total(failed), total(cancelled), total(completion_ms) FROM lane WHERE NOT (",
-            live!(), ")")
+    concat!("SELECT count(*), 0, 0, 0, 0, 0, CAST(total(done) AS INTEGER), CAST(total(failed) AS INTEGER), \
+             CAST(total(cancelled) AS INTEGER), CAST(total(completion_ms) AS INTEGER) FROM lane WHERE NOT (", live!(), ")")
 }
 
 statement! {
@@ -72,18 +58,18 @@ statement! {
 
 statement! {
     /// A lane by its id.
-    SelectLane { id: i64 => BigInt } concat!("SELECT ", lane_columns!(), " FROM lane WHERE id = ?")
+    SelectLane { id: i64 } concat!("SELECT ", lane_columns!(), " FROM lane WHERE id = ?")
 }
 
 statement! {
     /// A lane by its name.
-    SelectLaneOf<'a> { queue: &'a str => Text, task_type: &'a str => Text }
+    SelectLaneOf<'a> { queue: &'a str, task_type: &'a str }
     concat!("SELECT ", lane_columns!(), " FROM lane WHERE queue = ? AND type = ?")
 }
 
 statement! {
     /// A lane without tasks.
-    DeleteLane { id: i64 => BigInt } "DELETE FROM lane WHERE id = ?"
+    DeleteLane { id: i64 } "DELETE FROM lane WHERE id = ?"
 }
 
 statement! {
@@ -91,73 +77,43 @@ statement! {
     SelectNewestMinutes {} "SELECT minute, sum(minute_done) FROM lane GROUP BY minute"
 }
 
-impl FromRow for IdleSums {
-    const COLUMNS: usize = 5;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<IdleSums> {
-        let sum = |at| column::<Double, f64>(row, at).map(|sum| sum as i64);
-        Ok(IdleSums {
-            lanes: int(row, 0)?,
-            counts: [0, 0, 0, 0, 0, sum(1)?, sum(2)?, sum(3)?],
-            completion_ms: sum(4)?,
-        })
-    }
-}
+row! { IdleSums { lanes, counts, completion_ms } }
 
 statement! {
     /// The highest id of a task that is or was done.
     SelectNewestDone {} "SELECT coalesce(max(newest_done), 0) FROM lane"
 }
 
-/// A stored lane.
-#[derive(Debug)]
-pub(crate) struct LaneRow {
-    pub id: i64,
-    pub queue: String,
-    pub task_type: String,
-    pub counts: [i64; 8],
-    pub done: FinishedCounts,
-}
-
-/// Sums over the done tasks of a lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct FinishedCounts {
-    /// Sum of (finished - enqueued) over all of them, also pruned ones, in milliseconds.
-    pub completion_ms: i64,
-    /// The newest Unix minute in which one was done, and the number done in it.
-    pub minute: i64,
-    pub minute_done: i64,
-    /// The highest id of a task that is or was done.
-    pub newest: i64,
-}
-
-impl FromRow for LaneRow {
-    const COLUMNS: usize = 15;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LaneRow> {
-        let mut counts = [0; 8];
-        for (offset, count) in counts.iter_mut().enumerate() {
-            *count = int(row, 3 + offset)?;
-        }
-        Ok(LaneRow {
-            id: int(row, 0)?,
-            queue: text(row, 1)?,
-            task_type: text(row, 2)?,
-            counts,
-            done: FinishedCounts {
-                completion_ms: int(row, 11)?,
-                minute: int(row, 12)?,
-                minute_done: int(row, 13)?,
-                newest: int(row, 14)?,
-            },
-        })
+row! {
+    /// A stored lane.
+    #[derive(Debug)]
+    pub(crate) struct LaneRow {
+        pub id: i64,
+        pub queue: String,
+        pub task_type: String,
+        pub counts: [i64; 8],
+        pub done: FinishedCounts,
     }
 }
 
-statement! {
+row! {
+    /// Sums over the done tasks of a lane.
+    #[derive(Clone, Copy, Debug, Default, PartialEq)]
+    pub(crate) struct FinishedCounts {
+        /// Sum of (finished - enqueued) over all of them, also pruned ones, in milliseconds.
+        pub completion_ms: i64,
+        /// The newest Unix minute in which one was done, and the number done in it.
+        pub minute: i64,
+        pub minute_done: i64,
+        /// The highest id of a task that is or was done.
+        pub newest: i64,
+    }
+}
+bind! { FinishedCounts { completion_ms, minute, minute_done, newest } }
+
+insert! {
     /// A counter's value.
-    PutCounter<'a> { name: &'a str => Text, value: i64 => BigInt }
-    "INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)"
+    PutCounter<'a> { name: &'a str, value: i64 } "INSERT OR REPLACE INTO counter"
 }
 
 statement! {
@@ -165,42 +121,18 @@ statement! {
     SelectCounters {} "SELECT name, value FROM counter"
 }
 
-impl FromRow for (String, i64) {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, i64)> {
-        Ok((text(row, 0)?, int(row, 1)?))
-    }
-}
-
 statement! {
     /// Adds to the tasks that were done in a minute.
-    AddMinute { minute: i64 => BigInt, done: i64 => BigInt }
+    AddMinute { minute: i64, done: i64 }
     "INSERT INTO done_minute (minute, done) VALUES (?, ?) ON CONFLICT (minute) DO UPDATE SET done = done + excluded.done"
 }
 
 statement! {
     /// Minutes before the last hour.
-    DeleteMinutes { before: i64 => BigInt } "DELETE FROM done_minute WHERE minute < ?"
+    DeleteMinutes { before: i64 } "DELETE FROM done_minute WHERE minute < ?"
 }
 
 statement! {
     /// The minutes from one on.
-    SelectMinutes { from: i64 => BigInt } "SELECT minute, done FROM done_minute WHERE minute >= ?"
-}
-
-impl FromRow for (i64, i64) {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(i64, i64)> {
-        Ok((int(row, 0)?, int(row, 1)?))
-    }
-}
-
-impl FromRow for String {
-    const COLUMNS: usize = 1;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<String> {
-        text(row, 0)
-    }
+    SelectMinutes { from: i64 } "SELECT minute, done FROM done_minute WHERE minute >= ?"
 }

@@ -1,7 +1,6 @@
 //! Generations of the store, and skipped ids.
 
-use super::statement;
-use diesel::sql_types::BigInt;
+use super::{insert, statement};
 
 statement! {
     /// The mark in the file's header.
@@ -20,27 +19,26 @@ statement! {
      coalesce((SELECT value FROM counter WHERE name = 'last_id'), 0))"
 }
 
-statement! {
+insert! {
     /// Records skipped ids.
-    InsertGap { first: i64 => BigInt, last: i64 => BigInt }
-    "INSERT OR REPLACE INTO gap (first, last) VALUES (?, ?)"
+    InsertGap { first: i64, last: i64 } "INSERT OR REPLACE INTO gap"
 }
 
 statement! {
     /// Whether an id was skipped.
-    SelectSkipped { id: i64 => BigInt, same: i64 => BigInt }
+    SelectSkipped { id: i64, same: i64 }
     "SELECT EXISTS (SELECT 1 FROM gap WHERE first <= ? AND last >= ?)"
 }
 
 statement! {
     /// Continues the ids of permission requests at a multiple, in a file that has given out some.
-    SkipApprovals { by: i64 => BigInt, times: i64 => BigInt }
+    SkipApprovals { by: i64, times: i64 }
     "UPDATE sqlite_sequence SET seq = (seq / ? + 1) * ? WHERE name = 'approval'"
 }
 
 statement! {
     /// The same in a file that has given out none.
-    SkipFirstApprovals { seq: i64 => BigInt }
+    SkipFirstApprovals { seq: i64 }
     "INSERT INTO sqlite_sequence (name, seq) SELECT 'approval', ? \
      WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'approval')"
 }

@@ -1,34 +1,10 @@
 //! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
 
-use super::approval::{
-    CountOpen, DeleteApprovals, DetachPermission, EndApproval, MarkDelivered, Permission, Rebind,
-    SelectApproval, SelectCall, SelectLeftBehind, SelectNextDeadline, SelectOpen, SelectOverdue,
-    SelectReplacement, SpendApprovals,
-};
-use super::attempt::{CountAttempts, InsertAttempt, SelectAttemptError};
-use super::cold::{
-    InsertChild, InsertDependency, InsertKey, InsertLabel, InsertOutput, PutNote, PutProgress,
-    SelectNote, SelectNoteHas,
-};
-use super::counter::{AddMinute, DeleteLane, DeleteMinutes, LaneRow, SelectLane, SelectLaneOf};
 use super::generation::SelectSkipped;
-use super::people::{
-    DeletePaused, InsertDecision, InsertPaused, SelectSameDecision, SelectVerdict,
-};
-use super::sets::{
-    DeleteChild, DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteInput, DeleteKey,
-    DeleteLabels, DeleteNote, DeleteProgress, DeleteSomeAttempts, DeleteSomeOutput, DeleteTask,
-    SelectDue, SelectExpired, SelectFirstFrom, SelectLeased, SelectLeasedIds, SelectNextDue,
-    SelectNextExpiry, SelectSessionLeased, SelectSessionTasks,
-};
 use super::task::SelectReady;
 use super::tx::FreePages;
-use super::usage::{
-    AddDay, AddTask, DeleteAccount, DeleteMember, DeletePruned, DeleteReservation, DeleteUsage,
-    InsertMember, PruneMember, PutAccount, PutReservation, SelectLives, SelectPartialUsage,
-    SelectProgress, SelectTrees, SetLateUsage,
-};
 use super::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed};
+use super::{approval::*, attempt::*, cold::*, counter::*, people::*, sets::*, usage::*};
 use crate::row::TaskRow;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::TaskId;

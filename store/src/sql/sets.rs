@@ -1,16 +1,12 @@
 //! Statements over many tasks: deadlines, sessions, retry of all, pruning.
 
-use super::task::{hot_columns, status};
-use super::{FromRow, int, statement};
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::Sqlite;
+use super::task::hot_columns;
+use super::{row, statement};
 use kirosu_protocol::Status;
 
 statement! {
     /// Leases that expired at or before a time.
-    SelectExpired { until: i64 => BigInt, limit: i64 => BigInt }
+    SelectExpired { until: i64, limit: i64 }
     "SELECT id FROM task WHERE state = 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
 }
 
@@ -21,7 +17,7 @@ statement! {
 
 statement! {
     /// Extends every live lease to a time at least.
-    ExtendLeases { until: i64 => BigInt, below: i64 => BigInt }
+    ExtendLeases { until: i64, below: i64 }
     "UPDATE task SET lease_until = ? WHERE state = 4 AND lease_until < ?"
 }
 
@@ -32,7 +28,7 @@ statement! {
 
 statement! {
     /// Scheduled tasks that are due.
-    SelectDue { until: i64 => BigInt, limit: i64 => BigInt }
+    SelectDue { until: i64, limit: i64 }
     "SELECT id FROM task WHERE state = 2 AND run_at <= ? ORDER BY run_at LIMIT ?"
 }
 
@@ -43,7 +39,7 @@ statement! {
 
 statement! {
     /// Some leases of a session.
-    SelectSessionTasks<'a> { session: &'a str => Text, limit: i64 => BigInt }
+    SelectSessionTasks<'a> { session: &'a str, limit: i64 }
     "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id LIMIT ?"
 }
 
@@ -54,70 +50,58 @@ statement! {
 
 statement! {
     /// The live leases of a session.
-    SelectSessionLeased<'a> { session: &'a str => Text }
+    SelectSessionLeased<'a> { session: &'a str }
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id")
 }
 
 statement! {
     /// Finished tasks of a range of ids, by id.
-    SelectFinished { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
+    SelectFinished { after: i64, last: i64, limit: i64 }
     "SELECT id, lane, coalesce(finished_at, updated_at), flags, state FROM task \
      WHERE id > ? AND id <= ? AND state > 4 ORDER BY id LIMIT ?"
 }
 
 statement! {
     /// The first task id from one on.
-    SelectFirstFrom { from: i64 => BigInt } "SELECT id FROM task WHERE id >= ? ORDER BY id LIMIT 1"
+    SelectFirstFrom { from: i64 } "SELECT id FROM task WHERE id >= ? ORDER BY id LIMIT 1"
 }
 
 statement! {
     /// The number of dependents of a task, up to a limit, and how many of these are unfinished.
-    SelectNeeded { id: i64 => BigInt, limit: i64 => BigInt }
+    SelectNeeded { id: i64, limit: i64 }
     "SELECT count(*), coalesce(sum(t.state < 5), 0) FROM (SELECT task_id FROM dependency WHERE depends_on = ? LIMIT ?) AS d \
      JOIN task t ON t.id = d.task_id"
 }
 
-/// A finished task that may be old enough to be pruned.
-pub(crate) struct FinishedTask {
-    pub id: i64,
-    pub lane: i64,
-    pub at: i64,
-    pub flags: i64,
-    pub state: Status,
-}
-
-impl FromRow for FinishedTask {
-    const COLUMNS: usize = 5;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<FinishedTask> {
-        Ok(FinishedTask {
-            id: int(row, 0)?,
-            lane: int(row, 1)?,
-            at: int(row, 2)?,
-            flags: int(row, 3)?,
-            state: status(row, 4)?,
-        })
+row! {
+    /// A finished task that may be old enough to be pruned.
+    pub(crate) struct FinishedTask {
+        pub id: i64,
+        pub lane: i64,
+        pub at: i64,
+        pub flags: i64,
+        pub state: Status,
     }
 }
 
 statement! {
     /// The task's entry in its parent's list of children. It must precede the deletion of the input, which names the
     /// parent.
-    DeleteChild { task_id: i64 => BigInt, id: i64 => BigInt }
+    DeleteChild { task_id: i64, id: i64 }
     "DELETE FROM child WHERE parent_id = (SELECT json_extract(options, '$.parent_id') FROM task_input WHERE task_id = ?) \
      AND task_id = ?"
 }
 
 statement! {
     /// Some chunks of a task's output, the oldest first.
-    DeleteSomeOutput { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    DeleteSomeOutput { task_id: i64, same: i64, limit: i64 }
     "DELETE FROM output WHERE task_id = ? AND (fence, chunk) IN \
      (SELECT fence, chunk FROM output WHERE task_id = ? ORDER BY fence, chunk LIMIT ?)"
 }
 
 statement! {
     /// Some attempts of a task, the oldest first.
-    DeleteSomeAttempts { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    DeleteSomeAttempts { task_id: i64, same: i64, limit: i64 }
     "DELETE FROM attempt WHERE task_id = ? AND fence IN (SELECT fence FROM attempt WHERE task_id = ? ORDER BY fence LIMIT ?)"
 }
 
@@ -126,7 +110,7 @@ macro_rules! delete {
     ($($name:ident $text:literal),* $(,)?) => {
         $(statement! {
             #[doc = concat!("`", $text, "`")]
-            $name { id: i64 => BigInt } $text
+            $name { id: i64 } $text
         })*
     };
 }

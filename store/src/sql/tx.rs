@@ -1,10 +1,7 @@
 //! Transactions.
 
-use super::{FromRow, int, statement};
+use super::{row, statement};
 use crate::checkpoint::Pages;
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sqlite::Sqlite;
 
 statement! {
     /// Begins a write transaction.
@@ -33,27 +30,18 @@ statement! {
 
 statement! {
     /// A consistent copy of the file.
-    VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
+    VacuumInto<'a> { target: &'a str } "VACUUM INTO ?"
 }
 
 statement! {
-    /// The progress of checkpoints; copies nothing.
+    /// The progress of checkpoints: 1 if another one runs, and [`Pages`]. Copies nothing.
     LogPages {} "PRAGMA wal_checkpoint(NOOP)"
 }
 
 statement! {
-    /// Copies as many pages of the log into the file as is possible without waiting for readers or the writer.
+    /// Copies as many pages of the log into the file as is possible without waiting for readers or the writer. The answer
+    /// is that of [`LogPages`].
     CheckpointPassive {} "PRAGMA wal_checkpoint(PASSIVE)"
 }
 
-impl FromRow for Pages {
-    const COLUMNS: usize = 3;
-
-    /// The first column, which is not read, is 1 if another checkpoint ran.
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Pages> {
-        Ok(Pages {
-            log: int(row, 1)?,
-            moved: int(row, 2)?,
-        })
-    }
-}
+row! { Pages { log, moved } }

@@ -1,18 +1,41 @@
 //! Recorded usage, budgets and reservations.
 
-use super::{FromRow, int, maybe_int, statement, text};
+use super::{ColumnValue, bind, column, insert, row, statement};
 use crate::rules::budget::{Amount, BudgetAccount};
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::sqlite::Sqlite;
-use kirosu_protocol::{Budget, Fence, Scope, TaskId};
+use diesel::deserialize;
+use diesel::sqlite::SqliteValue;
+use kirosu_protocol::{Budget, Fence, Scope};
 
-/// The sums of usage, in the order in which `UsageSum` reads them.
-macro_rules! sums {
+/// The columns of [`UsageEntry`].
+macro_rules! entry_columns {
     () => {
-        "attempts, input, cache_read, cache_write, output, micros, estimated, unpriced"
+        "pool, provider, model, attempts, input, cache_read, cache_write, output, micros, estimated, unpriced"
     };
+}
+
+/// Usage to add to sums.
+#[derive(Clone, Copy)]
+pub(crate) struct UsageEntry<'a> {
+    pub pool: &'a str,
+    pub provider: &'a str,
+    pub model: &'a str,
+    pub attempts: i64,
+    pub input: i64,
+    pub cache_read: i64,
+    pub cache_write: i64,
+    pub output: i64,
+    /// The cost, in millionths of a dollar.
+    pub micros: i64,
+    /// The part of the cost that was computed from configured prices.
+    pub estimated: i64,
+    /// Attempts with an unknown cost.
+    pub unpriced: i64,
+}
+
+bind! {
+    UsageEntry<'_> {
+        pool, provider, model, attempts, input, cache_read, cache_write, output, micros, estimated, unpriced,
+    }
 }
 
 /// The update of an existing row. A sum beyond 64 bits would become a float, which a STRICT table refuses, so the sums
@@ -30,66 +53,40 @@ macro_rules! add_up {
 
 statement! {
     /// Adds usage to its day.
-    AddDay<'a> {
-        day: i64 => BigInt,
-        pool: &'a str => Text,
-        provider: &'a str => Text,
-        model: &'a str => Text,
-        attempts: i64 => BigInt,
-        input: i64 => BigInt,
-        cache_read: i64 => BigInt,
-        cache_write: i64 => BigInt,
-        output: i64 => BigInt,
-        micros: i64 => BigInt,
-        estimated: i64 => BigInt,
-        unpriced: i64 => BigInt,
-    } concat!("INSERT INTO usage_day (day, pool, provider, model, ", sums!(), ") \
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, pool, provider, model) ", add_up!())
+    AddDay<'a> { day: i64, entry: UsageEntry<'a> }
+    concat!("INSERT INTO usage_day (day, ", entry_columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (day, pool, provider, model) ", add_up!())
 }
 
 statement! {
     /// Adds usage to its task.
-    AddTask<'a> {
-        task_id: i64 => BigInt,
-        day: i64 => BigInt,
-        pool: &'a str => Text,
-        provider: &'a str => Text,
-        model: &'a str => Text,
-        attempts: i64 => BigInt,
-        input: i64 => BigInt,
-        cache_read: i64 => BigInt,
-        cache_write: i64 => BigInt,
-        output: i64 => BigInt,
-        micros: i64 => BigInt,
-        estimated: i64 => BigInt,
-        unpriced: i64 => BigInt,
-    } concat!("INSERT INTO usage_task (task_id, day, pool, provider, model, ", sums!(), ") \
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-       ON CONFLICT (task_id, day, pool, provider, model) ", add_up!())
+    AddTask<'a> { task_id: i64, day: i64, entry: UsageEntry<'a> }
+    concat!("INSERT INTO usage_task (task_id, day, ", entry_columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (task_id, day, pool, provider, model) ", add_up!())
 }
 
 statement! {
     /// The usage of an ended attempt in a late ack; only the first one is stored.
-    SetLateUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
+    SetLateUsage<'a> { usage: &'a str, task_id: i64, fence: i64 }
     "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? \
      AND (usage IS NULL OR json_extract(usage, '$.partial'))"
 }
 
 statement! {
     /// The usage that was counted for an attempt without an ack.
-    SelectPartialUsage { task_id: i64 => BigInt, fence: i64 => BigInt }
+    SelectPartialUsage { task_id: i64, fence: i64 }
     "SELECT usage FROM attempt WHERE task_id = ? AND fence = ? AND json_extract(usage, '$.partial')"
 }
 
 statement! {
     /// The newest report of progress of an attempt.
-    SelectProgress { task_id: i64 => BigInt, fence: i64 => BigInt }
+    SelectProgress { task_id: i64, fence: i64 }
     "SELECT data FROM progress WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
     /// The usage of one day over all pools, or of one pool or provider; `*` means all.
-    SelectDay<'a> { day: i64 => BigInt, pool: &'a str => Text, same: &'a str => Text, provider: &'a str => Text, too: &'a str => Text }
+    SelectDay<'a> { day: i64, pool: &'a str, same: &'a str, provider: &'a str, too: &'a str }
     "SELECT CAST(total(input) + total(cache_write) + total(output) AS INTEGER), CAST(total(micros) AS INTEGER) FROM usage_day \
      WHERE day = ? AND (? = '*' OR pool = ?) AND (? = '*' OR provider = ?)"
 }
@@ -105,23 +102,19 @@ macro_rules! account {
 statement! {
     /// Writes a budget.
     PutAccount<'a> {
-        scope: &'a str => Text,
-        tokens: Option<i64> => Nullable<BigInt>,
-        micros: Option<i64> => Nullable<BigInt>,
-        raise_tokens: Option<i64> => Nullable<BigInt>,
-        raise_micros: Option<i64> => Nullable<BigInt>,
-        per: i64 => BigInt,
-        since: i64 => BigInt,
-        used_tokens: i64 => BigInt,
-        used_micros: i64 => BigInt,
-        reserved_tokens: i64 => BigInt,
-        reserved_micros: i64 => BigInt,
+        scope: &'a str,
+        limit: [Option<i64>; 2],
+        raise: [Option<i64>; 2],
+        per: i64,
+        since: i64,
+        used: [i64; 2],
+        reserved: [i64; 2],
     } concat!("INSERT OR REPLACE INTO budget (", account!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 }
 
 statement! {
     /// A budget.
-    SelectAccount<'a> { scope: &'a str => Text } concat!("SELECT ", account!(), " FROM budget WHERE scope = ?")
+    SelectAccount<'a> { scope: &'a str } concat!("SELECT ", account!(), " FROM budget WHERE scope = ?")
 }
 
 statement! {
@@ -143,68 +136,64 @@ statement! {
 
 statement! {
     /// Deletes a budget.
-    DeleteAccount<'a> { scope: &'a str => Text } "DELETE FROM budget WHERE scope = ?"
+    DeleteAccount<'a> { scope: &'a str } "DELETE FROM budget WHERE scope = ?"
 }
 
-statement! {
+insert! {
     /// Adds a task to a tree.
-    InsertMember { task_id: i64 => BigInt, tree_id: i64 => BigInt }
-    "INSERT OR IGNORE INTO member (task_id, tree_id) VALUES (?, ?)"
+    InsertMember { task_id: i64, tree_id: i64 } "INSERT OR IGNORE INTO member"
 }
 
 statement! {
     /// The trees with a budget to which a task belongs, or belonged before it was pruned.
-    SelectTrees { task_id: i64 => BigInt } "SELECT tree_id FROM member WHERE task_id = ? ORDER BY tree_id"
+    SelectTrees { task_id: i64 } "SELECT tree_id FROM member WHERE task_id = ? ORDER BY tree_id"
 }
 
 statement! {
     /// Whether a tree has other tasks that are not pruned.
-    SelectLives { tree_id: i64 => BigInt, task_id: i64 => BigInt }
+    SelectLives { tree_id: i64, task_id: i64 }
     "SELECT EXISTS (SELECT 1 FROM member WHERE tree_id = ? AND pruned = 0 AND task_id <> ?)"
 }
 
 statement! {
     /// A member is pruned.
-    PruneMember { task_id: i64 => BigInt, tree_id: i64 => BigInt }
+    PruneMember { task_id: i64, tree_id: i64 }
     "UPDATE member SET pruned = 1 WHERE task_id = ? AND tree_id = ?"
 }
 
 statement! {
     /// Deletes some of the pruned members of a tree.
-    DeletePruned { tree_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    DeletePruned { tree_id: i64, same: i64, limit: i64 }
     "DELETE FROM member WHERE tree_id = ? AND task_id IN \
      (SELECT task_id FROM member WHERE tree_id = ? AND pruned = 1 LIMIT ?)"
 }
 
 statement! {
     /// Deletes a member.
-    DeleteMember { task_id: i64 => BigInt, tree_id: i64 => BigInt } "DELETE FROM member WHERE task_id = ? AND tree_id = ?"
+    DeleteMember { task_id: i64, tree_id: i64 } "DELETE FROM member WHERE task_id = ? AND tree_id = ?"
 }
 
 statement! {
     /// Deletes the usage of a task; the sums of the days keep it.
-    DeleteUsage { id: i64 => BigInt } "DELETE FROM usage_task WHERE task_id = ?"
+    DeleteUsage { id: i64 } "DELETE FROM usage_task WHERE task_id = ?"
 }
 
 statement! {
     /// The reservation of an attempt.
     PutReservation<'a> {
-        task_id: i64 => BigInt,
-        fence: i64 => BigInt,
-        tokens: i64 => BigInt,
-        micros: i64 => BigInt,
-        told_tokens: i64 => BigInt,
-        told_micros: i64 => BigInt,
-        counted_tokens: i64 => BigInt,
-        counted_micros: i64 => BigInt,
-        scopes: &'a str => Text,
+        task_id: i64,
+        fence: i64,
+        amount: [i64; 2],
+        reported: [i64; 2],
+        counted: [i64; 2],
+        scopes: &'a str,
     } "INSERT OR REPLACE INTO reservation (task_id, fence, tokens, micros, told_tokens, told_micros, counted_tokens, \
        counted_micros, scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 }
 
 statement! {
     /// Deletes a reservation.
-    DeleteReservation { task_id: i64 => BigInt } "DELETE FROM reservation WHERE task_id = ?"
+    DeleteReservation { task_id: i64 } "DELETE FROM reservation WHERE task_id = ?"
 }
 
 statement! {
@@ -213,76 +202,38 @@ statement! {
     "SELECT task_id, fence, tokens, micros, told_tokens, told_micros, counted_tokens, counted_micros, scopes FROM reservation"
 }
 
-/// The reservation of an attempt.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reservation {
-    pub fence: Fence,
-    /// The reserved amount.
-    pub amount: Amount,
-    /// The usage that the run has reported.
-    pub reported: Amount,
-    /// The usage that was counted after an end without an ack.
-    pub counted: Amount,
-    /// The budgets of which it is reserved.
-    pub scopes: Vec<Scope>,
-}
-
-impl FromRow for (TaskId, Reservation) {
-    const COLUMNS: usize = 9;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(TaskId, Reservation)> {
-        let scopes = serde_json::from_str(&text(row, 8)?)
-            .map_err(|e| diesel::result::Error::DeserializationError(Box::new(e)))?;
-        let reservation = Reservation {
-            fence: int(row, 1)?,
-            amount: amount(row, 2)?,
-            reported: amount(row, 4)?,
-            counted: amount(row, 6)?,
-            scopes,
-        };
-        Ok((int(row, 0)?, reservation))
+row! {
+    /// The reservation of an attempt.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub(crate) struct Reservation {
+        pub fence: Fence,
+        /// The reserved amount.
+        pub amount: Amount,
+        /// The usage that the run has reported.
+        pub reported: Amount,
+        /// The usage that was counted after an end without an ack.
+        pub counted: Amount,
+        /// The budgets of which it is reserved.
+        pub scopes: Vec<Scope>,
     }
 }
 
-impl FromRow for (String, BudgetAccount) {
-    const COLUMNS: usize = 11;
+row! { BudgetAccount { limit, raise, per, since, used, reserved } }
+row! { Budget { tokens, micros } }
+row! { Amount { tokens, micros } }
 
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, BudgetAccount)> {
-        let budget = |at| -> QueryResult<Budget> {
-            Ok(Budget {
-                tokens: maybe_int(row, at)?.map(positive),
-                micros: maybe_int(row, at + 1)?.map(positive),
-            })
-        };
-        let account = BudgetAccount {
-            limit: budget(1)?,
-            raise: budget(3)?,
-            per: int(row, 5)?,
-            since: int(row, 6)?,
-            used: amount(row, 7)?,
-            reserved: amount(row, 9)?,
-        };
-        Ok((text(row, 0)?, account))
+column! { Vec<Scope>: String => |text| Ok(serde_json::from_str(&text)?) }
+
+impl Amount {
+    /// The stored form: tokens and millionths of a dollar.
+    pub fn stored(self) -> [i64; 2] {
+        [self.tokens, self.micros].map(number)
     }
 }
 
-impl FromRow for Amount {
-    const COLUMNS: usize = 2;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Amount> {
-        amount(row, 0)
-    }
-}
-
-fn amount<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<Amount> {
-    Ok(Amount {
-        tokens: positive(int(row, at)?),
-        micros: positive(int(row, at + 1)?),
-    })
-}
-
-fn positive(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
+/// The stored form of a limit.
+pub(crate) fn stored_limit(limit: Budget) -> [Option<i64>; 2] {
+    [limit.tokens, limit.micros].map(|amount| amount.map(number))
 }
 
 /// The stored form of an amount; one that does not fit is stored as the maximum.

@@ -1,30 +1,26 @@
 //! Bulk work, and the queries of its steps.
 
-use super::task::{hot_columns, status};
-use super::{FromRow, int, maybe_int, maybe_text, statement};
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::sqlite::Sqlite;
+use super::task::hot_columns;
+use super::{row, statement};
 use kirosu_protocol::{Status, TaskId};
 
 statement! {
     /// The progress of a work.
     PutWork<'a> {
-        id: i64 => BigInt,
-        kind: i64 => BigInt,
-        task_id: i64 => BigInt,
-        state: i64 => BigInt,
-        after: i64 => BigInt,
-        upto: i64 => BigInt,
-        queue: Option<&'a str> => Nullable<Text>,
-        count: i64 => BigInt,
+        id: i64,
+        kind: i64,
+        task_id: i64,
+        state: i64,
+        after: i64,
+        upto: i64,
+        queue: Option<&'a str>,
+        count: i64,
     } "INSERT OR REPLACE INTO work (id, kind, task_id, state, after, upto, queue, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 }
 
 statement! {
     /// A work is finished.
-    DeleteWork { id: i64 => BigInt } "DELETE FROM work WHERE id = ?"
+    DeleteWork { id: i64 } "DELETE FROM work WHERE id = ?"
 }
 
 statement! {
@@ -45,39 +41,24 @@ pub(crate) struct WorkRow {
     pub count: i64,
 }
 
-impl FromRow for WorkRow {
-    const COLUMNS: usize = 8;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<WorkRow> {
-        Ok(WorkRow {
-            id: int(row, 0)?,
-            kind: int(row, 1)?,
-            task_id: int(row, 2)?,
-            state: status(row, 3)?,
-            after: int(row, 4)?,
-            upto: int(row, 5)?,
-            queue: maybe_text(row, 6)?,
-            count: int(row, 7)?,
-        })
-    }
-}
+row! { WorkRow { id, kind, task_id, state, after, upto, queue, count } }
 
 statement! {
     /// The next dependents of a task.
-    SelectNextDependents { depends_on: i64 => BigInt, after: i64 => BigInt, upto: i64 => BigInt, limit: i64 => BigInt }
+    SelectNextDependents { depends_on: i64, after: i64, upto: i64, limit: i64 }
     "SELECT task_id FROM dependency WHERE depends_on = ? AND task_id > ? AND task_id <= ? ORDER BY task_id LIMIT ?"
 }
 
 statement! {
     /// The next failed tasks.
-    SelectNextFailed { after: i64 => BigInt, upto: i64 => BigInt, limit: i64 => BigInt }
+    SelectNextFailed { after: i64, upto: i64, limit: i64 }
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 \
              AND id > ? AND id <= ? ORDER BY id LIMIT ?")
 }
 
 statement! {
     /// The states of a task's dependencies, added up.
-    SelectDependencyStates { task_id: i64 => BigInt }
+    SelectDependencyStates { task_id: i64 }
     "SELECT count(*), count(CASE WHEN t.id IS NULL OR t.state <> 5 THEN 1 END), count(CASE WHEN t.id IS NULL OR t.state > 5 THEN 1 END), \
      min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
      FROM dependency d LEFT JOIN task t ON t.id = d.depends_on WHERE d.task_id = ?"
@@ -96,15 +77,4 @@ pub(crate) struct DependencyStates {
     pub never: Option<TaskId>,
 }
 
-impl FromRow for DependencyStates {
-    const COLUMNS: usize = 4;
-
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<DependencyStates> {
-        Ok(DependencyStates {
-            all: int(row, 0)?,
-            open: int(row, 1)?,
-            dead: int(row, 2)?,
-            never: maybe_int(row, 3)?,
-        })
-    }
-}
+row! { DependencyStates { all, open, dead, never } }

@@ -4,32 +4,39 @@ use crate::lanes::Lane;
 use crate::row::{TaskInput, TaskRow, state_number};
 use crate::sql;
 use crate::sql::counter::{InsertLane, UpdateLane};
-use crate::sql::task::{InsertInput, InsertTask, UpdateTask};
+use crate::sql::task::{ChangingColumns, InsertInput, InsertTask, UpdateTask};
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Fence, Status, TaskId};
 
-/// Inserts the row of a new task.
-pub(super) fn insert_task(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
-    let statement = InsertTask {
-        id: row.id,
+/// The values of the columns of a row that change.
+fn changing(row: &TaskRow) -> ChangingColumns<'_> {
+    ChangingColumns {
         state: state_number(row.state),
-        lane: row.lane,
-        priority: i64::from(row.priority),
         fence: row.fence,
         attempts: i64::from(row.attempts),
-        max_attempts: row.max_attempts.map(i64::from),
         run_at: row.run_at,
         lease_until: row.lease_until,
         lease_ms: row.lease_ms,
         leased_at: row.leased_at,
         session: row.session.as_deref(),
         worker: row.worker.as_deref(),
-        created_at: row.created_at,
         updated_at: row.updated_at,
         finished_at: row.finished_at,
         flags: row.flags.0,
         blocked_by: i64::from(row.blocked_by),
+    }
+}
+
+/// Inserts the row of a new task.
+pub(super) fn insert_task(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
+    let statement = InsertTask {
+        id: row.id,
+        lane: row.lane,
+        priority: i64::from(row.priority),
+        max_attempts: row.max_attempts.map(i64::from),
+        created_at: row.created_at,
+        changing: changing(row),
     };
     sql::run(conn, statement).map(drop)
 }
@@ -49,7 +56,7 @@ pub(super) fn insert_input(
         prompt: &input.prompt,
         system_prompt: input.system_prompt.as_deref(),
         options: options.as_deref(),
-        key: input.key.as_deref(),
+        idempotency_key: input.key.as_deref(),
     };
     sql::run(conn, statement).map(drop)
 }
@@ -64,19 +71,7 @@ pub(super) fn update_task(
     (old_state, old_fence): (Status, Fence),
 ) -> QueryResult<()> {
     let statement = UpdateTask {
-        state: state_number(row.state),
-        fence: row.fence,
-        attempts: i64::from(row.attempts),
-        run_at: row.run_at,
-        lease_until: row.lease_until,
-        lease_ms: row.lease_ms,
-        leased_at: row.leased_at,
-        session: row.session.as_deref(),
-        worker: row.worker.as_deref(),
-        updated_at: row.updated_at,
-        finished_at: row.finished_at,
-        flags: row.flags.0,
-        blocked_by: i64::from(row.blocked_by),
+        changing: changing(row),
         id: row.id,
         old_state: state_number(old_state),
         old_fence,
@@ -98,29 +93,9 @@ pub(super) fn write_lane(conn: &mut SqliteConnection, lane: &Lane) -> QueryResul
         };
         sql::run(conn, statement)?;
     }
-    let [
-        queued,
-        blocked,
-        scheduled,
-        awaiting_approval,
-        leased,
-        done,
-        failed,
-        cancelled,
-    ] = lane.counts;
     let statement = UpdateLane {
-        queued,
-        blocked,
-        scheduled,
-        awaiting_approval,
-        leased,
-        done,
-        failed,
-        cancelled,
-        completion_ms: lane.done.completion_ms,
-        minute: lane.done.minute,
-        minute_done: lane.done.minute_done,
-        newest_done: lane.done.newest,
+        counts: lane.counts,
+        done: lane.done,
         id: lane.id,
     };
     sql::run(conn, statement).map(drop)

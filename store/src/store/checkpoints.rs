@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn pages(store: &mut Store) -> Pages {
-    sql::first(connection(store), LogPages {}).unwrap().unwrap()
+    let found: Option<(i64, Pages)> = sql::first(connection(store), LogPages {}).unwrap();
+    found.unwrap().1
 }
 
 #[test]
