@@ -2,10 +2,9 @@
 
 use crate::parked::ParkId;
 use crate::work::WorkId;
+use kirosu_protocol::verbs::ask::AskAnswer;
 use kirosu_protocol::verbs::reserve::ReserveAnswer;
-use kirosu_protocol::{
-    Error, EventKind, Fence, PermissionId, PermissionState, Stats, Status, Task, TaskId,
-};
+use kirosu_protocol::{Error, EventKind, Fence, Stats, Status, Task, TaskId};
 
 /// A task that was added, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +28,6 @@ pub struct Acked {
     pub fence: Fence,
     /// False when the same ack was accepted before.
     pub newly: bool,
-}
-
-/// The state of a permission request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PermissionAnswer {
-    /// The request.
-    pub approval_id: PermissionId,
-    /// Its state.
-    pub state: PermissionState,
-    /// The reason that a person gave.
-    pub reason: Option<String>,
-    /// The person who decided.
-    pub by: Option<String>,
-    /// The rule that decided.
-    pub rule: Option<String>,
-    /// The id of the chosen option; `None` for a request without options.
-    pub option: Option<String>,
 }
 
 /// A lease that ended without an ack. The hub notifies its holder.
@@ -97,7 +79,7 @@ pub enum Outcome {
         more: bool,
     },
     /// To `RequestPermission`.
-    Permission(PermissionAnswer),
+    Permission(AskAnswer),
     /// To `Retry`.
     Retried {
         /// The task's present status.

@@ -1,6 +1,6 @@
 //! Connections that only read.
 
-use crate::query::approvals::{ApprovalPage, ApprovalQuery};
+use crate::query::approvals::ApprovalPage;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
@@ -9,6 +9,7 @@ use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::verbs::approvals::ApprovalsParams;
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageParams};
 use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
 use std::path::Path;
@@ -66,7 +67,7 @@ impl StoreReader {
     }
 
     /// A page of prompts and permission requests for people.
-    pub fn approvals(&mut self, query: &ApprovalQuery) -> Result<ApprovalPage, StoreError> {
+    pub fn approvals(&mut self, query: &ApprovalsParams) -> Result<ApprovalPage, StoreError> {
         self.snapshot(|conn| query::approvals::page(conn, query))
     }
 

@@ -3,7 +3,7 @@
 use crate::leases::Holder;
 use kirosu_protocol::{
     AgentInfo, AgentsAnswer, AttemptOutput, Error, ErrorCode, GetAnswer, GetParams, HeldLease,
-    RecordedDecision, TaskId, TreeAnswer, TreeNode,
+    TaskId, TreeAnswer, TreeNode,
 };
 use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
@@ -75,19 +75,9 @@ pub(crate) fn detail(detail: TaskDetail, params: &GetParams) -> Result<GetAnswer
         attempts: detail.attempts,
         depends_on: detail.depends_on,
         progress: detail.progress,
-        decisions: detail.decisions.into_iter().map(decision).collect(),
+        decisions: detail.decisions,
         output: params.output.then(|| gathered(output, &detail.output)),
     })
-}
-
-fn decision(decision: kirosu_store::StoredDecision) -> RecordedDecision {
-    RecordedDecision {
-        verdict: decision.verdict,
-        by: decision.by,
-        comment: decision.reason,
-        at: decision.at_ms as f64 / 1000.0,
-        fence: decision.fence,
-    }
 }
 
 /// The chunks of one attempt as one text. Empty if the attempt printed nothing.

@@ -3,14 +3,14 @@
 use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core};
 use crate::deadlines::Deadline;
-use crate::outcome::{Outcome, PermissionAnswer};
+use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::approval::{args_hash, shown_args, shown_options};
 use crate::sql::approval::{
     CountOpen, DetachPermission, InsertApproval, MarkDelivered, Permission, Rebind, SelectApproval,
     SelectCall, SelectLeftBehind, state_number,
 };
-use kirosu_protocol::verbs::ask::AskParams;
+use kirosu_protocol::verbs::ask::{AskAnswer, AskParams};
 use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState};
 
 /// Open requests that one task may have.
@@ -157,7 +157,7 @@ impl Core {
         if permission.state != PermissionState::Open && !permission.used {
             self.write(MarkDelivered { id: permission.id })?;
         }
-        Ok(Outcome::Permission(PermissionAnswer {
+        Ok(Outcome::Permission(AskAnswer {
             approval_id: permission.id,
             state: permission.state,
             reason: permission.reason,
@@ -171,13 +171,10 @@ impl Core {
         if !permission.used {
             self.write(DetachPermission { id: permission.id })?;
         }
-        Ok(Outcome::Permission(PermissionAnswer {
+        Ok(Outcome::Permission(AskAnswer {
             approval_id: permission.id,
             state: permission.state,
-            reason: None,
-            by: None,
-            rule: None,
-            option: None,
+            ..AskAnswer::default()
         }))
     }
 

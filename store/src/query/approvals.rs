@@ -2,11 +2,11 @@
 
 use crate::human_prompt::piece;
 use crate::query::rows::{self, Texts};
+use crate::sql;
 use crate::sql::approval::{Permission, SELECT, state_number};
-use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
+use kirosu_protocol::verbs::approvals::{ApprovalsParams, Cursor, APPROVALS_LIMIT, WhichState};
 use kirosu_protocol::{Approval, ApprovalKind, PermissionState, Task, TaskId};
 
 /// Bytes of titles and arguments after which a page ends.
@@ -15,19 +15,6 @@ const PAGE_BYTES: usize = 1 << 20;
 const TITLE_BYTES: usize = 16 << 10;
 /// Permission requests that are read at once.
 const STEP: usize = 16;
-
-/// A query of the inbox.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ApprovalQuery {
-    /// The state of the entries.
-    pub state: WhichState,
-    /// Only entries of this task.
-    pub task_id: Option<TaskId>,
-    /// Maximum number of entries, at least 1.
-    pub limit: usize,
-    /// After this entry.
-    pub cursor: Option<Cursor>,
-}
 
 /// A page of the inbox.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,10 +25,15 @@ pub struct ApprovalPage {
     pub next: Option<Cursor>,
 }
 
+/// The most entries of a page.
+fn limit(query: &ApprovalsParams) -> usize {
+    query.limit.unwrap_or(APPROVALS_LIMIT) as usize
+}
+
 /// Reads a page.
 pub(crate) fn page(
     conn: &mut SqliteConnection,
-    query: &ApprovalQuery,
+    query: &ApprovalsParams,
 ) -> QueryResult<ApprovalPage> {
     let inbox = query.state == WhichState::Is(PermissionState::Open);
     let mut page = ApprovalPage::default();
@@ -74,7 +66,7 @@ pub(crate) fn page(
 /// Permission requests: open ones oldest first, others newest first.
 fn permissions(
     conn: &mut SqliteConnection,
-    query: &ApprovalQuery,
+    query: &ApprovalsParams,
     inbox: bool,
     mut from: Option<i64>,
     page: &mut ApprovalPage,
@@ -89,7 +81,7 @@ fn permissions(
     let (sign, order) = if inbox { (">", "") } else { ("<", " DESC") };
     let mut bytes = 0;
     loop {
-        let room = query.limit - page.approvals.len();
+        let room = limit(query) - page.approvals.len();
         let step = room.min(STEP);
         let after = from.map_or_else(String::new, |id| format!(" AND id {sign} {id}"));
         let text = format!("{SELECT}WHERE {condition}{after} ORDER BY id{order} LIMIT {step}");
@@ -104,7 +96,7 @@ fn permissions(
             from = Some(permission.id);
             page.approvals.push(entry(permission));
         }
-        match (is_last, page.approvals.len() >= query.limit) {
+        match (is_last, page.approvals.len() >= limit(query)) {
             (true, _) => return Ok(()),
             (false, true) => {
                 page.next = from.map(Cursor::Tool);
@@ -143,13 +135,13 @@ fn entry(permission: Permission) -> Approval {
 /// Tasks that wait for a person, oldest first.
 fn tasks(
     conn: &mut SqliteConnection,
-    query: &ApprovalQuery,
+    query: &ApprovalsParams,
     what: ApprovalKind,
     condition: &str,
     after: TaskId,
     page: &mut ApprovalPage,
 ) -> QueryResult<()> {
-    let room = query.limit.saturating_sub(page.approvals.len());
+    let room = limit(query).saturating_sub(page.approvals.len());
     let cursor = |id| match what {
         ApprovalKind::Human => Cursor::Human(id),
         _ => Cursor::Run(id),

@@ -5,6 +5,7 @@ use crate::command::holder::is_cut;
 use crate::query::rows;
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::verbs::get::RecordedDecision;
 use kirosu_protocol::{Attempt, Fence, TaskId, Usage};
 
 row! {
@@ -12,6 +13,8 @@ row! {
         fence, worker_id, started_at = seconds, ended_at = seconds, outcome, error, usage = known_usage, result, provider,
     }
 }
+
+row! { RecordedDecision { verdict, by, comment, at = seconds, fence } }
 
 /// Unix seconds of Unix milliseconds.
 fn seconds(ms: i64) -> f64 {

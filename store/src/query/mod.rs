@@ -16,6 +16,7 @@ pub(crate) mod usage;
 pub(crate) mod waiting;
 
 use crate::sql::row;
+use kirosu_protocol::verbs::get::RecordedDecision;
 use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
 
 /// A query for tasks, newest id first.
@@ -77,7 +78,7 @@ pub struct TaskDetail {
     /// The session of the live lease.
     pub session: Option<String>,
     /// Decisions of people about it, oldest first.
-    pub decisions: Vec<StoredDecision>,
+    pub decisions: Vec<RecordedDecision>,
 }
 
 row! {
@@ -90,22 +91,5 @@ row! {
         pub chunk: u64,
         /// The text.
         pub text: String,
-    }
-}
-
-row! {
-    /// A person's decision about a task.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct StoredDecision {
-        /// `approved`, `answered`, `rejected` or `cancelled`.
-        pub verdict: String,
-        /// The person who decided.
-        pub by: Option<String>,
-        /// The reason.
-        pub reason: Option<String>,
-        /// Unix milliseconds.
-        pub at_ms: i64,
-        /// The newest lease's fence at that time.
-        pub fence: Fence,
     }
 }

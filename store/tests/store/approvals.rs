@@ -2,13 +2,13 @@
 
 use crate::common::{Bench, done, failed};
 use kirosu_protocol::approval::PermissionOption;
-use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
-use kirosu_protocol::verbs::ask::{AskParams, RuleDecision};
+use kirosu_protocol::verbs::approvals::{ApprovalsParams, Cursor, WhichState};
+use kirosu_protocol::verbs::ask::{AskAnswer, AskParams, RuleDecision};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{
     Approval, ApprovalKind, Error, ErrorCode, FailureClass, Fence, PermissionState, TaskId, Verdict,
 };
-use kirosu_store::{ApprovalQuery, Command, Outcome, PermissionAnswer};
+use kirosu_store::{Command, Outcome};
 use serde_json::json;
 
 fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> AskParams {
@@ -24,14 +24,14 @@ fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> AskPara
 }
 
 trait People {
-    fn ask(&mut self, ask: AskParams) -> Result<PermissionAnswer, Error>;
+    fn ask(&mut self, ask: AskParams) -> Result<AskAnswer, Error>;
     fn decide(&mut self, id: i64, verdict: Verdict) -> Result<Outcome, Error>;
     fn inbox(&mut self, state: WhichState) -> Vec<Approval>;
     fn lose(&mut self) -> Fence;
 }
 
 impl People for Bench {
-    fn ask(&mut self, ask: AskParams) -> Result<PermissionAnswer, Error> {
+    fn ask(&mut self, ask: AskParams) -> Result<AskAnswer, Error> {
         self.one(Command::RequestPermission(Box::new(ask)))
             .map(|outcome| match outcome {
                 Outcome::Permission(asked) => asked,
@@ -50,10 +50,10 @@ impl People for Bench {
     }
 
     fn inbox(&mut self, state: WhichState) -> Vec<Approval> {
-        let query = ApprovalQuery {
+        let query = ApprovalsParams {
             state,
             task_id: None,
-            limit: 1000,
+            limit: Some(1000),
             cursor: None,
         };
         self.reader.approvals(&query).unwrap().approvals
@@ -107,7 +107,7 @@ fn a_request_waits_and_its_decision_is_returned_as_often_as_its_attempt_asks() {
     let decisions = bench.detail(task).decisions;
     assert_eq!(decisions.len(), 1);
     assert_eq!(
-        decisions[0].reason.as_deref(),
+        decisions[0].comment.as_deref(),
         Some("a1 shell: git push (because)")
     );
 }
@@ -302,14 +302,14 @@ fn the_inbox_is_one_list_page_by_page() {
     for limit in [1, 7, 16, 20, 41, 42, 100] {
         let (mut cursor, mut all) = (None, Vec::new());
         loop {
-            let query = ApprovalQuery {
+            let query = ApprovalsParams {
                 state: WhichState::default(),
                 task_id: None,
-                limit,
+                limit: Some(limit),
                 cursor,
             };
             let page = bench.reader.approvals(&query).unwrap();
-            assert!(page.approvals.len() <= limit);
+            assert!(page.approvals.len() <= limit as usize);
             all.extend(page.approvals);
             cursor = page.next;
             if cursor.is_none() {
@@ -328,10 +328,10 @@ fn the_inbox_is_one_list_page_by_page() {
             [(ApprovalKind::Run, asks), (ApprovalKind::Human, human)]
         );
     }
-    let history = ApprovalQuery {
+    let history = ApprovalsParams {
         state: WhichState::Any,
         task_id: Some(task),
-        limit: 3,
+        limit: Some(3),
         cursor: Some(Cursor::Tool(11)),
     };
     let page = bench.reader.approvals(&history).unwrap();

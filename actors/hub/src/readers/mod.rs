@@ -13,9 +13,9 @@ use crate::answers;
 use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
-    ApprovalsAnswer, Effect, Error, GetParams, Status, Task, TaskId, UsageParams,
+    ApprovalsAnswer, ApprovalsParams, Effect, Error, GetParams, Status, Task, TaskId, UsageParams,
 };
-use kirosu_store::{ApprovalQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
+use kirosu_store::{GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum StoreQuery {
     /// Reads the next piece of a list of tasks. The number is the largest size of one task's texts, in bytes.
     List(Box<Listing>, u64),
     /// Reads a page of the tasks and permission requests that wait for a person.
-    Approvals(ApprovalQuery),
+    Approvals(ApprovalsParams),
     /// Reads a task with its details. The number is the largest size of the answer's texts, in bytes.
     Get(GetParams, u64, Arc<WaitContext>),
     /// Reads the statuses of these tasks. Tasks that do not exist are left out.

@@ -1,7 +1,7 @@
 //! `ask`: a running agent requests permission for a tool.
 
 use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
-use kirosu_protocol::{AskAnswer, AskParams};
+use kirosu_protocol::AskParams;
 
 pub fn begin(mut params: Box<AskParams>, scope: &mut RequestScope<'_>) -> Begun {
     params.fence = params
@@ -12,14 +12,7 @@ pub fn begin(mut params: Box<AskParams>, scope: &mut RequestScope<'_>) -> Begun 
 
 fn finish(outcome: Outcome, scope: &mut RequestScope<'_>) {
     match outcome {
-        Outcome::Permission(request) => scope.answer(&AskAnswer {
-            approval_id: request.approval_id,
-            state: request.state,
-            reason: request.reason,
-            by: request.by,
-            rule: request.rule,
-            option: request.option,
-        }),
+        Outcome::Permission(answer) => scope.answer(&answer),
         outcome => refuse_unexpected(&outcome, scope),
     }
 }
