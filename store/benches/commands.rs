@@ -2,10 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use divan::Bencher;
-use kirosu_protocol::Task;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{Ack, LeaseParams, NewTask, Task};
 use kirosu_store::{Command, Outcome, Store, StoreOptions, SyncMode};
 
 const NOW_MS: i64 = 1_700_000_000_000;

@@ -3,11 +3,7 @@
 //! `cargo run --release -p kirosu-store --example life_cycles [DIRECTORY]`
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use kirosu_protocol::Status;
-use kirosu_protocol::Task;
-use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{Ack, AckStatus, LeaseParams, NewTask, Status, Task};
 use kirosu_store::{Command, ListQuery, Outcome, Store, StoreOptions, StoreReader, SyncMode};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -15,10 +15,7 @@ use crate::sql::usage::PutAccount;
 use crate::sql::work::SelectNextDependents;
 use crate::sqlite::SqliteBackend;
 use crate::{Command, Outcome, Store, StoreOptions, SyncMode};
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{Budget, Fence, Status, TaskId};
+use kirosu_protocol::{Ack, Budget, Fence, LeaseParams, NewTask, Status, TaskId};
 use std::path::Path;
 
 /// The time of every test, in Unix milliseconds.

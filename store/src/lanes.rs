@@ -6,8 +6,7 @@ use crate::row::{LaneId, state_number};
 use crate::sql::counter::{FinishedCounts, LaneRow};
 use crate::tasks::IdMap;
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::verbs::pause::ALL_QUEUES;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{ALL_QUEUES, Status, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -2,9 +2,9 @@
 
 use crate::parked::ParkId;
 use crate::work::WorkId;
-use kirosu_protocol::verbs::ask::AskAnswer;
-use kirosu_protocol::verbs::reserve::ReserveAnswer;
-use kirosu_protocol::{Error, EventKind, Fence, Stats, Status, Task, TaskId};
+use kirosu_protocol::{
+    AskAnswer, Error, EventKind, Fence, ReserveAnswer, Stats, Status, Task, TaskId,
+};
 
 /// A task that was added, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@
 use crate::backend::Result;
 use crate::command::Command;
 use crate::core::Core;
-use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{NewTask, TaskId};
 
 /// The tasks and keys that commands name.
 #[derive(Debug, Default, PartialEq)]
@@ -88,7 +87,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_protocol::verbs::ack::Ack;
+    use kirosu_protocol::Ack;
 
     #[test]
     fn tasks_dependencies_and_keys_are_collected() {

@@ -9,9 +9,9 @@ use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
-use kirosu_protocol::verbs::approvals::ApprovalsParams;
-use kirosu_protocol::verbs::usage::{UsageAnswer, UsageParams};
-use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
+use kirosu_protocol::{
+    ApprovalsParams, Fence, Group, Status, Task, TaskId, UsageAnswer, UsageParams,
+};
 use std::path::Path;
 
 /// A connection that only reads. Any number of them may be open, each used by one thread at a time. Every call is one

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams, Resize};
-use kirosu_protocol::{Error, ErrorCode};
+use kirosu_protocol::{Error, ErrorCode, PoolsAnswer, PoolsParams, Resize};
 use kirosu_supervision::{SupervisorError, SupervisorHandle};
 
 use crate::options::PoolOptions;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
-use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL_VERSION};
+use kirosu_protocol::{HelloParams, PROTOCOL_VERSION};
 use kirosu_supervision::BackoffPolicy;
 use parking_lot::Mutex;
 

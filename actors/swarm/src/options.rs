@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kirosu_protocol::ScopeLimit;
 use kirosu_protocol::budget::Budget;
 use kirosu_protocol::client::Endpoint;
 pub use kirosu_protocol::settings::{HookOptions, WorkspaceMode};
 use kirosu_protocol::task::DEFAULT_QUEUE;
-use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use kirosu_protocol::task::Task;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::{Ack, HeldLease};
 
 /// Returns the lease under which a session got a task.
 pub(crate) fn lease_of(task: &Task) -> HeldLease {

@@ -10,8 +10,7 @@ use crate::rules::approval;
 use crate::rules::policy::{self, EndedAttempt};
 use crate::rules::transition;
 use crate::sql::attempt::SelectAttemptEnd;
-use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Budget, Error, FailureClass, Status, TaskId};
+use kirosu_protocol::{Ack, AckStatus, Budget, Error, FailureClass, Status, TaskId};
 
 impl Core {
     /// Accepts an ack, recognises one that was accepted before, or refuses it.

@@ -8,8 +8,7 @@ use crate::rules::approval::{MeantPrompt, meant};
 use crate::rules::transition;
 use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
-use kirosu_protocol::verbs::ask::stale_approval;
-use kirosu_protocol::{Error, Fence, Status, TaskId, Verdict};
+use kirosu_protocol::{Error, Fence, Status, TaskId, Verdict, stale_approval};
 use serde_json::json;
 use std::sync::Arc;
 

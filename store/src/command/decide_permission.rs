@@ -11,8 +11,9 @@ use crate::sql::approval::{
     SpendApprovals, state_number,
 };
 use kirosu_protocol::approval::option_named;
-use kirosu_protocol::verbs::ask::stale_approval;
-use kirosu_protocol::{Error, ErrorCode, PermissionId, PermissionState, TaskId, Verdict};
+use kirosu_protocol::{
+    Error, ErrorCode, PermissionId, PermissionState, TaskId, Verdict, stale_approval,
+};
 use serde_json::json;
 
 impl Core {

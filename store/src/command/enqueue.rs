@@ -9,8 +9,7 @@ use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote};
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Error, OnLost, Status, TaskId};
+use kirosu_protocol::{Error, NewTask, OnLost, Status, TaskId};
 use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task with a retry policy but without `max_attempts`.

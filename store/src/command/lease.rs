@@ -10,8 +10,7 @@ use crate::rules::transition;
 use crate::sql::attempt::CountAttempts;
 use crate::sql::task::SelectReady;
 use crate::task::task_of;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{Error, ErrorCode, Status, Task, TaskId};
+use kirosu_protocol::{Error, ErrorCode, LeaseParams, Status, Task, TaskId};
 use std::sync::Arc;
 
 /// Ready tasks of a lane that are read at once.

@@ -22,12 +22,9 @@ mod usage;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::ask::AskParams;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::verbs::reserve::ReserveParams;
-use kirosu_protocol::{Fence, PermissionId, TaskId, Verdict};
+use kirosu_protocol::{
+    Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId, Verdict,
+};
 
 /// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;

@@ -7,8 +7,7 @@ use crate::core::Core;
 use crate::lanes::ALL_ROW;
 use crate::outcome::Outcome;
 use crate::sql::people::{DeletePaused, InsertPaused};
-use kirosu_protocol::EventKind;
-use kirosu_protocol::verbs::pause::ALL_QUEUES;
+use kirosu_protocol::{ALL_QUEUES, EventKind};
 
 impl Core {
     /// Stops leasing tasks of a queue, or of all queues.

@@ -10,8 +10,9 @@ use crate::sql::approval::{
     CountOpen, DetachPermission, InsertApproval, MarkDelivered, Permission, Rebind, SelectApproval,
     SelectCall, SelectLeftBehind, state_number,
 };
-use kirosu_protocol::verbs::ask::{AskAnswer, AskParams};
-use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState};
+use kirosu_protocol::{
+    AskAnswer, AskParams, Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState,
+};
 
 /// Open requests that one task may have.
 const OPEN_PER_TASK: i64 = 1000;

@@ -5,8 +5,9 @@ use crate::core::{CommandResult, Core};
 use crate::ledger::DAY_MS;
 use crate::rules::budget::{self, Amount, BudgetAccount, GrantRefused};
 use crate::sql::usage::Reservation;
-use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
-use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
+use kirosu_protocol::{
+    Budget, BudgetRefusal, ReserveAnswer, ReserveParams, Scope, ScopeLimit, TaskBudget, TaskId,
+};
 
 impl Core {
     /// Reserves for the live lease, of all budgets or of none.

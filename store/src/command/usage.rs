@@ -11,8 +11,7 @@ use crate::sql::usage::{
 };
 use crate::task_stats::TaskStep;
 use kirosu_protocol::budget::micros_of;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::{Budget, Fence, Scope, TaskId, Usage};
+use kirosu_protocol::{Ack, Budget, Fence, Scope, TaskId, Usage};
 
 impl Core {
     /// Records the usage that an ack reports. `before` was counted already.

@@ -10,8 +10,7 @@ pub(crate) use names::lanes_of;
 
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
-use kirosu_protocol::Task;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{LeaseParams, Task};
 use names::{FilterNames, Types, bytes, find};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};

@@ -2,7 +2,7 @@
 
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::LeaseParams;
 use std::collections::HashSet;
 
 /// Approximate bytes of memory per name beyond its text.

@@ -6,8 +6,10 @@ use crate::sql;
 use crate::sql::approval::{Permission, SELECT, state_number};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::verbs::approvals::{ApprovalsParams, Cursor, APPROVALS_LIMIT, WhichState};
-use kirosu_protocol::{Approval, ApprovalKind, PermissionState, Task, TaskId};
+use kirosu_protocol::{
+    APPROVALS_LIMIT, Approval, ApprovalKind, ApprovalsParams, Cursor, PermissionState, Task,
+    TaskId, WhichState,
+};
 
 /// Bytes of titles and arguments after which a page ends.
 const PAGE_BYTES: usize = 1 << 20;

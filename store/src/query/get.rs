@@ -5,8 +5,7 @@ use crate::command::holder::is_cut;
 use crate::query::rows;
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::verbs::get::RecordedDecision;
-use kirosu_protocol::{Attempt, Fence, TaskId, Usage};
+use kirosu_protocol::{Attempt, Fence, RecordedDecision, TaskId, Usage};
 
 row! {
     Attempt {

@@ -16,8 +16,7 @@ pub(crate) mod usage;
 pub(crate) mod waiting;
 
 use crate::sql::row;
-use kirosu_protocol::verbs::get::RecordedDecision;
-use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
+use kirosu_protocol::{Attempt, Fence, IdRange, RecordedDecision, Status, Task, TaskId};
 
 /// A query for tasks, newest id first.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,10 +5,10 @@ use crate::rules::budget::BudgetAccount;
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::budget::usd_of;
-use kirosu_protocol::verbs::usage::{
-    BudgetInfo, BudgetState, USAGE_ROWS, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
+use kirosu_protocol::{
+    BudgetInfo, BudgetState, Scope, TaskId, USAGE_ROWS, UsageAnswer, UsageBy, UsageParams,
+    UsageRow, UsageSum,
 };
-use kirosu_protocol::{Scope, TaskId};
 
 const DAY_MS: i64 = 86_400_000;
 

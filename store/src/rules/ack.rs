@@ -2,8 +2,7 @@
 
 use crate::row::{Flags, TaskRow};
 use crate::sql::attempt::AttemptEnd;
-use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Error, ErrorCode, FailureClass, Fence, Status, TaskId};
+use kirosu_protocol::{Ack, AckStatus, Error, ErrorCode, FailureClass, Fence, Status, TaskId};
 
 /// The outcome that an ack writes into its attempt.
 pub(crate) fn outcome(ack: &Ack) -> &'static str {

@@ -1,8 +1,7 @@
 //! The rules of permission requests and approvals: identity, deadline, and which requests outlive their attempt.
 
 use kirosu_protocol::approval::{PermissionOption, canonical, option_named, options_line};
-use kirosu_protocol::verbs::ask::AskParams;
-use kirosu_protocol::{FailureClass, Fence, PermissionId, PermissionState, Verdict};
+use kirosu_protocol::{AskParams, FailureClass, Fence, PermissionId, PermissionState, Verdict};
 use sha2::{Digest, Sha256};
 
 /// Bytes of arguments that are stored for display; the hash covers all of them.

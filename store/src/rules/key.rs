@@ -2,8 +2,7 @@
 
 use crate::row::TaskRow;
 use kirosu_protocol::approval::canonical;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Error, TaskId};
+use kirosu_protocol::{Error, NewTask, TaskId};
 use sha2::{Digest, Sha256};
 
 /// A hash of all parameters but the key. It is stored, so it must stay the same from version to version: a new

@@ -7,7 +7,7 @@ use crate::open::CHECKPOINT_PAGES;
 use crate::sql;
 use crate::sql::tx::LogPages;
 use crate::vfs;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::NewTask;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

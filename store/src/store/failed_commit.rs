@@ -2,9 +2,7 @@
 
 use crate::vfs::failing::{self, DiskFault};
 use crate::{Command, Store, StoreOptions};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{Error, Stats};
+use kirosu_protocol::{Error, LeaseParams, NewTask, Stats};
 use std::path::Path;
 
 /// No byte reaches the disk.

@@ -3,8 +3,7 @@
 use super::tests::connection;
 use crate::{Command, Store, StoreOptions};
 use diesel::connection::{Connection, InstrumentationEvent};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{NewTask, Status, TaskId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,10 +3,7 @@
 use super::tests::connection;
 use crate::{Command, Outcome, Store, StoreOptions};
 use diesel::connection::{Connection, InstrumentationEvent};
-use kirosu_protocol::FailureClass;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{Ack, FailureClass, LeaseParams, NewTask};
 use std::sync::{Arc, Mutex};
 
 /// The first words of each statement, up to the table's name.

@@ -4,9 +4,7 @@ use crate::sqlite::SqliteBackend;
 use crate::{Applied, Command, Outcome, Store, StoreOptions};
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{ErrorCode, Task};
+use kirosu_protocol::{ErrorCode, LeaseParams, NewTask, Task};
 use std::any::Any;
 
 /// The connection of a store.

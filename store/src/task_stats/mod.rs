@@ -15,8 +15,7 @@ use crate::core::Core;
 use crate::lanes::Lanes;
 use crate::row::LaneId;
 use crate::tasks::IdMap;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{Ack, Status, TaskId};
 use std::collections::BTreeMap;
 
 /// Queues that are counted under their own names, the first ones in use. Others are counted as `other`.

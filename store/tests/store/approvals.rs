@@ -2,11 +2,9 @@
 
 use crate::common::{Bench, done, failed};
 use kirosu_protocol::approval::PermissionOption;
-use kirosu_protocol::verbs::approvals::{ApprovalsParams, Cursor, WhichState};
-use kirosu_protocol::verbs::ask::{AskAnswer, AskParams, RuleDecision};
-use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{
-    Approval, ApprovalKind, Error, ErrorCode, FailureClass, Fence, PermissionState, TaskId, Verdict,
+    Approval, ApprovalKind, ApprovalsParams, AskAnswer, AskParams, Cursor, Error, ErrorCode,
+    FailureClass, Fence, NewTask, PermissionState, RuleDecision, TaskId, Verdict, WhichState,
 };
 use kirosu_store::{Command, Outcome};
 use serde_json::json;

@@ -1,9 +1,7 @@
 //! Bounds in bytes: the texts that readers read at once, the input that a lease returns, the names in parked leases.
 
 use crate::common::{Bench, ask};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{ErrorCode, Task};
+use kirosu_protocol::{ErrorCode, LeaseParams, NewTask, Task};
 use kirosu_store::{Command, Outcome, Texts};
 use serde_json::json;
 

@@ -1,12 +1,10 @@
 //! Recorded usage and budgets: usage adds up, and reservations are returned.
 
 use crate::common::{Bench, T0, done, failed};
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::reserve::{ReserveAnswer, ReserveParams, ScopeLimit};
-use kirosu_protocol::verbs::usage::{BudgetInfo, UsageAnswer, UsageBy, UsageParams, UsageSum};
 use kirosu_protocol::{
-    Budget, Error, FailureClass, Fence, Scope, Status, TaskBudget, TaskId, Usage,
+    Ack, Budget, BudgetInfo, Error, FailureClass, Fence, NewTask, ReserveAnswer, ReserveParams,
+    Scope, ScopeLimit, Status, TaskBudget, TaskId, Usage, UsageAnswer, UsageBy, UsageParams,
+    UsageSum,
 };
 use kirosu_store::{Command, Outcome};
 
@@ -107,9 +105,8 @@ fn usage_adds_up_by_every_dimension_and_outlives_the_tasks() {
         ..UsageParams::default()
     };
     let providers = usage(&mut bench, by(UsageBy::Provider));
-    let row = |row: &kirosu_protocol::verbs::usage::UsageRow| {
-        (row.key.clone(), row.sum.attempts, row.sum.cost_usd)
-    };
+    let row =
+        |row: &kirosu_protocol::UsageRow| (row.key.clone(), row.sum.attempts, row.sum.cost_usd);
     let rows: Vec<_> = providers.rows.iter().map(row).collect();
     assert_eq!(rows, [("x".to_owned(), 2, 0.5), ("y".to_owned(), 1, 0.25)]);
     let first_day = usage(&mut bench, by(UsageBy::Day)).rows.remove(0);

@@ -73,7 +73,7 @@ fn memory_and_file_agree_also_on_what_the_same_batch_changed_before() {
 #[test]
 fn scheduled_tasks_remain_bound_to_the_wall_clock() {
     let mut bench = Bench::new();
-    let mut later = kirosu_protocol::verbs::enqueue::NewTask::chat("at a moment");
+    let mut later = kirosu_protocol::NewTask::chat("at a moment");
     later.run_at_ms = Some(T0 + 60_000);
     let id = bench.enqueue(later);
     bench.now += HOUR;
@@ -87,7 +87,7 @@ fn very_many_deadlines_move_in_steps_and_none_is_over_meanwhile() {
     const MANY: usize = 1_000;
     for jump in [HOUR, -HOUR] {
         let mut bench = Bench::new();
-        let tasks = vec![kirosu_protocol::verbs::enqueue::NewTask::chat("x"); MANY];
+        let tasks = vec![kirosu_protocol::NewTask::chat("x"); MANY];
         bench.one(Command::EnqueueBatch(tasks)).unwrap();
         let leases = bench.lease(MANY as u32);
         bench.now += 1_000 + jump;

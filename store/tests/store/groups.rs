@@ -1,8 +1,7 @@
 //! Groups of tasks: their members page by page, and labels that end with their tasks.
 
 use crate::common::{Bench, T0, done};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Group, IdRange, Status, TaskId};
+use kirosu_protocol::{Group, IdRange, NewTask, Status, TaskId};
 use kirosu_store::{Command, GroupQuery, Outcome};
 
 fn labelled(label: &str) -> Group {

@@ -1,8 +1,7 @@
 //! Pairs of queue and type: any number over time, a bounded number at a time.
 
 use crate::common::*;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Stats, Status, TaskId};
+use kirosu_protocol::{NewTask, Stats, Status, TaskId};
 use kirosu_store::*;
 
 /// More lanes than stay in memory without unfinished tasks.
@@ -68,7 +67,7 @@ fn pairs_without_unfinished_tasks_leave_room_for_others_and_come_back() {
 fn lanes_without_any_task_are_deleted_and_the_counters_stay() {
     let mut b = Bench::new();
     let id = b.enqueue(in_queue(1));
-    let ask = kirosu_protocol::verbs::lease::LeaseParams {
+    let ask = kirosu_protocol::LeaseParams {
         queues: vec!["branch-1".into()],
         ..ask(1)
     };

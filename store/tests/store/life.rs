@@ -1,8 +1,7 @@
 //! The plain life of a task, and its state after a restart.
 
 use crate::common::*;
-use kirosu_protocol::Status;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{NewTask, Status};
 use kirosu_store::*;
 
 #[test]

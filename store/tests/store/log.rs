@@ -2,8 +2,7 @@
 //! the end of the writer.
 
 use crate::common::Bench;
-use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{NewTask, TaskId};
 use kirosu_store::{Command, Outcome, Store, StoreReader, SyncMode};
 
 /// Prompts of every class of length, around the limit of the buffer (120 KiB) and the longest write of SQLite's own

@@ -2,9 +2,7 @@
 //! the model's, in batches and over restarts.
 
 use crate::common::*;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{ErrorCode, Fence, OnLost, Status, Task, TaskId};
+use kirosu_protocol::{ErrorCode, Fence, LeaseParams, NewTask, OnLost, Status, Task, TaskId};
 use kirosu_store::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

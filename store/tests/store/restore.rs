@@ -186,7 +186,7 @@ fn an_older_copy_with_a_later_log_is_refused_and_one_with_its_own_log_is_opened(
     fs::copy(beside(&copy, "-wal"), beside(&path, "-wal")).unwrap();
     let mut store = Store::open(&options).unwrap();
     assert_eq!(store.stats(T0).total_tasks, 1);
-    let new = kirosu_protocol::verbs::enqueue::NewTask::chat("c");
+    let new = kirosu_protocol::NewTask::chat("c");
     let mut applied = store.apply(T0, vec![Command::Enqueue(Box::new(new))]);
     let made = applied.outcomes.remove(0).unwrap();
     assert!(matches!(made, Outcome::Enqueued(made) if made.task_id > 2));

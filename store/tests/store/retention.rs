@@ -1,9 +1,7 @@
 //! Retention: tasks that unfinished ones need stay, old ones are deleted by the time of their end.
 
 use crate::common::*;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::reserve::ReserveParams;
-use kirosu_protocol::{Budget, Fence, Status, TaskBudget, TaskId};
+use kirosu_protocol::{Budget, Fence, NewTask, ReserveParams, Status, TaskBudget, TaskId};
 use kirosu_store::*;
 
 fn cancel(b: &mut Bench, task: TaskId) {
@@ -259,7 +257,7 @@ fn the_budget_of_a_tree_lives_as_long_as_the_tree() {
         let child = b.enqueue(of(root, "c"));
         let grandchild = b.enqueue(of(child, "g"));
         let take = |b: &mut Bench, queue: &str| {
-            let ask = kirosu_protocol::verbs::lease::LeaseParams {
+            let ask = kirosu_protocol::LeaseParams {
                 queues: vec![queue.into()],
                 ..ask(1)
             };

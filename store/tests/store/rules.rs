@@ -1,9 +1,9 @@
 //! The rules of tasks, one test each.
 
 use crate::common::*;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{ErrorCode, FailureClass, OnLost, RetryPolicy, Status, Usage};
+use kirosu_protocol::{
+    ErrorCode, FailureClass, LeaseParams, NewTask, OnLost, RetryPolicy, Status, Usage,
+};
 use kirosu_store::*;
 
 #[test]

@@ -1,8 +1,7 @@
 //! Bulk work continues over several commits, and over restarts.
 
 use crate::common::*;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{NewTask, Status, TaskId};
 use kirosu_store::*;
 
 /// More tasks than one commit changes.

@@ -1,9 +1,7 @@
 //! Statistics of tasks, compared with times that the test sets.
 
 use crate::common::{Bench, T0, ask, done, failed};
-use kirosu_protocol::Status;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Ack, NewTask, Status};
 use kirosu_store::{Command, QueueStats};
 
 /// The statistics of one queue.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use kirosu_protocol::verbs::pools::LaneInfo;
+use kirosu_protocol::LaneInfo;
 use kirosu_providers::AccountClosed;
 
 use super::limiter::{AccountHealth, ParkReason};

@@ -9,8 +9,7 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use kirosu_protocol::task::FailureClass;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::progress::ProgressParams;
+use kirosu_protocol::{HeldLease, ProgressParams};
 use kirosu_providers::{AccountClosed, Cancel, Job, Provider, ProviderGate, RunResult};
 use serde_json::json;
 

@@ -10,10 +10,9 @@ use std::time::Duration;
 use kirosu_protocol::budget::{Budget, usd_of};
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::{FailureClass, Task, Usage};
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
-use kirosu_protocol::{ErrorCode, Scope};
+use kirosu_protocol::{
+    Ack, BudgetRefusal, ErrorCode, HeldLease, ReserveAnswer, ReserveParams, Scope, ScopeLimit,
+};
 use kirosu_providers::{Cancel, RunResult, RunUsage};
 use parking_lot::Mutex;
 use tokio::sync::watch;

@@ -10,11 +10,8 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::output::OutputParams;
-use kirosu_protocol::verbs::progress::ProgressParams;
+use kirosu_protocol::{ErrorCode, HeldLease, OutputParams, ProgressParams};
 use kirosu_providers::{EventStream, RunEvent, RunUsage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};

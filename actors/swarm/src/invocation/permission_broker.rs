@@ -16,9 +16,10 @@ use futures_util::future::BoxFuture;
 use kirosu_protocol::approval::{PermissionOption, options_line};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::notice::Notice;
-use kirosu_protocol::verbs::ask::{AskAnswer, AskParams, CALL_BYTES, RuleDecision, TITLE_BYTES};
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Error, ErrorCode, PermissionState, Verdict};
+use kirosu_protocol::{
+    AskAnswer, AskParams, CALL_BYTES, Error, ErrorCode, HeldLease, PermissionState, RuleDecision,
+    TITLE_BYTES, Verdict,
+};
 use kirosu_providers::{
     Arbiter, PermissionDecision, PermissionRequest, Permissions, floor_boundary,
 };

@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kirosu_protocol::task::{FailureClass, Usage};
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::{Ack, HeldLease};
 use kirosu_providers::{FailureKind as Class, RunFailure, RunResult};
 
 use crate::pool::health::RunSymptom;

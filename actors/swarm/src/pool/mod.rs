@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use actix::{Message, Recipient};
-use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
+use kirosu_protocol::{LaneInfo, PoolInfo};
 use kirosu_supervision::{
     ChildSpec, ChildStatus, DynamicHandle, ExitReason, SupervisorError, SupervisorHandle,
 };

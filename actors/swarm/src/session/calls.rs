@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
-use kirosu_protocol::verbs::ack::{AckParams, AckStatus};
-use kirosu_protocol::verbs::heartbeat::HeartbeatParams;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::verbs::release::ReleaseParams;
-use kirosu_protocol::{ErrorCode, Status};
+use kirosu_protocol::{
+    AckParams, AckStatus, ErrorCode, HeartbeatParams, HeldLease, LeaseParams, ReleaseParams, Status,
+};
 
 use crate::options::PoolOptions;
 use crate::run_end::LeaseReport;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::Task;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{HeldLease, LeaseParams};
 use tracing::Instrument;
 
 use crate::account::LeaseTurn;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use kirosu_protocol::HeldLease;
 use kirosu_protocol::notice::Notice;
-use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_supervision::{BackoffPolicy, ChildContext, RestartDelays, supervised};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};

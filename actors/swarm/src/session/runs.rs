@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use actix::prelude::*;
+use kirosu_protocol::HeldLease;
 use kirosu_protocol::task::{FailureClass, Task};
-use kirosu_protocol::verbs::hello::HeldLease;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, SystemTime};
 
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::PoolInfo;
 use kirosu_providers::FailureKind;
 use serde_json::json;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::verbs::hello::HelloAnswer;
+use kirosu_protocol::{ErrorCode, HelloAnswer};
 use kirosu_providers::{
     BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, ProbeReport, Provider,
     ProviderOptions, RunFailure, RunnerCommand, build,

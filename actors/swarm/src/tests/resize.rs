@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::verbs::pools::{PoolsParams, Resize};
+use kirosu_protocol::{PoolsParams, Resize};
 use serde_json::json;
 
 use super::kit::{Swarm, echo, eventually, grant, run, task};

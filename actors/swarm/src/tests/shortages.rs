@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::PoolInfo;
 use kirosu_providers::{Containment, FailureKind, RunnerCommand};
 use serde_json::json;
 

@@ -1,9 +1,6 @@
 //! A store in a directory of its own, with shortcuts for its commands.
 
-use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::{Error, Fence, Stats, Task, TaskId};
+use kirosu_protocol::{Ack, AckStatus, Error, Fence, LeaseParams, NewTask, Stats, Task, TaskId};
 use kirosu_store::*;
 
 pub const T0: i64 = 1_700_000_000_000;

@@ -1,9 +1,7 @@
 //! Random commands, and their answers.
 
 use crate::common::*;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Fence, TaskId};
+use kirosu_protocol::{Ack, Fence, NewTask, TaskId};
 use kirosu_store::*;
 
 /// A small random number generator (splitmix64): a seed produces the same story everywhere.

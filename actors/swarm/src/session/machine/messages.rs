@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kirosu_protocol::HeldLease;
 use kirosu_protocol::task::Task;
-use kirosu_protocol::verbs::hello::HeldLease;
 
 use crate::account::LeaseTurn;
 use crate::run_end::{CancelCause, LeaseReport, RunEnd};

@@ -15,8 +15,8 @@ mod reports;
 
 use std::time::Duration;
 
+use kirosu_protocol::HeldLease;
 use kirosu_protocol::task::Task;
-use kirosu_protocol::verbs::hello::HeldLease;
 
 use crate::account::LeaseTurn;
 use crate::run_end::{CancelCause, LeaseReport, RunEnd, lease_of};

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use kirosu_protocol::task::FailureClass;
-use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::{Ack, HeldLease};
 
 use super::{Action, StrayCause};
 use crate::run_end::LeaseReport;

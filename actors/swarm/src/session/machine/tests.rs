@@ -1,7 +1,7 @@
 //! One test per rule of the machine.
 
 use kirosu_protocol::task::FailureClass;
-use kirosu_protocol::verbs::ack::{Ack, AckStatus};
+use kirosu_protocol::{Ack, AckStatus};
 use serde_json::json;
 
 use super::*;
