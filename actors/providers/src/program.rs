@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use crate::cancel::Cancel;
-use crate::containment::{Containment, Exit, StartError};
+use crate::containment::{Containment, Exit, LaunchSpec, StartError};
 use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
 use crate::invocation::{InvocationEnd, ProgramCall, ProgramOutcome, execute};
@@ -123,17 +123,19 @@ impl Program {
         cancel: Cancel,
     ) -> ProgramEnd {
         let request = ProgramCall {
-            argv: &self.argv,
-            env: &self.env,
-            pass_env: &[],
-            workdir: &self.workdir,
+            launch: LaunchSpec {
+                argv: self.argv.clone(),
+                env: self.env.clone(),
+                pass_env: Vec::new(),
+                env_pass: self.env_pass.clone(),
+                stop: StopSignal::Term,
+                workdir: self.workdir.clone(),
+            },
             stdin: self.stdin.clone(),
             timeouts: Timeouts {
                 total: Some(self.limit),
                 ..Timeouts::default()
             },
-            env_pass: self.env_pass.as_deref(),
-            stop: StopSignal::Term,
             reader: match self.keep {
                 0 => RunOutputReader::Passing(Decoder::default()),
                 keep => RunOutputReader::raw(keep),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::context::ProviderContext;
 use super::machine::{AcpAction, AcpMachine, TurnStage};
 use super::process::{Process, ProcessRead};
 use super::rpc::{self, RpcMessage};
 use super::stderr_filter::StderrFilter;
 use super::turn::TurnStart;
 use super::verdict::TurnVerdict;
+use crate::adapters::AgentCli;
 use crate::invocation::tail;
 use crate::job::Job;
 use crate::text::lines::OutputLine;
@@ -23,14 +23,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the agent cannot be started, ends, refuses or does not respond in time: a sentence for a person.
-pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>, String> {
+pub(super) async fn handshake(cli: &AgentCli) -> Result<Option<String>, String> {
     let job = Job::new("", Path::new("/"));
-    let settings = shared.settings(&job).map_err(|it| it.message)?;
-    let program = shared.program();
-    let machine = AcpMachine::new(program, &shared.definition);
+    let settings = cli.settings(&job).map_err(|it| it.message)?;
+    let program = cli.program();
+    let machine = AcpMachine::new(program, &cli.definition);
     let quiet = StderrFilter::default();
-    let process = Process::start(settings, machine, None, quiet, &shared.containment);
-    let mut process = process.map_err(|error| shared.launch_failure(&error).message)?;
+    let process = Process::start(settings, machine, None, quiet, &cli.containment);
+    let mut process = process.map_err(|error| cli.launch_failure(&error).message)?;
     for action in process.machine.begin(TurnStart::default()) {
         if let AcpAction::Send(message) = action {
             process.send(&message);
@@ -39,10 +39,10 @@ pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>
     let answered = timeout(LIMIT, answer(&mut process)).await;
     let stderr = process.take_stderr();
     let gone = process.gone.clone();
-    process.end(&shared.containment).await;
+    process.end(&cli.containment).await;
     let problem = match answered {
         Ok(Some(answered)) => return answered,
-        Ok(None) => shared.gone(gone.as_ref(), false, &stderr).1,
+        Ok(None) => cli.gone(gone.as_ref(), false, &stderr).1,
         Err(_) => format!(
             "'{program}' did not answer initialize within {} s: check that this command speaks ACP and waits for no input",
             LIMIT.as_secs()

@@ -1,57 +1,30 @@
-//! Data that all sessions of one provider share, and the settings of a job.
+//! The settings of a job for an agent that speaks ACP, and the explanation of its failures.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::process::{LaunchSettings, ProcessEnd};
+use super::process::ProcessEnd;
 use super::turn::TurnStart;
-use crate::adapters::arguments;
-use crate::adapters::defaults_file::Defaults;
 use crate::adapters::find::{advice, find_program};
-use crate::containment::{Containment, Exit, LaunchError, StartError};
-use crate::definition::{Definition, OutputRules};
+use crate::adapters::{AgentCli, arguments};
+use crate::containment::{Exit, LaunchSpec, StartError};
 use crate::job::Job;
 use crate::limits::{ReferenceTime, ReportedError};
 use crate::outcome::{FailureKind, RunFailure};
 use crate::output::class_of;
 use crate::shortage::reports_shortage;
 
-/// The definition of a provider with its environment and containment.
-#[derive(Debug)]
-pub(super) struct ProviderContext {
-    pub(super) definition: Arc<Definition>,
-    /// The output rules of the definition.
-    pub(super) output: Arc<OutputRules>,
-    pub(super) env: Vec<(String, String)>,
-    pub(super) pass_env: Vec<String>,
-    pub(super) defaults: Defaults,
-    pub(super) containment: Containment,
-}
-
-impl ProviderContext {
-    /// The program. A definition always has one.
-    pub(super) fn program(&self) -> &str {
-        self.definition.command.first().map_or("", String::as_str)
-    }
-
-    pub(super) fn settings(&self, job: &Job) -> Result<LaunchSettings, RunFailure> {
-        let mut env = self.env.clone();
-        let trust = arguments::profile(&self.definition, job.trust);
-        env.extend(trust.env.clone());
-        env.extend(job.env.iter().cloned());
+impl AgentCli {
+    /// The call for a job.
+    pub(super) fn settings(&self, job: &Job) -> Result<LaunchSpec, RunFailure> {
+        let mut env = self.environment(job);
         let wanted = self.definition.defaults_file.as_ref();
         env.extend(self.defaults.variable(wanted, &env)?);
-        Ok(LaunchSettings {
-            argv: arguments::argv(&self.definition, job)?,
-            env,
-            pass_env: self.pass_env.clone(),
-            env_pass: self.definition.env_pass.clone(),
-            stop: self.definition.stop_signal,
-            workdir: job.workdir.clone(),
-        })
+        let argv = arguments::argv(&self.definition, job)?;
+        Ok(self.launch(argv, env, &job.workdir))
     }
 
-    pub(super) fn start(&self, job: &Job, settings: &LaunchSettings) -> TurnStart {
+    pub(super) fn start(&self, job: &Job, settings: &LaunchSpec) -> TurnStart {
         let (env, workdir) = (settings.env.clone(), job.workdir.clone());
         let find = move |program: &str| {
             let path: PathBuf = find_program(program, &env)?;
@@ -68,11 +41,6 @@ impl ProviderContext {
             limit: job.max_output_bytes,
             find: Arc::new(find),
         }
-    }
-
-    pub(super) fn launch_failure(&self, error: &LaunchError) -> RunFailure {
-        let message = format!("cannot run '{}': {error}", self.program());
-        RunFailure::new(error.class(), message)
     }
 
     /// The failure kind of a run that was stopped for its silence, where the last line of stderr explains it.

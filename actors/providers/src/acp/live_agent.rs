@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::context::ProviderContext;
 use super::driver::{self, StopCause, TurnContext, TurnEnd};
 use super::machine::{AcpMachine, lost};
-use super::process::{LaunchSettings, Process};
+use super::process::Process;
 use super::stderr_filter::StderrFilter;
 use super::turn::AgentTurn;
 use super::verdict::TurnVerdict;
+use crate::adapters::AgentCli;
 use crate::cancel::Cancel;
+use crate::containment::LaunchSpec;
 use crate::event::EventSink;
 use crate::invocation::{RunClock, complaint, tail};
 use crate::job::Job;
@@ -21,51 +22,48 @@ use crate::session::ProviderSession;
 
 /// A session of one agent: its process, if one runs.
 pub(super) struct LiveAgent {
-    shared: Arc<ProviderContext>,
+    cli: Arc<AgentCli>,
     process: Option<Process>,
 }
 
 impl LiveAgent {
-    pub(super) const fn new(shared: Arc<ProviderContext>) -> Self {
-        Self {
-            shared,
-            process: None,
-        }
+    pub(super) const fn new(cli: Arc<AgentCli>) -> Self {
+        Self { cli, process: None }
     }
 
     /// The process for this job: the running one where its settings fit, else a new one.
-    async fn process(&mut self, settings: &LaunchSettings) -> Result<Process, RunFailure> {
+    async fn process(&mut self, settings: &LaunchSpec) -> Result<Process, RunFailure> {
         if let Some(kept) = self.process.take() {
             if kept.settings == *settings && kept.has_more() {
                 return Ok(kept);
             }
-            kept.close(&self.shared.containment).await;
+            kept.close(&self.cli.containment).await;
         }
-        let machine = AcpMachine::new(self.shared.program(), &self.shared.definition);
-        let watch = StderrWatch::new(&self.shared.output);
-        let quiet = StderrFilter::new(&self.shared.definition.acp.quiet);
+        let machine = AcpMachine::new(self.cli.program(), &self.cli.definition);
+        let watch = StderrWatch::new(&self.cli.output);
+        let quiet = StderrFilter::new(&self.cli.definition.acp.quiet);
         Process::start(
             settings.clone(),
             machine,
             watch,
             quiet,
-            &self.shared.containment,
+            &self.cli.containment,
         )
-        .map_err(|error| self.shared.launch_failure(&error))
+        .map_err(|error| self.cli.launch_failure(&error))
     }
 
     async fn job(&mut self, job: Job, events: EventSink, mut cancel: Cancel) -> RunResult {
         job.check_workdir()?;
-        let settings = self.shared.settings(&job)?;
-        let mut start = self.shared.start(&job, &settings);
+        let settings = self.cli.settings(&job)?;
+        let mut start = self.cli.start(&job, &settings);
         let clock = RunClock::start(job.timeouts);
-        let patience = self.shared.definition.acp.initialize_timeout;
+        let patience = self.cli.definition.acp.initialize_timeout;
         let mut around = TurnContext {
             events: &events,
             permissions: &job.permissions,
             clock: &clock,
             cancel: &mut cancel,
-            grace: self.shared.containment.grace,
+            grace: self.cli.containment.grace,
             initialize: job.timeouts.start.map_or(patience, |it| it.min(patience)),
             announced: false,
         };
@@ -78,7 +76,7 @@ impl LiveAgent {
             let was_prompting = process.machine.is_prompting();
             if ended == TurnEnd::Gone && was_resuming && !was_kept {
                 // Some agents exit instead of refusing a conversation that they cannot load.
-                process.end(&self.shared.containment).await;
+                process.end(&self.cli.containment).await;
                 events
                     .send(lost("the agent ended while it loaded it"))
                     .await;
@@ -87,7 +85,7 @@ impl LiveAgent {
             }
             if ended == TurnEnd::Gone && was_kept && !was_prompting {
                 // The process died between two jobs and has seen nothing of this one.
-                process.end(&self.shared.containment).await;
+                process.end(&self.cli.containment).await;
                 continue;
             }
             return self.conclude(process, ended, was_prompting).await;
@@ -104,7 +102,7 @@ impl LiveAgent {
         if left == 0 {
             self.process = Some(process);
         } else {
-            process.close(&self.shared.containment).await;
+            process.close(&self.cli.containment).await;
         }
     }
 
@@ -117,7 +115,7 @@ impl LiveAgent {
         let conversation = process.machine.conversation();
         let turn = process.machine.take_turn();
         let stderr = process.take_stderr();
-        let program = self.shared.program().to_owned();
+        let program = self.cli.program().to_owned();
         let (class, message) = match ended {
             TurnEnd::Reported(TurnVerdict::Good) => {
                 self.keep(process).await;
@@ -146,7 +144,7 @@ impl LiveAgent {
                 (FailureKind::Cancelled, format!("'{program}' was cancelled"))
             }
             TurnEnd::Stopped(StopCause::Timeout(which)) => (
-                self.shared
+                self.cli
                     .explained(&stderr)
                     .unwrap_or(FailureKind::Timeout { which }),
                 format!("'{program}' {}, and was ended", complaint(which)),
@@ -158,9 +156,7 @@ impl LiveAgent {
                     wait.message
                 ),
             ),
-            TurnEnd::Gone => self
-                .shared
-                .gone(process.gone.as_ref(), was_prompting, &stderr),
+            TurnEnd::Gone => self.cli.gone(process.gone.as_ref(), was_prompting, &stderr),
             TurnEnd::Unanswered(how) => {
                 let which = TimeoutKind::Start;
                 (FailureKind::Timeout { which }, format!("'{program}' {how}"))
@@ -170,7 +166,7 @@ impl LiveAgent {
                 format!("'{program}' violated the protocol: it {how}"),
             ),
         };
-        let alive = process.end(&self.shared.containment).await;
+        let alive = process.end(&self.cli.containment).await;
         let mut message = message;
         if alive > 0 {
             message.push_str(&format!(
@@ -216,7 +212,7 @@ impl ProviderSession for LiveAgent {
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             if let Some(process) = self.process.take() {
-                process.close(&self.shared.containment).await;
+                process.close(&self.cli.containment).await;
             }
         })
     }

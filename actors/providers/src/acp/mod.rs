@@ -39,8 +39,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::adapters::CommandProvider;
-use crate::adapters::defaults_file::Defaults;
+use crate::adapters::{AgentCli, CommandProvider};
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
@@ -49,15 +48,13 @@ use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{RunFailure, RunResult};
 use crate::provider::{ProbeReport, Provider};
 use crate::session::{ProviderSession, SessionOptions};
-use context::ProviderContext;
 use live_agent::LiveAgent;
 
 /// An `acp` provider.
 pub(crate) struct AcpProvider {
-    name: String,
     /// The same program, for the probe and its version.
     command: CommandProvider,
-    shared: Arc<ProviderContext>,
+    cli: Arc<AgentCli>,
 }
 
 impl AcpProvider {
@@ -65,27 +62,17 @@ impl AcpProvider {
         options: &ProviderOptions,
         containment: &Containment,
     ) -> Result<Self, BuildError> {
-        let definition = options.valid_definition()?;
-        let mut env: Vec<_> = definition.env.clone().into_iter().collect();
-        env.extend(options.env.iter().cloned());
+        let cli = AgentCli::new(options, options.valid_definition()?, containment);
         Ok(Self {
-            name: options.name.clone(),
-            command: CommandProvider::of(options, definition.clone(), containment),
-            shared: Arc::new(ProviderContext {
-                output: Arc::new(definition.output.clone()),
-                definition: Arc::new(definition),
-                env,
-                pass_env: options.pass_env.clone(),
-                defaults: Defaults::default(),
-                containment: containment.clone(),
-            }),
+            command: CommandProvider::of(options.name.clone(), cli.clone()),
+            cli,
         })
     }
 }
 
 impl Provider for AcpProvider {
     fn name(&self) -> &str {
-        &self.name
+        self.command.name()
     }
 
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
@@ -98,7 +85,7 @@ impl Provider for AcpProvider {
             if !probe.found {
                 return probe;
             }
-            match check::handshake(&self.shared).await {
+            match check::handshake(&self.cli).await {
                 Ok(version) => ProbeReport {
                     version: probe.version.or(version),
                     ..probe
@@ -113,7 +100,7 @@ impl Provider for AcpProvider {
     }
 
     fn run(&self, job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
-        let mut live = Box::new(LiveAgent::new(self.shared.clone()));
+        let mut live = Box::new(LiveAgent::new(self.cli.clone()));
         Box::pin(async move {
             let outcome = live.run(job, events, cancel).await;
             live.close().await;
@@ -126,7 +113,7 @@ impl Provider for AcpProvider {
         _: SessionOptions,
     ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         // The process starts with the first job, which names the folder and the trust.
-        let live: Box<dyn ProviderSession> = Box::new(LiveAgent::new(self.shared.clone()));
+        let live: Box<dyn ProviderSession> = Box::new(LiveAgent::new(self.cli.clone()));
         Some(Box::pin(std::future::ready(Ok(live))))
     }
 }

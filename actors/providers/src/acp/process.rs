@@ -1,6 +1,5 @@
 //! One agent process under its runner, from its first job to its end.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +12,6 @@ use crate::containment::{
     Contained, Containment, Exit, LaunchError, LaunchSpec, Mark, RunnerNotice, RunnerReport,
     StartError,
 };
-use crate::definition::StopSignal;
 use crate::invocation::MARGIN;
 use crate::output::{Outlook, StderrWatch};
 use crate::runner::GIVE_UP;
@@ -24,17 +22,6 @@ use crate::text::{Decoder, StderrTail};
 const BUFFER: usize = 16 * 1024;
 /// A line that is longer than this is not a message, and the agent is ended.
 const ENDLESS: usize = 8 * LINE_BYTES;
-
-/// Settings of a process that cannot change while it runs. Another process is started when any of them differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LaunchSettings {
-    pub(super) argv: Vec<String>,
-    pub(super) env: Vec<(String, String)>,
-    pub(super) pass_env: Vec<String>,
-    pub(super) env_pass: Option<Vec<String>>,
-    pub(super) stop: StopSignal,
-    pub(super) workdir: PathBuf,
-}
 
 /// The end of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +44,8 @@ pub(super) enum ProcessRead {
 
 /// A running agent. Dropping it makes the runner end everything, without waiting for it.
 pub(super) struct Process {
-    pub(super) settings: LaunchSettings,
+    /// The program and its surroundings. Another process is started when any of them differs.
+    pub(super) settings: LaunchSpec,
     pub(super) machine: AcpMachine,
     pub(super) pid: Option<u32>,
     pub(super) gone: Option<ProcessEnd>,
@@ -88,21 +76,13 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(
-        settings: LaunchSettings,
+        settings: LaunchSpec,
         machine: AcpMachine,
         watch: Option<StderrWatch>,
         quiet: StderrFilter,
         containment: &Containment,
     ) -> Result<Self, LaunchError> {
-        let launch = LaunchSpec {
-            argv: &settings.argv,
-            env: &settings.env,
-            pass_env: &settings.pass_env,
-            env_pass: settings.env_pass.as_deref(),
-            stop: settings.stop,
-            workdir: &settings.workdir,
-        };
-        let (contained, streams) = Contained::start(&launch, containment)?;
+        let (contained, streams) = Contained::start(&settings, containment)?;
         Ok(Self {
             settings,
             machine,

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::arguments;
-use super::defaults_file::Defaults;
 use super::find::{advice, find_program};
 use super::mcp;
 use super::usage_file::UsageFile;
+use super::{AgentCli, arguments};
 use crate::cancel::Cancel;
 use crate::containment::Containment;
-use crate::definition::{Definition, OutputRules};
+use crate::definition::OutputRules;
 use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::invocation::{ProgramCall, conclude, execute};
 use crate::job::{Job, Timeouts};
@@ -33,12 +32,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Runs one program per job.
 pub(crate) struct CommandProvider {
     name: String,
-    definition: Definition,
-    output: Arc<OutputRules>,
-    env: Vec<(String, String)>,
-    pass_env: Vec<String>,
-    defaults: Defaults,
-    containment: Containment,
+    cli: Arc<AgentCli>,
 }
 
 /// The end of one call of the program.
@@ -59,26 +53,13 @@ impl CommandProvider {
             return Err(BuildError::NoProgram { name });
         }
         let definition = options.valid_definition()?;
-        Ok(Self::of(options, definition, containment))
+        let cli = AgentCli::new(options, definition, containment);
+        Ok(Self::of(options.name.clone(), cli))
     }
 
-    /// A provider with this complete definition.
-    pub(crate) fn of(
-        options: &ProviderOptions,
-        definition: Definition,
-        containment: &Containment,
-    ) -> Self {
-        let mut env: Vec<_> = definition.env.clone().into_iter().collect();
-        env.extend(options.env.iter().cloned());
-        Self {
-            name: options.name.clone(),
-            output: Arc::new(definition.output.clone()),
-            definition,
-            env,
-            pass_env: options.pass_env.clone(),
-            defaults: Defaults::default(),
-            containment: containment.clone(),
-        }
+    /// A provider that runs this CLI.
+    pub(crate) fn of(name: String, cli: Arc<AgentCli>) -> Self {
+        Self { name, cli }
     }
 
     /// Runs the job for adapters built on this one: writes `stdin` instead of the prompt and reads stdout with `reader`.
@@ -105,7 +86,7 @@ impl CommandProvider {
         let reader = |job: &Job| {
             let before = job.conversation.as_ref().map(|it| it.total.clone());
             RunOutputReader::new(
-                &self.output,
+                &self.cli.output,
                 job.max_output_bytes,
                 before.unwrap_or_default(),
             )
@@ -123,7 +104,7 @@ impl CommandProvider {
         }
         let message = format!(
             "'{}' did not go on with the conversation {}; a new one begins\n",
-            self.program(),
+            self.cli.program(),
             conversation.session
         );
         events.send(RunEvent::Warning { message }).await;
@@ -146,34 +127,31 @@ impl CommandProvider {
         cancel: Cancel,
     ) -> Result<CallOutcome, RunFailure> {
         job.check_workdir()?;
-        let mut env = self.environment(job);
-        let wanted = self.definition.defaults_file.as_ref();
-        env.extend(self.defaults.variable(wanted, &env)?);
-        let handed = mcp::hand_over(&self.definition, job, &env)?;
-        let file = UsageFile::for_run_of(&self.definition)
+        let mut env = self.cli.environment(job);
+        env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
+        env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
+        let wanted = self.cli.definition.defaults_file.as_ref();
+        env.extend(self.cli.defaults.variable(wanted, &env)?);
+        let handed = mcp::hand_over(&self.cli.definition, job, &env)?;
+        let file = UsageFile::for_run_of(&self.cli.definition)
             .map_err(|error| mcp::cannot("make a folder for the program's figures", &error))?;
         let argv = match &file {
             Some(file) => {
-                let definition = file.in_place(&self.definition);
+                let definition = file.in_place(&self.cli.definition);
                 arguments::argv_with(&definition, job, &handed.args)?
             }
-            None => arguments::argv_with(&self.definition, job, &handed.args)?,
+            None => arguments::argv_with(&self.cli.definition, job, &handed.args)?,
         };
         env.extend(handed.env.iter().cloned());
         if let Some(message) = handed.warning.clone() {
             events.send(RunEvent::Warning { message }).await;
         }
         let request = ProgramCall {
-            argv: &argv,
-            env: &env,
-            pass_env: &self.pass_env,
-            workdir: &job.workdir,
+            launch: self.cli.launch(argv, env, &job.workdir),
             stdin: stdin.into_bytes(),
             timeouts: job.timeouts,
-            env_pass: self.definition.env_pass.as_deref(),
-            stop: self.definition.stop_signal,
             reader,
-            watch: StderrWatch::new(&self.output),
+            watch: StderrWatch::new(&self.cli.output),
         };
         let before = job.conversation.as_ref().map(|it| it.total.clone());
         let figures = (file, before.unwrap_or_default());
@@ -182,20 +160,20 @@ impl CommandProvider {
 
     async fn execute(
         &self,
-        request: ProgramCall<'_>,
+        request: ProgramCall,
         events: &EventSink,
         cancel: Cancel,
         (file, before): (Option<UsageFile>, RunUsage),
     ) -> CallOutcome {
-        match execute(request, &self.containment, events, cancel).await {
+        match execute(request, &self.cli.containment, events, cancel).await {
             Ok(mut ran) => {
                 if let Some(frame) = file.and_then(|it| it.read()) {
-                    ran.reading.take_usage(&self.output, &frame, before);
+                    ran.reading.take_usage(&self.cli.output, &frame, before);
                 }
                 let reported = format!("{}\n{}", ran.reading.error(), ran.stderr);
-                let reports_lost = output::reports_lost(&self.output, &ran.reading, &reported);
+                let reports_lost = output::reports_lost(&self.cli.output, &ran.reading, &reported);
                 let did_nothing = ran.reading.did_nothing();
-                let finished = conclude(self.program(), &self.output, ran);
+                let finished = conclude(self.cli.program(), &self.cli.output, ran);
                 let reports_lost = finished
                     .as_ref()
                     .is_err_and(|it| reports_lost || output::may_have_lost(did_nothing, it));
@@ -204,69 +182,46 @@ impl CommandProvider {
                     outcome: finished.map_err(|failure| self.explain(failure)),
                 }
             }
-            Err(error) => {
-                let message = format!("cannot run '{}': {error}", self.program());
-                CallOutcome {
-                    reports_lost: false,
-                    outcome: Err(RunFailure::new(error.class(), message)),
-                }
-            }
+            Err(error) => CallOutcome {
+                reports_lost: false,
+                outcome: Err(self.cli.launch_failure(&error)),
+            },
         }
-    }
-
-    /// The program. A definition always has one.
-    fn program(&self) -> &str {
-        self.definition.command.first().map_or("", String::as_str)
     }
 
     /// Replaces the message where the program disappeared between probe and run, so that both state the same advice.
     fn explain(&self, mut failure: RunFailure) -> RunFailure {
-        if failure.kind == FailureKind::Missing && find_program(self.program(), &self.env).is_none()
+        if failure.kind == FailureKind::Missing
+            && find_program(self.cli.program(), &self.cli.env).is_none()
         {
-            failure.message = advice(self.program(), &self.definition, &self.env);
+            failure.message = advice(self.cli.program(), &self.cli.definition, &self.cli.env);
         }
         failure
     }
 
-    /// The environment of a job. Later entries win: the provider's, the trust profile's, the job's, the run's ids.
-    fn environment(&self, job: &Job) -> Vec<(String, String)> {
-        let mut env = self.env.clone();
-        let trust = arguments::profile(&self.definition, job.trust);
-        env.extend(trust.env.clone());
-        env.extend(job.env.iter().cloned());
-        env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
-        env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
-        env
-    }
-
     /// The first line of the program's version output. `None` where the definition has no version arguments.
     async fn version(&self) -> Result<Option<String>, RunFailure> {
-        let version = self.definition.version.as_ref();
+        let version = self.cli.definition.version.as_ref();
         let Some(args) = version.filter(|it| !it.is_empty()) else {
             return Ok(None);
         };
-        let mut argv = vec![self.program().to_owned()];
+        let mut argv = vec![self.cli.program().to_owned()];
         argv.extend(args.iter().cloned());
         let request = ProgramCall {
-            argv: &argv,
-            env: &self.env,
-            pass_env: &self.pass_env,
-            workdir: Path::new("/"),
+            launch: self.cli.launch(argv, self.cli.env.clone(), Path::new("/")),
             stdin: Vec::new(),
             timeouts: Timeouts {
                 total: Some(PROBE_LIMIT),
                 ..Timeouts::default()
             },
-            env_pass: self.definition.env_pass.as_deref(),
-            stop: self.definition.stop_signal,
             reader: RunOutputReader::raw(4096),
             watch: None,
         };
         let events = EventSink::discard();
-        let ran = execute(request, &self.containment, &events, Cancel::never()).await;
+        let ran = execute(request, &self.cli.containment, &events, Cancel::never()).await;
         let ran =
             ran.map_err(|error| RunFailure::new(error.class(), format!("cannot run it: {error}")))?;
-        let finished = conclude(self.program(), &OutputRules::default(), ran)?;
+        let finished = conclude(self.cli.program(), &OutputRules::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
 }
@@ -278,15 +233,15 @@ impl Provider for CommandProvider {
 
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
-            let command = self.definition.command.join(" ");
-            let program = self.program();
-            let found = match find_program(program, &self.env) {
+            let command = self.cli.definition.command.join(" ");
+            let program = self.cli.program();
+            let found = match find_program(program, &self.cli.env) {
                 Some(_) => match self.version().await {
                     // The program exists. The next run shows whether it can start.
                     Err(failure) if failure.kind == FailureKind::Shortage => Ok(None),
                     version => version.map_err(|failure| failure.message),
                 },
-                None => Err(advice(program, &self.definition, &self.env)),
+                None => Err(advice(program, &self.cli.definition, &self.cli.env)),
             };
             let (version, problem) = match found {
                 Ok(version) => (version, None),
@@ -302,12 +257,12 @@ impl Provider for CommandProvider {
     }
 
     fn run(&self, mut job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
-        let system = match mcp::system_file(&self.definition, &mut job) {
+        let system = match mcp::system_file(&self.cli.definition, &mut job) {
             Ok(file) => file,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
-        let stdin = arguments::stdin(&self.definition, &mut job);
-        if !arguments::resumes(&self.definition) {
+        let stdin = arguments::stdin(&self.cli.definition, &mut job);
+        if !arguments::resumes(&self.cli.definition) {
             // The conversation is a new one, and so are its totals.
             job.conversation = None;
         }

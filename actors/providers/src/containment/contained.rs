@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,14 +26,18 @@ use crate::definition::StopSignal;
 use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
-/// The program to start.
-pub(crate) struct LaunchSpec<'a> {
-    pub(crate) argv: &'a [String],
-    pub(crate) env: &'a [(String, String)],
-    pub(crate) pass_env: &'a [String],
-    pub(crate) env_pass: Option<&'a [String]>,
+/// A program to start, and its surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LaunchSpec {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    /// Variables of ours that it sees although they are withheld by default.
+    pub(crate) pass_env: Vec<String>,
+    /// Variables of ours that it sees besides the usual ones. `None` means all.
+    pub(crate) env_pass: Option<Vec<String>>,
+    /// The signal that asks the program to exit.
     pub(crate) stop: StopSignal,
-    pub(crate) workdir: &'a Path,
+    pub(crate) workdir: PathBuf,
 }
 
 /// A runner could not be started.
@@ -128,12 +132,12 @@ pub(crate) enum RunnerNotice {
 
 impl Contained {
     pub(crate) fn start(
-        launch: &LaunchSpec<'_>,
+        launch: &LaunchSpec,
         containment: &Containment,
     ) -> Result<(Self, ProgramStreams), LaunchError> {
         let at = |step: &str| {
             let step = step.to_owned();
-            move |source| LaunchError::new(&step, source, launch.workdir)
+            move |source| LaunchError::new(&step, source, &launch.workdir)
         };
         let (ours, theirs) = StdUnixStream::pair().map_err(at("make a control socket"))?;
         spare_reserve(&theirs).map_err(at("make a control socket"))?;
@@ -252,7 +256,7 @@ impl Drop for Contained {
 }
 
 fn command(
-    launch: &LaunchSpec<'_>,
+    launch: &LaunchSpec,
     containment: &Containment,
     run: &str,
     control: OwnedFd,
@@ -265,10 +269,10 @@ fn command(
         .arg(containment.linger.as_millis().to_string())
         .arg(launch.stop.word())
         .arg(limit_of_programs().map_or_else(|| "-".to_owned(), |limit| limit.to_string()))
-        .args(launch.argv)
-        .current_dir(launch.workdir)
+        .args(&launch.argv)
+        .current_dir(&launch.workdir)
         .env_clear()
-        .envs(inherited(launch.pass_env, launch.env_pass))
+        .envs(inherited(&launch.pass_env, launch.env_pass.as_deref()))
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .env(RUN_VARIABLE, run)
         .env(INSTANCE_VARIABLE, &containment.instance)

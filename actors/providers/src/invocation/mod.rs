@@ -5,7 +5,6 @@ mod conclude;
 mod patience;
 mod pump;
 
-use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use crate::cancel::Cancel;
 use crate::containment::{
     Contained, Containment, Exit, LaunchError, LaunchSpec, RunnerNotice, RunnerReport, StartError,
 };
-use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
@@ -36,17 +34,10 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// The program to run.
-pub(crate) struct ProgramCall<'a> {
-    pub(crate) argv: &'a [String],
-    pub(crate) env: &'a [(String, String)],
-    pub(crate) pass_env: &'a [String],
-    pub(crate) workdir: &'a Path,
+pub(crate) struct ProgramCall {
+    pub(crate) launch: LaunchSpec,
     pub(crate) stdin: Vec<u8>,
     pub(crate) timeouts: Timeouts,
-    /// Variables of ours that it sees besides the usual ones. `None` means all.
-    pub(crate) env_pass: Option<&'a [String]>,
-    /// The signal that asks the program to exit.
-    pub(crate) stop: StopSignal,
     /// The reader of its stdout.
     pub(crate) reader: RunOutputReader,
     /// Looks for waits in its stderr.
@@ -83,22 +74,14 @@ pub(crate) enum ProgramOutcome {
 /// # Errors
 /// When the runner cannot be started.
 pub(crate) async fn execute(
-    request: ProgramCall<'_>,
+    request: ProgramCall,
     containment: &Containment,
     events: &EventSink,
     cancel: Cancel,
 ) -> Result<InvocationEnd, LaunchError> {
-    let launch = LaunchSpec {
-        argv: request.argv,
-        env: request.env,
-        pass_env: request.pass_env,
-        env_pass: request.env_pass,
-        stop: request.stop,
-        workdir: request.workdir,
-    };
     let clock = RunClock::start(request.timeouts);
     let patience = ExitPatience::default();
-    let (mut contained, streams) = Contained::start(&launch, containment)?;
+    let (mut contained, streams) = Contained::start(&request.launch, containment)?;
     let mut reader = request.reader;
     let mut stderr = StderrTail::default();
 
@@ -130,9 +113,10 @@ pub(crate) async fn execute(
         drain(pumps.as_mut(), &held, &mut stop).await;
     }
     drop(pumps);
-    log_leftovers(request.argv, &held);
+    let program = &request.launch.argv[0];
+    log_leftovers(program, &held);
     if let Some(ProgramOutcome::Impatience(over)) = &stop.cause {
-        let message = complaint_of(&request.argv[0], over);
+        let message = complaint_of(program, over);
         events.send(RunEvent::Warning { message }).await;
     }
     Ok(InvocationEnd {
@@ -254,17 +238,13 @@ async fn drain(
     }
 }
 
-fn log_leftovers(argv: &[String], held: &RunnerEnd) {
+fn log_leftovers(program: &str, held: &RunnerEnd) {
     let (stragglers, alive) = (held.stragglers, held.alive);
     if alive > 0 {
-        tracing::warn!(
-            program = argv[0],
-            alive,
-            "processes of a run could not be ended"
-        );
+        tracing::warn!(program, alive, "processes of a run could not be ended");
     } else if stragglers > 0 {
         tracing::info!(
-            program = argv[0],
+            program,
             stragglers,
             "ended processes that a run left running"
         );
