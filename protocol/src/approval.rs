@@ -27,6 +27,7 @@ pub type PermissionId = i64;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum PermissionState {
     /// It is not decided yet.
     #[default]
@@ -65,6 +66,7 @@ impl fmt::Display for PermissionState {
 
 /// One of several ways to approve a permission request, of which a person must choose one ("Which database?").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = AskOption))]
 pub struct PermissionOption {
     /// The agent's name for the option, unique within the permission request.
     pub id: String,
@@ -251,14 +253,18 @@ fn write_canonical(value: &Value, out: &mut String) {
 /// An entry of the inbox: a task or a permission request that waits, or waited, for a person.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Approval {
     /// The kind of entry.
     pub what: ApprovalKind,
     /// The permission request. `None` for a task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub approval_id: Option<PermissionId>,
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The task's newest lease at the time of the question; 0 before the first.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The state. Of a task always `open`.
     pub state: PermissionState,
@@ -296,6 +302,7 @@ pub struct Approval {
 /// The kinds of entries of the inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ApprovalKind {
     /// A permission request of a running agent.
     #[default]

@@ -11,11 +11,13 @@ use std::fmt;
 /// An amount of tokens and money. `None` means not limited, or not known.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Budget {
     /// Tokens that were not served from a cache.
     pub tokens: Option<u64>,
     /// Millionths of a US dollar. On the wire `usd`, in US dollars.
     #[serde(rename = "usd", default, with = "dollars")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub micros: Option<u64>,
 }
 
@@ -95,6 +97,7 @@ mod dollars {
 /// The budget that a task is enqueued with.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TaskBudget {
     /// The budget of all attempts of the task together.
     #[serde(flatten)]

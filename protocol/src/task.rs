@@ -42,6 +42,7 @@ pub const TYPE_HUMAN: &str = "human";
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Status {
     /// Ready to be leased, or to be answered if its type is `human`.
     Queued,
@@ -195,6 +196,7 @@ impl Default for RetryPolicy {
 /// The tokens and the cost of a run, in the same form for all providers.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = RunUsage))]
 pub struct Usage {
     /// Input tokens that were not served from a cache.
     #[serde(default)]
@@ -218,8 +220,10 @@ pub struct Usage {
 /// A task in the answers of `lease`, `list`, `get` and `wait`. Every client may rely on the first eleven fields.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Task {
     /// The task's number.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The instructions for the agent, or the code.
     pub prompt: String,
@@ -248,6 +252,7 @@ pub struct Task {
     #[serialize_always]
     pub error: Option<String>,
     /// The newest lease's fence; 0 before the first lease.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The task's queue.
     pub queue: String,
@@ -266,6 +271,7 @@ pub struct Task {
     /// The longest run, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// The task that enqueued this one.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub parent_id: Option<TaskId>,
     /// The provider that the enqueuing client asked for.
     pub provider: Option<String>,
@@ -277,6 +283,7 @@ pub struct Task {
     pub budget: Option<TaskBudget>,
     /// The tasks with a tree budget that counts for this task too, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<i64>))]
     pub budget_trees: Vec<TaskId>,
     /// The conditions for the task to be done; its worker checks them.
     pub accept: Option<Box<Accept>>,
@@ -316,8 +323,10 @@ impl Task {
 /// An ended attempt of a task, in the answer of `get`.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// The lease's fence.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The worker.
     #[serialize_always]
@@ -341,6 +350,7 @@ pub struct Attempt {
 
 /// The counters of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Stats {
     /// Tasks ready to be leased.
     pub queued: i64,
@@ -368,6 +378,7 @@ pub struct Stats {
     pub cancelled: i64,
     /// The names of the paused queues. `*`, which comes first, means all queues, also new ones.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub paused: Vec<String>,
     /// Whether the hub drains: it leases nothing until its restart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The reason why a task waits, in the answers of `get`, `list` and `wait`. The hub determines it for each answer.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Waiting {
     /// The reason.
     pub reason: WaitReason,
@@ -14,6 +15,7 @@ pub struct Waiting {
     /// Unix seconds at which the reason ends by itself, if known.
     pub until: Option<f64>,
     /// The task that must end first.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// The pool that serves the task's queue and cannot run it now.
     pub pool: Option<String>,
@@ -22,6 +24,7 @@ pub struct Waiting {
 /// The reasons why a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum WaitReason {
     /// A task that it depends on has not ended.
     Dependency,

@@ -46,7 +46,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("actix-service", &["kirosu-gateway"]),
     ("actix-web", &["kirosu-gateway"]),
     ("rmcp", &["kirosu-gateway"]),
-    ("utoipa", &["kirosu-gateway"]),
+    ("utoipa", &["kirosu-gateway", "kirosu-protocol"]),
     ("http", &["kirosu-gateway"]),
     ("http-body-util", &["kirosu-gateway"]),
     ("reqwest", &["kirosu-providers"]),

@@ -40,8 +40,9 @@ pub const COMMAND_LIMIT_MS: u64 = 300_000;
 /// The conditions for a task to be done: at least one clause. All given clauses must hold.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Accept {
-    /// Files that must exist, as relative paths inside the workspace.
+    /// Files that must exist, as relative paths inside the workspace. A request may give one file as a string.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<String>,
     /// Whether the run must have changed something in its git work tree.
@@ -54,8 +55,9 @@ pub struct Accept {
     /// Program and arguments that must exit with 0 in the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// The longest run of `command`, in milliseconds. `None` means [`COMMAND_LIMIT_MS`].
+    /// The longest run of `command`, in milliseconds; on the wire `timeout_seconds`. `None` means 5 minutes.
     #[serde(rename = "timeout_seconds", default, with = "in_seconds")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub timeout_ms: Option<u64>,
 }
 
@@ -73,8 +75,10 @@ impl Accept {
 
 /// A result that was not accepted, for the next attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NotAccepted {
     /// The attempt's fence.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The clauses that did not hold, and the reasons.
     pub reason: String,

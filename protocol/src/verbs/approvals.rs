@@ -106,6 +106,7 @@ pub struct ApprovalsParams {
 /// A page of the inbox.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Approvals))]
 pub struct ApprovalsAnswer {
     /// The entries. A page with long arguments has fewer than `limit`.
     pub approvals: Vec<Approval>,

@@ -181,8 +181,10 @@ fn retry_in_seconds<S: Serializer>(
 /// The new task, or the one that an earlier request with the same idempotency key added.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Enqueued))]
 pub struct EnqueueAnswer {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// Whether an earlier request with the same key added it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

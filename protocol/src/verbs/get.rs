@@ -24,14 +24,17 @@ pub struct GetParams {
 /// The output of an attempt.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Output))]
 pub struct AttemptOutput {
     /// The attempt's fence.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The stored text, in order.
     pub text: String,
     /// Whether the text is not complete: the hub dropped its end, which a mark in the text shows, or the answer has only the end
     /// of a longer output.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub cut: bool,
     /// The number of the next chunk. A watcher skips `output` events with smaller numbers: the text contains them.
     pub next_chunk: Option<u64>,
@@ -40,6 +43,7 @@ pub struct AttemptOutput {
 /// A person's decision about a task.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RecordedDecision {
     /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
@@ -50,12 +54,14 @@ pub struct RecordedDecision {
     /// Unix seconds of the decision.
     pub at: f64,
     /// The task's newest lease at that time; 0 before the first.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
 }
 
 /// A task and its history.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TaskAndAttempts))]
 pub struct GetAnswer {
     /// The task.
     pub task: Task,
@@ -63,6 +69,7 @@ pub struct GetAnswer {
     pub attempts: Vec<Attempt>,
     /// The tasks that it depends on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<i64>))]
     pub depends_on: Vec<TaskId>,
     /// The decisions of people, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -94,12 +94,14 @@ fn zero_for_all<S: Serializer>(limit: &Option<u32>, serializer: S) -> Result<S::
 /// A page of tasks.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TaskList))]
 pub struct ListAnswer {
     /// Newest id first.
     pub tasks: Vec<Task>,
     /// The counters.
     pub stats: Stats,
     /// `before` of the next page. `None` means that this is the last page.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub next: Option<TaskId>,
 }
 

@@ -190,6 +190,7 @@ impl<V: Verb> Verb for Box<V> {
 
 /// The answer of verbs without further data: `{"ok":true}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Done))]
 pub struct Ok {
     /// Always true; a refusal is an error.
     pub ok: bool,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The counters of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = StatsOnly))]
 pub struct StatsAnswer {
     /// The counters.
     pub stats: Stats,

@@ -31,6 +31,7 @@ pub const USAGE_ROWS: u32 = 1000;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum UsageBy {
     /// One row per provider.
     #[default]
@@ -74,6 +75,7 @@ pub struct UsageParams {
 
 /// The sums over attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageSum {
     /// The number of attempts that reported their usage.
     pub attempts: u64,
@@ -95,6 +97,7 @@ pub struct UsageSum {
 
 /// A row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageRow {
     /// The provider, pool, model, day (`2026-11-22`) or task. Empty if the worker did not report it.
     pub key: String,
@@ -105,6 +108,7 @@ pub struct UsageRow {
 
 /// The state of a budget, in tokens or in US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BudgetState {
     /// The limit.
     pub limit: f64,
@@ -119,8 +123,10 @@ pub struct BudgetState {
 /// A budget and its state.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BudgetInfo {
     /// The scope of the budget.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub scope: Scope,
     /// The state in tokens, if the budget limits tokens.
     pub tokens: Option<BudgetState>,
@@ -134,6 +140,7 @@ pub struct BudgetInfo {
 
 /// The rows, their total and the budgets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Usage))]
 pub struct UsageAnswer {
     /// The key by which attempts are summed up.
     pub by: UsageBy,
@@ -141,11 +148,13 @@ pub struct UsageAnswer {
     pub rows: Vec<UsageRow>,
     /// The number of rows beyond `limit`; the total includes them.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub more: u64,
     /// The sums over all rows.
     pub total: UsageSum,
     /// The budgets of the given task or tree; without one those of hub, pools and providers.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub budgets: Vec<BudgetInfo>,
 }
 

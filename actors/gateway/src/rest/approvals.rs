@@ -6,7 +6,7 @@ use super::forward::{forward, read, text_params, with_id};
 use super::schema;
 use crate::state::AppState;
 use actix_web::{HttpRequest, HttpResponse, web};
-use kirosu_protocol::{ApprovalsParams, ApproveParams, RejectParams};
+use kirosu_protocol::{ApprovalsAnswer, ApprovalsParams, ApproveParams, RejectParams, verbs};
 use std::collections::BTreeMap;
 
 type RestResult = Result<HttpResponse, HttpError>;
@@ -20,7 +20,7 @@ type RestResult = Result<HttpResponse, HttpError>;
         ("cursor" = Option<String>, Query, description = "`next` of the previous page"),
     ),
     responses(
-        (status = 200, description = "a page", body = schema::Approvals),
+        (status = 200, description = "a page", body = ApprovalsAnswer),
         (status = 422, description = "a parameter is invalid", body = schema::RefusedSchema),
     ),
 )]
@@ -39,7 +39,7 @@ pub(super) async fn list(
         ("verdict" = schema::VerdictName, Path, description = "the decision"),
     ),
     responses(
-        (status = 200, description = "done", body = schema::Done),
+        (status = 200, description = "done", body = verbs::Ok),
         (status = 404, description = "there is no such permission request", body = schema::RefusedSchema),
         (status = 409, description = "it is decided already, or its run has ended", body = schema::RefusedSchema),
     ),

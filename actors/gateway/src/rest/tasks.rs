@@ -10,8 +10,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
-    AnswerParams, ApproveParams, CancelParams, ErrorCode, GetParams, Group, IdRange, ListParams,
-    NewTask, Params, RejectParams, RetryParams, StatsParams, Verb, WaitParams, WaitTarget,
+    AnswerParams, ApproveParams, CancelParams, EnqueueAnswer, ErrorCode, GetAnswer, GetParams,
+    Group, IdRange, ListAnswer, ListParams, NewTask, Params, RejectParams, RetryParams,
+    StatsAnswer, StatsParams, Verb, WaitParams, WaitTarget, verbs,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +31,7 @@ type Query = web::Query<BTreeMap<String, String>>;
 
 /// Enqueues a task. It is durable when the response is sent.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = schema::NewTaskSchema, responses(
-    (status = 200, description = "the number of the new task", body = schema::Enqueued),
+    (status = 200, description = "the number of the new task", body = EnqueueAnswer),
     (status = 400, description = "the body is not JSON", body = schema::RefusedSchema),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
     (status = 413, description = "the body or the prompt is too long", body = schema::RefusedSchema),
@@ -71,7 +72,7 @@ pub(super) async fn enqueue(
         ("preview_bytes" = Option<u32>, Query, description = "maximum bytes of each text, 65536 by default; 0 for whole texts"),
     ),
     responses(
-        (status = 200, description = "a page", body = schema::TaskList),
+        (status = 200, description = "a page", body = ListAnswer),
         (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
         (status = 422, description = "a parameter is invalid", body = schema::RefusedSchema),
     ),
@@ -95,7 +96,7 @@ pub(super) async fn list(
 
 /// Returns the counters.
 #[utoipa::path(get, path = "/stats", tag = "tasks", responses(
-    (status = 200, description = "the counters", body = schema::StatsOnly),
+    (status = 200, description = "the counters", body = StatsAnswer),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
 ))]
 pub(super) async fn stats(state: web::Data<AppState>) -> RestResult {
@@ -109,7 +110,7 @@ pub(super) async fn stats(state: web::Data<AppState>) -> RestResult {
         ("output" = Option<bool>, Query, description = "true: with the output of its attempts"),
     ),
     responses(
-        (status = 200, description = "the task", body = schema::TaskAndAttempts),
+        (status = 200, description = "the task", body = GetAnswer),
         (status = 404, description = "there is no such task", body = schema::RefusedSchema),
     ),
 )]
@@ -201,7 +202,7 @@ pub(super) async fn wait(
         ("act" = schema::ActName, Path, description = "the action"),
     ),
     responses(
-        (status = 200, description = "done", body = schema::Done),
+        (status = 200, description = "done", body = verbs::Ok),
         (status = 404, description = "there is no such task", body = schema::RefusedSchema),
         (status = 409, description = "its state does not allow this", body = schema::RefusedSchema),
     ),

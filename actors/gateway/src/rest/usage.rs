@@ -5,7 +5,7 @@ use super::forward::{forward, read, text_params};
 use super::schema;
 use crate::state::AppState;
 use actix_web::{HttpResponse, web};
-use kirosu_protocol::UsageParams;
+use kirosu_protocol::{UsageAnswer, UsageParams};
 use std::collections::BTreeMap;
 
 /// Tokens and cost of the runs, and the state of the budgets.
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
         ("limit" = Option<u32>, Query, description = "maximum number of rows, 1000 by default; the total includes all"),
     ),
     responses(
-        (status = 200, description = "rows, their total, and the budgets", body = schema::UsageSchema),
+        (status = 200, description = "rows, their total, and the budgets", body = UsageAnswer),
         (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
         (status = 422, description = "a parameter is invalid", body = schema::RefusedSchema),
     ),
