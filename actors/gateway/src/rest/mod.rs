@@ -18,71 +18,33 @@ pub(crate) use error::{HttpError, no_such_route};
 #[cfg(test)]
 pub(crate) use openapi::description;
 
+use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
+
+/// A path. A request with a method that it has no route for is answered with 405.
+fn resource(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(error::not_allowed))
+}
 
 /// Adds the routes.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
-    let only = || web::to(error::not_allowed);
+    let acts = "/tasks/{id}/{act:cancel|approve|answer|reject|retry}";
+    let verdicts = "/approvals/{id}/{verdict:approve|reject}";
+    // Load balancers probe with HEAD.
+    let healthz = resource("/healthz").head(health::healthz);
+    let readyz = resource("/readyz").head(health::readyz);
     routes
-        .service(
-            web::resource("/tasks")
-                .route(web::post().to(tasks::enqueue))
-                .route(web::get().to(tasks::list))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/tasks/{id}")
-                .route(web::get().to(tasks::get))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/tasks/{id}/wait")
-                .route(web::get().to(tasks::wait))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/tasks/{id}/{act:cancel|approve|answer|reject|retry}")
-                .route(web::post().to(tasks::act))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/approvals")
-                .route(web::get().to(approvals::list))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/approvals/{id}/{verdict:approve|reject}")
-                .route(web::post().to(approvals::decide))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/stats")
-                .route(web::get().to(tasks::stats))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/usage")
-                .route(web::get().to(usage::usage))
-                .default_service(only()),
-        )
-        // Load balancers probe with HEAD.
-        .service(
-            web::resource("/healthz")
-                .route(web::get().to(health::healthz))
-                .route(web::head().to(health::healthz))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/readyz")
-                .route(web::get().to(health::readyz))
-                .route(web::head().to(health::readyz))
-                .default_service(only()),
-        )
-        .service(
-            web::resource("/openapi.json")
-                .route(web::get().to(openapi::serve))
-                .default_service(only()),
-        );
+        .service(resource("/tasks").post(tasks::enqueue).get(tasks::list))
+        .service(resource("/tasks/{id}").get(tasks::get))
+        .service(resource("/tasks/{id}/wait").get(tasks::wait))
+        .service(resource(acts).post(tasks::act))
+        .service(resource("/approvals").get(approvals::list))
+        .service(resource(verdicts).post(approvals::decide))
+        .service(resource("/stats").get(tasks::stats))
+        .service(resource("/usage").get(usage::usage))
+        .service(healthz.get(health::healthz))
+        .service(readyz.get(health::readyz))
+        .service(resource("/openapi.json").get(openapi::serve));
     #[cfg(feature = "fault-injection")]
     routes.route("/_panic", web::get().to(health::panic));
 }
