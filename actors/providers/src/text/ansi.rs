@@ -34,11 +34,13 @@ pub(crate) fn trimmed(mut text: &str) -> &str {
 fn sequence(text: &str) -> Option<usize> {
     let mut ansi = Ansi::default();
     let bytes = text.strip_prefix('\x1b').map(|_| text.as_bytes())?;
-    let length = bytes.iter().position(|byte| {
-        ansi.keeps(*byte);
-        ansi.0 == AnsiState::Text
-    });
-    length.map(|at| at + 1)
+    for (at, byte) in bytes.iter().enumerate() {
+        let is_after = ansi.keeps(*byte);
+        if ansi.0 == AnsiState::Text {
+            return Some(if is_after { at } else { at + 1 });
+        }
+    }
+    None
 }
 
 /// A filter that keeps its state between pieces.
@@ -63,6 +65,8 @@ impl Ansi {
             // Intermediate bytes; a later one ends the sequence.
             (AnsiState::Escape, 0x20..=0x2f) => (AnsiState::Escape, false),
             (AnsiState::Escape, 0x1b) => (AnsiState::Escape, false),
+            // A line end, or a byte of a character beyond ASCII: neither belongs to a sequence.
+            (AnsiState::Escape, b'\n' | 0x80..) => (AnsiState::Text, true),
             (AnsiState::Escape, _) => (AnsiState::Text, false),
             (AnsiState::Control, 0x40..=0x7e) => (AnsiState::Text, false),
             // A line end ends a sequence that was broken off.
@@ -72,7 +76,12 @@ impl Ansi {
             (AnsiState::Label, 0x1b) => (AnsiState::LabelEscape, false),
             (AnsiState::Label, b'\n') => (AnsiState::Text, true),
             (AnsiState::Label, _) => (AnsiState::Label, false),
-            (AnsiState::LabelEscape, _) => (AnsiState::Text, false),
+            (AnsiState::LabelEscape, b'\\') => (AnsiState::Text, false),
+            // The escape has broken the string off and begins another sequence.
+            (AnsiState::LabelEscape, byte) => {
+                self.0 = AnsiState::Escape;
+                return self.keeps(byte);
+            }
         };
         self.0 = next;
         keep
@@ -93,5 +102,21 @@ mod tests {
             let plain = String::from_utf8(pieces.collect()).unwrap();
             assert_eq!(plain, "> grüßelink end\n", "cut every {size}");
         }
+    }
+
+    #[test]
+    fn no_character_beyond_ascii_is_part_of_a_sequence() {
+        for text in ["\x1bü", "\x1b]title\x1bü", "\x1b \u{fffd}"] {
+            let left = text.chars().next_back().unwrap().to_string();
+            let plain = Ansi::default().strip(text.as_bytes());
+            assert_eq!(String::from_utf8(plain).unwrap(), left, "{text:?}");
+            assert_eq!(
+                trimmed(text).chars().next_back(),
+                left.chars().next(),
+                "{text:?}"
+            );
+        }
+        let broken_off = Ansi::default().strip(b"\x1b]title\x1b[1mbold\x1b\n");
+        assert_eq!(broken_off, b"bold\n");
     }
 }
