@@ -40,6 +40,8 @@ mod derive;
 mod env;
 mod fault;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hub_key;
 mod layer;
 mod level;

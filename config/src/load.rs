@@ -42,9 +42,9 @@ impl Loaded {
 }
 
 /// A settings file and its text.
-struct FoundFile {
-    path: PathBuf,
-    text: String,
+pub(crate) struct FoundFile {
+    pub path: PathBuf,
+    pub text: String,
 }
 
 impl Settings {
@@ -54,9 +54,18 @@ impl Settings {
     /// Every fault of every layer at once. A file that cannot be read, or is not TOML, is reported alone: without it,
     /// other faults would be misleading.
     pub fn load(options: LoadOptions) -> Result<Loaded, ConfigFaults> {
-        let mut faults = Vec::new();
         let mut warnings = Vec::new();
         let found = find(&options, &mut warnings)?;
+        Settings::load_found(options, found, warnings)
+    }
+
+    /// Loads the settings from the file that was found. `warnings` are those of the search.
+    pub(crate) fn load_found(
+        options: LoadOptions,
+        found: Option<FoundFile>,
+        mut warnings: Vec<String>,
+    ) -> Result<Loaded, ConfigFaults> {
+        let mut faults = Vec::new();
         let (merged, names) = read_layers(&options, found.as_ref(), &mut faults, &mut warnings)?;
         if options.purpose == Purpose::Client && client_faults::drop_others(&mut faults) > 0 {
             let file = found.as_ref().map(|found| found.path.display().to_string());

@@ -23,6 +23,8 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod group;
 pub mod limits;
 pub mod method;

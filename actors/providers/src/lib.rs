@@ -46,6 +46,8 @@ mod cancel;
 pub mod containment;
 pub mod definition;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate;
 mod http;
 mod invocation;

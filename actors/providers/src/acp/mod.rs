@@ -18,6 +18,8 @@
 mod check;
 mod context;
 mod driver;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod live_agent;
 mod machine;
 mod notices;
@@ -34,6 +36,9 @@ mod tools;
 mod turn;
 mod usage;
 mod verdict;
+
+#[cfg(any(test, fuzzing))]
+pub use fuzzing::fuzz_lines;
 
 use std::sync::Arc;
 

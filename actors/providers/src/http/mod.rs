@@ -35,6 +35,8 @@ use futures_util::future::BoxFuture;
 
 pub use options::HttpServiceOptions;
 pub use presets::services;
+#[cfg(any(test, fuzzing))]
+pub use sse::fuzz_sse;
 
 use crate::cancel::Cancel;
 use crate::event::EventSink;

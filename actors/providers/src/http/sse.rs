@@ -112,6 +112,26 @@ impl SseParser {
     }
 }
 
+/// Parses bytes as one stream, in chunks of the size that the first byte names and as a whole.
+///
+/// # Panics
+/// When the events depend on how the bytes were divided.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_sse(bytes: &[u8]) {
+    const BOUND: usize = 1024;
+    let events = |chunk_bytes: usize| {
+        let (mut parser, mut events) = (SseParser::new(BOUND), Vec::new());
+        for chunk in bytes.chunks(chunk_bytes) {
+            // A stream with an event that is too long ends there; how many events came before it in its chunk is not promised.
+            events.extend(parser.push(chunk).ok()?);
+        }
+        events.extend(parser.end());
+        Some(events)
+    };
+    let size = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
+    assert_eq!(events(size), events(bytes.len().max(1)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
