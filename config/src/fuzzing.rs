@@ -1,4 +1,4 @@
-//! What the fuzz target `toml_layers` (`fuzz/`) runs. A test runs it too, with random texts.
+//! The entry point of the fuzz target `toml_layers` (`fuzz/`). A test calls it too, with random texts.
 
 use crate::load::FoundFile;
 use crate::{LoadOptions, Purpose, Settings, diff};

@@ -1,4 +1,4 @@
-//! What the fuzz target `frame` (`fuzz/`) runs. A test runs it too, with random bytes.
+//! The entry point of the fuzz target `frame` (`fuzz/`). A test calls it too, with random bytes.
 
 use crate::answer::{write_error, write_result};
 use crate::{Frame, Limits, LineSplitter, Request, SplitLine};

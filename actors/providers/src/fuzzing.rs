@@ -1,4 +1,4 @@
-//! What the fuzz targets `sse` and `acp` (`fuzz/`) run. Tests run it too, with random bytes.
+//! The entry points of the fuzz targets `sse` and `acp` (`fuzz/`). Tests call them too, with random bytes.
 
 pub use crate::acp::fuzz_lines as acp;
 pub use crate::http::fuzz_sse as sse;
