@@ -113,6 +113,7 @@ verbs! {
         pool: Pool, client;
         stats: Stats, client;
         usage: Usage, client;
+        ping: Ping, client;
     }
     "Steer" {
         pause: Pause, client;

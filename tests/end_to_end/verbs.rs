@@ -126,6 +126,30 @@ fn times_are_local_on_a_terminal_and_utc_where_that_is_wanted() {
 }
 
 #[test]
+fn a_ping_shows_whether_the_hub_answers() {
+    let hub = Hub::start();
+    let pinged = hub.cli(&["ping"]);
+    assert_eq!(pinged.status.code(), Some(0), "{pinged:?}");
+    let expected = format!("the hub at 127.0.0.1:{} answers in ", hub.port);
+    assert!(text(&pinged.stdout).starts_with(&expected), "{pinged:?}");
+    let answer: serde_json::Value =
+        serde_json::from_slice(&hub.cli(&["ping", "--json"]).stdout).unwrap();
+    assert_eq!(
+        answer["boot_id"],
+        hub.client().call("ping", json!({}))["boot_id"]
+    );
+    assert!(answer["round_trip_ms"].as_f64() > Some(0.0), "{answer}");
+    let alone = kirosu(&[
+        "ping",
+        "--config",
+        "/dev/null",
+        "--socket",
+        "/nowhere/hub.sock",
+    ]);
+    assert_eq!(alone.status.code(), Some(5), "{alone:?}");
+}
+
+#[test]
 fn a_half_edited_pool_stops_no_client() {
     let hub = Hub::start();
     let home = hub.setup.directory.path();

@@ -39,6 +39,7 @@ pub mod list;
 pub mod metrics;
 pub mod output;
 pub mod pause;
+pub mod ping;
 pub mod pools;
 pub mod progress;
 pub mod reject;
@@ -140,6 +141,8 @@ macro_rules! for_each_verb {
             tree: Tree(TreeParams), Read, Observe;
             /// Returns the hub's metrics.
             metrics: Metrics(MetricsParams), Read, Observe;
+            /// Shows that the hub answers.
+            ping: Ping(PingParams), Read, Observe;
             /// Writes a copy of the store.
             backup: Backup(BackupParams), Read, Admin;
             /// Reads the configuration again.
