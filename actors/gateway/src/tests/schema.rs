@@ -67,6 +67,7 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::Stats => Ok(("get", "/stats")),
         Method::Usage => Ok(("get", "/usage")),
         Method::Metrics => Err("the gateway serves it as /metrics, which is not of REST"),
+        Method::Ping => Err("/healthz and /readyz are the checks over HTTP"),
         Method::Hello | Method::Watch => Err(CONNECTION),
         Method::Lease
         | Method::Ack
