@@ -108,7 +108,7 @@ impl Serialize for Error {
             Some(Value::Object(fields)) => fields.clone(),
             Some(other) => Map::from_iter([("value".to_owned(), other.clone())]),
         };
-        data.insert("code".into(), self.code.name().into());
+        data.insert("code".into(), self.code.as_str().into());
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("message", &self.message)?;
         map.serialize_entry("code", &self.code.number())?;

@@ -1,66 +1,28 @@
 //! Permission requests, in which a running agent asks whether a tool may run, and approvals of tasks.
 
-use crate::variants::all;
 use crate::{Error, Fence, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
-use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A permission request's number: positive, growing, never reused. People write it as `a17`.
 pub type PermissionId = i64;
 
-/// The state of a permission request.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    VariantArray,
-    EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum PermissionState {
-    /// It is not decided yet.
-    #[default]
-    Open,
-    /// The tool may run once.
-    Approved,
-    /// The tool may not run.
-    Rejected,
-    /// The attempt that asked is over and no longer waits for the decision.
-    Void,
-    /// No person decided in time; the tool may not run.
-    Expired,
-}
-
-impl PermissionState {
-    /// Every state.
-    pub const ALL: [PermissionState; PermissionState::VARIANTS.len()] =
-        all(PermissionState::VARIANTS);
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The state with this name on the wire.
-    pub fn from_name(word: &str) -> Option<PermissionState> {
-        word.parse().ok()
-    }
-}
-
-impl fmt::Display for PermissionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+wire_enum! {
+    /// The state of a permission request.
+    #[derive(Default)]
+    pub enum PermissionState {
+        /// It is not decided yet.
+        #[default]
+        Open,
+        /// The tool may run once.
+        Approved,
+        /// The tool may not run.
+        Rejected,
+        /// The attempt that asked is over and no longer waits for the decision.
+        Void,
+        /// No person decided in time; the tool may not run.
+        Expired,
     }
 }
 
@@ -99,22 +61,17 @@ pub fn options_line(options: &[PermissionOption]) -> String {
     options.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A decision on a permission request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The tool may run.
-    Approved,
-    /// The tool may not run.
-    Rejected,
+wire_enum! {
+    /// A decision on a permission request.
+    pub enum Verdict {
+        /// The tool may run.
+        Approved,
+        /// The tool may not run.
+        Rejected,
+    }
 }
 
 impl Verdict {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.state().as_str()
-    }
-
     /// The state of a permission request after this verdict.
     pub fn state(self) -> PermissionState {
         match self {

@@ -1,51 +1,46 @@
 //! Error answers and their codes.
 
-use crate::variants::all;
 use serde_json::{Value, json};
-use strum::{IntoStaticStr, VariantArray};
 
-/// The reason why a request was refused. Numbers and names are part of the protocol and never change their meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum ErrorCode {
-    /// The line is not JSON. Defined by JSON-RPC.
-    ParseError,
-    /// The line is JSON but not a request. Defined by JSON-RPC.
-    InvalidRequest,
-    /// There is no such method. Defined by JSON-RPC.
-    MethodNotFound,
-    /// A parameter is missing, of the wrong type or out of range. Defined by JSON-RPC.
-    InvalidParams,
-    /// The hub failed; `data.effect` is an [`Effect`]. Defined by JSON-RPC.
-    Internal,
-    /// The key is wrong or missing.
-    Unauthorized,
-    /// No task has that id.
-    UnknownTask,
-    /// The lease is no longer the caller's.
-    StaleLease,
-    /// The task's state does not allow this.
-    WrongState,
-    /// The hub is at a limit; the request had no effect. Send it again later.
-    Busy,
-    /// A limit of size or nesting is exceeded.
-    TooLarge,
-    /// This hub does not have the feature.
-    Unsupported,
-    /// The hub or pool has not opted in to the execution of code.
-    NotTrusted,
-    /// The hub is draining or stopping.
-    ShuttingDown,
-    /// There is no such session, pool, queue, connection or permission request.
-    NotFound,
-    /// The permission request is already decided, or its agent no longer waits for the decision.
-    StaleApproval,
+wire_enum! {
+    /// The reason why a request was refused. Numbers and names are part of the protocol and never change their meaning.
+    pub enum ErrorCode {
+        /// The line is not JSON. Defined by JSON-RPC.
+        ParseError,
+        /// The line is JSON but not a request. Defined by JSON-RPC.
+        InvalidRequest,
+        /// There is no such method. Defined by JSON-RPC.
+        MethodNotFound,
+        /// A parameter is missing, of the wrong type or out of range. Defined by JSON-RPC.
+        InvalidParams,
+        /// The hub failed; `data.effect` is an [`Effect`]. Defined by JSON-RPC.
+        Internal,
+        /// The key is wrong or missing.
+        Unauthorized,
+        /// No task has that id.
+        UnknownTask,
+        /// The lease is no longer the caller's.
+        StaleLease,
+        /// The task's state does not allow this.
+        WrongState,
+        /// The hub is at a limit; the request had no effect. Send it again later.
+        Busy,
+        /// A limit of size or nesting is exceeded.
+        TooLarge,
+        /// This hub does not have the feature.
+        Unsupported,
+        /// The hub or pool has not opted in to the execution of code.
+        NotTrusted,
+        /// The hub is draining or stopping.
+        ShuttingDown,
+        /// There is no such session, pool, queue, connection or permission request.
+        NotFound,
+        /// The permission request is already decided, or its agent no longer waits for the decision.
+        StaleApproval,
+    }
 }
 
 impl ErrorCode {
-    /// Every code.
-    pub const ALL: [ErrorCode; ErrorCode::VARIANTS.len()] = all(ErrorCode::VARIANTS);
-
     /// The number on the wire. JSON-RPC reserves -32768 to -32000; codes of its own a server takes from -32099 to -32000.
     pub fn number(self) -> i64 {
         match self {
@@ -68,31 +63,19 @@ impl ErrorCode {
         }
     }
 
-    /// The name on the wire, `error.data.code`.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// The code with this number on the wire.
     pub fn from_number(number: i64) -> Option<ErrorCode> {
         ErrorCode::ALL.into_iter().find(|c| c.number() == number)
     }
 }
 
-/// The effect of a request on which the hub failed: `data.effect` of [`ErrorCode::Internal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Effect {
-    /// The request changed nothing. The client may send it again.
-    None,
-    /// The request took effect as a whole or not at all; the hub does not know which.
-    Unknown,
-}
-
-impl Effect {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.into()
+wire_enum! {
+    /// The effect of a request on which the hub failed: `data.effect` of [`ErrorCode::Internal`].
+    pub enum Effect {
+        /// The request changed nothing. The client may send it again.
+        None,
+        /// The request took effect as a whole or not at all; the hub does not know which.
+        Unknown,
     }
 }
 

@@ -13,6 +13,9 @@
 //!
 //! Times are seconds on the wire and milliseconds in these types, unless a field says otherwise.
 
+#[macro_use]
+mod wire_enum;
+
 pub mod accept;
 pub mod answer;
 pub mod approval;
@@ -34,7 +37,6 @@ pub mod request;
 pub mod settings;
 pub mod task;
 pub mod text;
-mod variants;
 pub mod verbs;
 mod waiting;
 mod weight;

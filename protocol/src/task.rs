@@ -1,11 +1,9 @@
 //! Tasks as clients see them: their states, attempts, failures and counters.
 
-use crate::variants::all;
 use crate::{Accept, NotAccepted, TaskBudget, Waiting, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A task's number: positive, in the order of enqueueing, never reused.
 pub type TaskId = i64;
@@ -24,67 +22,32 @@ pub const TYPE_PYTHON: &str = "python";
 /// The type of a task that a person answers with `answer` or `approve`. It is never leased.
 pub const TYPE_HUMAN: &str = "human";
 
-/// The state of a task; see "A task and its states" in docs/protocol.md.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    VariantArray,
-    EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Status {
-    /// Ready to be leased, or to be answered if its type is `human`.
-    Queued,
-    /// Waits until every task that it depends on is done.
-    Blocked,
-    /// Waits for its time: `run_at`, a delay, or the pause before a retry.
-    Scheduled,
-    /// Waits for a person's `approve` or `reject`. It has no lease.
-    AwaitingApproval,
-    /// Leased to a worker until `leased_until`.
-    Leased,
-    /// Ended with a result.
-    Done,
-    /// Ended without a result: a dead letter. `retry` queues it again.
-    Failed,
-    /// Ended by `cancel`.
-    Cancelled,
+wire_enum! {
+    /// The state of a task; see "A task and its states" in docs/protocol.md.
+    pub enum Status {
+        /// Ready to be leased, or to be answered if its type is `human`.
+        Queued,
+        /// Waits until every task that it depends on is done.
+        Blocked,
+        /// Waits for its time: `run_at`, a delay, or the pause before a retry.
+        Scheduled,
+        /// Waits for a person's `approve` or `reject`. It has no lease.
+        AwaitingApproval,
+        /// Leased to a worker until `leased_until`.
+        Leased,
+        /// Ended with a result.
+        Done,
+        /// Ended without a result: a dead letter. `retry` queues it again.
+        Failed,
+        /// Ended by `cancel`.
+        Cancelled,
+    }
 }
 
 impl Status {
-    /// Every status, in the order of a task's life.
-    pub const ALL: [Status; Status::VARIANTS.len()] = all(Status::VARIANTS);
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The status with this name on the wire.
-    pub fn from_name(word: &str) -> Option<Status> {
-        word.parse().ok()
-    }
-
     /// Whether a task in this state has ended: done, failed or cancelled.
     pub fn is_final(self) -> bool {
         matches!(self, Status::Done | Status::Failed | Status::Cancelled)
-    }
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
     }
 }
 
@@ -101,75 +64,35 @@ pub enum OnLost {
     Ask,
 }
 
-/// The kind of failure of an attempt. With the task's retry policy it determines the next state of the task.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    VariantArray,
-    EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum FailureClass {
-    /// The provider reported a failure.
-    ProviderError,
-    /// The provider refused because of its limits, until `retry_at`.
-    RateLimited,
-    /// The provider needs a person to log in.
-    AuthRequired,
-    /// The timeout of the start, of silence or of the whole run elapsed.
-    Timeout,
-    /// The run was cancelled.
-    Cancelled,
-    /// The lease expired or its session was lost.
-    Lost,
-    /// The run ended without a report: it was killed or crashed.
-    Crashed,
-    /// The task cannot succeed as it is; another attempt would fail as well.
-    BadInput,
-    /// A policy forbids it.
-    RefusedByPolicy,
-    /// The result did not meet the task's `accept` clause.
-    NotAccepted,
-    /// A budget is used up, until `retry_at` if that is known.
-    BudgetExhausted,
-    /// The provider's program is not installed.
-    Missing,
-}
-
-impl FailureClass {
-    /// Every class.
-    pub const ALL: [FailureClass; FailureClass::VARIANTS.len()] = all(FailureClass::VARIANTS);
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The class with this name on the wire.
-    pub fn from_name(word: &str) -> Option<FailureClass> {
-        word.parse().ok()
+wire_enum! {
+    /// The kind of failure of an attempt. With the task's retry policy it determines the next state of the task.
+    pub enum FailureClass {
+        /// The provider reported a failure.
+        ProviderError,
+        /// The provider refused because of its limits, until `retry_at`.
+        RateLimited,
+        /// The provider needs a person to log in.
+        AuthRequired,
+        /// The timeout of the start, of silence or of the whole run elapsed.
+        Timeout,
+        /// The run was cancelled.
+        Cancelled,
+        /// The lease expired or its session was lost.
+        Lost,
+        /// The run ended without a report: it was killed or crashed.
+        Crashed,
+        /// The task cannot succeed as it is; another attempt would fail as well.
+        BadInput,
+        /// A policy forbids it.
+        RefusedByPolicy,
+        /// The result did not meet the task's `accept` clause.
+        NotAccepted,
+        /// A budget is used up, until `retry_at` if that is known.
+        BudgetExhausted,
+        /// The provider's program is not installed.
+        Missing,
     }
 }
-
-/// The failures at which a router of providers may go on to its next member. `network` is not the class of an attempt:
-/// only providers distinguish it from `provider_error`.
-pub const ROUTER_CLASSES: [&str; 7] = [
-    "rate_limited",
-    "auth_required",
-    "network",
-    "missing",
-    "provider_error",
-    "timeout",
-    "crashed",
-];
 
 /// The pauses between the attempts of a task: exponential, with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

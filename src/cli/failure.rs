@@ -74,7 +74,7 @@ impl Failure {
     /// A code for programs: the hub's own code if the hub refused.
     fn code(&self) -> &'static str {
         match self {
-            Failure::Call(CallError::Refused(error)) => error.code.name(),
+            Failure::Call(CallError::Refused(error)) => error.code.as_str(),
             Failure::Call(CallError::Disconnected { .. }) => "disconnected",
             Failure::Call(CallError::Timeout { .. }) => "no_answer",
             Failure::Call(CallError::Unreachable { .. } | CallError::Closed { .. }) => {

@@ -1,6 +1,7 @@
 //! The filter: words, which are searched here, and `status:`, `queue:`, `type:`, `label:`, `parent:`, which the hub
 //! applies.
 
+use kirosu_protocol::text::head;
 use kirosu_protocol::{ListParams, ListStatus, Status, Task, TaskId};
 
 /// Bytes of each text of a task that are searched.
@@ -103,22 +104,11 @@ impl TaskFilter {
             if missing.is_empty() {
                 break;
             }
-            let text = text[..floor(text, SEARCHED)].to_lowercase();
+            let text = head(text, SEARCHED).to_lowercase();
             missing.retain(|word| !text.contains(word.as_str()));
         }
         missing.is_empty()
     }
-}
-
-/// The last character boundary at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
-    if at >= text.len() {
-        return text.len();
-    }
-    (0..=at)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
 }
 
 /// Parses a status: its name, an unambiguous prefix, or `running` and `approval`.

@@ -180,7 +180,7 @@ fn every_method_error_and_limit_is_on_the_page() {
         );
     }
     for code in ErrorCode::ALL {
-        let row = format!("| {} | `{}` |", code.number(), code.name());
+        let row = format!("| {} | `{}` |", code.number(), code.as_str());
         assert!(PAGE.contains(&row), "no row {row}");
     }
     let limits = serde_json::to_value(Limits::default()).unwrap();

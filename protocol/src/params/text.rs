@@ -2,6 +2,8 @@
 
 use super::Params;
 use crate::{Error, ErrorCode, Limits};
+use std::str::FromStr;
+use strum::VariantNames;
 
 impl Params<'_> {
     /// A required string, which may be empty.
@@ -29,6 +31,18 @@ impl Params<'_> {
                 self.path
             ))
         })
+    }
+
+    /// The name of a value of the enum `T`. `None` for "" too.
+    pub(crate) fn opt_word<T: FromStr + VariantNames>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, Error> {
+        let Some(word) = self.opt_text(name)?.filter(|word| !word.is_empty()) else {
+            return Ok(None);
+        };
+        let refused = |_| self.refuse(name, &format!("one of {}", T::VARIANTS.join(", ")));
+        word.parse().map(Some).map_err(refused)
     }
 
     /// A string, a number, true or false. A value that is not a string becomes its JSON text: `5` is "5".

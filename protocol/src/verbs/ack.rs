@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 
 /// The outcome of a run, as its worker reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AckStatus {
     /// The run has a result.
+    #[default]
     Done,
     /// The run failed.
     Failed,
@@ -30,7 +31,7 @@ pub enum AckStatus {
 
 /// The report of an ended run.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ack {
     /// The task.
     pub task_id: TaskId,
@@ -68,17 +69,8 @@ impl Ack {
         Ack {
             task_id,
             fence,
-            worker_id: None,
-            status: AckStatus::Done,
             result: Some(result.into()),
-            error: None,
-            class: None,
-            retry_at_ms: None,
-            usage: None,
-            accepted: false,
-            provider: None,
-            pool: None,
-            model: None,
+            ..Ack::default()
         }
     }
 
@@ -90,11 +82,12 @@ impl Ack {
         error: impl Into<String>,
     ) -> Ack {
         Ack {
+            task_id,
+            fence,
             status: AckStatus::Failed,
-            result: None,
             error: Some(error.into()),
             class: Some(class),
-            ..Ack::done(task_id, fence, "")
+            ..Ack::default()
         }
     }
 
@@ -110,7 +103,7 @@ impl Ack {
             status: read_status(params)?,
             result: params.opt_text_or_json("result")?,
             error: params.opt_text_or_json("error")?,
-            class: read_class(params)?,
+            class: params.opt_word("class")?,
             retry_at_ms: params
                 .opt_seconds("retry_at", 0..=LAST_MS)?
                 .map(|ms| ms as i64),
@@ -129,19 +122,6 @@ fn read_status(params: &Params<'_>) -> Result<AckStatus, Error> {
         Some("done") => Ok(AckStatus::Done),
         Some("failed") => Ok(AckStatus::Failed),
         _ => Err(Error::invalid_params("status must be done|failed")),
-    }
-}
-
-fn read_class(params: &Params<'_>) -> Result<Option<FailureClass>, Error> {
-    match params.opt_text("class")?.as_deref() {
-        None | Some("") => Ok(None),
-        Some(word) => match FailureClass::from_name(word) {
-            Some(class) => Ok(Some(class)),
-            None => {
-                let words = FailureClass::ALL.map(FailureClass::as_str).join(", ");
-                Err(params.refuse("class", &format!("one of {words}")))
-            }
-        },
     }
 }
 

@@ -94,11 +94,10 @@ fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<PermissionOption>
 
 impl RuleDecision {
     fn read(params: &Params<'_>, limits: &Limits) -> Result<RuleDecision, Error> {
-        let verdict = match params.opt_text("verdict")?.as_deref() {
-            Some("approved") => Verdict::Approved,
-            Some("rejected") => Verdict::Rejected,
-            _ => return Err(params.refuse("verdict", "approved or rejected")),
-        };
+        let verdict = params.opt_text("verdict")?;
+        let verdict = verdict
+            .and_then(|word| Verdict::from_name(&word))
+            .ok_or_else(|| params.refuse("verdict", "approved or rejected"))?;
         let rule = params.opt_name("rule", limits)?;
         let missing = || params.refuse("rule", "the name of the rule that decided");
         Ok(RuleDecision {

@@ -23,9 +23,9 @@ pub const ATTEMPTS: RangeInclusive<i64> = 1..=1000;
 /// The range of `priority`.
 pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 
-/// A new task. Serialises as the parameters of `enqueue`.
+/// A new task. Serialises as the parameters of `enqueue`. The hub reads an empty type as `chat` and an empty queue as `default`.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct NewTask {
     /// The instructions for the agent, or the code; may be empty.
     pub prompt: String,
@@ -91,27 +91,9 @@ impl NewTask {
     pub fn chat(prompt: impl Into<String>) -> NewTask {
         NewTask {
             prompt: prompt.into(),
-            system_prompt: None,
             task_type: TYPE_CHAT.into(),
             queue: DEFAULT_QUEUE.into(),
-            priority: 0,
-            run_at_ms: None,
-            delay_ms: 0,
-            max_attempts: None,
-            retry: None,
-            timeout_ms: None,
-            idempotency_key: None,
-            depends_on: Vec::new(),
-            parent_id: None,
-            requires_approval: false,
-            provider: None,
-            model: None,
-            workdir: None,
-            on_lost: OnLost::Retry,
-            budget: None,
-            accept: None,
-            labels: Vec::new(),
-            metadata: None,
+            ..NewTask::default()
         }
     }
 }

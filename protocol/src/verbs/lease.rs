@@ -16,7 +16,7 @@ pub const DEFAULT_WORKER: &str = "worker";
 
 /// The tasks to lease. Serialises as the parameters of `lease`.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LeaseParams {
     /// The worker's name, for people. The lease belongs to the session or the connection.
     pub worker_id: String,
@@ -48,11 +48,8 @@ impl LeaseParams {
         LeaseParams {
             worker_id: worker_id.into(),
             max_tasks: 1,
-            lease_ms: None,
-            wait_ms: 0,
             queues: vec![DEFAULT_QUEUE.into()],
-            types: Vec::new(),
-            exclude_types: Vec::new(),
+            ..LeaseParams::default()
         }
     }
 }

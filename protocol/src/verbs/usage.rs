@@ -7,52 +7,27 @@
 
 use super::seconds_or_null;
 use crate::limits::LAST_MS;
-use crate::variants::all;
 use crate::{Error, Limits, Method, Params, Scope, TaskId, Verb};
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The default of `limit`.
 pub const USAGE_ROWS: u32 = 1000;
 
-/// The key by which attempts are summed up.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum UsageBy {
-    /// One row per provider.
-    #[default]
-    Provider,
-    /// One row per pool.
-    Pool,
-    /// One row per model.
-    Model,
-    /// One row per day in UTC.
-    Day,
-    /// One row per task; pruned tasks have none.
-    Task,
-}
-
-impl UsageBy {
-    /// Every key.
-    pub const ALL: [UsageBy; UsageBy::VARIANTS.len()] = all(UsageBy::VARIANTS);
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        self.into()
+wire_enum! {
+    /// The key by which attempts are summed up.
+    #[derive(Default)]
+    pub enum UsageBy {
+        /// One row per provider.
+        #[default]
+        Provider,
+        /// One row per pool.
+        Pool,
+        /// One row per model.
+        Model,
+        /// One row per day in UTC.
+        Day,
+        /// One row per task; pruned tasks have none.
+        Task,
     }
 }
 
@@ -163,14 +138,6 @@ impl Verb for UsageParams {
     type Answer = UsageAnswer;
 
     fn read(params: &Params<'_>, _limits: &Limits) -> Result<UsageParams, Error> {
-        let word = params.opt_text("by")?.filter(|word| !word.is_empty());
-        let by = match word {
-            None => UsageBy::default(),
-            Some(word) => word.parse().map_err(|_| {
-                let words = UsageBy::ALL.map(UsageBy::as_str).join(", ");
-                params.refuse("by", &format!("one of {words}"))
-            })?,
-        };
         let (task_id, tree_id) = (
             params.opt_positive("task_id", 1..=i64::MAX)?,
             params.opt_positive("tree_id", 1..=i64::MAX)?,
@@ -181,7 +148,7 @@ impl Verb for UsageParams {
             ));
         }
         Ok(UsageParams {
-            by,
+            by: params.opt_word("by")?.unwrap_or_default(),
             since_ms: params
                 .opt_seconds("since", 0..=LAST_MS)?
                 .map(|ms| ms as i64),

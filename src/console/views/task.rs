@@ -12,6 +12,7 @@ use crate::terminal::paint::Paint;
 use crate::terminal::text;
 use crate::terminal::time::span;
 use jiff::tz::TimeZone;
+use kirosu_protocol::text::head;
 use kirosu_protocol::{GetAnswer, Status, Task};
 use ratatui::layout::Rect;
 
@@ -209,18 +210,15 @@ fn facts(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<Pa
 
 /// A text of the task, wrapped; only the start of a long one.
 fn body(text: &str, width: usize) -> Vec<PaintedLine> {
-    let mut end = text.len().min(BODY);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let start = head(text, BODY);
     let mut lines = Transcript::default();
-    lines.push(&text[..end]);
+    lines.push(start);
     let (rows, all) = lines.rows(width, 0, BODY_ROWS);
     let mut rows: Vec<PaintedLine> = rows
         .into_iter()
         .map(|row| vec![(row, Paint::Plain)])
         .collect();
-    if end < text.len() || all > BODY_ROWS {
+    if start.len() < text.len() || all > BODY_ROWS {
         let note = format!(
             "… {} characters in all: kirosu get prints them",
             text::grouped(text.chars().count() as u64)

@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::row::TaskRow;
 use crate::sql::attempt::SelectAttemptEnd;
 use crate::sql::cold::{InsertOutput, PutProgress};
+use kirosu_protocol::text::head;
 use kirosu_protocol::{Effect, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use serde_json::Value;
 
@@ -169,11 +170,7 @@ fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
     if text.len() <= room {
         return (text.to_owned(), false);
     }
-    let mut end = room;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    (format!("{}{}", &text[..end], cut_mark(limit)), true)
+    (format!("{}{}", head(text, room), cut_mark(limit)), true)
 }
 
 /// The start of the mark at the end of an output that was cut.

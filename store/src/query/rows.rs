@@ -7,6 +7,7 @@ use diesel::connection::LoadConnection;
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::text::head;
 use kirosu_protocol::{Task, TaskId};
 use std::collections::BTreeMap;
 
@@ -82,7 +83,7 @@ impl Shown {
 
 /// The text, or its first `max_bytes` bytes if it is longer (SQLite has cut it to as many characters already).
 fn preview(
-    mut text: String,
+    text: String,
     max_bytes: usize,
     length: u64,
     name: &str,
@@ -91,14 +92,10 @@ fn preview(
     if length <= max_bytes as u64 {
         return text;
     }
-    let mut end = max_bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text += &format!("\n[cut here: {end} of {length} bytes; `get` answers all of it]");
+    let start = head(&text, max_bytes);
+    let end = start.len();
     cut.insert(name.to_owned(), length);
-    text
+    format!("{start}\n[cut here: {end} of {length} bytes; `get` answers all of it]")
 }
 
 /// The statement for some ids, with rows in the order of the ids. `texts`: the part of each text to read; texts of more

@@ -1,6 +1,7 @@
 //! The rules of permission requests and approvals: identity, deadline, and which requests outlive their attempt.
 
 use kirosu_protocol::approval::{PermissionOption, canonical, option_named, options_line};
+use kirosu_protocol::text::head;
 use kirosu_protocol::{AskParams, FailureClass, Fence, PermissionId, PermissionState, Verdict};
 use sha2::{Digest, Sha256};
 
@@ -27,14 +28,13 @@ pub(crate) fn args_hash(request: &AskParams) -> String {
 
 /// The arguments for display, cut to [`ARGS_BYTES`].
 pub(crate) fn shown_args(request: &AskParams) -> Option<String> {
-    let mut text = canonical(request.args.as_ref()?);
+    let text = canonical(request.args.as_ref()?);
     let bytes = text.len();
-    if bytes > ARGS_BYTES {
-        let end = (0..=ARGS_BYTES).rev().find(|at| text.is_char_boundary(*at));
-        text.truncate(end.unwrap_or(0));
-        text.push_str(&format!("... [cut here: {bytes} bytes]"));
+    if bytes <= ARGS_BYTES {
+        return Some(text);
     }
-    Some(text)
+    let start = head(&text, ARGS_BYTES);
+    Some(format!("{start}... [cut here: {bytes} bytes]"))
 }
 
 /// The options as stored JSON; `None` for a request that is decided by yes or no.

@@ -12,7 +12,7 @@ pub(super) struct ToolError(pub(super) String);
 impl From<kirosu_protocol::Error> for ToolError {
     fn from(error: kirosu_protocol::Error) -> ToolError {
         let sentence = error.message.trim_start_matches("invalid params: ");
-        ToolError(format!("{sentence} ({})", error.code.name()))
+        ToolError(format!("{sentence} ({})", error.code.as_str()))
     }
 }
 

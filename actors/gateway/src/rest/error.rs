@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_code_has_the_status_that_http_clients_expect() {
-        let table = ErrorCode::ALL.map(|code| (code.name(), status_of(code).as_u16()));
+        let table = ErrorCode::ALL.map(|code| (code.as_str(), status_of(code).as_u16()));
         let expected = [
             ("parse_error", 400),
             ("invalid_request", 400),

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use kirosu_protocol::approval::{PermissionOption, options_line};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::notice::Notice;
+use kirosu_protocol::text;
 use kirosu_protocol::{
     AskAnswer, AskParams, CALL_BYTES, Error, ErrorCode, HeldLease, PermissionState, RuleDecision,
     TITLE_BYTES, Verdict,
@@ -237,7 +238,7 @@ fn title(title: &str, options: &[PermissionOption]) -> String {
 
 /// Shortens a title to the hub's limit. Titles are for people; the arguments are complete.
 fn one_line(title: &str) -> String {
-    let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = text::one_line(title);
     if line.len() > TITLE_BYTES {
         line.truncate(floor_boundary(&line, TITLE_BYTES - 3));
         line.push_str("...");

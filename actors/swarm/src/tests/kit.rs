@@ -69,7 +69,7 @@ impl Call {
     }
 
     pub(super) fn refuse(self, code: ErrorCode) {
-        let error = json!({"code": code.number(), "message": code.name()});
+        let error = json!({"code": code.number(), "message": code.as_str()});
         self.send(json!({"id": self.id, "result": null, "error": error}));
     }
 
