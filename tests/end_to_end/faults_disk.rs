@@ -160,3 +160,24 @@ fn a_hub_that_starts_on_a_full_disk_shows_what_is_there_and_goes_on_when_there_i
         assert_eq!(client.status(first), "done");
     }
 }
+
+/// The tasks of a long lease answer are serialized by a reader. One that cannot open the store answers with an error; the
+/// leases must not last until they expire.
+#[test]
+fn leases_whose_answer_cannot_be_made_go_back_to_the_queue() {
+    let setup = Setup::new();
+    let hub = setup.start();
+    let mut client = hub.client();
+    let task = client.enqueue(&"x".repeat(300 << 10));
+    // The first query of a reader opens the file.
+    let (file, away) = (setup.database(), setup.directory.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let refused = client.refused("lease", json!({}));
+    assert_eq!(word(&refused), "internal", "{refused}");
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&away, &file).unwrap();
+    until("the task is queued again", || {
+        (client.status(task) == "queued").then_some(())
+    });
+}

@@ -195,8 +195,8 @@ impl RequestScope<'_> {
         self.connection.long_answers.insert(self.tag, answer);
     }
 
-    /// Answers with leased tasks. If the client is gone, the tasks go back to the queue at once, instead of when their leases
-    /// expire.
+    /// Answers with leased tasks. If the client is gone or the answer cannot be made, the tasks go back to the queue at once,
+    /// instead of when their leases expire.
     pub fn answer_leases<A: Serialize + Send + 'static>(
         &mut self,
         tasks: Vec<Task>,
@@ -225,12 +225,17 @@ impl RequestScope<'_> {
         }
         let leases = leases_of(&tasks);
         let query = StoreQuery::Serialize(DeferredAnswer::new(answer(tasks)));
-        self.query(query, move |scope, reply| {
-            // The client may have gone meanwhile.
-            if scope.connection.transport.is_broken() {
+        let reply = self.hub().readers().query(query);
+        self.call_ok(reply, move |scope, reply| {
+            let reply = reply.unwrap_or_else(|_| Err(crashed()));
+            // The client may have gone meanwhile, or it gets an error instead of its tasks.
+            if reply.is_err() || scope.connection.transport.is_broken() {
                 scope.connection.release(&leases);
             }
-            scope.answer_reply(reply);
+            match reply {
+                Ok(reply) => scope.answer_reply(reply),
+                Err(error) => scope.refuse(error),
+            }
         });
     }
 
@@ -280,28 +285,31 @@ impl RequestScope<'_> {
         call: impl Future<Output = Result<T, MailboxError>> + 'static,
         then: impl FnOnce(&mut RequestScope<'_>, T) + 'static,
     ) {
-        let tag = self.tag;
-        let call = call.into_actor(self.connection);
-        let call = call.map(move |result, act: &mut Connection, ctx| {
-            act.step(tag, ctx, move |scope| match result {
-                Ok(result) => then(scope, result),
-                Err(_) => {
-                    let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
-                    scope.fail(Error::internal(Effect::Unknown, message));
-                }
-            });
+        self.call_ok(call, move |scope, result| match result {
+            Ok(result) => then(scope, result),
+            Err(_) => scope.fail(crashed()),
         });
-        self.ctx.spawn(call);
     }
 
-    /// Like [`RequestScope::call`], for a future that cannot fail.
+    /// Like [`RequestScope::call`], for a future that cannot fail, or whose failure `then` handles.
     pub fn call_ok<T: 'static>(
         &mut self,
         call: impl Future<Output = T> + 'static,
         then: impl FnOnce(&mut RequestScope<'_>, T) + 'static,
     ) {
-        self.call(async move { Ok(call.await) }, then);
+        let tag = self.tag;
+        let call = call.into_actor(self.connection);
+        let call = call.map(move |result, act: &mut Connection, ctx| {
+            act.step(tag, ctx, move |scope| then(scope, result));
+        });
+        self.ctx.spawn(call);
     }
+}
+
+/// The error of a request over which another actor crashed.
+fn crashed() -> Error {
+    let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
+    Error::internal(Effect::Unknown, message)
 }
 
 fn leases_of(tasks: &[Task]) -> Vec<(TaskId, Fence)> {
