@@ -26,13 +26,8 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum number of requests in flight of all clients of this gateway.
 const IN_FLIGHT: usize = 512;
 /// Delays between attempts to connect. The gateway reconnects within a second after the hub's return.
-const RECONNECT: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(50),
-    max: Duration::from_secs(1),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::from_secs(60),
-};
+const RECONNECT: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Error of a request to the hub. The texts are sentences for a person.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -8,20 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The gateway's supervisor never gives up, so that a failing gateway does not end the hub's process.
-const NEVER: Intensity = Intensity {
-    restarts: u32::MAX,
-    period: Duration::from_secs(1),
-};
-
 /// A crash of the server itself is rare, and its clients reconnect immediately.
-const BACKOFF: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(50),
-    max: Duration::from_secs(5),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::from_secs(60),
-};
+const BACKOFF: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(50), Duration::from_secs(5));
 
 /// Addresses and counters of a gateway.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +26,8 @@ pub struct GatewayHandle {
 /// The spec of the supervisor `gateway` and the handle on it. The supervisor needs a thread of its own
 /// ([`ChildSpec::on`]).
 pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
-    let mut supervisor = SupervisorSpec::new("gateway").intensity(NEVER);
+    // A failing gateway must not end the hub's process.
+    let mut supervisor = SupervisorSpec::new("gateway").intensity(Intensity::UNLIMITED);
     let mut handle = GatewayHandle::default();
     if let Some(http) = &options.http {
         handle.http = http.socket.local_addr().ok();

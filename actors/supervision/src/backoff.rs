@@ -1,4 +1,4 @@
-//! RestartDelays between restarts: exponential growth with jitter.
+//! Delays between restarts: exponential growth with jitter.
 //!
 //! The only file that uses the `backoff` crate, and only its computation of intervals. The delays
 //! never end: `max_elapsed_time` is `None`, because the crate's default of 15 minutes counts from
@@ -28,25 +28,27 @@ pub struct BackoffPolicy {
 impl Default for BackoffPolicy {
     /// 100 ms, doubled up to 30 s, with 20 % jitter, reset after 60 s of uptime.
     fn default() -> Self {
+        Self::between(Duration::from_millis(100), Duration::from_secs(30))
+    }
+}
+
+impl BackoffPolicy {
+    /// From `initial`, doubled up to `max`, with 20 % jitter, reset after 60 s of uptime.
+    pub const fn between(initial: Duration, max: Duration) -> Self {
         Self {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(30),
+            initial,
+            max,
             factor: 2.0,
             jitter: 0.2,
             healthy_after: Duration::from_secs(60),
         }
     }
-}
 
-impl BackoffPolicy {
     /// No delays. Only the supervisor's intensity then bounds a crash loop.
     pub fn immediate() -> Self {
         Self {
-            initial: Duration::ZERO,
-            max: Duration::ZERO,
-            factor: 1.0,
-            jitter: 0.0,
             healthy_after: Duration::ZERO,
+            ..Self::between(Duration::ZERO, Duration::ZERO)
         }
     }
 

@@ -11,7 +11,7 @@ use crate::id::ChildId;
 use crate::machine::{Intensity, Strategy};
 use crate::mailbox::{Mailbox, mailbox};
 use crate::slots::{ChildSlots, SlotsOwner};
-use crate::spec::ChildSpec;
+use crate::spec::{ChildSpec, setters};
 use crate::supervisor::Supervisor;
 use crate::tree::{ChildSnapshot, Tree};
 
@@ -88,18 +88,11 @@ impl SupervisorSpec {
         }
     }
 
-    /// Sets the children that are restarted together. Default: [`Strategy::OneForOne`].
-    #[must_use]
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
-    }
-
-    /// Sets the number of restarts after which the supervisor gives up. Default: 10 in 60 s.
-    #[must_use]
-    pub fn intensity(mut self, intensity: Intensity) -> Self {
-        self.intensity = intensity;
-        self
+    setters! {
+        /// Sets the children that are restarted together. Default: [`Strategy::OneForOne`].
+        strategy: Strategy;
+        /// Sets the number of restarts after which the supervisor gives up. Default: 10 in 60 s.
+        intensity: Intensity;
     }
 
     /// Adds a child. Children start in the order in which they are added.

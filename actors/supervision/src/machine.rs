@@ -56,6 +56,14 @@ pub struct Intensity {
     pub period: Duration,
 }
 
+impl Intensity {
+    /// No number of restarts is too many: the supervisor never gives up.
+    pub const UNLIMITED: Self = Self {
+        restarts: u32::MAX,
+        period: Duration::from_secs(1),
+    };
+}
+
 impl Default for Intensity {
     /// 10 restarts in 60 seconds.
     fn default() -> Self {

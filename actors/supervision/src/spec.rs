@@ -16,6 +16,19 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::monitor::ChildMonitor;
 use crate::runner::ChildRunner;
 
+/// Defines methods of a spec, each of which sets the field of its name and returns the spec.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $ty:ty;)*) => {
+        $($(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, $field: $ty) -> Self {
+            self.$field = $field;
+            self
+        })*
+    };
+}
+pub(crate) use setters;
+
 /// Treatment of a child that is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopPolicy {
@@ -89,26 +102,14 @@ impl ChildSpec {
         Self::new(id, mailbox().0, factory)
     }
 
-    /// Sets the ends after which the child is restarted. Default: permanent.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.restart = restart;
-        self
-    }
-
-    /// Sets the stop policy. Default: a grace of 5 s. Without effect on a supervisor, whose grace
-    /// is the sum of those of its children.
-    #[must_use]
-    pub fn stop(mut self, stop: StopPolicy) -> Self {
-        self.stop = stop;
-        self
-    }
-
-    /// Sets the delays before restarts. Default: [`BackoffPolicy::default`].
-    #[must_use]
-    pub fn backoff(mut self, policy: BackoffPolicy) -> Self {
-        self.backoff = policy;
-        self
+    setters! {
+        /// Sets the ends after which the child is restarted. Default: permanent.
+        restart: Restart;
+        /// Sets the stop policy. Default: a grace of 5 s. Without effect on a supervisor, whose grace
+        /// is the sum of those of its children.
+        stop: StopPolicy;
+        /// Sets the delays before restarts. Default: [`BackoffPolicy::default`].
+        backoff: BackoffPolicy;
     }
 
     /// Sets the thread. Default: the thread of the supervisor.

@@ -20,11 +20,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Pauses between attempts to reach the hub.
 const ATTEMPTS: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(50),
-    max: Duration::from_secs(3),
-    factor: 2.0,
     jitter: 0.3,
-    healthy_after: Duration::ZERO,
+    ..BackoffPolicy::between(Duration::from_millis(50), Duration::from_secs(3))
 };
 
 /// The session's identity, and the hub it connects to.

@@ -14,20 +14,10 @@ use crate::pool::probe::ProviderProbe;
 use crate::pool::{CrashSession, KILL_TIME, Pool, PoolSupervisors, SESSIONS, SwarmContext};
 use crate::session::Session;
 
-/// A pool's supervisor never gives up: a failing pool must not stop the hub. The supervisor of its sessions does give
-/// up, and is restarted after [`AFTER_GIVING_UP`].
-const NEVER: Intensity = Intensity {
-    restarts: u32::MAX,
-    period: Duration::from_secs(1),
-};
-
 /// Delays before all sessions of a pool restart after their supervisor gave up.
 const AFTER_GIVING_UP: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_secs(2),
-    max: Duration::from_secs(60),
-    factor: 2.0,
-    jitter: 0.2,
     healthy_after: Duration::from_secs(120),
+    ..BackoffPolicy::between(Duration::from_secs(2), Duration::from_secs(60))
 };
 
 /// Returns the spec of a pool, and the pool that its actors share. Children in start order: the probe of the
@@ -38,7 +28,10 @@ pub(crate) fn pool_spec(options: PoolOptions, swarm: &Arc<SwarmContext>) -> (Chi
         .kind("invocation")
         .grace(KILL_TIME);
     let sessions = SupervisorSpec::new(SESSIONS).intensity(options.intensity);
-    let pool_supervisor = SupervisorSpec::new(options.name.as_str()).intensity(NEVER);
+    // A failing pool must not stop the hub. The supervisor of its sessions does give up, and is restarted after
+    // `AFTER_GIVING_UP`.
+    let pool_supervisor =
+        SupervisorSpec::new(options.name.as_str()).intensity(Intensity::UNLIMITED);
     let supervisors = PoolSupervisors {
         pool: pool_supervisor.handle(),
         sessions: sessions.handle(),

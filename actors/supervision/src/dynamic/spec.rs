@@ -12,7 +12,7 @@ use crate::cell::{ChildCell, SupervisorScope};
 use crate::id::ChildId;
 use crate::machine::{Intensity, Restart, RestartMachine};
 use crate::mailbox::{Mailbox, mailbox};
-use crate::spec::ChildSpec;
+use crate::spec::{ChildSpec, setters};
 
 /// Description of a dynamic supervisor and its children's policies.
 pub struct DynamicSpec {
@@ -52,33 +52,16 @@ impl DynamicSpec {
         self
     }
 
-    /// Sets the ends after which a child is restarted. Default: temporary, that is, none.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.restart = restart;
-        self
-    }
-
-    /// Sets the number of restarts, of all children together, after which the supervisor gives up.
-    /// Default: 100 in 10 s.
-    #[must_use]
-    pub fn intensity(mut self, intensity: Intensity) -> Self {
-        self.intensity = intensity;
-        self
-    }
-
-    /// Sets the delays before the restarts of a child. Default: [`BackoffPolicy::default`].
-    #[must_use]
-    pub fn backoff(mut self, backoff: BackoffPolicy) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// Sets the time after which children that were ordered to stop are dropped. Default: 5 s.
-    #[must_use]
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
+    setters! {
+        /// Sets the ends after which a child is restarted. Default: temporary, that is, none.
+        restart: Restart;
+        /// Sets the number of restarts, of all children together, after which the supervisor gives up.
+        /// Default: 100 in 10 s.
+        intensity: Intensity;
+        /// Sets the delays before the restarts of a child. Default: [`BackoffPolicy::default`].
+        backoff: BackoffPolicy;
+        /// Sets the time after which children that were ordered to stop are dropped. Default: 5 s.
+        grace: Duration;
     }
 
     /// A handle on the supervisor, valid before its start and after its restarts.

@@ -18,11 +18,8 @@ use super::limits::{AccountLimits, QueueTime, RequestMeter, TokenMeter};
 
 /// Pauses when the provider does not state how long it refuses.
 const PAUSES: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_secs(5),
-    max: Duration::from_secs(600),
-    factor: 2.0,
     jitter: 0.3,
-    healthy_after: Duration::ZERO,
+    ..BackoffPolicy::between(Duration::from_secs(5), Duration::from_secs(600))
 };
 
 /// Pauses when the service cannot be reached. They are shorter, as the account works as soon as the network does.

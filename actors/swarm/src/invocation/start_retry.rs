@@ -16,13 +16,8 @@ pub(super) const HOOK: Duration = Duration::from_secs(60);
 /// Maximum number of runs of a program that started, and then reported that the system refused it a resource.
 const TRIES: u32 = 5;
 
-const PAUSES: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(250),
-    max: Duration::from_secs(15),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::ZERO,
-};
+const PAUSES: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(250), Duration::from_secs(15));
 
 /// A retry with its limit.
 pub(super) struct StartRetry<'a> {

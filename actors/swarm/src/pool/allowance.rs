@@ -18,22 +18,12 @@ use kirosu_supervision::{BackoffPolicy, RestartDelays};
 use tokio::time::Instant;
 
 /// Pauses after runs that were not started.
-const SHORT: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(250),
-    max: Duration::from_secs(30),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::ZERO,
-};
+const SHORT: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(250), Duration::from_secs(30));
 
 /// Pauses after runs that failed at once.
-const FAILING: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_secs(1),
-    max: Duration::from_secs(60),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::ZERO,
-};
+const FAILING: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A shortage that did not occur for this time is over, even if too few tasks came to prove it.
 const QUIET: Duration = Duration::from_secs(300);

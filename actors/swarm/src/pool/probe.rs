@@ -17,11 +17,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
 /// Delays between checks for a missing provider, which a person may be installing.
 const CHECKS: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_secs(2),
-    max: Duration::from_secs(10),
-    factor: 2.0,
-    jitter: 0.2,
     healthy_after: Duration::from_secs(120),
+    ..BackoffPolicy::between(Duration::from_secs(2), Duration::from_secs(10))
 };
 
 /// Delay between checks for an unusable folder. Such a check is cheap: no program of the provider is started before

@@ -27,22 +27,12 @@ use machine::{Action, Event, SessionMachine};
 use signals::SessionSignal;
 
 /// Pauses before a report is sent again.
-const REPORT_DELAYS: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(100),
-    max: Duration::from_secs(5),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::ZERO,
-};
+const REPORT_DELAYS: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Pauses after the hub refused a lease, for example because it drains or is full.
-const REFUSED: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(500),
-    max: Duration::from_secs(30),
-    factor: 2.0,
-    jitter: 0.2,
-    healthy_after: Duration::ZERO,
-};
+const REFUSED: BackoffPolicy =
+    BackoffPolicy::between(Duration::from_millis(500), Duration::from_secs(30));
 
 /// The running invocation, as its session holds it.
 struct Run {
