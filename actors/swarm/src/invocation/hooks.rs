@@ -6,15 +6,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, CancelHandle, EventSink, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunEvent,
-    RunFailure, RunResult, TimeoutKind, ceil_boundary,
+    Cancel, CancelHandle, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunFailure,
+    RunResult, TimeoutKind, ceil_boundary,
 };
 
-use super::start_retry::{self, StartRetry};
+use super::start_retry::{self, RunParts};
 use crate::headline::headline;
 use crate::options::PoolOptions;
-use crate::pool::Pool;
-use crate::workspace::{self, RunFolder, not_accepted};
+use crate::workspace::{self, RunFolder, failed_after, not_accepted};
 
 /// Time limit of the hook after a cancelled run, as a person waits for the end.
 const HURRY: Duration = Duration::from_secs(10);
@@ -38,64 +37,47 @@ fn variables(options: &PoolOptions, job: &Job, folder: &RunFolder) -> Vec<(Strin
 
 /// The hooks of one run.
 pub(super) struct HookRunner<'a> {
-    pool: &'a Pool,
-    options: &'a PoolOptions,
-    folder: &'a RunFolder,
+    parts: RunParts<'a>,
     env: Vec<(String, String)>,
-    sink: EventSink,
-    cancel: Cancel,
     warnings: Vec<String>,
 }
 
 impl<'a> HookRunner<'a> {
-    pub(super) fn of(
-        pool: &'a Pool,
-        options: &'a PoolOptions,
-        folder: &'a RunFolder,
-        job: &Job,
-        sink: EventSink,
-        cancel: Cancel,
-    ) -> Self {
+    /// The hooks of one run; `warnings` are sent first, one per line.
+    pub(super) fn of(parts: RunParts<'a>, job: &Job, warnings: Vec<String>) -> Self {
         Self {
-            pool,
-            env: variables(options, job, folder),
-            options,
-            folder,
-            sink,
-            cancel,
-            warnings: Vec::new(),
+            env: variables(parts.options, job, parts.folder),
+            parts,
+            warnings,
         }
-    }
-
-    /// Adds warnings to be sent first, one per line.
-    pub(super) fn with_warnings(self, warnings: Vec<String>) -> Self {
-        Self { warnings, ..self }
     }
 
     /// Runs the hook before, the run itself if that succeeded, and the hook after in any case; then commits the run's
     /// changes in its worktree.
     pub(super) async fn around(mut self, run: impl Future<Output = RunResult>) -> RunResult {
         for warning in std::mem::take(&mut self.warnings) {
-            self.warn(warning).await;
+            self.parts.note(&warning).await;
         }
         let outcome = match self.before().await.and_then(|()| self.intact()) {
             Ok(()) => run.await,
             Err(failure) => Err(failure),
         };
         let outcome = self.after(outcome).await;
-        for line in workspace::finish(self.folder, ended_as(&outcome)).await {
-            self.warn(line).await;
+        for line in workspace::finish(self.parts.folder, ended_as(&outcome)).await {
+            self.parts.note(&line).await;
         }
         outcome
     }
 
     async fn before(&self) -> Result<(), RunFailure> {
-        let before = &self.options.hooks.before;
+        let before = &self.parts.options.hooks.before;
         if before.is_empty() {
             return Ok(());
         }
         self.intact()?;
-        let end = self.run(before, "before", &[], self.cancel.clone()).await;
+        let end = self
+            .run(before, "before", &[], self.parts.cancel.clone())
+            .await;
         match end.is_good() {
             true => Ok(()),
             false => Err(self.failure("before", &end)),
@@ -105,39 +87,33 @@ impl<'a> HookRunner<'a> {
     /// Whether programs can be started in the run's folder. If it was replaced, they would change files that are not
     /// the run's.
     fn intact(&self) -> Result<(), RunFailure> {
-        let verified = self.folder.verify();
+        let verified = self.parts.folder.verify();
         verified.map_err(|why| RunFailure::new(FailureKind::NotAccepted, why))
     }
 
     async fn after(&self, outcome: RunResult) -> RunResult {
         let outcome_variable = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
-        let must = self.options.hooks.after_must_succeed && outcome.is_ok();
-        let start_retry = StartRetry {
-            pool: self.pool,
-            sink: &self.sink,
-            cancel: self.cancel.clone(),
-            limit: match &outcome {
-                Ok(_) if must => start_retry::CHECK,
-                Err(failure) if failure.kind == FailureKind::Shortage => Duration::ZERO,
-                _ => start_retry::HOOK,
-            },
+        let must = self.parts.options.hooks.after_must_succeed && outcome.is_ok();
+        let limit = match &outcome {
+            Ok(_) if must => start_retry::CHECK,
+            Err(failure) if failure.kind == FailureKind::Shortage => Duration::ZERO,
+            _ => start_retry::HOOK,
         };
-        let after = &self.options.hooks.after;
+        let after = &self.parts.options.hooks.after;
         if after.is_empty() {
             return outcome;
         }
-        if let Err(why) = self.folder.verify() {
+        if let Err(why) = self.parts.folder.verify() {
             let why = format!("the hook after the run was not run: {why}");
-            self.warn(why.clone()).await;
+            self.parts.note(&why).await;
             return outcome.and_then(|finished| Err(not_accepted(finished, why)));
         }
         let run = async || {
             self.run(after, "after", &outcome_variable, Cancel::never())
                 .await
         };
-        let end = start_retry
-            .until_started("the hook after the run", run)
-            .await;
+        let what = "the hook after the run";
+        let end = self.parts.until_started(what, limit, run).await;
         if end.is_good() {
             return outcome;
         }
@@ -147,18 +123,13 @@ impl<'a> HookRunner<'a> {
                 if failure.kind == FailureKind::Shortage {
                     failure.kind = FailureKind::Unchecked;
                 }
-                return Err(RunFailure {
-                    output: finished.text,
-                    usage: finished.usage,
-                    conversation: finished.conversation,
-                    ..failure
-                });
+                return Err(failed_after(finished, failure));
             }
             outcome => outcome,
         };
         let why = headline(&failure.message);
         tracing::warn!("{why}");
-        self.warn(why.into_owned()).await;
+        self.parts.note(&why).await;
         outcome
     }
 
@@ -169,7 +140,7 @@ impl<'a> HookRunner<'a> {
         more: &[(String, String)],
         cancel: Cancel,
     ) -> ProgramEnd {
-        let Some(containment) = &self.options.containment else {
+        let Some(containment) = &self.parts.options.containment else {
             return ProgramEnd {
                 exit: ProgramExit::Failed(
                     "this process runs no programs other than its providers".into(),
@@ -182,15 +153,15 @@ impl<'a> HookRunner<'a> {
         env.extend(more.iter().cloned());
         let program = Program {
             env,
-            limit: self.options.hooks.timeout,
+            limit: self.parts.options.hooks.timeout,
             keep: LAST_WORDS,
-            ..Program::new(argv.to_vec(), &self.folder.dir)
+            ..Program::new(argv.to_vec(), &self.parts.folder.dir)
         };
         if which != "after" {
-            return program.run(containment, &self.sink, cancel).await;
+            return program.run(containment, &self.parts.sink, cancel).await;
         }
         let (handle, hurried) = Cancel::pair();
-        let run = program.run(containment, &self.sink, hurried);
+        let run = program.run(containment, &self.parts.sink, hurried);
         self.hurried(run, &handle).await
     }
 
@@ -201,7 +172,7 @@ impl<'a> HookRunner<'a> {
         handle: &CancelHandle,
     ) -> ProgramEnd {
         let mut run = pin!(run);
-        let mut cancelled = self.cancel.clone();
+        let mut cancelled = self.parts.cancel.clone();
         let over = async {
             cancelled.cancelled().await;
             tokio::time::sleep(HURRY).await;
@@ -213,16 +184,11 @@ impl<'a> HookRunner<'a> {
         run.await
     }
 
-    async fn warn(&self, text: String) {
-        let message = format!("[kirosu: {text}]\n");
-        self.sink.send(RunEvent::Warning { message }).await;
-    }
-
     /// The failure of a hook. It is not the task's fault, so the task is retried.
     fn failure(&self, which: &str, end: &ProgramEnd) -> RunFailure {
         let argv = match which {
-            "before" => &self.options.hooks.before,
-            _ => &self.options.hooks.after,
+            "before" => &self.parts.options.hooks.before,
+            _ => &self.parts.options.hooks.after,
         };
         let class = match &end.exit {
             ProgramExit::Cancelled => FailureKind::Cancelled,
@@ -233,7 +199,7 @@ impl<'a> HookRunner<'a> {
             },
             _ => FailureKind::ProviderError,
         };
-        let pool = &self.options.name;
+        let pool = &self.parts.options.name;
         let (program, exit) = (argv.join(" "), &end.exit);
         let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
         let output = [end.stderr.as_str(), end.stdout.as_str()];

@@ -45,6 +45,7 @@ use budget::BudgetReservation;
 use hooks::HookRunner;
 use job::{NotRun, Ready};
 use report::Costs;
+use start_retry::RunParts;
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
 const EVENTS: usize = 32;
@@ -218,9 +219,15 @@ async fn run(
     };
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
-    let hooks = HookRunner::of(&pool, &options, &folder, &job, sink.clone(), cancel.clone());
-    let hooks = hooks.with_warnings(warnings);
-    let check = accept::Check::of(&pool, &options, &folder, &job, sink.clone(), cancel.clone());
+    let parts = RunParts {
+        pool: &pool,
+        options: &options,
+        folder: &folder,
+        sink: sink.clone(),
+        cancel: cancel.clone(),
+    };
+    let hooks = HookRunner::of(parts.clone(), &job, warnings);
+    let check = accept::Check::of(parts, &job);
     let activity = Activity::new();
     let watched = folder.listening(&activity.watched(&sink, &pool), provider_name);
     drop(sink);

@@ -1,4 +1,4 @@
-//! Retries the start of programs after a run (checks, hooks), as the run's answer was paid for.
+//! The pool's own programs around a run (checks, hooks). Their start is retried after the run, as its answer was paid for.
 
 use std::time::Duration;
 
@@ -6,7 +6,9 @@ use kirosu_providers::{Cancel, EventSink, ProgramEnd, ProgramExit, RunEvent};
 use kirosu_supervision::BackoffPolicy;
 use tokio::time::{Instant, sleep};
 
+use crate::options::PoolOptions;
 use crate::pool::Pool;
+use crate::workspace::RunFolder;
 
 /// Time limit for starting the check of an answer; the task's lease is held meanwhile.
 pub(super) const CHECK: Duration = Duration::from_secs(30 * 60);
@@ -19,28 +21,32 @@ const TRIES: u32 = 5;
 const PAUSES: BackoffPolicy =
     BackoffPolicy::between(Duration::from_millis(250), Duration::from_secs(15));
 
-/// A retry with its limit.
-pub(super) struct StartRetry<'a> {
+/// The parts of a run that its hooks and its check use.
+#[derive(Clone)]
+pub(super) struct RunParts<'a> {
     pub(super) pool: &'a Pool,
-    pub(super) sink: &'a EventSink,
+    pub(super) options: &'a PoolOptions,
+    pub(super) folder: &'a RunFolder,
+    pub(super) sink: EventSink,
     pub(super) cancel: Cancel,
-    pub(super) limit: Duration,
 }
 
-impl StartRetry<'_> {
+impl RunParts<'_> {
+    /// Adds a line to the run's output.
+    pub(super) async fn note(&self, text: &str) {
+        let message = format!("[kirosu: {text}]\n");
+        self.sink.send(RunEvent::Warning { message }).await;
+    }
+
     /// Runs a program until it could be started, within the limit, and returns its end. `what` names it in the
     /// message that the run's output gets once when it waits.
     pub(super) async fn until_started(
-        self,
+        &self,
         what: &str,
+        limit: Duration,
         run: impl AsyncFn() -> ProgramEnd,
     ) -> ProgramEnd {
-        let Self {
-            pool,
-            sink,
-            mut cancel,
-            limit,
-        } = self;
+        let mut cancel = self.cancel.clone();
         let begin = Instant::now();
         let mut pauses = PAUSES.delays();
         let mut tries = 0;
@@ -56,10 +62,10 @@ impl StartRetry<'_> {
             if begin.elapsed() + pause > limit {
                 return end;
             }
-            pool.not_started(&why);
+            self.pool.not_started(&why);
             if tries == 1 {
-                let message = format!("[kirosu: {what} waits until it can be started: {why}]\n");
-                sink.send(RunEvent::Warning { message }).await;
+                self.note(&format!("{what} waits until it can be started: {why}"))
+                    .await;
             }
             tokio::select! {
                 biased;

@@ -242,11 +242,16 @@ pub(crate) async fn inspected(
 
 /// Turns a finished run into a `not_accepted` failure.
 pub(crate) fn not_accepted(finished: Finished, why: String) -> RunFailure {
+    failed_after(finished, RunFailure::new(FailureKind::NotAccepted, why))
+}
+
+/// The failure with the answer, usage and conversation of a finished run.
+pub(crate) fn failed_after(finished: Finished, failure: RunFailure) -> RunFailure {
     RunFailure {
         output: finished.text,
         usage: finished.usage,
         conversation: finished.conversation,
-        ..RunFailure::new(FailureKind::NotAccepted, why)
+        ..failure
     }
 }
 

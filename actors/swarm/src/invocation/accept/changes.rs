@@ -54,7 +54,7 @@ impl Snapshot {
     /// # Errors
     /// The folder is in no repository, or git is missing: a retry would fail as well.
     pub(super) async fn take(check: &Check<'_>) -> Result<Self, RunFailure> {
-        let dir = check.folder.dir.display();
+        let dir = check.parts.folder.dir.display();
         let args = [
             "rev-parse",
             "--path-format=absolute",
@@ -76,7 +76,7 @@ impl Snapshot {
                 "cannot check accept.diff: {dir} is not in a git checkout; leave the clause out, or name a pool or workdir that is"
             )));
         };
-        let parent = check.options.workspaces_dir.join(".accept");
+        let parent = check.parts.options.workspaces_dir.join(".accept");
         let (into, task, index) = (parent.clone(), check.task, PathBuf::from(index));
         let scratch = blocking(move || scratch(&into, task, &index)).await;
         let scratch = scratch.map_err(|why| {
@@ -126,7 +126,7 @@ impl Snapshot {
             format!("--work-tree={}", self.top),
         ];
         let listed = git(check, &at, &[], &["ls-files", "-v", "--stage"]).await?;
-        let Some(containment) = &check.options.containment else {
+        let Some(containment) = &check.parts.options.containment else {
             return Ok(Vec::new());
         };
         let git = worktree::Git::new(containment.clone());
@@ -138,7 +138,7 @@ impl Snapshot {
     async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, RunFailure> {
         let at = [
             "-C".to_owned(),
-            check.folder.root.display().to_string(),
+            check.parts.folder.root.display().to_string(),
             format!("--git-dir={}", self.git_dir),
             format!("--work-tree={}", self.top),
         ];
@@ -199,7 +199,7 @@ async fn git(
     env: &[(&str, String)],
     args: &[&str],
 ) -> Result<ProgramEnd, RunFailure> {
-    let Some(containment) = &check.options.containment else {
+    let Some(containment) = &check.parts.options.containment else {
         return Err(refuse(
             "cannot check accept.diff: this process runs no programs beside its providers"
                 .to_owned(),
@@ -228,7 +228,7 @@ async fn git(
     let discard = EventSink::discard();
     let run = async || {
         program
-            .run(containment, &discard, check.cancel.clone())
+            .run(containment, &discard, check.parts.cancel.clone())
             .await
     };
     check.run("git, for accept.diff,", run).await

@@ -25,13 +25,13 @@ impl Check<'_> {
         answer: &str,
     ) -> Result<(Option<String>, String), RunFailure> {
         let shown = accept.command.join(" ");
-        let Some(containment) = &self.options.containment else {
+        let Some(containment) = &self.parts.options.containment else {
             let fault = format!(
                 "the command {shown:?} was not run: this process runs no programs beside its providers"
             );
             return Ok((Some(fault), String::new()));
         };
-        if let Err(why) = self.folder.verify() {
+        if let Err(why) = self.parts.folder.verify() {
             let fault = format!("the command {shown:?} was not run: {why}");
             return Ok((Some(fault), String::new()));
         }
@@ -41,10 +41,9 @@ impl Check<'_> {
             stdin: answer.as_bytes().to_vec(),
             limit,
             keep: 0,
-            ..Program::new(accept.command.clone(), &self.folder.dir)
+            ..Program::new(accept.command.clone(), &self.parts.folder.dir)
         };
-        let message = format!("[kirosu: accept runs {shown:?}]\n");
-        self.sink.send(RunEvent::Warning { message }).await;
+        self.parts.note(&format!("accept runs {shown:?}")).await;
         let last = RefCell::default();
         let run = async || {
             let (end, output) = self.run_captured(&program, containment).await;
@@ -75,7 +74,9 @@ impl Check<'_> {
     ) -> (ProgramEnd, String) {
         let (tap, mut events) = EventSink::channel(EVENTS);
         let run = async {
-            let end = program.run(containment, &tap, self.cancel.clone()).await;
+            let end = program
+                .run(containment, &tap, self.parts.cancel.clone())
+                .await;
             drop(tap);
             end
         };
@@ -86,7 +87,7 @@ impl Check<'_> {
                     output.push_str(text);
                     keep_end(&mut output);
                 }
-                self.sink.send(event).await;
+                self.parts.sink.send(event).await;
             }
         };
         let (end, ()) = join(run, listen).await;

@@ -18,13 +18,12 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_providers::{
-    Cancel, EventSink, FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure, RunResult,
+    FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure, RunResult,
 };
 
-use super::start_retry::{self, StartRetry};
+use super::start_retry::{self, RunParts};
 use crate::options::PoolOptions;
-use crate::pool::Pool;
-use crate::workspace::RunFolder;
+use crate::workspace::failed_after;
 use changes::Snapshot;
 use reason::Reason;
 
@@ -45,39 +44,24 @@ pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), Stri
 
 /// The check of one run.
 pub(super) struct Check<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) options: &'a PoolOptions,
-    pub(super) folder: &'a RunFolder,
+    pub(super) parts: RunParts<'a>,
     /// Variables for the programs of the check.
     pub(super) env: Vec<(String, String)>,
     pub(super) task: (i64, i64),
-    pub(super) sink: EventSink,
-    pub(super) cancel: Cancel,
     /// Whether the run has ended. From then on a program that cannot be started is retried, so that the answer is not
     /// lost.
     pub(super) has_answer: Cell<bool>,
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn of(
-        pool: &'a Pool,
-        options: &'a PoolOptions,
-        folder: &'a RunFolder,
-        job: &Job,
-        sink: EventSink,
-        cancel: Cancel,
-    ) -> Self {
-        let mut env = options.env.clone();
+    pub(super) fn of(parts: RunParts<'a>, job: &Job) -> Self {
+        let mut env = parts.options.env.clone();
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
         Self {
-            pool,
-            options,
-            folder,
+            parts,
             env,
             task: (job.task_id, job.fence),
-            sink,
-            cancel,
             has_answer: Cell::new(false),
         }
     }
@@ -95,13 +79,7 @@ impl<'a> Check<'a> {
             true => start_retry::CHECK,
             false => Duration::ZERO,
         };
-        let start_retry = StartRetry {
-            pool: self.pool,
-            sink: &self.sink,
-            cancel: self.cancel.clone(),
-            limit,
-        };
-        let end = start_retry.until_started(what, run).await;
+        let end = self.parts.until_started(what, limit, run).await;
         match &end.exit {
             ProgramExit::Cancelled => Err(cancelled()),
             ProgramExit::Short(why) if self.has_answer.get() => Err(RunFailure::new(
@@ -140,12 +118,7 @@ impl<'a> Check<'a> {
             Ok(Some(text)) => RunFailure::new(FailureKind::NotAccepted, text),
             Err(failure) => failure,
         };
-        Err(RunFailure {
-            output: finished.text,
-            usage: finished.usage,
-            conversation: finished.conversation,
-            ..failure
-        })
+        Err(failed_after(finished, failure))
     }
 
     async fn check(
@@ -156,7 +129,11 @@ impl<'a> Check<'a> {
     ) -> Result<Reason, RunFailure> {
         let mut reason = Reason::default();
         if !accept.file.is_empty() {
-            let missing = files::missing(&self.folder.dir, &self.folder.root, &accept.file);
+            let missing = files::missing(
+                &self.parts.folder.dir,
+                &self.parts.folder.root,
+                &accept.file,
+            );
             reason.note(missing.await, "");
         }
         if let Some(before) = before {
@@ -178,14 +155,12 @@ impl<'a> Check<'a> {
 
 /// Fails a run that did nothing or was denied its tools.
 fn undoubted(finished: Finished) -> RunResult {
-    match finished.doubt {
+    match &finished.doubt {
         None => Ok(finished),
-        Some(doubt) => Err(RunFailure {
-            output: finished.text,
-            usage: finished.usage,
-            conversation: finished.conversation,
-            ..RunFailure::new(doubt.kind, doubt.reason)
-        }),
+        Some(doubt) => {
+            let failure = RunFailure::new(doubt.kind, doubt.reason.clone());
+            Err(failed_after(finished, failure))
+        }
     }
 }
 

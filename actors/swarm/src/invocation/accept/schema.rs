@@ -29,7 +29,7 @@ impl Check<'_> {
         schema: &Value,
         answer: &str,
     ) -> Result<Option<String>, RunFailure> {
-        let Some(containment) = &self.options.containment else {
+        let Some(containment) = &self.parts.options.containment else {
             return Ok(Some(
                 "the schema was not checked: this process runs no programs other than its providers"
                     .to_owned(),
@@ -49,7 +49,7 @@ impl Check<'_> {
         let discard = EventSink::discard();
         let run = async || {
             program
-                .run(containment, &discard, self.cancel.clone())
+                .run(containment, &discard, self.parts.cancel.clone())
                 .await
         };
         let end = self.run("the check of the schema", run).await?;
