@@ -17,6 +17,7 @@ use crate::row::{LaneId, TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
+use crate::sql::batch::StoredPart;
 use crate::sql::counter::LaneRow;
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
@@ -136,6 +137,9 @@ pub(crate) trait Backend: Any + Send {
 
     /// The idempotency keys that exist, in any order, with one query: key, task, hash of the request.
     fn keys(&mut self, keys: &[&str]) -> Result<Vec<(String, TaskId, Option<i64>)>>;
+
+    /// The first stored part of the oldest large batch.
+    fn batch_part(&mut self) -> Result<Option<StoredPart>>;
 
     /// A lane by id or by name.
     fn lane(&mut self, query: LaneQuery<'_>) -> Result<Option<LaneRow>>;

@@ -54,7 +54,7 @@ pub enum Outcome {
     Ok,
     /// To `Enqueue`.
     Enqueued(EnqueuedTask),
-    /// To `EnqueueBatch`, in the order of the request.
+    /// To `EnqueueBatch` and `MakePart`, in the order of the request.
     Batch(Vec<EnqueuedTask>),
     /// To `Lease`: the tasks, best first; empty when nothing is ready.
     Leased(Vec<Task>),

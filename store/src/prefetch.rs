@@ -20,6 +20,9 @@ impl<'a> BatchNames<'a> {
         match command {
             Command::Enqueue(new) => self.add_new(new),
             Command::EnqueueBatch(batch) => batch.iter().for_each(|new| self.add_new(new)),
+            Command::StagePart(part) | Command::MakePart(part) => {
+                part.tasks().iter().for_each(|new| self.add_new(new));
+            }
             Command::Ack(ack) => self.tasks.push(ack.task_id),
             Command::Acks(acks) => self.tasks.extend(acks.iter().map(|ack| ack.task_id)),
             Command::Heartbeat { task, .. }
@@ -36,6 +39,7 @@ impl<'a> BatchNames<'a> {
             Command::RequestPermission(request) => self.tasks.push(request.task_id),
             Command::Lease { .. }
             | Command::Unpark(_)
+            | Command::DropBatch(_)
             | Command::ReleaseSession { .. }
             | Command::ExpireDue { .. }
             | Command::ShiftLeases { .. }

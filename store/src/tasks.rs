@@ -123,6 +123,15 @@ impl TaskCache {
         Some(&mut cached.row)
     }
 
+    /// Sets a flag of rows in memory that has been or is being set in the database. No row is dirty.
+    pub fn set_flag(&mut self, ids: &[TaskId], flag: i64) {
+        for id in ids {
+            if let Some(cached) = self.map.get_mut(id) {
+                cached.row.flags.set(flag);
+            }
+        }
+    }
+
     /// Whether rows are changed that are not written.
     pub fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()

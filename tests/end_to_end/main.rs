@@ -19,6 +19,7 @@ mod faults_disk;
 mod getting_started;
 mod kill_nine;
 mod lanes;
+mod large_requests;
 mod mcp;
 mod metrics;
 mod metrics_log;

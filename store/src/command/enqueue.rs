@@ -1,19 +1,25 @@
 //! `enqueue` and `enqueue_batch`: add tasks.
 
-use crate::backend::Result;
+use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
 use crate::outcome::EnqueuedTask;
 use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
-use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote};
+use crate::sql::cold::{
+    InsertChild, InsertDependencies, InsertDependency, InsertKey, InsertLabel, PutNote,
+};
+use crate::sql::task::SetFlags;
+use crate::tasks::Keyed;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{Error, NewTask, OnLost, Status, TaskId};
 use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task with a retry policy but without `max_attempts`.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+/// Dependencies of one task whose rows are marked by one statement.
+const MANY_DEPENDENCIES: usize = 64;
 
 impl Core {
     /// Adds a task, or finds it by its idempotency key.
@@ -31,47 +37,50 @@ impl Core {
         for (new, found) in batch.iter().zip(found) {
             made.push(match found {
                 Some(found) => found,
-                // An earlier task of the same batch may have bound the key.
-                None => match self.find_by_key(new)? {
-                    Some(found) => found,
-                    None => self.make(new)?,
-                },
+                None => self.find_or_make(new)?,
             });
         }
         Ok(made)
     }
 
+    /// Makes a task that is checked, unless an earlier task of its batch has bound the key meanwhile.
+    pub(super) fn find_or_make(&mut self, new: &NewTask) -> Result<EnqueuedTask> {
+        if let Some((task_id, _)) = self.bound_to_key(new)?
+            && let Some(row) = self.row(task_id)?
+        {
+            return Ok(existing(row));
+        }
+        self.make(new)
+    }
+
     /// The task that is bound to a request's key. Refuses a key that is bound to a request with other parameters.
     fn find_by_key(&mut self, new: &NewTask) -> CommandResult<Option<EnqueuedTask>> {
-        let Some(key) = &new.idempotency_key else {
-            return Ok(None);
-        };
-        let found = match self.tasks.key(key) {
-            Some(found) => found,
-            None => self
-                .db
-                .keys(&[key])?
-                .pop()
-                .map(|(_, task, body)| (task, body)),
-        };
-        let Some((task_id, body)) = found else {
+        let Some((task_id, body)) = self.bound_to_key(new)? else {
             return Ok(None);
         };
         let row = self.known(task_id)?;
         if body.is_some_and(|body| body != key::body(new)) {
+            let key = new.idempotency_key.as_deref().unwrap_or_default();
             return Err(key::other_body(key, row).into());
         }
-        Ok(Some(EnqueuedTask {
-            task_id,
-            existed: true,
-            status: row.state,
-        }))
+        Ok(Some(existing(row)))
+    }
+
+    fn bound_to_key(&mut self, new: &NewTask) -> Result<Option<Keyed>> {
+        let Some(key) = &new.idempotency_key else {
+            return Ok(None);
+        };
+        if let Some(found) = self.tasks.key(key) {
+            return Ok(found);
+        }
+        let found = self.db.keys(&[key])?.pop();
+        Ok(found.map(|(_, task, body)| (task, body)))
     }
 
     /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
-    fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<EnqueuedTask>>> {
+    pub(super) fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<EnqueuedTask>>> {
         let mut new_lanes = HashSet::new();
-        let mut keys: HashMap<&str, (usize, i64)> = HashMap::new();
+        let mut keys: HashMap<&str, usize> = HashMap::new();
         let mut all = Vec::with_capacity(batch.len());
         for (index, new) in batch.iter().enumerate() {
             let found = self.find_by_key(new)?;
@@ -80,12 +89,11 @@ impl Core {
             if exists {
                 continue;
             }
-            if let Some(key) = new.idempotency_key.as_deref().filter(|_| batch.len() > 1) {
-                let body = key::body(new);
-                let (first, before) = *keys.entry(key).or_insert((index, body));
-                if before != body {
-                    return Err(key::two_bodies(key, first, index).into());
-                }
+            if let Some(key) = new.idempotency_key.as_deref()
+                && let Some(first) = keys.insert(key, index)
+                && key::body(&batch[first]) != key::body(new)
+            {
+                return Err(key::two_bodies(key, first, index).into());
             }
             let lane = self.find_lane(&new.queue, &new.task_type)?;
             let lane = lane.and_then(|lane| self.lanes.get(lane));
@@ -185,24 +193,74 @@ impl Core {
         let mut depends_on = depends_on.to_vec();
         depends_on.sort_unstable();
         depends_on.dedup();
+        self.insert_dependencies(task_id, &depends_on)?;
+        let mut unmarked = Vec::new();
         for depends_on in depends_on {
-            let Some(state) = self.row(depends_on)?.map(|row| row.state) else {
+            let row = self.row(depends_on)?.map(|row| (row.state, row.flags));
+            let Some((state, flags)) = row else {
+                // It was pruned after the check of a large batch.
+                blocked_by += 1;
+                hopeless = Some(format!("dependency {depends_on} was pruned"));
                 continue;
             };
-            self.write(InsertDependency {
-                depends_on,
-                task_id,
-            })?;
             if state == Status::Done {
                 continue;
             }
             blocked_by += 1;
-            self.change(depends_on, |row| row.flags.set(Flags::HAS_DEPENDENTS));
+            if !flags.has(Flags::HAS_DEPENDENTS) {
+                unmarked.push(depends_on);
+            }
             if state.is_final() {
                 hopeless = Some(super::finish::dependency_ended(depends_on, state));
             }
         }
+        self.mark_dependents(&unmarked)?;
         Ok((blocked_by, hopeless))
+    }
+
+    fn insert_dependencies(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> Result<()> {
+        match depends_on {
+            [] => 0,
+            [depends_on] => self.write(InsertDependency {
+                depends_on: *depends_on,
+                task_id,
+            })?,
+            depends_on => self.write(InsertDependencies {
+                task_id,
+                depends_on: &json(depends_on)?,
+            })?,
+        };
+        Ok(())
+    }
+
+    /// Records in the rows of tasks that others depend on them. Many stored rows are changed by one statement.
+    fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
+        if ids.len() < MANY_DEPENDENCIES {
+            for id in ids {
+                self.change(*id, |row| row.flags.set(Flags::HAS_DEPENDENTS));
+            }
+            return Ok(());
+        }
+        self.flush_rows()?;
+        self.tasks.set_flag(ids, Flags::HAS_DEPENDENTS);
+        self.write(SetFlags {
+            flags: Flags::HAS_DEPENDENTS,
+            ids: &json(ids)?,
+        })?;
+        Ok(())
+    }
+}
+
+fn json(ids: &[TaskId]) -> Result<String> {
+    serde_json::to_string(ids).map_err(StoreFault::value)
+}
+
+/// The answer for a task that an earlier request with the same key has added.
+fn existing(row: &TaskRow) -> EnqueuedTask {
+    EnqueuedTask {
+        task_id: row.id,
+        existed: true,
+        status: row.state,
     }
 }
 

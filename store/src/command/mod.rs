@@ -7,6 +7,7 @@ mod decide_permission;
 mod due;
 mod enqueue;
 mod finish;
+pub(crate) mod large_batch;
 mod request_permission;
 pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
@@ -26,6 +27,8 @@ use kirosu_protocol::{
     Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId, Verdict,
 };
 
+pub use large_batch::{BatchId, BatchPart};
+
 /// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;
 
@@ -36,6 +39,15 @@ pub enum Command {
     Enqueue(Box<NewTask>),
     /// Adds all tasks or none. Answer: [`Outcome::Batch`].
     EnqueueBatch(Vec<NewTask>),
+    /// Checks and stores a part of a large batch, whose tasks [`MakePart`](Command::MakePart) makes later. The batch exists
+    /// once its last part is stored; until then a crash leaves nothing of it. Answer: `Ok`. After a refusal the caller
+    /// sends [`DropBatch`](Command::DropBatch).
+    StagePart(BatchPart),
+    /// Makes the tasks of a part of a large batch that is stored as a whole. The caller sends it again until it succeeds.
+    /// Answer: [`Outcome::Batch`] for the tasks of the part, or `Ok` if they were made before.
+    MakePart(BatchPart),
+    /// Deletes what is stored of a large batch that was refused. Answer: `Ok`.
+    DropBatch(BatchId),
     /// Takes tasks, or waits for some. Answer: [`Outcome::Leased`] (possibly empty) or [`Outcome::Parked`].
     Lease {
         /// The parameters of the request.
@@ -229,6 +241,9 @@ impl Core {
         Ok(match command {
             Command::Enqueue(new) => Outcome::Enqueued(self.enqueue(new)?),
             Command::EnqueueBatch(batch) => Outcome::Batch(self.enqueue_batch(batch)?),
+            Command::StagePart(part) => self.stage_part(part)?,
+            Command::MakePart(part) => self.make_part(part)?,
+            Command::DropBatch(batch) => self.drop_batch(*batch)?,
             Command::Lease { ask, session, park } => self.lease(ask, session.as_deref(), *park)?,
             Command::Unpark(park) => {
                 self.parked.remove(*park);

@@ -23,6 +23,12 @@ insert! {
     InsertDependency { depends_on: i64, task_id: i64 } "INSERT INTO dependency"
 }
 
+statement! {
+    /// One task waits for several, as a JSON array of ids.
+    InsertDependencies<'a> { task_id: i64, depends_on: &'a str }
+    "INSERT INTO dependency (task_id, depends_on) SELECT ?, value FROM json_each(?)"
+}
+
 insert! {
     /// One task was enqueued by another.
     InsertChild { parent_id: i64, task_id: i64 } "INSERT INTO child"

@@ -7,6 +7,7 @@
 
 pub(crate) mod approval;
 pub(crate) mod attempt;
+pub(crate) mod batch;
 pub(crate) mod cold;
 mod columns;
 pub(crate) mod counter;

@@ -1,7 +1,10 @@
 //! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
 
+use super::batch::{
+    DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
+};
 use super::generation::SelectSkipped;
-use super::task::SelectReady;
+use super::task::{SelectReady, SetFlags};
 use super::tx::FreePages;
 use super::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed};
 use super::{approval::*, attempt::*, cold::*, counter::*, people::*, sets::*, usage::*};
@@ -34,13 +37,14 @@ macro_rules! records {
 records! {
     /// A change of one table. The answer is the number of changed rows.
     Write<'a>: run -> usize {
-        AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteChild, DeleteDecisions,
-        DeleteDependencies, DeleteDependents, DeleteInput, DeleteKey, DeleteLabels, DeleteLane, DeleteMember,
-        DeleteMinutes, DeleteNote, DeletePaused<'a>, DeleteProgress, DeletePruned, DeleteReservation,
+        AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild,
+        DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
+        DeleteLabels, DeleteLane, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeleteProgress, DeletePruned, DeleteReservation,
         DeleteSomeAttempts, DeleteSomeOutput, DeleteTask, DeleteUsage, DeleteWork, DetachPermission, EndApproval<'a>,
-        InsertAttempt<'a>, InsertChild, InsertDecision<'a>, InsertDependency, InsertKey<'a>, InsertLabel<'a>,
+        InsertAttempt<'a>, InsertBatchPart<'a>, InsertChild, InsertDecision<'a>, InsertDependencies<'a>,
+        InsertDependency, InsertKey<'a>, InsertLabel<'a>,
         InsertMember, InsertOutput<'a>, InsertPaused<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
-        PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetLateUsage<'a>, SpendApprovals,
+        PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SpendApprovals,
     }
 }
 
@@ -65,8 +69,8 @@ records! {
     /// A query for one number; those for the existence of a row answer 1 or nothing.
     NumberQuery<'a>: first -> Option<i64> {
         CountAttempts, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
-        SelectNextExpiry, SelectNoteHas<'a>, SelectReplacement<'a>, SelectSameDecision<'a>, SelectSkipped,
-        SelectVerdict<'a>,
+        SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>, SelectSameDecision<'a>,
+        SelectSkipped, SelectVerdict<'a>,
     }
 }
 

@@ -62,6 +62,12 @@ statement! {
 }
 
 statement! {
+    /// Flags that are set in many rows; the ids are a JSON array.
+    SetFlags<'a> { flags: i64, ids: &'a str }
+    "UPDATE task SET flags = flags | ? WHERE id IN (SELECT value FROM json_each(?))"
+}
+
+statement! {
     /// One row.
     SelectTask { id: i64 } concat!("SELECT ", hot_columns!(), " FROM task WHERE id = ?")
 }

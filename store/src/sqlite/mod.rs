@@ -15,6 +15,7 @@ use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
+use crate::sql::batch::{SelectBatchPart, StoredPart};
 use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
 use crate::sql::counter::{
     LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers, SelectLanes,
@@ -218,6 +219,10 @@ impl Backend for SqliteBackend {
                 sql::all(&mut self.conn, SelectKeys { keys: &keys })?
             }
         })
+    }
+
+    fn batch_part(&mut self) -> Result<Option<StoredPart>> {
+        Ok(sql::first(&mut self.conn, SelectBatchPart {})?)
     }
 
     fn lane(&mut self, query: LaneQuery<'_>) -> Result<Option<LaneRow>> {

@@ -1,6 +1,7 @@
 //! The writer: one batch of commands, one commit.
 
 use crate::backend::{self, Backend};
+use crate::command::large_batch::BatchId;
 use crate::command::lease::MAX_SERVED;
 use crate::core::{CommandError, Core};
 use crate::open;
@@ -37,6 +38,10 @@ pub struct Store {
     /// Whether the database could not be opened again after a failure: each batch tries that first, and is refused
     /// while it fails. The counters are those of the time of the failure.
     outage: bool,
+    /// Whether large batches of earlier starts may be left. Their tasks are made before the first command.
+    has_stored_batches: bool,
+    /// The number of ids of large batches that were given out.
+    batches: BatchId,
 }
 
 type BatchAnswers = Vec<Result<Outcome, Error>>;
@@ -58,11 +63,18 @@ impl Store {
         let outage = db.is_read_only();
         let core = Core::load(db, options.clone(), options.now_ms)
             .map_err(open::database(&options.path, CANNOT_LOAD))?;
-        Ok(Store {
+        let mut store = Store {
             core,
             options,
             outage,
-        })
+            has_stored_batches: true,
+            batches: 0,
+        };
+        if !outage {
+            // A failure is logged. If it was one of the disk, the first batch tries again.
+            let _ = store.finish_batches();
+        }
+        Ok(store)
     }
 
     /// Carries out the commands in order, as one durable step, and answers each. `now_ms`: Unix milliseconds.
@@ -76,6 +88,9 @@ impl Store {
         {
             return self.refused(&batch, &cannot_open(&error));
         }
+        if let Err(failure) = self.finish_batches() {
+            return self.refused(&batch, &failure.answer(Effect::None));
+        }
         let applied = match self.attempt(now_ms, &batch) {
             Ok(applied) => applied,
             Err(failure) => self.recover(now_ms, &batch, failure),
@@ -88,6 +103,44 @@ impl Store {
     /// or a further batch must go on with work: exact or too early, never late. `None` means that nothing waits.
     pub fn next_deadline(&self) -> Option<i64> {
         self.core.next_deadline()
+    }
+
+    /// Gives out an id for a large batch, above those of all earlier starts.
+    pub fn new_batch(&mut self) -> BatchId {
+        self.batches += 1;
+        self.core.fence_base + self.batches
+    }
+
+    /// Finishes the large batches of earlier starts, unless that is done.
+    ///
+    /// # Errors
+    /// The disk failed; the next call tries again. After another failure, which is a bug, the batches are left to the next
+    /// start.
+    fn finish_batches(&mut self) -> Result<(), BatchFailure> {
+        if !self.has_stored_batches {
+            return Ok(());
+        }
+        let core = &mut self.core;
+        let failure = match catch_unwind(AssertUnwindSafe(|| core.finish_batches())) {
+            Ok(Ok(())) => {
+                // There are no subscribers yet.
+                applied(core, Vec::new());
+                self.has_stored_batches = false;
+                return Ok(());
+            }
+            Ok(Err(fault)) => BatchFailure::StoreFault(fault),
+            Err(payload) => BatchFailure::from_panic(payload),
+        };
+        tracing::error!(
+            ?failure,
+            "the large batches of an earlier start are not finished"
+        );
+        self.reload_or_wait();
+        if failure.is_of_the_disk() {
+            return Err(failure);
+        }
+        self.has_stored_batches = false;
+        Ok(())
     }
 
     /// Tries the whole batch as one transaction.

@@ -9,6 +9,7 @@ mod common;
 mod groups;
 mod inspect;
 mod lanes;
+mod large_batch;
 mod life;
 mod log;
 mod model;

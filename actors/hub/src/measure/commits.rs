@@ -7,7 +7,7 @@ use std::time::Duration;
 const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
-/// Upper bounds in commands. The last is the largest commit.
+/// Upper bounds in commands.
 const COMMANDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 
 /// The durations and the sizes of commits.

@@ -55,11 +55,11 @@ impl Handler<Settle> for Writer {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
-        if self.waiting.is_empty() {
+        if self.queue.is_empty() {
             return Box::pin(ready(()));
         }
         let (waits, settled) = oneshot::channel();
-        self.settling.push((self.received, waits));
+        self.settling.push((self.queue.arrivals(), waits));
         // If the writer crashes, it drops the sender. The submissions are answered then, too.
         Box::pin(async move { settled.await.unwrap_or_default() })
     }
@@ -171,7 +171,7 @@ impl Handler<ReportDeadline> for Writer {
 
     fn handle(&mut self, _: ReportDeadline, _: &mut Self::Context) {
         // Without requests no commit checks the clock. This flush does.
-        if self.waiting.is_empty() {
+        if self.queue.is_empty() {
             self.flush();
         }
         self.send_deadline();

@@ -24,35 +24,6 @@ impl Submit {
             commands,
         }
     }
-
-    /// Counts the commands, from the first, that still fit into a commit of at most `limit` tasks. `tasks` is the size of the
-    /// commit so far and grows by the tasks of these commands.
-    pub(super) fn fit(&self, tasks: &mut usize, limit: usize) -> usize {
-        let fits = |(_, command): &&(u64, Command)| {
-            let fits = *tasks < limit;
-            *tasks += if fits { weight(command) } else { 0 };
-            fits
-        };
-        self.commands.iter().take_while(fits).count()
-    }
-
-    /// Splits off the first commands.
-    pub(super) fn take_first(&mut self, count: usize) -> Submit {
-        Submit {
-            reply: self.reply.take_first(count),
-            commands: self.commands.drain(..count).collect(),
-        }
-    }
-}
-
-/// The largest number of tasks that a command may change.
-fn weight(command: &Command) -> usize {
-    match command {
-        Command::Lease { ask, .. } => ask.max_tasks.max(1) as usize,
-        Command::EnqueueBatch(tasks) => tasks.len(),
-        Command::Acks(acks) => acks.len(),
-        _ => 1,
-    }
 }
 
 /// Resolves when every submission that the writer has received is committed and answered.

@@ -1,13 +1,15 @@
 //! The writer: the one actor that changes the store.
 //!
-//! It applies all commands that wait in its mailbox as one commit and then answers them, so that one sync of the disk serves
-//! all requests that arrived during the last one. It adds no delay to form larger commits. Commands of one caller keep their
-//! order.
+//! It applies the commands that wait in its mailbox as one commit and then answers them, so that one sync of the disk serves
+//! all requests that arrived during the last one. It adds no delay to form larger commits. The cost of a commit is bounded
+//! (`cost`); a larger request is carried out in parts (`queue`). Commands of one caller keep their order.
 
 mod clock_jump;
 mod context;
+mod cost;
 mod handlers;
 pub mod messages;
+mod queue;
 mod reply;
 
 use crate::bus::Bus;
@@ -23,16 +25,17 @@ use context::{CommandContext, ParkedRequests};
 use kirosu_store::{Command, OpenError, Outcome, Store, StoreOptions, WorkId};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::Submit;
+use queue::CommandQueue;
 use reply::CommitBatch;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// The largest number of tasks in one commit. It bounds the time until the first of many waiting requests is answered.
-const TASKS_PER_COMMIT: usize = 4096;
+/// Pause before a part of a stored batch that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Data that each incarnation of the writer starts from.
 #[derive(Clone)]
@@ -76,16 +79,14 @@ pub struct Writer {
     factory: WriterFactory,
     /// `None` before the start has succeeded, and after the stop.
     store: Option<Store>,
-    waiting: VecDeque<Submit>,
-    /// The number of submissions that this incarnation has received.
-    received: u64,
-    /// The number of submissions that are in a commit as a whole.
-    begun: u64,
-    /// Pending [`messages::Settle`] requests, each with the value of `begun` at which it resolves.
+    queue: CommandQueue,
+    /// Pending [`messages::Settle`] requests, each with the number of the last submission that it waits for.
     settling: Vec<(u64, oneshot::Sender<()>)>,
     /// Whether a flush is scheduled.
     flush_scheduled: bool,
-    /// Whether the last commit had more than one command.
+    /// Whether failed parts of batches are to be tried again after a pause.
+    retry_scheduled: bool,
+    /// Whether the last commit had more than one command, or left commands for the next.
     crowded: bool,
     parked: ParkedRequests,
     /// Replies to commands whose work continues in later commits.
@@ -114,11 +115,10 @@ impl Writer {
             child,
             factory,
             store: None,
-            waiting: VecDeque::new(),
-            received: 0,
-            begun: 0,
+            queue: CommandQueue::default(),
             settling: Vec::new(),
             flush_scheduled: false,
+            retry_scheduled: false,
             crowded: false,
             parked: ParkedRequests::default(),
             works: HashMap::new(),
@@ -147,11 +147,19 @@ impl Writer {
         now_ms
     }
 
-    /// Schedules a commit for when the messages of this turn are handled. If the last commit had several commands, the flush
-    /// first yields to the event loop once: requests that other clients have sent meanwhile then join this commit. A lone
-    /// request does not pay for that turn.
+    /// Schedules a commit for when the messages of this turn are handled. If the last commit had several commands or left
+    /// some, the flush first yields to the event loop once: requests that other clients have sent meanwhile then join this
+    /// commit. A lone request does not pay for that turn.
     fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
-        if self.flush_scheduled || self.waiting.is_empty() {
+        if self.queue.has_failed() && !self.retry_scheduled {
+            self.retry_scheduled = true;
+            ctx.run_later(RETRY_AFTER, |writer, ctx| {
+                writer.retry_scheduled = false;
+                writer.queue.retry();
+                writer.schedule_flush(ctx);
+            });
+        }
+        if self.flush_scheduled || self.queue.is_empty() {
             return;
         }
         self.flush_scheduled = true;
@@ -170,48 +178,19 @@ impl Writer {
 
     /// Keeps a submission until the next commit.
     fn receive(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        self.received += 1;
-        self.waiting.push_back(submit);
+        let store = &mut self.store;
+        self.queue
+            .push(submit, || store.as_mut().map_or(0, Store::new_batch));
         self.schedule_flush(ctx);
-    }
-
-    /// Takes waiting submissions up to the size of one commit. The last one is split if it does not fit as a whole.
-    fn take_batch(&mut self) -> (Vec<PendingReply>, Vec<Command>) {
-        let mut replies = Vec::with_capacity(self.waiting.len());
-        let (mut batch, mut tasks) = (Vec::new(), 0);
-        while tasks < TASKS_PER_COMMIT
-            && let Some(submit) = self.waiting.front_mut()
-        {
-            let fit = submit.fit(&mut tasks, TASKS_PER_COMMIT);
-            let whole = fit == submit.commands.len();
-            let next = match whole {
-                true => self.waiting.pop_front(),
-                false => Some(submit.take_first(fit)),
-            };
-            let Some(Submit {
-                mut reply,
-                commands,
-            }) = next
-            else {
-                break;
-            };
-            // A crash from here on is answered with "effect unknown".
-            reply.begin();
-            self.begun += u64::from(whole);
-            batch.extend(commands.into_iter().map(|(_, command)| command));
-            replies.push(reply);
-        }
-        (replies, batch)
     }
 
     /// Applies the waiting commands as one commit, then answers them.
     fn flush(&mut self) {
         let now_ms = self.check_clock();
-        let (replies, mut batch) = self.take_batch();
+        let (taken, mut batch) = self.queue.take();
         if batch.is_empty() && self.clock_shift_ms == 0 {
             return;
         }
-        self.crowded = batch.len() > 1;
         let contexts: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
         let withheld = self.withhold_leases_while_draining(&mut batch);
         let Some(store) = self.store.as_mut() else {
@@ -234,11 +213,12 @@ impl Writer {
             self.clock_shift_ms = 0;
         }
         let batch = CommitBatch {
-            replies,
+            taken,
             contexts,
             withheld,
         };
         self.reply(batch, applied);
+        self.crowded = size > 1 || !self.queue.is_empty();
         self.resolve_settled();
         self.deadline = deadline;
         // A later deadline is not sent: the reaper then wakes too early and requests the next one, which costs less than a message per
@@ -252,8 +232,11 @@ impl Writer {
 
     /// Resolves the [`messages::Settle`] requests whose submissions are committed.
     fn resolve_settled(&mut self) {
-        let begun = self.begun;
-        for (_, waits) in self.settling.extract_if(.., |(number, _)| *number <= begun) {
+        if self.settling.is_empty() {
+            return;
+        }
+        let first = self.queue.first_arrival().unwrap_or(u64::MAX);
+        for (_, waits) in self.settling.extract_if(.., |(last, _)| *last < first) {
             let _ = waits.send(());
         }
     }
@@ -285,7 +268,7 @@ impl Writer {
 
     /// Applies all waiting commands and closes the store.
     fn finish(&mut self, ctx: &mut Context<Self>) {
-        while !self.waiting.is_empty() && self.store.is_some() {
+        while !self.queue.is_empty() && self.store.is_some() {
             self.flush();
         }
         if let Some(Err(error)) = self.store.take().map(Store::close) {

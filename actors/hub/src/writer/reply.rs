@@ -2,6 +2,7 @@
 
 use super::Writer;
 use super::context::{CommandContext, closed_lease, decided, unanswered};
+use super::queue::Taken;
 use crate::bus::Publish;
 use crate::caller::{CommandAnswers, PendingReply};
 use crate::leases::{GrantedLease, LeasesChanged};
@@ -10,8 +11,8 @@ use kirosu_store::{Applied, EndedLease, Outcome, ParkId};
 
 /// The callers of a commit's commands.
 pub(super) struct CommitBatch {
-    /// One reply per submission.
-    pub replies: Vec<PendingReply>,
+    /// The submissions, in the order of the commit.
+    pub taken: Vec<Taken>,
     /// One context per command, in the order of the commit.
     pub contexts: Vec<CommandContext>,
     /// Outcomes that replace the store's, by command. Empty if the writer does not drain.
@@ -36,8 +37,14 @@ impl Writer {
         let mut outcomes = outcomes
             .map(|outcome| withheld.next().flatten().map_or(outcome, Ok))
             .zip(contexts.iter());
-        for reply in batch.replies {
-            self.reply_to_one(reply, &mut outcomes, &mut changes);
+        for taken in batch.taken {
+            match taken {
+                Taken::Whole(reply) => self.reply_to_one(reply, &mut outcomes, &mut changes),
+                Taken::Parts(entry, parts) => {
+                    let outcomes = outcomes.by_ref().map(|(outcome, _)| outcome);
+                    self.queue.advance(entry, parts, outcomes);
+                }
+            }
         }
         for (work, outcome) in applied.finished {
             if let Some(reply) = self.works.remove(&work) {

@@ -21,6 +21,10 @@ const WATCHED: usize = 1000;
 
 /// Tasks per `lease` or `ack`; a hub takes no more.
 const PER_REQUEST: usize = 1000;
+/// The most tasks of an `enqueue_batch`, and dependencies of a task; a hub takes no more.
+const LARGEST: usize = 10_000;
+/// Large requests of each kind.
+const REPEATS: usize = 10;
 /// Tasks per `enqueue_batch`.
 const PER_BATCH: usize = 5000;
 /// Time for which another client is measured alone.
@@ -32,7 +36,7 @@ const TARGET: Target = Target::AtMost(20.0);
 /// The longest that a piece of work may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Fan-out, cancel, retry, expiry, a backup, many watchers, retention.
+/// Fan-out, cancel, retry, large requests, expiry, a backup, many watchers, retention.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     raise_open_files();
     let hub = bench.hub()?;
@@ -44,6 +48,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
         Ok(())
     })?;
     dependents(&mut run, bench.scaled(CHANGED))?;
+    large_requests(&mut run)?;
     expiry(&mut run, bench.scaled(EXPIRING))?;
     run.beside("a backup", |wire| {
         wire.call("backup", json!({"name": "stalls.db"}))?;
@@ -213,6 +218,42 @@ fn dependents(run: &mut Run, count: usize) -> Result<(), Fault> {
     )?;
     run.beside(&format!("retry_failed of {count} tasks"), |wire| {
         wire.call("retry_failed", json!({"queue": "failing"}))?;
+        Ok(())
+    })
+}
+
+/// Single requests with the most entries that a hub takes, several of each kind.
+fn large_requests(run: &mut Run) -> Result<(), Fault> {
+    let mut ids = Value::Null;
+    run.beside(&format!("an enqueue_batch of {LARGEST}"), |wire| {
+        let tasks = vec![json!({"prompt": "p", "queue": "large"}); LARGEST];
+        for _ in 0..REPEATS {
+            ids = wire.call("enqueue_batch", json!({"tasks": tasks}))?["task_ids"].take();
+        }
+        Ok(())
+    })?;
+    run.beside(&format!("{LARGEST} dependencies"), |wire| {
+        for _ in 0..REPEATS {
+            let task = json!({"prompt": "p", "queue": "after", "depends_on": ids});
+            wire.call("enqueue", task)?;
+        }
+        Ok(())
+    })?;
+    let mut leased = Vec::new();
+    run.beside(&format!("a lease of {PER_REQUEST}"), |wire| {
+        let lease = json!({"queues": ["large"], "max_tasks": PER_REQUEST, "lease_seconds": 3600});
+        for _ in 0..REPEATS {
+            leased.push(wire.call("lease", lease.clone())?["tasks"].take());
+        }
+        Ok(())
+    })?;
+    run.beside(&format!("an ack of {PER_REQUEST}"), |wire| {
+        for tasks in &leased {
+            let tasks = tasks.as_array().into_iter().flatten();
+            let ack = |task: &Value| json!({"task_id": task["task_id"], "fence": task["fence"], "status": "done"});
+            let acks = Value::from_iter(tasks.map(ack));
+            wire.call("ack", json!({"acks": acks}))?;
+        }
         Ok(())
     })
 }

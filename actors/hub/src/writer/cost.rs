@@ -1,0 +1,56 @@
+//! The cost of commands, by which the writer bounds a commit.
+//!
+//! Costs are about the microseconds that a command takes on a usual machine. They need not be exact: they keep one commit
+//! well below the 20 ms for which a request may wait for those of others.
+
+use kirosu_protocol::{Ack, NewTask};
+use kirosu_store::Command;
+
+/// The largest cost of a commit, unless its only command costs more.
+pub(super) const COMMIT: u64 = 6_000;
+/// The largest cost of one part of a large command.
+pub(super) const PART: u64 = 5_000;
+
+const USUAL: u64 = 10;
+const NEW_TASK: u64 = 6;
+const KEY: u64 = 6;
+const DEPENDENCY: u64 = 1;
+/// Per task that a lease may take.
+const LEASED: u64 = 6;
+const ACK: u64 = 10;
+/// Bytes of text for each unit of cost.
+const BYTES: usize = 200;
+/// To store a task as text costs this part of making it.
+const STAGED: u64 = 3;
+
+/// The cost of a command.
+pub(super) fn of(command: &Command) -> u64 {
+    match command {
+        Command::Enqueue(new) => of_task(new),
+        Command::EnqueueBatch(batch) => batch.iter().map(of_task).sum(),
+        Command::StagePart(part) => part.tasks().iter().map(of_task).sum::<u64>() / STAGED,
+        Command::MakePart(part) => part.tasks().iter().map(of_task).sum(),
+        Command::Lease { ask, .. } => u64::from(ask.max_tasks) * LEASED,
+        Command::Ack(ack) => of_ack(ack),
+        Command::Acks(acks) => acks.iter().map(of_ack).sum(),
+        Command::Output { text, .. } => USUAL + of_text(Some(text)),
+        _ => USUAL,
+    }
+}
+
+/// The cost of a new task.
+pub(super) fn of_task(new: &NewTask) -> u64 {
+    let key = new.idempotency_key.as_ref().map_or(0, |_| KEY);
+    let dependencies = new.depends_on.len() as u64 * DEPENDENCY;
+    let texts = of_text(Some(&new.prompt)) + of_text(new.system_prompt.as_deref());
+    NEW_TASK + key + dependencies + texts
+}
+
+/// The cost of an ack.
+pub(super) fn of_ack(ack: &Ack) -> u64 {
+    ACK + of_text(ack.result.as_deref()) + of_text(ack.error.as_deref())
+}
+
+fn of_text(text: Option<&str>) -> u64 {
+    text.map_or(0, |text| (text.len() / BYTES) as u64)
+}

@@ -1,0 +1,168 @@
+//! A large `enqueue_batch`, in several commits, all or none.
+//!
+//! First each part of the batch is checked and stored as text ([`Command::StagePart`](super::Command::StagePart)); no task
+//! is made. The commit with the last part decides: before it a refusal or a crash leaves nothing, after it the batch is
+//! never taken back. Then the tasks are made part by part ([`Command::MakePart`](super::Command::MakePart)), each in the
+//! commit that deletes the text of its part. A start finishes the batches of earlier ones before its first command.
+//!
+//! Between two parts other commands run. The caller sends no other command with a key of the batch meanwhile. A
+//! dependency may be pruned between the check and the making of a task: the task then fails.
+
+use crate::backend::{Result, StoreFault};
+use crate::core::{CommandResult, Core};
+use crate::outcome::{EnqueuedTask, Outcome};
+use crate::sql::batch::{
+    DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
+    StoredPart,
+};
+use kirosu_protocol::{Effect, EnqueueBatchParams, Error, Limits, NewTask, Params, Verb};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The id of a large batch. [`Store::new_batch`](crate::Store::new_batch) gives it out.
+pub type BatchId = i64;
+
+/// A part of a large batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchPart {
+    /// The batch.
+    pub batch: BatchId,
+    /// All tasks of the batch.
+    pub all: Arc<Vec<NewTask>>,
+    /// The positions of the tasks of this part. The parts of a batch follow one another without gaps.
+    pub range: Range<usize>,
+}
+
+impl BatchPart {
+    /// The tasks of this part.
+    pub fn tasks(&self) -> &[NewTask] {
+        self.all.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl Core {
+    /// Checks a part of a batch and stores it. Refuses a part whose predecessor is not stored.
+    pub(crate) fn stage_part(&mut self, part: &BatchPart) -> CommandResult<Outcome> {
+        let (batch, first) = (part.batch, position(part.range.start)?);
+        if first > 0 {
+            let before = SelectPartBefore { batch, next: first };
+            if self.db.number(before.into())?.is_none() {
+                let message = "the part of the batch before this one is not stored";
+                return Err(Error::internal(Effect::None, message).into());
+            }
+        } else if self.must_check_as_a_whole(&part.all) {
+            self.check(&part.all)?;
+        }
+        self.check(part.tasks())?;
+        let tasks = to_text(part.tasks())?;
+        self.write(InsertBatchPart {
+            batch,
+            first,
+            next: position(part.range.end)?,
+            last: i64::from(part.range.end == part.all.len()),
+            at: self.now(),
+            tasks: &tasks,
+        })?;
+        Ok(Outcome::Ok)
+    }
+
+    /// Whether a check part by part can miss a conflict of two parts: two tasks have the same key, or the batch may have
+    /// too many new lanes. Few batches are like that; checking them takes one long commit.
+    fn must_check_as_a_whole(&self, batch: &[NewTask]) -> bool {
+        let mut keys = HashSet::new();
+        let mut named = batch.iter().filter_map(|new| new.idempotency_key.as_ref());
+        let lanes = batch.iter().map(|new| (&new.queue, &new.task_type));
+        let lanes: HashSet<_> = lanes.collect();
+        named.any(|key| !keys.insert(key))
+            || self.lanes.live() + lanes.len() > self.options.lane_limit
+    }
+
+    /// Makes the tasks of a part. One that was made before, or whose batch is not stored as a whole, is left alone.
+    pub(crate) fn make_part(&mut self, part: &BatchPart) -> Result<Outcome> {
+        let (batch, next) = (part.batch, position(part.all.len())?);
+        let last = SelectPartBefore { batch, next };
+        if self.db.number(last.into())?.is_none() {
+            return Ok(Outcome::Ok);
+        }
+        let first = position(part.range.start)?;
+        let made = self.make_stored(batch, first, part.tasks())?;
+        Ok(made.map_or(Outcome::Ok, Outcome::Batch))
+    }
+
+    /// `None` means that the part is not stored.
+    fn make_stored(
+        &mut self,
+        batch: BatchId,
+        first: i64,
+        tasks: &[NewTask],
+    ) -> Result<Option<Vec<EnqueuedTask>>> {
+        if self.write(DeleteBatchPart { batch, first })? == 0 {
+            return Ok(None);
+        }
+        let made = tasks.iter().map(|new| self.find_or_make(new));
+        made.collect::<Result<_>>().map(Some)
+    }
+
+    /// Deletes the stored parts of a batch whose tasks are not made.
+    pub(crate) fn drop_batch(&mut self, batch: BatchId) -> Result<Outcome> {
+        self.write(DeleteBatch { batch })?;
+        Ok(Outcome::Ok)
+    }
+
+    /// Makes the tasks of batches that an earlier start has stored, one commit per part, and deletes incomplete batches.
+    pub(crate) fn finish_batches(&mut self) -> Result<()> {
+        if self.db.batch_part()?.is_none() {
+            return Ok(());
+        }
+        self.write(DeleteIncompleteBatches {})?;
+        while let Some(part) = self.db.batch_part()? {
+            let tasks = of_text(&part).map_err(StoreFault::value)?;
+            self.make_stored(part.batch, part.first, &tasks)?;
+            self.commit()?;
+        }
+        self.commit()
+    }
+}
+
+fn position(at: usize) -> Result<i64> {
+    i64::try_from(at).map_err(StoreFault::value)
+}
+
+/// The tasks as parameters of `enqueue_batch`. A time that the hub computed from a delay is left out, as a request has
+/// one or the other.
+fn to_text(tasks: &[NewTask]) -> Result<String> {
+    #[derive(Serialize)]
+    struct Params<'a> {
+        tasks: Vec<Cow<'a, NewTask>>,
+    }
+    fn stored(new: &NewTask) -> Cow<'_, NewTask> {
+        match new {
+            NewTask { delay_ms: 0, .. } => Cow::Borrowed(new),
+            _ => Cow::Owned(NewTask {
+                run_at_ms: None,
+                ..new.clone()
+            }),
+        }
+    }
+    let tasks = tasks.iter().map(stored).collect();
+    serde_json::to_string(&Params { tasks }).map_err(StoreFault::value)
+}
+
+/// The tasks of a stored part. They have passed the limits of the hub that stored them.
+fn of_text(part: &StoredPart) -> Result<Vec<NewTask>, Error> {
+    let limits = Limits {
+        batch: usize::MAX,
+        prompt_bytes: usize::MAX,
+        name_bytes: usize::MAX,
+        ..Limits::default()
+    };
+    let mut tasks = EnqueueBatchParams::read(&Params::parse(&part.tasks)?, &limits)?.tasks;
+    for new in tasks.iter_mut().filter(|new| new.delay_ms > 0) {
+        let delay_ms = i64::try_from(new.delay_ms).unwrap_or(i64::MAX);
+        new.run_at_ms = Some(part.at.saturating_add(delay_ms));
+    }
+    Ok(tasks)
+}

@@ -1,0 +1,177 @@
+//! Requests that the hub carries out in parts: all or none over `kill -9`, in order, and without delay for other clients.
+
+use crate::common::{Client, Hub, Setup, ids, sentence, until, word};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The number of kills, spread over the time that a batch takes.
+const KILLS: u32 = 6;
+/// The most tasks of one request.
+const MANY: usize = 10_000;
+
+fn tasks(count: usize, keys: &str) -> Value {
+    let task =
+        |n: usize| json!({"prompt": format!("task {n}"), "idempotency_key": format!("{keys}{n}")});
+    Value::from_iter((0..count).map(task))
+}
+
+fn plain(count: usize) -> Value {
+    Value::from(vec![json!({"prompt": "p"}); count])
+}
+
+fn total(client: &mut Client) -> i64 {
+    client.call("stats", json!({}))["stats"]["total_tasks"]
+        .as_i64()
+        .unwrap()
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_large_batch_leaves_all_of_it_or_nothing() {
+    // Begin: how long the whole batch takes on this machine.
+    let hub = Hub::start();
+    let begun = Instant::now();
+    hub.client()
+        .call("enqueue_batch", json!({"tasks": tasks(MANY, "k")}));
+    let took = begun.elapsed();
+    drop(hub);
+    let mut seen = [0, 0];
+    for step in 0..KILLS {
+        let hub = Setup::new().start();
+        let mut client = hub.client();
+        client.enqueue("before");
+        client.send("enqueue_batch", json!({"tasks": tasks(MANY, "k")}));
+        // Not a wait for anything: the kills are spread over this time.
+        std::thread::sleep(took * (step + 1) / KILLS);
+        let hub = hub.kill().start();
+        let mut client = hub.client();
+        let kept = total(&mut client);
+        assert!(kept == 1 || kept == 1 + MANY as i64, "{kept} tasks");
+        seen[usize::from(kept > 1)] += 1;
+        let again = client.call("enqueue_batch", json!({"tasks": tasks(MANY, "k")}));
+        let wanted: Vec<i64> = (2..2 + MANY as i64).collect();
+        assert_eq!(again["task_ids"], json!(wanted));
+        assert_eq!(total(&mut client), 1 + MANY as i64);
+        assert_eq!(client.task(1 + MANY as i64)["prompt"], "task 9999");
+    }
+    println!("none of the batch: {}, all: {}", seen[0], seen[1]);
+}
+
+#[test]
+fn requests_of_one_client_keep_their_order_around_a_large_one() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let requests = [
+        ("enqueue", json!({"prompt": "first"})),
+        ("enqueue_batch", json!({"tasks": tasks(MANY, "a")})),
+        ("enqueue", json!({"prompt": "then"})),
+        ("enqueue_batch", json!({"tasks": tasks(MANY, "b")})),
+        ("lease", json!({"max_tasks": 1000})),
+        ("stats", json!({})),
+    ];
+    let mut numbers = Vec::new();
+    for (method, params) in requests {
+        numbers.push(client.send(method, params));
+    }
+    let said: Vec<Value> = numbers.iter().map(|id| client.result(*id)).collect();
+    let many = MANY as i64;
+    assert_eq!(said[1]["task_ids"][0], 2);
+    assert_eq!(said[2]["task_id"], 2 + many);
+    assert_eq!(said[3]["task_ids"][MANY - 1], 2 + 2 * many);
+    assert_eq!(ids(&said[4]).len(), 1000);
+    assert_eq!(said[5]["stats"]["total_tasks"], 2 + 2 * many);
+}
+
+#[test]
+fn a_request_with_a_key_of_a_batch_under_way_waits_for_it() {
+    let hub = Hub::start();
+    let mut clients: Vec<Client> = (0..3).map(|_| hub.client()).collect();
+    let batch = json!({"tasks": tasks(MANY, "k")});
+    let mut numbers = vec![clients[0].send("enqueue_batch", batch.clone())];
+    // The batch is under way when its first tasks are there.
+    let mut looks = hub.client();
+    until("a part of the batch", || {
+        (total(&mut looks) > 0).then_some(())
+    });
+    numbers.push(clients[1].send("enqueue_batch", batch));
+    let last = json!({"prompt": "task 9999", "idempotency_key": "k9999"});
+    numbers.push(clients[2].send("enqueue", last));
+    let said: Vec<Value> = (0..3).map(|n| clients[n].result(numbers[n])).collect();
+    assert_eq!(said[0]["task_ids"], said[1]["task_ids"]);
+    assert_eq!(said[1]["existed"].as_array().unwrap().len(), MANY);
+    assert_eq!(said[2]["task_id"], said[0]["task_ids"][MANY - 1]);
+    assert_eq!(total(&mut looks), MANY as i64);
+}
+
+#[test]
+fn a_refused_large_batch_leaves_nothing() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let mut batch = tasks(MANY, "k");
+    batch[MANY - 1]["depends_on"] = json!([12_345]);
+    let refused = client.refused("enqueue_batch", json!({"tasks": batch}));
+    assert_eq!(word(&refused), "invalid_params");
+    assert!(sentence(&refused).contains("12345"), "{refused}");
+    assert_eq!(total(&mut client), 0);
+    let kept = client.enqueue_with(json!({"prompt": "other", "idempotency_key": "k0"}));
+    assert_eq!(kept, 1, "its keys are free");
+}
+
+#[test]
+fn each_of_many_acks_is_answered() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    client.call("enqueue_batch", json!({"tasks": plain(MANY)}));
+    let mut acks = Vec::new();
+    for _ in 0..MANY / 1000 {
+        let leased = client.call("lease", json!({"max_tasks": 1000}));
+        acks.extend(
+            ids(&leased)
+                .iter()
+                .map(|id| json!({"task_id": id, "status": "done"})),
+        );
+    }
+    acks[MANY / 2]["fence"] = json!(77);
+    let said = client.call("ack", json!({"acks": acks, "lease": {"max_tasks": 1}}));
+    let outcomes = said["acks"].as_array().unwrap();
+    assert_eq!(outcomes.len(), MANY);
+    let refused: Vec<usize> = (0..MANY)
+        .filter(|n| !outcomes[*n]["error"].is_null())
+        .collect();
+    assert_eq!(refused, [MANY / 2], "{}", outcomes[MANY / 2]);
+    let order: Vec<i64> = outcomes
+        .iter()
+        .map(|outcome| outcome["task_id"].as_i64().unwrap())
+        .collect();
+    assert!(order.is_sorted());
+    assert_eq!(said["tasks"], json!([]));
+    assert_eq!(
+        client.call("stats", json!({}))["stats"]["done"],
+        MANY as i64 - 1
+    );
+}
+
+#[test]
+fn others_are_served_while_a_large_request_is_under_way() {
+    let hub = Hub::start();
+    let (mut large, mut small) = (hub.client(), hub.client());
+    let mut served = 0;
+    let begun = Instant::now();
+    // Whether another client is served in between shows in the ids that it gets.
+    while served == 0 && begun.elapsed() < Duration::from_secs(60) {
+        let number = large.send("enqueue_batch", json!({"tasks": plain(MANY)}));
+        let mut between = Vec::new();
+        for _ in 0..20 {
+            between.push(small.enqueue("s"));
+        }
+        let batch = large.result(number)["task_ids"].take();
+        let (first, last) = (
+            batch[0].as_i64().unwrap(),
+            batch[MANY - 1].as_i64().unwrap(),
+        );
+        served = between
+            .iter()
+            .filter(|id| (first..last).contains(*id))
+            .count();
+    }
+    assert!(served > 0, "every request waited for a whole batch");
+}
