@@ -15,13 +15,11 @@ use super::machine::{AcpAction, TurnStage};
 use super::process::{Process, ProcessRead};
 use super::rpc;
 use super::turn::TurnStart;
-use super::verdict::TurnVerdict;
+use super::verdict::{StopCause, TurnEnd};
 use crate::cancel::Cancel;
 use crate::containment::Mark;
 use crate::event::{EventSink, RunEvent};
 use crate::invocation::{DRAIN, ExitPatience, PatienceEnd, RunClock};
-use crate::outcome::TimeoutKind;
-use crate::output::ServiceWait;
 use crate::permission::{PermissionDecision, Permissions};
 use crate::text::lines::{LINE_BYTES, OutputLine};
 
@@ -41,30 +39,6 @@ const SETTLING: Duration = Duration::from_secs(2);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes that can wait for the agent to read them, without the prompt.
 const BACKLOG: usize = 32 << 20;
-
-/// The reason for which the caller stops a turn.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum StopCause {
-    Cancelled,
-    Timeout(TimeoutKind),
-    /// The program waits for its service by itself.
-    Waits(ServiceWait),
-}
-
-/// The end of a turn.
-#[derive(Debug, PartialEq)]
-pub(super) enum TurnEnd {
-    /// The agent reported the end.
-    Reported(TurnVerdict),
-    /// The turn was stopped.
-    Stopped(StopCause),
-    /// The process is gone.
-    Gone,
-    /// The agent violated the protocol. The sentence continues "it ...". The process must not be used again.
-    Misbehaved(String),
-    /// The agent did not respond in time. The sentence continues "the program ...".
-    Unanswered(String),
-}
 
 /// The surroundings of a turn: channels, limits and cancellation.
 pub(super) struct TurnContext<'a> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{self, StopCause, TurnContext, TurnEnd};
+use super::driver::{self, TurnContext};
 use super::machine::{AcpMachine, lost};
 use super::process::Process;
 use super::stderr_filter::StderrFilter;
 use super::turn::AgentTurn;
-use super::verdict::TurnVerdict;
+use super::verdict::{StopCause, TurnEnd, TurnVerdict};
 use crate::adapters::AgentCli;
 use crate::cancel::Cancel;
 use crate::containment::LaunchSpec;

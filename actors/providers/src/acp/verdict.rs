@@ -1,16 +1,40 @@
-//! The verdict on a turn, from its stop reason and its text.
+//! The end of a turn, and the verdict on it from its stop reason and its text.
 
 use super::turn::TurnText;
 use crate::definition::Definition;
 use crate::limits::{self, ReferenceTime, ReportedError};
-use crate::outcome::FailureKind;
-use crate::output::{class_of, is_error_answer};
+use crate::outcome::{FailureKind, TimeoutKind};
+use crate::output::{ServiceWait, class_of, is_error_answer};
 
 /// The end of a turn as the agent reported it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TurnVerdict {
     Good,
     Bad(FailureKind, String),
+}
+
+/// The reason for which the caller stops a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum StopCause {
+    Cancelled,
+    Timeout(TimeoutKind),
+    /// The program waits for its service by itself.
+    Waits(ServiceWait),
+}
+
+/// The end of a turn.
+#[derive(Debug, PartialEq)]
+pub(super) enum TurnEnd {
+    /// The agent reported the end.
+    Reported(TurnVerdict),
+    /// The turn was stopped.
+    Stopped(StopCause),
+    /// The process is gone.
+    Gone,
+    /// The agent violated the protocol. The sentence continues "it ...". The process must not be used again.
+    Misbehaved(String),
+    /// The agent did not respond in time. The sentence continues "the program ...".
+    Unanswered(String),
 }
 
 /// The verdict on a turn that ended with this stop reason.
