@@ -181,12 +181,7 @@ async fn group(
             screen.note("kirosu: the time ran out before all of the group were finished")?;
         }
     }
-    let all_done = counts.keys().all(|status| *status == Status::Done);
-    Ok(match (answer.finished, all_done) {
-        (false, _) => TIMED_OUT,
-        (true, false) => NOT_ALL_DONE,
-        (true, true) => 0,
-    })
+    Ok(exit_code(counts.keys().copied(), answer.finished))
 }
 
 /// One line per reason why some of the tasks wait.
@@ -213,11 +208,9 @@ fn reasons(tasks: &[Task]) -> Vec<String> {
 }
 
 /// 0 if all tasks are done, else the code of the failure.
-pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
-    match (
-        finished,
-        tasks.iter().all(|task| task.status == Status::Done),
-    ) {
+pub fn exit_code(statuses: impl IntoIterator<Item = Status>, finished: bool) -> u8 {
+    let all_done = statuses.into_iter().all(|status| status == Status::Done);
+    match (finished, all_done) {
         (false, _) => TIMED_OUT,
         (true, false) => NOT_ALL_DONE,
         (true, true) => 0,
@@ -276,16 +269,14 @@ fn print_result(
 ) -> Result<u8, Failure> {
     // In the order of the command line, each task once.
     let tasks: Vec<Task> = ids.iter().filter_map(|id| ended.remove(id)).collect();
+    let code = exit_code(tasks.iter().map(|task| task.status), finished);
     if context.screen.json {
-        let answer = WaitAnswer {
+        context.screen.json(&WaitAnswer {
             tasks,
             counts: None,
             finished,
-        };
-        context.screen.json(&answer)?;
-        return Ok(exit_code(&answer.tasks, finished));
-    }
-    if !finished {
+        })?;
+    } else if !finished {
         let open = tasks.iter().filter(|task| !task.status.is_final());
         let named: Vec<String> = open
             .map(|task| format!("{} ({})", task.task_id, task.status))
@@ -296,5 +287,5 @@ fn print_result(
             "kirosu: the time ran out before these were finished: {named}"
         ))?;
     }
-    Ok(exit_code(&tasks, finished))
+    Ok(code)
 }

@@ -240,5 +240,5 @@ async fn finish(
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         screen.note(&format!("kirosu: task {task_id} {}{why}", task.status))?;
     }
-    Ok(wait::exit_code(&answer.tasks, answer.finished))
+    Ok(wait::exit_code([task.status], answer.finished))
 }

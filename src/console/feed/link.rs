@@ -49,19 +49,13 @@ pub(super) async fn run(
                 return feed.report(FeedMessage::Failed(failure)).await;
             }
             ConnectionState::Connecting(Some(why)) => {
-                let link = LinkState::Away {
-                    why: why.to_string(),
-                    again: again_at,
-                };
-                feed.report(FeedMessage::Update(Update::Link(link).into()))
+                let (why, again) = (why.to_string(), again_at);
+                feed.update(Update::Link(LinkState::Away { why, again }))
                     .await;
             }
             ConnectionState::Connected(hello) => {
                 let version = hello.version.clone();
-                feed.report(FeedMessage::Update(
-                    Update::Link(LinkState::Up { version }).into(),
-                ))
-                .await;
+                feed.update(Update::Link(LinkState::Up { version })).await;
                 topics.mark_all();
             }
             ConnectionState::Closed => return,

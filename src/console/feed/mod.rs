@@ -68,6 +68,10 @@ impl FeedContext {
             .over(Client::start(self.endpoint.clone(), options))
     }
 
+    async fn update(&self, update: Update) {
+        self.report(FeedMessage::Update(update.into())).await;
+    }
+
     async fn report(&self, message: FeedMessage) {
         // The receiver is gone when the dashboard ends.
         let _ = self.messages.send(message).await;
@@ -154,8 +158,8 @@ impl Feed {
     pub fn act(&self, act: TaskAction, subject: Subject) {
         let (client, feed) = (self.hub.client.clone(), self.feed.clone());
         tokio::spawn(async move {
-            let update = fetch::act(&client, act, subject, actor(&None)).await;
-            feed.report(FeedMessage::Update(update.into())).await;
+            feed.update(fetch::act(&client, act, subject, actor(&None)).await)
+                .await;
         });
     }
 
@@ -164,8 +168,8 @@ impl Feed {
         let (client, feed) = (self.hub.client.clone(), self.feed.clone());
         tokio::spawn(async move {
             let by = actor(&None);
-            let update = fetch::answer(&client, AnswerParams { task_id, text, by }).await;
-            feed.report(FeedMessage::Update(update.into())).await;
+            let params = AnswerParams { task_id, text, by };
+            feed.update(fetch::answer(&client, params).await).await;
         });
     }
 }
@@ -201,8 +205,7 @@ async fn listen_once(
             StreamItem::Missed => topics.mark_all(),
             StreamItem::Event(event) => {
                 topics.mark(&event, interest.borrow().task);
-                feed.report(FeedMessage::Update(Update::Event(event).into()))
-                    .await;
+                feed.update(Update::Event(event)).await;
             }
         }
     }

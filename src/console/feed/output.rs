@@ -1,7 +1,7 @@
 //! The output of the task on the screen. It has a connection of its own, because a watch ends only with its connection:
 //! otherwise the output of every task that was ever opened would arrive.
 
-use super::{FeedContext, FeedMessage, PAUSE};
+use super::{FeedContext, PAUSE};
 use crate::cli::logs::{ChunkOrder, OutputPosition};
 use crate::cli::{Failure, HubClient, StreamItem, WatchStream};
 use crate::console::messages::{Interest, OutputUpdate, Update};
@@ -72,8 +72,7 @@ async fn follow_once(feed: &FeedContext, hub: &HubClient, task_id: TaskId) -> Re
             ChunkOrder::Next => OutputUpdate::More(text),
         };
         (at.fence, at.chunk) = (fence, chunk + 1);
-        feed.report(FeedMessage::Update(Update::Output(task_id, output).into()))
-            .await;
+        feed.update(Update::Output(task_id, output)).await;
     }
 }
 
@@ -84,8 +83,7 @@ async fn whole(
     task_id: TaskId,
 ) -> Result<OutputPosition, Failure> {
     let (output, at) = read(hub, task_id).await?;
-    feed.report(FeedMessage::Update(Update::Output(task_id, output).into()))
-        .await;
+    feed.update(Update::Output(task_id, output)).await;
     Ok(at)
 }
 

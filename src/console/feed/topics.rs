@@ -1,6 +1,6 @@
 //! Topics: parts of the model that may be out of date, and their refreshers.
 
-use super::{FeedContext, FeedMessage, fetch};
+use super::{FeedContext, fetch};
 use crate::cli::HubClient;
 use crate::console::messages::{Interest, Update};
 use crate::console::model::View;
@@ -149,7 +149,7 @@ async fn send_updates(
     match outcome {
         Ok(updates) => {
             for update in updates {
-                feed.report(FeedMessage::Update(update.into())).await;
+                feed.update(update).await;
             }
         }
         Err(why @ (CallError::Refused(_) | CallError::BadAnswer { .. })) => {
@@ -158,7 +158,7 @@ async fn send_updates(
                 .filter(|_| interest.view == View::Task)
                 .unwrap_or(0);
             let update = Update::Failed(interest.view, task, why.to_string());
-            feed.report(FeedMessage::Update(update.into())).await;
+            feed.update(update).await;
         }
         // The link task reports broken connections. After a reconnect all topics are marked.
         Err(_) => {}
