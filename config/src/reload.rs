@@ -36,11 +36,6 @@ impl SettingsDiff {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-
-    /// Whether a key of `[limits]` is among the live ones.
-    pub fn limits_changed(&self) -> bool {
-        self.live.iter().any(|key| key.starts_with("limits."))
-    }
 }
 
 /// Compares two sets of settings. The order of pools is ignored.

@@ -52,14 +52,9 @@ pub fn write_error(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, error: &Error) 
 /// `params` cannot be serialised.
 pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Serialize) {
     let before = out.len();
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":");
-    let written = serde_json::to_writer(&mut *out, method).and_then(|()| {
-        out.extend_from_slice(b",\"params\":");
-        serde_json::to_writer(&mut *out, params)
-    });
-    match written {
-        Ok(()) => out.extend_from_slice(b"}\n"),
-        Err(_) => out.truncate(before),
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
+    if write_call(out, method, params).is_err() {
+        out.truncate(before);
     }
 }
 
@@ -74,19 +69,24 @@ pub fn write_request(
     params: &(impl Serialize + ?Sized),
 ) -> Result<(), Error> {
     let before = out.len();
-    out.extend_from_slice(b"{\"id\":");
-    out.extend_from_slice(id.as_str().as_bytes());
-    out.extend_from_slice(b",\"method\":");
-    let written = serde_json::to_writer(&mut *out, method).and_then(|()| {
-        out.extend_from_slice(b",\"params\":");
-        serde_json::to_writer(&mut *out, params)
-    });
-    if let Err(error) = written {
+    open(out, id, false);
+    write_call(out, method, params).map_err(|error| {
         out.truncate(before);
-        return Err(Error::invalid_params(format!(
-            "the parameters of {method} cannot be written as JSON: {error}"
-        )));
-    }
+        let message = format!("the parameters of {method} cannot be written as JSON: {error}");
+        Error::invalid_params(message)
+    })
+}
+
+/// Appends the method and the parameters of an object that is open, its end and the line end.
+fn write_call(
+    out: &mut Vec<u8>,
+    method: &str,
+    params: &(impl Serialize + ?Sized),
+) -> serde_json::Result<()> {
+    out.extend_from_slice(b",\"method\":");
+    serde_json::to_writer(&mut *out, method)?;
+    out.extend_from_slice(b",\"params\":");
+    serde_json::to_writer(&mut *out, params)?;
     out.extend_from_slice(b"}\n");
     Ok(())
 }

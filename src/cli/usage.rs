@@ -236,7 +236,7 @@ fn standing_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_protocol::verbs::usage::UsageRow;
+    use kirosu_protocol::UsageRow;
 
     #[test]
     fn the_table_adds_up_with_the_omitted_rows() {

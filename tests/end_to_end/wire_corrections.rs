@@ -3,10 +3,7 @@
 use crate::common::{Client, Hub, PATIENCE, Setup, ids, sentence, until, word};
 use kirosu_protocol::client::{Client as HubClient, ClientOptions, Endpoint};
 use kirosu_protocol::limits::NESTING_MAX;
-use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_protocol::verbs::list::ListParams;
+use kirosu_protocol::{GetParams, LeaseParams, ListParams, NewTask};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
