@@ -223,13 +223,10 @@ fn nests_deeper(line: &[u8], limit: usize) -> bool {
     if opened <= limit {
         return false;
     }
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in line {
+    let (mut depth, mut rest) = (0_usize, line.iter());
+    while let Some(byte) = rest.next() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
+            b'"' => rest = after_string(rest.as_slice()).iter(),
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
@@ -239,6 +236,20 @@ fn nests_deeper(line: &[u8], limit: usize) -> bool {
         }
     }
     false
+}
+
+/// The bytes after the end of a string that has begun just before.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', text) {
+        let is_end = text[at] == b'"';
+        text = text
+            .get(at + 1 + usize::from(!is_end)..)
+            .unwrap_or_default();
+        if is_end {
+            return text;
+        }
+    }
+    &[]
 }
 
 fn why_line(line: &str, error: &serde_json::Error) -> String {

@@ -9,14 +9,19 @@ use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::{
     BadLine, Effect, Error, ErrorCode, Frame, Limits, Request, SplitLine, answer,
 };
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::task::spawn_blocking;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Bytes of a line whose parameters are read on another thread. Those of a shorter one are read in a millisecond.
+const LONG_LINE: usize = 128 << 10;
 
 impl Connection {
     /// Whether another request may be read.
     pub(super) fn may_read(&self) -> bool {
         !self.transport.is_unread()
-            && !self.compiling
+            && !self.is_reading_elsewhere
             && self.transport.has_room()
             && self.responses.in_order() < self.limits.in_flight_per_connection
             && self.responses.waiting_bytes() <= self.limits.waiting_bytes_per_connection
@@ -71,30 +76,28 @@ impl Connection {
                 error,
             });
         }
-        let request = read_known(|| Request::read(&frame.method, &frame.params, &limits));
+        let request = match text.len() <= LONG_LINE {
+            true => read_known(|| Request::read(&frame.method, &frame.params, &limits)),
+            false => None,
+        };
         let tag = self
             .responses
             .open(PendingRequest::new(frame.id, frame.jsonrpc));
         match request {
             Some(Ok(request)) => self.admit(tag, text.len(), request, ctx),
             Some(Err(error)) => self.refuse(tag, error),
-            None => self.compile(tag, text.to_vec(), ctx),
+            None => self.read_elsewhere(tag, text.to_vec(), ctx),
         }
     }
 
-    /// Reads a request whose `accept` clauses must be compiled first, on another thread. No further line is read until that is
-    /// done, so that the order of requests is kept.
-    fn compile(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
-        self.compiling = true;
+    /// Reads a request on another thread, because its line is long or its `accept` clauses must be compiled first. No further
+    /// line is read until that is done, so that the order of requests is kept.
+    fn read_elsewhere(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
+        self.is_reading_elsewhere = true;
         let bytes = text.len();
-        let (limits, turn) = (self.limits.clone(), self.hub.compiling());
-        let compiled = async move {
-            // The semaphore is never closed. If it were, the request would only be compiled without its turn.
-            let _turn = turn.acquire_owned().await.ok();
-            spawn_blocking(move || read_compiled(&text, &limits)).await
-        };
-        ctx.spawn(compiled.into_actor(self).map(move |request, act, ctx| {
-            act.compiling = false;
+        let request = read_on_threads(text.into(), self.limits.clone(), self.hub.compiling());
+        ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
+            act.is_reading_elsewhere = false;
             let request = request.unwrap_or_else(|panicked| {
                 tracing::error!(%panicked, "a request could not be read");
                 let message = "the hub crashed while it read this request; nothing was done";
@@ -187,12 +190,28 @@ impl Connection {
     }
 }
 
-/// Reads a line that was read before, and compiles the clauses in it.
-fn read_compiled(text: &[u8], limits: &Limits) -> Result<Request, Error> {
-    let frame = Frame::read(text, limits).map_err(|bad| bad.error)?;
-    read_within(COMPILE_LIMIT, || {
-        Request::read(&frame.method, &frame.params, limits)
-    })
+/// Reads a line that was read as a frame before. Clauses are compiled for one request at a time, so that they do not take all
+/// processors; other requests do not wait for that.
+async fn read_on_threads(
+    line: Arc<[u8]>,
+    limits: Arc<Limits>,
+    compiling: Arc<Semaphore>,
+) -> Result<Result<Request, Error>, JoinError> {
+    if line.len() > LONG_LINE {
+        let (line, limits) = (line.clone(), limits.clone());
+        let read = move || read_known(|| read_line_again(&line, &limits));
+        if let Some(request) = spawn_blocking(read).await? {
+            return Ok(request);
+        }
+    }
+    // The semaphore is never closed. If it were, the request would only be compiled without its turn.
+    let _turn = compiling.acquire_owned().await.ok();
+    spawn_blocking(move || read_within(COMPILE_LIMIT, || read_line_again(&line, &limits))).await
+}
+
+fn read_line_again(line: &[u8], limits: &Limits) -> Result<Request, Error> {
+    let frame = Frame::read(line, limits).map_err(|bad| bad.error)?;
+    Request::read(&frame.method, &frame.params, limits)
 }
 
 /// Compares in constant time: the time reveals nothing about how much of the key is right.

@@ -7,9 +7,9 @@ use kirosu_protocol::{Ack, NewTask};
 use kirosu_store::Command;
 
 /// The largest cost of a commit, unless its only command costs more.
-pub(super) const COMMIT: u64 = 6_000;
+pub(super) const COMMIT: u64 = 4_500;
 /// The largest cost of one part of a large command.
-pub(super) const PART: u64 = 5_000;
+pub(super) const PART: u64 = 4_000;
 
 const USUAL: u64 = 10;
 const NEW_TASK: u64 = 6;
