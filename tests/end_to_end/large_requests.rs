@@ -2,6 +2,7 @@
 
 use crate::common::{Client, Hub, Setup, ids, sentence, until, word};
 use serde_json::{Value, json};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The number of kills, spread over the time that a batch takes.
@@ -41,7 +42,7 @@ fn a_kill_in_the_middle_of_a_large_batch_leaves_all_of_it_or_nothing() {
         client.enqueue("before");
         client.send("enqueue_batch", json!({"tasks": tasks(MANY, "k")}));
         // Not a wait for anything: the kills are spread over this time.
-        std::thread::sleep(took * (step + 1) / KILLS);
+        thread::sleep(took * (step + 1) / KILLS);
         let hub = hub.kill().start();
         let mut client = hub.client();
         let kept = total(&mut client);
@@ -160,10 +161,13 @@ fn others_are_served_while_a_large_request_is_under_way() {
     while served == 0 && begun.elapsed() < Duration::from_secs(60) {
         let number = large.send("enqueue_batch", json!({"tasks": plain(MANY)}));
         let mut between = Vec::new();
-        for _ in 0..20 {
-            between.push(small.enqueue("s"));
-        }
-        let batch = large.result(number)["task_ids"].take();
+        let batch = thread::scope(|scope| {
+            let answer = scope.spawn(|| large.result(number)["task_ids"].take());
+            while !answer.is_finished() {
+                between.push(small.enqueue("s"));
+            }
+            answer.join().unwrap()
+        });
         let (first, last) = (
             batch[0].as_i64().unwrap(),
             batch[MANY - 1].as_i64().unwrap(),

@@ -67,9 +67,13 @@ struct HubInner {
     waiting_bytes: AtomicUsize,
     /// Held while the clauses of a request are compiled: one thread compiles at a time.
     compiling: Arc<Semaphore>,
+    /// Held while a long line is read on another thread.
+    reading: Arc<Semaphore>,
     tuning: Tuning,
 }
 
+/// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
+const READING_THREADS: usize = 2;
 /// Bytes per permit of the memory for long answers.
 const MEMORY_UNIT: u64 = 1 << 10;
 
@@ -104,6 +108,7 @@ impl Hub {
             registry: ConnectionRegistry::default(),
             backing_up: AtomicBool::new(false),
             compiling: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(READING_THREADS)),
             tuning,
         }))
     }
@@ -111,6 +116,11 @@ impl Hub {
     /// The semaphore that a connection holds while clauses of its request are compiled.
     pub(crate) fn compiling(&self) -> Arc<Semaphore> {
         self.0.compiling.clone()
+    }
+
+    /// The semaphore that a connection holds while its long line is read on another thread.
+    pub(crate) fn reading(&self) -> Arc<Semaphore> {
+        self.0.reading.clone()
     }
 
     /// The limits in force.

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::pending::{PendingRequest, UNANSWERED};
 use super::responses::Tag;
+use crate::hub::Hub;
 use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
@@ -11,7 +12,6 @@ use kirosu_protocol::{
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Bytes of a line whose parameters are read on another thread. Those of a shorter one are read in a millisecond.
@@ -95,7 +95,7 @@ impl Connection {
     fn read_elsewhere(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
         self.is_reading_elsewhere = true;
         let bytes = text.len();
-        let request = read_on_threads(text.into(), self.limits.clone(), self.hub.compiling());
+        let request = read_on_threads(text.into(), self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_elsewhere = false;
             let request = request.unwrap_or_else(|panicked| {
@@ -195,17 +195,18 @@ impl Connection {
 async fn read_on_threads(
     line: Arc<[u8]>,
     limits: Arc<Limits>,
-    compiling: Arc<Semaphore>,
+    hub: Hub,
 ) -> Result<Result<Request, Error>, JoinError> {
+    // The semaphores are never closed. If they were, the request would only be read without its turn.
     if line.len() > LONG_LINE {
+        let _turn = hub.reading().acquire_owned().await.ok();
         let (line, limits) = (line.clone(), limits.clone());
         let read = move || read_known(|| read_line_again(&line, &limits));
         if let Some(request) = spawn_blocking(read).await? {
             return Ok(request);
         }
     }
-    // The semaphore is never closed. If it were, the request would only be compiled without its turn.
-    let _turn = compiling.acquire_owned().await.ok();
+    let _turn = hub.compiling().acquire_owned().await.ok();
     spawn_blocking(move || read_within(COMPILE_LIMIT, || read_line_again(&line, &limits))).await
 }
 
