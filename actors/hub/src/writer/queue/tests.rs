@@ -184,7 +184,9 @@ fn a_refused_part_drops_the_batch_and_a_failed_one_is_made_later() {
 fn a_long_list_of_acks_is_divided() {
     run(|bench| {
         let ack = Ack::done(1, Some(1), "r");
-        bench.push(1, vec![Command::Acks(vec![ack; 1200])]);
-        assert_eq!(bench.run(), ["500 acks", "500 acks", "200 acks"]);
+        let part = (cost::PART / cost::of_ack(&ack)) as usize;
+        bench.push(1, vec![Command::Acks(vec![ack; 2 * part + 200])]);
+        let whole = format!("{part} acks");
+        assert_eq!(bench.run(), [&whole, &whole, "200 acks"]);
     });
 }
