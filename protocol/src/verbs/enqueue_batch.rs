@@ -1,4 +1,4 @@
-//! `enqueue_batch`: adds several tasks in one commit: all or none.
+//! `enqueue_batch`: adds several tasks, all or none.
 //!
 //! ```text
 //! {"id":1,"method":"enqueue_batch","params":{"tasks":[{"prompt":"a"},{"prompt":"b","type":"human"}]}}

@@ -85,7 +85,7 @@ macro_rules! for_each_verb {
             hello: Hello(HelloParams), Change, Observe;
             /// Adds one task.
             enqueue: Enqueue(EnqueueRequest), Change, Enqueue;
-            /// Adds several tasks in one commit.
+            /// Adds several tasks, all or none.
             enqueue_batch: EnqueueBatch(EnqueueBatchParams), Change, Enqueue;
             /// Leases tasks, or waits for one.
             lease: Lease(LeaseParams), Change, Work;
