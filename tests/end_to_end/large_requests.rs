@@ -179,3 +179,27 @@ fn others_are_served_while_a_large_request_is_under_way() {
     }
     assert!(served > 0, "every request waited for a whole batch");
 }
+
+#[test]
+fn long_lines_keep_their_place_and_the_last_needs_no_line_end() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    // Longer than a line whose parameters are read on the hub's own thread.
+    let long = "p".repeat(300 << 10);
+    let enqueue = |id: u32, prompt: &str| {
+        json!({"id": id, "method": "enqueue", "params": {"prompt": prompt}}).to_string()
+    };
+    client.raw([enqueue(1, &long), enqueue(2, "short"), enqueue(3, &long)].join("\n"));
+    client.half_close();
+    for id in 1..=3 {
+        let answer = client.read();
+        assert_eq!(answer["id"], id, "{answer}");
+        assert_eq!(answer["result"]["task_id"], id, "{answer}");
+    }
+    assert_eq!(client.rest(), "");
+
+    let mut client = hub.client();
+    let refused = client.refused("enqueue", json!({"prompt": long, "priority": 5000}));
+    assert_eq!(word(&refused), "invalid_params");
+    assert_eq!(client.enqueue("after it"), 4);
+}

@@ -73,7 +73,7 @@ pub struct Connection {
     /// Whether the actor stops.
     closing: bool,
     /// Whether a request is read on another thread. No line is read meanwhile.
-    is_reading_elsewhere: bool,
+    is_reading_on_blocking_thread: bool,
     /// Bytes of requests that have not started, as the hub counts them.
     counted_bytes: usize,
     /// The number of unanswered requests, which the hub's list of connections reads.
@@ -106,7 +106,7 @@ impl Connection {
             session: None,
             ended: false,
             closing: false,
-            is_reading_elsewhere: false,
+            is_reading_on_blocking_thread: false,
             counted_bytes: 0,
             child,
             limits,

@@ -21,7 +21,7 @@ impl Connection {
     /// Whether another request may be read.
     pub(super) fn may_read(&self) -> bool {
         !self.transport.is_unread()
-            && !self.is_reading_elsewhere
+            && !self.is_reading_on_blocking_thread
             && self.transport.has_room()
             && self.responses.in_order() < self.limits.in_flight_per_connection
             && self.responses.waiting_bytes() <= self.limits.waiting_bytes_per_connection
@@ -86,18 +86,18 @@ impl Connection {
         match request {
             Some(Ok(request)) => self.admit(tag, text.len(), request, ctx),
             Some(Err(error)) => self.refuse(tag, error),
-            None => self.read_elsewhere(tag, text.to_vec(), ctx),
+            None => self.read_on_blocking_thread(tag, text.to_vec(), ctx),
         }
     }
 
     /// Reads a request on another thread, because its line is long or its `accept` clauses must be compiled first. No further
     /// line is read until that is done, so that the order of requests is kept.
-    fn read_elsewhere(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
-        self.is_reading_elsewhere = true;
+    fn read_on_blocking_thread(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
+        self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
-        let request = read_on_threads(text.into(), self.limits.clone(), self.hub.clone());
+        let request = read_request(text.into(), self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
-            act.is_reading_elsewhere = false;
+            act.is_reading_on_blocking_thread = false;
             let request = request.unwrap_or_else(|panicked| {
                 tracing::error!(%panicked, "a request could not be read");
                 let message = "the hub crashed while it read this request; nothing was done";
@@ -192,7 +192,7 @@ impl Connection {
 
 /// Reads a line that was read as a frame before. Clauses are compiled for one request at a time, so that they do not take all
 /// processors; other requests do not wait for that.
-async fn read_on_threads(
+async fn read_request(
     line: Arc<[u8]>,
     limits: Arc<Limits>,
     hub: Hub,
