@@ -1,4 +1,4 @@
-//! The commands of the writer: one variant per verb, one file per verb in this folder.
+//! The commands of the writer: one variant per change. Commands that belong together share a file.
 
 mod ack;
 mod approve;
