@@ -213,8 +213,8 @@ pub(crate) trait Backend: Any + Send {
     /// Every fence of a new lease is above this number.
     fn fence_base(&self) -> Fence;
 
-    /// Maintenance after each batch of `commands` commands. Failures are logged and tried again after later batches.
-    fn maintain(&mut self, commands: usize);
+    /// Maintenance after each batch. Failures are logged and tried again after later batches.
+    fn maintain(&mut self);
 
     /// Copies the write-ahead log into the database and truncates it as far as readers allow.
     fn checkpoint(&mut self) -> Result<()>;

@@ -10,6 +10,7 @@
 use crate::open::{self, CHECKPOINT_PAGES};
 use crate::sql;
 use crate::sql::tx::{CheckpointPassive, LogPages};
+use crate::vfs;
 use diesel::SqliteConnection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,8 +22,10 @@ use std::thread::JoinHandle;
 pub(crate) const FIRST_PAGES: i64 = CHECKPOINT_PAGES as i64 * 3 / 4;
 /// Pages not copied yet from which the thread continues.
 const NEXT_PAGES: i64 = CHECKPOINT_PAGES as i64 / 8;
-/// Commands between two checks of the log, some pages each.
-pub(crate) const COMMANDS_PER_LOOK: usize = 128;
+/// Rows between two checks of the log, a page or two each.
+const ROWS_PER_LOOK: usize = 256;
+/// Bytes of the log between two checks: some rows have long texts. Known only if commits are synced (`vfs`).
+const BYTES_PER_LOOK: u64 = 1 << 20;
 
 /// The progress of checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +49,10 @@ pub(crate) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
     /// Held by the thread while it copies pages.
     at_work: Arc<Mutex<()>>,
-    /// Commands committed since the last check.
-    commands: usize,
+    /// Rows written since the last check.
+    rows: usize,
+    /// Bytes that this thread had written to logs at the last check.
+    bytes: u64,
 }
 
 impl Checkpointer {
@@ -63,7 +68,7 @@ impl Checkpointer {
                 wake: Some(wake),
                 thread: Some(thread),
                 at_work,
-                commands: 0,
+                ..Checkpointer::default()
             },
             Err(error) => {
                 tracing::warn!(%error, "the checkpoint thread cannot start; some commits take 20 ms longer");
@@ -72,13 +77,14 @@ impl Checkpointer {
         }
     }
 
-    /// After a commit of `commands` commands: wakes the thread if there is enough to copy.
-    pub fn committed(&mut self, conn: &mut SqliteConnection, commands: usize) {
-        self.commands += commands;
-        if self.commands < COMMANDS_PER_LOOK {
+    /// After a commit of `rows` rows: wakes the thread if there is enough to copy.
+    pub fn committed(&mut self, conn: &mut SqliteConnection, rows: usize) {
+        self.rows += rows;
+        let bytes = vfs::log_bytes_written();
+        if self.rows < ROWS_PER_LOOK && bytes.abs_diff(self.bytes) < BYTES_PER_LOOK {
             return;
         }
-        self.commands = 0;
+        (self.rows, self.bytes) = (0, bytes);
         let Some(wake) = &self.wake else { return };
         if let Ok(Some((_, pages))) = sql::first::<(i64, Pages), _>(conn, LogPages {})
             && pages.is_due()

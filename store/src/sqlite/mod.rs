@@ -56,6 +56,8 @@ pub(crate) struct SqliteBackend {
     in_tx: bool,
     /// Whether a COMMIT began and did not succeed: its frames may be in the log.
     committing: bool,
+    /// Rows written since the last `maintain`.
+    rows: usize,
     /// Batches since the start, to check the log's size now and then.
     batches: u32,
     // Dropped after the connection: the connection closes before the lock is released.
@@ -116,6 +118,7 @@ impl SqliteBackend {
             unopened,
             in_tx: false,
             committing: false,
+            rows: 0,
             batches: 0,
             _lock: lock,
         })
@@ -287,7 +290,9 @@ impl Backend for SqliteBackend {
 
     fn write(&mut self, record: Write<'_>) -> Result<usize> {
         self.begin()?;
-        Ok(record.run(&mut self.conn)?)
+        let rows = record.run(&mut self.conn)?;
+        self.rows += rows;
+        Ok(rows)
     }
 
     fn insert_permission(&mut self, record: InsertApproval<'_>) -> Result<PermissionId> {
@@ -298,6 +303,7 @@ impl Backend for SqliteBackend {
 
     fn apply(&mut self, changes: &Changes<'_>) -> Result<()> {
         self.begin()?;
+        self.rows += changes.tasks.len();
         self.write_tasks(changes)?;
         for lane in &changes.lanes {
             write_lane(&mut self.conn, lane)?;
@@ -364,8 +370,9 @@ impl Backend for SqliteBackend {
         self.generation.fence_base
     }
 
-    fn maintain(&mut self, commands: usize) {
-        self.checkpointer.committed(&mut self.conn, commands);
+    fn maintain(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        self.checkpointer.committed(&mut self.conn, rows);
         self.bound_log();
     }
 

@@ -95,7 +95,7 @@ impl Store {
             Ok(applied) => applied,
             Err(failure) => self.recover(now_ms, &batch, failure),
         };
-        self.core.db.maintain(batch.len());
+        self.core.db.maintain();
         applied
     }
 

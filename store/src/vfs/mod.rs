@@ -29,6 +29,7 @@
 pub(crate) mod failing;
 
 use libsqlite3_sys as ffi;
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
@@ -78,6 +79,15 @@ unsafe impl Send for VfsLayers {}
 unsafe impl Sync for VfsLayers {}
 
 static LAYERS: OnceLock<VfsLayers> = OnceLock::new();
+
+thread_local! {
+    static LOG_BYTES_WRITTEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that this thread has written to logs through this layer. It only grows.
+pub(crate) fn log_bytes_written() -> u64 {
+    LOG_BYTES_WRITTEN.get()
+}
 
 /// Syncs of paced files that SQLite did not request, counted for tests.
 #[cfg(test)]
@@ -236,6 +246,7 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
         let result = below!(file, xWrite, bytes.cast(), length, buffer.offset);
         buffer.bytes.clear();
         let Some(unsynced) = &mut buffer.unsynced else {
+            LOG_BYTES_WRITTEN.set(LOG_BYTES_WRITTEN.get() + length as u64);
             return result;
         };
         *unsynced += length as usize;
