@@ -37,11 +37,11 @@ pub const RING_CAPACITY: usize = 16_384;
 pub const PIECE_BYTES: usize = 256 << 10;
 
 /// Pause per watcher. It is many times the cost of waking one, so that waking takes a small part of the time.
-const PAUSE_PER_WATCHER: Duration = Duration::from_micros(100);
+const PAUSE_PER_WATCHER: Duration = Duration::from_micros(150);
 /// Shorter pauses are left out.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const SHORTEST_PAUSE: Duration = Duration::from_micros(1500);
 /// The longest time for which the bus gathers events.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(150);
 
 /// Watchers that get events in one turn of the event loop. To write to one takes some 15 us; requests are served between two
 /// turns.
@@ -343,7 +343,7 @@ mod tests {
     fn events_are_gathered_when_there_are_many_watchers() {
         assert_eq!(pause(0), Duration::ZERO);
         assert_eq!(pause(9), Duration::ZERO);
-        assert_eq!(pause(500), Duration::from_millis(50));
+        assert_eq!(pause(500), Duration::from_millis(75));
         assert_eq!(pause(usize::MAX), LONGEST_PAUSE);
     }
 }
