@@ -1,4 +1,5 @@
-//! Allowed dependencies between crates: checks the table in docs/architecture.md against `cargo metadata`.
+//! Allowed dependencies between crates: checks `cargo metadata` against the rules in docs/architecture.md, except those about
+//! features and about `fuzz/`, which is another workspace.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ const OURS: &[(&str, &[&str])] = &[
         &["kirosu-protocol", "kirosu-supervision", "kirosu-providers"],
     ),
     ("kirosu-gateway", &["kirosu-protocol", "kirosu-supervision"]),
-    // The load and fault tools speak to a hub as strangers do, so that an error in our client cannot hide one in the hub.
+    // The load and fault tools have a client of their own, so that an error in ours cannot hide one in the hub.
     ("kirosu-load", &[]),
 ];
 
@@ -53,7 +54,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("rustls", &["kirosu-providers"]),
     ("signal-hook-registry", &["kirosu-providers"]),
     ("mimalloc", &["kirosu"]),
-    // Actors live in `actors/`; the front door starts the system they run on.
+    // Actors are in `actors/`; the binary starts the system on which they run.
     (
         "actix",
         &[
@@ -76,7 +77,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that only some folders of the binary crate may name in their code.
+/// Crates that only some folders of the binary may name in their code.
 const WITHIN: &[(&str, &[&str])] = &[
     ("ratatui", &["src/console"]),
     ("sd_notify", &["src/notify"]),
@@ -85,9 +86,10 @@ const WITHIN: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli/show", "src/demo"]),
 ];
 
-/// Folders of the front door that know a hub only by the protocol, and what they must not name.
-const STRANGERS: &[&str] = &["src/cli", "src/console"];
-const INNER_ROOMS: &[&str] = &["kirosu_hub", "kirosu_store", "kirosu_swarm"];
+/// Folders of the binary that know a hub only by the protocol, and the crates that they must not name. The gateway, which
+/// `kirosu mcp` runs, is a client of the hub, too.
+const CLIENTS: &[&str] = &["src/cli", "src/console"];
+const INNER_CRATES: &[&str] = &["kirosu_hub", "kirosu_store", "kirosu_swarm"];
 
 /// Each package of the workspace with what it depends on, apart from what only its tests and examples use.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
@@ -127,18 +129,18 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn rooms_import_only_what_the_plan_allows() {
+fn crates_import_only_what_the_document_allows() {
     let imports = imports();
     let ours: BTreeMap<&str, &[&str]> = OURS.iter().copied().collect();
     let mut faults = Vec::new();
-    for (room, uses) in imports.iter().filter(|(room, _)| *room != "kirosu") {
-        let Some(allowed) = ours.get(room.as_str()) else {
-            faults.push(format!("{room} is a room that the plan does not know"));
+    for (user, uses) in imports.iter().filter(|(user, _)| *user != "kirosu") {
+        let Some(allowed) = ours.get(user.as_str()) else {
+            faults.push(format!("{user} is a crate that the document does not know"));
             continue;
         };
         for used in uses.iter().filter(|used| imports.contains_key(*used)) {
             if !allowed.contains(&used.as_str()) {
-                faults.push(format!("{room} imports {used}"));
+                faults.push(format!("{user} imports {used}"));
             }
         }
     }
@@ -149,7 +151,7 @@ fn rooms_import_only_what_the_plan_allows() {
 }
 
 #[test]
-fn what_belongs_to_one_room_is_used_by_it_alone() {
+fn third_party_crates_of_one_crate_are_used_by_it_alone() {
     let imports = imports();
     let mut faults = Vec::new();
     for (theirs, users) in ALONE {
@@ -160,11 +162,11 @@ fn what_belongs_to_one_room_is_used_by_it_alone() {
             }
         }
     }
-    for (room, uses) in imports {
+    for (user, uses) in imports {
         for (theirs, users) in ALONE {
-            if uses.contains(*theirs) && !users.contains(&room.as_str()) {
+            if uses.contains(*theirs) && !users.contains(&user.as_str()) {
                 faults.push(format!(
-                    "{room} uses {theirs}, which belongs to {}",
+                    "{user} uses {theirs}, which belongs to {}",
                     users.join(", ")
                 ));
             }
@@ -176,8 +178,8 @@ fn what_belongs_to_one_room_is_used_by_it_alone() {
     );
 }
 
-/// Every source file of the front door, by its path from the root, with its text.
-fn front_door() -> Vec<(String, String)> {
+/// Every source file of the binary, by its path from the root, with its text.
+fn sources_of_the_binary() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut folders, mut files) = (vec![root.join("src")], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -203,8 +205,8 @@ fn names(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn folders_of_the_front_door_keep_to_their_own() {
-    let files = front_door();
+fn folders_of_the_binary_name_only_their_crates() {
+    let files = sources_of_the_binary();
     let mut faults = Vec::new();
     for (theirs, folders) in WITHIN {
         let users: Vec<&String> = files
@@ -212,19 +214,19 @@ fn folders_of_the_front_door_keep_to_their_own() {
             .filter(|(_, text)| names(text, theirs))
             .map(|(file, _)| file)
             .collect();
-        assert!(!users.is_empty(), "nobody names {theirs}");
+        assert!(!users.is_empty(), "no file names {theirs}");
         let others = users
             .iter()
             .filter(|file| !folders.iter().any(|folder| file.starts_with(folder)));
         faults.extend(others.map(|file| format!("{file} uses {theirs}")));
     }
     for (file, text) in &files {
-        let strange = STRANGERS.iter().any(|folder| file.starts_with(folder));
-        let inner = INNER_ROOMS.iter().filter(|room| names(text, room));
+        let is_client = CLIENTS.iter().any(|folder| file.starts_with(folder));
+        let inner = INNER_CRATES.iter().filter(|inner| names(text, inner));
         faults.extend(
             inner
-                .filter(|_| strange)
-                .map(|room| format!("{file} uses {room}")),
+                .filter(|_| is_client)
+                .map(|inner| format!("{file} uses {inner}")),
         );
     }
     assert!(

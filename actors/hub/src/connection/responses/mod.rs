@@ -1,8 +1,8 @@
 //! The requests of one connection that are not answered yet, as a pure machine.
 //!
 //! Requests take effect in order ([`StartOrder`]), and answers leave in the order of their requests, so that a client can
-//! pipeline. An answer therefore waits until all earlier ones have left. A parked request (a `lease` or `wait` that waits for
-//! something to happen) leaves the order when it parks: later answers overtake it.
+//! pipeline. An answer therefore waits until all earlier ones have left. A request that may wait for long (a parked `lease`, a
+//! `wait`, a `backup`) leaves the order when it begins to wait: later answers overtake it.
 
 mod start_order;
 
