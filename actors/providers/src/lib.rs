@@ -5,8 +5,8 @@
 //! A [`Provider`] takes a [`Job`] (one attempt of one task), streams [`RunEvent`]s while it works and ends
 //! with [`Finished`] or a [`RunFailure`] of a stated [`FailureKind`]. It has no mailbox and knows neither
 //! hub nor store: its caller (an invocation actor) decides about retries from the kind alone.
-//! [`build`] makes a provider from [`ProviderOptions`]; a further adapter is one more file under
-//! `adapters/` and one more line in `registry.rs`.
+//! [`build`] makes a provider from [`ProviderOptions`]; CONTRIBUTING.md lists the places of a further
+//! kind.
 //!
 //! Adapters that start programs share one path, `invocation`: the prompt on stdin, stdout and stderr pumped
 //! through bounded buffers, three timeouts, cancel. Memory is bounded whatever a program prints: the
