@@ -60,6 +60,7 @@ fn lease(count: usize) -> Command {
         },
         session: None,
         park: None,
+        spent: 0,
     }
 }
 

@@ -32,6 +32,7 @@ fn lease(max_tasks: u32) -> Command {
         ask: ask(max_tasks),
         session: None,
         park: None,
+        spent: 0,
     }
 }
 

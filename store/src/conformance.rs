@@ -439,6 +439,7 @@ fn a_store_runs_on_it(it: Fixture) {
         },
         session: None,
         park: None,
+        spent: 0,
     });
     let Outcome::Leased(leased) = leased else {
         panic!("{leased:?}");

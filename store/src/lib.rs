@@ -99,7 +99,7 @@ mod work;
 
 pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
-pub use command::{BatchId, BatchPart, Command, LIVE_LEASE};
+pub use command::{BatchId, BatchPart, Command, LIVE_LEASE, leased_bytes};
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};

@@ -17,6 +17,8 @@ use std::sync::Arc;
 const REFILL: usize = 256;
 /// Tasks after which a commit serves no further waiter; the next commits serve the rest.
 pub(crate) const MAX_SERVED: usize = 400;
+/// Approximate bytes of a leased task beyond its texts.
+const TASK_BYTES: usize = 256;
 
 impl Core {
     /// Takes tasks, parks the request, or answers with an empty list.
@@ -25,6 +27,7 @@ impl Core {
         ask: &LeaseParams,
         session: Option<&str>,
         park: Option<ParkId>,
+        spent: usize,
     ) -> CommandResult<Outcome> {
         if self.parked.has_news() {
             // Waiters come before this request.
@@ -38,7 +41,7 @@ impl Core {
                 self.parked.note_waiting(&lanes);
                 Vec::new()
             }
-            false => self.grant(ask, session, &lanes)?,
+            false => self.grant(ask, session, &lanes, ask.max_tasks as usize, spent)?,
         };
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
@@ -71,7 +74,9 @@ impl Core {
             }
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
             let lanes = self.parked.lanes(filter);
-            let tasks = self.grant(&ask, session.as_deref(), &lanes)?;
+            // A waiter for very many tasks gets those that fit.
+            let most = self.parked.room().min(ask.max_tasks as usize);
+            let tasks = self.grant(&ask, session.as_deref(), &lanes, most, 0)?;
             if tasks.is_empty() {
                 line.leave_out(filter);
             } else {
@@ -81,17 +86,19 @@ impl Core {
         Ok(())
     }
 
+    /// Leases at most `most` tasks of these lanes. `bytes`: those that the request has taken before.
     fn grant(
         &mut self,
         ask: &LeaseParams,
         session: Option<&str>,
         lanes: &[LaneId],
+        most: usize,
+        mut bytes: usize,
     ) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        let mut bytes = 0;
         let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
         let lease_ms = ask.lease_ms.unwrap_or(self.options.lease_ms_default) as i64;
-        while tasks.len() < ask.max_tasks as usize && bytes < self.options.lease_bytes {
+        while tasks.len() < most && bytes < self.options.lease_bytes {
             let Some((lane, place)) = self.best(lanes)? else {
                 break;
             };
@@ -112,9 +119,9 @@ impl Core {
                 transition::lease(row, worker, session, lease_ms, at)
             });
             self.report(place.id, "leased");
-            if let Some((task, size)) = self.leased_task(place.id, is_first)? {
+            if let Some(task) = self.leased_task(place.id, is_first)? {
+                bytes += leased_bytes(&task);
                 tasks.push(task);
-                bytes += size;
             }
         }
         Ok(tasks)
@@ -156,8 +163,8 @@ impl Core {
         Ok(())
     }
 
-    /// A task that was just leased, and its approximate size in bytes.
-    fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<(Task, usize)>> {
+    /// A task that was just leased.
+    fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<Task>> {
         let input = match self.tasks.input_for_lease(id) {
             Some(input) => Some(input),
             None => self.db.input(id)?,
@@ -168,7 +175,6 @@ impl Core {
         let Some(lane) = self.lanes.get(row.lane) else {
             return Ok(None);
         };
-        let bytes = input.bytes();
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
         if !is_first {
             // Every ended attempt has a row, whether it counts or not.
@@ -180,8 +186,13 @@ impl Core {
         if task.accept.is_some() && task.fence > 1 {
             task.not_accepted = self.db.not_accepted(id)?.map(Box::new);
         }
-        Ok(Some((task, bytes)))
+        Ok(Some(task))
     }
+}
+
+/// The bytes for which a leased task counts.
+pub fn leased_bytes(task: &Task) -> usize {
+    task.weight() + TASK_BYTES
 }
 
 fn too_many_names(most: usize) -> Error {

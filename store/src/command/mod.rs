@@ -28,6 +28,7 @@ use kirosu_protocol::{
 };
 
 pub use large_batch::{BatchId, BatchPart};
+pub use lease::leased_bytes;
 
 /// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;
@@ -57,6 +58,9 @@ pub enum Command {
         /// The id under which a request with `ask.wait_ms > 0` is parked when nothing is ready. `None` means that an
         /// empty list is the answer instead.
         park: Option<ParkId>,
+        /// [`leased_bytes`] of the tasks that earlier parts of the same request have taken: the limit of bytes is that
+        /// of the request.
+        spent: usize,
     },
     /// Removes a parked request, as its wait has ended or its connection has closed. Unknown ids are ignored. Answer:
     /// `Ok`.
@@ -244,7 +248,12 @@ impl Core {
             Command::StagePart(part) => self.stage_part(part)?,
             Command::MakePart(part) => self.make_part(part)?,
             Command::DropBatch(batch) => self.drop_batch(*batch)?,
-            Command::Lease { ask, session, park } => self.lease(ask, session.as_deref(), *park)?,
+            Command::Lease {
+                ask,
+                session,
+                park,
+                spent,
+            } => self.lease(ask, session.as_deref(), *park, *spent)?,
             Command::Unpark(park) => {
                 self.parked.remove(*park);
                 Outcome::Ok

@@ -85,7 +85,7 @@ pub(crate) struct Parked {
     has_news: bool,
     /// The lanes in which tasks became ready since then; recorded only while requests wait.
     ready: BTreeSet<LaneId>,
-    /// Tasks that the present batch may still hand to waiters.
+    /// See [`Parked::room`].
     room: usize,
     /// Waiters that the present batch serves, with their tasks.
     served: Vec<(ParkedLease, Vec<Task>)>,
@@ -94,7 +94,7 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// A batch begins, which may hand at most `room` tasks to waiters (the last waiter may get more).
+    /// A batch begins, which may hand at most `room` tasks to waiters.
     pub fn begin(&mut self, room: usize) {
         self.room = room;
     }
@@ -129,6 +129,11 @@ impl Parked {
     /// Whether waiters are to be served by a further batch.
     pub fn must_wake(&self) -> bool {
         self.has_news && self.len() > 0
+    }
+
+    /// Tasks that the present batch may still hand to waiters.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// Whether the present batch may not serve more waiters.

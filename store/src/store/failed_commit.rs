@@ -138,6 +138,7 @@ fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
         ask,
         session: None,
         park: None,
+        spent: 0,
     };
     apply(&mut store, lease).unwrap();
     let shift = || Command::ShiftLeases { by_ms: 500 };

@@ -42,6 +42,7 @@ fn a_plain_task_runs_no_statement_of_unused_features() {
         },
         session: None,
         park: None,
+        spent: 0,
     };
     let new = || Command::Enqueue(Box::new(NewTask::chat("p")));
     let mut told = Vec::new();

@@ -38,6 +38,7 @@ fn park(park: u64) -> Command {
         },
         session: None,
         park: Some(park),
+        spent: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, ask};
 use kirosu_protocol::{ErrorCode, LeaseParams, NewTask, Task};
-use kirosu_store::{Command, Outcome, Texts};
+use kirosu_store::{Command, Outcome, Texts, leased_bytes};
 use serde_json::json;
 
 fn visit(
@@ -89,6 +89,33 @@ fn a_lease_ends_with_the_task_that_reaches_the_bound() {
     assert_eq!(ids(&b.lease(100)), [8]);
 }
 
+#[test]
+fn the_parts_of_a_lease_share_its_bound() {
+    let mut b = Bench::with(|options| options.lease_bytes = 10_000);
+    for _ in 0..6 {
+        b.chat(&"x".repeat(4000));
+    }
+    let mut part = |max_tasks, spent| {
+        let leased = b.one(Command::Lease {
+            ask: ask(max_tasks),
+            session: None,
+            park: None,
+            spent,
+        });
+        match leased {
+            Ok(Outcome::Leased(tasks)) => tasks,
+            other => panic!("lease: {other:?}"),
+        }
+    };
+    let first = part(2, 0);
+    let spent = first.iter().map(leased_bytes).sum();
+    assert_eq!((first.len(), spent), (2, 8512));
+    let second = part(2, spent);
+    assert_eq!(ids(&second), [3]);
+    let spent = spent + leased_bytes(&second[0]);
+    assert_eq!(part(2, spent), []);
+}
+
 fn waits(number: u64, queues: Vec<String>) -> Command {
     Command::Lease {
         ask: LeaseParams {
@@ -98,6 +125,7 @@ fn waits(number: u64, queues: Vec<String>) -> Command {
         },
         session: None,
         park: Some(number),
+        spent: 0,
     }
 }
 

@@ -83,6 +83,7 @@ fn one_batch_may_enqueue_and_lease_the_same_task() {
             ask: waiting(2),
             session: None,
             park: Some(7),
+            spent: 0,
         },
         Command::Enqueue(Box::new(NewTask::chat("a"))),
         Command::Enqueue(Box::new(NewTask::chat("b"))),
@@ -91,6 +92,7 @@ fn one_batch_may_enqueue_and_lease_the_same_task() {
             ask: ask(5),
             session: None,
             park: None,
+            spent: 0,
         },
     ]);
     assert_eq!(outcomes[0], Ok(Outcome::Parked));

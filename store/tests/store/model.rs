@@ -336,6 +336,7 @@ impl Model {
                         ask,
                         session,
                         park: Some(park),
+                        spent: 0,
                     },
                     Ok(said),
                 )

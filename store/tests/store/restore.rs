@@ -130,6 +130,7 @@ fn a_snapshot_of_all_files_gives_no_fence_again() {
         ask: ask(1),
         session: None,
         park: None,
+        spent: 0,
     };
     let mut applied = store.apply(T0, vec![command]);
     let Outcome::Leased(tasks) = applied.outcomes.remove(0).unwrap() else {

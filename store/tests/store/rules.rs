@@ -507,6 +507,7 @@ fn parked_requests_are_served_in_order_by_every_command_that_readies_tasks() {
         },
         session: None,
         park: Some(park),
+        spent: 0,
     };
     let id = b.chat("x");
     b.lease(1);

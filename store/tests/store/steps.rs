@@ -154,6 +154,7 @@ fn thousands_of_waiters_are_served_in_order_over_several_commits() {
         ask: waiting(1),
         session: None,
         park: Some(number),
+        spent: 0,
     };
     for number in 0..WAITING {
         assert_eq!(b.one(park(number)), Ok(Outcome::Parked));
@@ -166,6 +167,7 @@ fn thousands_of_waiters_are_served_in_order_over_several_commits() {
         ask: ask(1),
         session: None,
         park: None,
+        spent: 0,
     };
     let applied = apply(&mut b, vec![park(WAITING), at_once]);
     assert_eq!(applied.outcomes[0], Ok(Outcome::Parked));
@@ -182,6 +184,25 @@ fn thousands_of_waiters_are_served_in_order_over_several_commits() {
     }
     assert!(woken.iter().map(|(park, _)| *park).eq(0..=WAITING));
     assert_eq!((b.stats().queued, b.store.parked()), (0, 0));
+}
+
+#[test]
+fn a_waiter_for_a_thousand_tasks_gets_those_of_one_short_commit() {
+    let mut b = Bench::new();
+    b.one(Command::Pause(None)).unwrap();
+    b.batch(vec![Command::EnqueueBatch(vec![NewTask::chat("x"); 1000])]);
+    let park = Command::Lease {
+        ask: waiting(1000),
+        session: None,
+        park: Some(1),
+        spent: 0,
+    };
+    assert_eq!(b.one(park), Ok(Outcome::Parked));
+    b.one(Command::Resume(None)).unwrap();
+    let (park, tasks) = b.woken.pop().unwrap();
+    assert_eq!(park, 1);
+    assert!((1..500).contains(&tasks.len()), "{}", tasks.len());
+    assert_eq!(b.stats().queued, 1000 - tasks.len() as i64);
 }
 
 fn apply(b: &mut Bench, commands: Vec<Command>) -> Applied {

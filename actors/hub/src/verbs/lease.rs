@@ -20,6 +20,7 @@ pub(super) fn command(mut params: LeaseParams, scope: &mut RequestScope<'_>) -> 
         ask: params,
         session,
         park,
+        spent: 0,
     }
 }
 

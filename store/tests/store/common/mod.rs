@@ -66,6 +66,7 @@ impl Bench {
             ask,
             session,
             park: None,
+            spent: 0,
         }) {
             Ok(Outcome::Leased(tasks)) => tasks,
             other => panic!("lease: {other:?}"),

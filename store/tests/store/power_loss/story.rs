@@ -145,6 +145,7 @@ impl Story {
                 ask: ask(1 + random.below(3) as u32),
                 session: (random.below(2) == 0).then(|| format!("s{}", random.below(2))),
                 park: None,
+                spent: 0,
             },
             12..16 => Command::Ack(done(task, Some(fence))),
             16 => Command::Ack(failed(task, Some(fence))),
