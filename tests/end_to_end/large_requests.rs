@@ -152,6 +152,63 @@ fn each_of_many_acks_is_answered() {
 }
 
 #[test]
+fn a_crash_of_the_writer_in_the_middle_of_a_lease_gives_its_tasks_back_at_once() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let mut workers: Vec<Client> = (0..4).map(|_| hub.client()).collect();
+    let (mut held, mut unknown) = (0, 0);
+    // Until the crash has met one of them between two commits.
+    for round in 0..5 {
+        let queue = format!("q{round}");
+        let tasks = vec![json!({"prompt": "p", "queue": queue}); workers.len() * 1000];
+        client.call("enqueue_batch", json!({"tasks": tasks}));
+        let lease = json!({"max_tasks": 1000, "queues": queue});
+        let mut send = |worker: &mut Client| worker.send("lease", lease.clone());
+        let sent: Vec<u64> = workers.iter_mut().map(&mut send).collect();
+        // A change that is answered when the first parts are committed.
+        client.call("pause", json!({"queue": "other"}));
+        client.call("_panic", json!({"path": "root/writer"}));
+        for (worker, id) in workers.iter_mut().zip(sent) {
+            let answer = worker.answer(id);
+            match answer["error"].is_null() {
+                true => held += ids(&answer["result"]).len(),
+                false => unknown += usize::from(answer["error"]["data"]["effect"] == "unknown"),
+            }
+        }
+        until("only answered leases", || {
+            let leased = client.call("stats", json!({}))["stats"]["leased"].take();
+            (leased == held).then_some(())
+        });
+        if unknown > 0 {
+            return;
+        }
+    }
+    panic!("no crash in the middle of a lease");
+}
+
+#[test]
+fn each_of_many_leases_gets_its_actor_with_its_first_report() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    client.call("enqueue_batch", json!({"tasks": plain(1000)}));
+    let leased = ids(&client.call("lease", json!({"max_tasks": 1000})));
+    assert_eq!(leased.len(), 1000);
+    let report = json!({"task_id": leased[500], "text": "out"});
+    client.call("output", report.clone());
+    client.call("output", report);
+    let task = client.call("get", json!({"task_id": leased[500], "output": true}));
+    assert_eq!(task["output"][0]["text"], "outout", "{task}");
+    let tree = client.call("tree", json!({}))["tree"].take();
+    let children = tree["children"].as_array().unwrap().iter();
+    let actors: Vec<&Value> = children
+        .filter(|child| child["name"] == "leases")
+        .flat_map(|leases| leases["children"].as_array().unwrap())
+        .collect();
+    assert_eq!(actors.len(), 1, "{actors:?}");
+    client.call("ack", json!({"task_id": leased[500], "status": "done"}));
+}
+
+#[test]
 fn others_are_served_while_a_large_request_is_under_way() {
     let hub = Hub::start();
     let (mut large, mut small) = (hub.client(), hub.client());

@@ -24,6 +24,10 @@ use registry::{LeaseRegistry, LiveEntry};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// The most leases of one commit or answer whose actors start with them. To start many takes milliseconds, so those of more
+/// leases start with their first reports.
+const STARTED_AT_ONCE: usize = 64;
+
 /// The actor that keeps the registry.
 pub struct Leases {
     child: ChildContext,
@@ -50,11 +54,6 @@ impl Leases {
             sessions,
             live: LeaseRegistry::default(),
         }
-    }
-
-    fn start(&mut self, granted: GrantedLease) {
-        let actor = self.spawn(&granted);
-        self.keep(LiveEntry { granted, actor });
     }
 
     fn keep(&mut self, live: LiveEntry) {
@@ -195,6 +194,7 @@ impl Handler<LeasesChanged> for Leases {
                 brief.entry((task_id, fence)).or_insert(None);
             }
         }
+        let starts = changed.granted.len() <= STARTED_AT_ONCE;
         // A lease that was granted and ended within this commit gets no actor and no entry. Its holder is notified like any
         // other.
         for granted in changed.granted {
@@ -207,7 +207,8 @@ impl Handler<LeasesChanged> for Leases {
                 self.notify_end(&granted, lease, why);
             }
             if !is_over {
-                self.start(granted);
+                let actor = starts.then(|| self.spawn(&granted)).flatten();
+                self.keep(LiveEntry { granted, actor });
             }
         }
     }
@@ -249,7 +250,7 @@ impl Handler<Rebuild> for Leases {
                     connection: ConnectionId::HUB,
                     notify: None,
                 };
-                // The first report starts the actor: there may be very many leases, and most of them report nothing more.
+                // The first report starts the actor: most of these leases report nothing more.
                 let actor = None;
                 self.keep(LiveEntry { granted, actor });
             }

@@ -29,8 +29,8 @@ impl Holder {
 /// One live lease.
 pub(super) struct LiveEntry {
     pub granted: GrantedLease,
-    /// `None` for a lease that was read from the store and has no report yet, and while the supervisor of the lease actors
-    /// restarts.
+    /// `None` for a lease that was read from the store, or granted with many others, and has no report yet, and while the
+    /// supervisor of the lease actors restarts.
     pub actor: Option<Addr<LeaseActor>>,
 }
 

@@ -11,6 +11,9 @@ pub(super) const COMMIT: u64 = 4_500;
 /// The largest cost of one part of a large command.
 pub(super) const PART: u64 = 4_000;
 
+/// The most tasks of a part of a lease.
+pub(super) const PART_LEASES: u32 = (PART / LEASED) as u32;
+
 const USUAL: u64 = 10;
 const NEW_TASK: u64 = 6;
 const KEY: u64 = 6;

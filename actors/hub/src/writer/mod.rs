@@ -13,7 +13,7 @@ mod queue;
 mod reply;
 
 use crate::bus::Bus;
-use crate::caller::{GiveBack, PendingReply};
+use crate::caller::PendingReply;
 use crate::clock::now_ms;
 use crate::leases::{Leases, Rebuild};
 use crate::measure::Commits;
@@ -100,8 +100,6 @@ pub struct Writer {
     clocks: ClockReading,
     /// Milliseconds by which the wall clock was set and which the store has not added to its deadlines yet.
     clock_shift_ms: i64,
-    /// This writer, for leases that reach no client. Shared, because to clone a recipient allocates.
-    give_back: Option<Arc<Recipient<GiveBack>>>,
 }
 
 supervised!(Writer);
@@ -125,7 +123,6 @@ impl Writer {
             deadline: None,
             sent_deadline: None,
             commits: Commits::default(),
-            give_back: None,
         }
     }
 
@@ -299,7 +296,7 @@ impl Actor for Writer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.give_back = Some(Arc::new(ctx.address().recipient()));
+        self.queue.give_back = Some(Arc::new(ctx.address().recipient()));
         self.child.on_stop(ctx, |writer, ctx| {
             writer.finish(ctx);
         });

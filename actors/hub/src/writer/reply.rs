@@ -6,7 +6,7 @@ use super::queue::Taken;
 use crate::bus::Publish;
 use crate::caller::{CommandAnswers, PendingReply};
 use crate::leases::{GrantedLease, LeasesChanged};
-use kirosu_protocol::{EventKind, Task};
+use kirosu_protocol::{EventKind, Fence, Task, TaskId};
 use kirosu_store::{Applied, EndedLease, Outcome, ParkId};
 
 /// The callers of a commit's commands.
@@ -41,8 +41,16 @@ impl Writer {
             match taken {
                 Taken::Whole(reply) => self.reply_to_one(reply, &mut outcomes, &mut changes),
                 Taken::Parts(entry, parts) => {
-                    let outcomes = outcomes.by_ref().map(|(outcome, _)| outcome);
-                    self.queue.advance(entry, parts, outcomes);
+                    // That of the last part, which counts only for a lease. A lease has one part per commit.
+                    let mut context = CommandContext::default();
+                    let outcomes = outcomes.by_ref().map(|(outcome, of)| {
+                        context = *of;
+                        outcome
+                    });
+                    if let Some((reply, answer)) = self.queue.advance(entry, parts, outcomes) {
+                        let mut answer = std::iter::once((answer, &context));
+                        self.reply_to_one(reply, &mut answer, &mut changes);
+                    }
                 }
             }
         }
@@ -57,7 +65,9 @@ impl Writer {
         for park in contexts.iter().filter_map(|context| context.unparked) {
             self.parked.0.remove(&park);
         }
-        self.report(changes, applied.changes);
+        let closed: Vec<_> = applied.changes.iter().filter_map(closed_lease).collect();
+        self.queue.forget_leases(&closed);
+        self.report(changes, closed, applied.changes);
     }
 
     /// Answers one submission with the next outcomes.
@@ -107,7 +117,7 @@ impl Writer {
         for (work, number) in begun {
             self.works.insert(work, reply.split(number));
         }
-        let give_back = self.give_back.clone().filter(|_| leases);
+        let give_back = self.queue.give_back.clone().filter(|_| leases);
         reply.answer(results.into_iter(), give_back);
     }
 
@@ -118,15 +128,14 @@ impl Writer {
         };
         let granted = GrantedLease::of(&tasks, &caller).collect();
         let answer = vec![(number, Ok(Outcome::Leased(tasks)))];
-        let answers = CommandAnswers::with_leases(answer, self.give_back.clone());
+        let answers = CommandAnswers::with_leases(answer, self.queue.give_back.clone());
         caller.reply.do_send(answers);
         granted
     }
 
     /// Sends the effects of a commit to the lease registry and to the event bus.
-    fn report(&self, leases: LeaseChanges, events: Vec<EventKind>) {
+    fn report(&self, leases: LeaseChanges, closed: Vec<(TaskId, Fence)>, events: Vec<EventKind>) {
         let LeaseChanges { granted, ended } = leases;
-        let closed: Vec<_> = events.iter().filter_map(closed_lease).collect();
         let decided: Vec<_> = events.iter().filter_map(decided).collect();
         if !(granted.is_empty() && ended.is_empty() && closed.is_empty() && decided.is_empty()) {
             self.factory.leases.do_send(LeasesChanged {

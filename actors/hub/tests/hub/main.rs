@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod clock;
+mod large_leases;
 mod leases;
 mod support;

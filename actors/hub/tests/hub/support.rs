@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 
 const START: u64 = 1_700_000_000_000;
@@ -89,7 +89,8 @@ impl TestClient {
         pipe.write_all(line.as_bytes()).await.unwrap();
     }
 
-    async fn read(&mut self) -> Value {
+    /// Reads the next line.
+    pub async fn read(&mut self) -> Value {
         let mut line = String::new();
         self.0.read_line(&mut line).await.unwrap();
         serde_json::from_str(&line).unwrap()
@@ -107,6 +108,13 @@ impl TestClient {
         let answer = self.read().await;
         assert!(answer["error"].is_null(), "{answer}");
         answer["result"].clone()
+    }
+
+    /// The lines that are left when the hub has closed the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).await.unwrap();
+        rest
     }
 
     /// Sends a request and reads its answer.

@@ -1,18 +1,21 @@
 //! The commands that wait for a commit.
 //!
-//! A commit has a bounded cost. A request that costs more and consists of many entries (`enqueue_batch`, a list of acks) is
-//! carried out in parts over several commits, and answered once. After each part it goes behind the requests of other
-//! callers. Later requests of its own caller stay behind it, and so does every request with one of its idempotency keys: the
-//! task of the key may not exist yet.
+//! A commit has a bounded cost. A request that costs more and consists of many entries (`enqueue_batch`, a list of acks, a
+//! `lease` of many tasks) is carried out in parts over several commits, and answered once. After each part it goes behind the
+//! requests of other callers. Later requests of its own caller stay behind it, and so does every request with one of its
+//! idempotency keys: the task of the key may not exist yet.
 
+mod large_lease;
 #[cfg(test)]
 mod tests;
 
 use super::cost;
 use super::messages::Submit;
-use crate::caller::{ConnectionId, PendingReply};
-use kirosu_protocol::{Ack, Effect, Error, NewTask};
+use crate::caller::{CommandAnswers, ConnectionId, GiveBack, PendingReply};
+use actix::Recipient;
+use kirosu_protocol::{Ack, Effect, Error, Fence, NewTask, Task, TaskId};
 use kirosu_store::{BatchId, BatchPart, Command, Outcome};
+use large_lease::LeaseRest;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,10 +32,37 @@ pub(super) struct Entry {
 
 /// A large command that is carried out in parts.
 struct Large {
-    /// The outcomes of the parts so far.
+    /// The outcomes of the parts so far, [`Outcome::Ok`] before the first.
     gathered: Outcome,
     /// The idempotency keys of its tasks.
     keys: HashSet<String>,
+    /// The rest of a lease.
+    rest: Option<LeaseRest>,
+    /// Gets the leases in `gathered` if they reach no client.
+    give_back: Option<Arc<Recipient<GiveBack>>>,
+}
+
+impl Large {
+    fn new(keys: HashSet<String>, rest: Option<LeaseRest>) -> Large {
+        Large {
+            gathered: Outcome::Ok,
+            keys,
+            rest,
+            give_back: None,
+        }
+    }
+
+    fn take_gathered(&mut self) -> Outcome {
+        std::mem::replace(&mut self.gathered, Outcome::Ok)
+    }
+}
+
+impl Drop for Large {
+    /// Nothing is left of a command that is answered. If the writer crashed, the leases go back to the queue.
+    fn drop(&mut self) {
+        let gathered = vec![(0, Ok(self.take_gathered()))];
+        drop(CommandAnswers::with_leases(gathered, self.give_back.take()));
+    }
 }
 
 /// Commands of one entry that are in the present commit.
@@ -47,6 +77,8 @@ pub(super) enum Taken {
 pub(super) enum PartKind {
     /// A number of acks. Each is refused.
     Acks(usize),
+    /// A lease of at most this number of tasks. The request is answered with the tasks of the parts before, or refused.
+    Lease(u32),
     /// A part of a batch is stored. The batch is refused.
     Stage(BatchId),
     /// Tasks of a batch that is stored. The part is tried again, as the batch cannot be taken back.
@@ -63,6 +95,8 @@ pub(super) struct CommandQueue {
     failed: Vec<Entry>,
     /// The number of submissions that were received.
     arrivals: u64,
+    /// The writer, for leases that reach no client. Shared, because to clone a recipient allocates.
+    pub give_back: Option<Arc<Recipient<GiveBack>>>,
 }
 
 impl CommandQueue {
@@ -101,15 +135,11 @@ impl CommandQueue {
             }
             match split(command, &mut new_batch) {
                 Err(whole) => small.push_back(whole),
-                Ok((parts, keys)) => {
+                Ok((parts, mut large)) => {
                     let before = reply.take_first(small.len());
                     self.add(before, std::mem::take(&mut small), None);
-                    let gathered = Outcome::Ok;
-                    self.add(
-                        reply.take_first(1),
-                        parts,
-                        Some(Box::new(Large { gathered, keys })),
-                    );
+                    large.give_back = self.give_back.clone();
+                    self.add(reply.take_first(1), parts, Some(Box::new(large)));
                 }
             }
         }
@@ -140,7 +170,7 @@ impl CommandQueue {
                 spent += cost;
                 batch.extend(entry.commands.pop_front());
             }
-            let is_whole = entry.commands.is_empty();
+            let is_whole = entry.commands.is_empty() && !entry.goes_on();
             if batch.len() == begin {
                 self.waiting.push_front(entry);
                 break;
@@ -166,42 +196,65 @@ impl CommandQueue {
         (taken, batch)
     }
 
-    /// Takes the outcomes of parts, in their order. Answers the large command if they are the last, else puts the rest back.
+    /// Takes the outcomes of parts, in their order. Returns the answer of the large command if they decide it, and puts the
+    /// rest back.
     pub fn advance(
         &mut self,
         mut entry: Entry,
         parts: Vec<PartKind>,
         outcomes: impl Iterator<Item = Result<Outcome, Error>>,
-    ) {
+    ) -> Option<(PendingReply, Result<Outcome, Error>)> {
         // All of them, as those of other entries follow.
         let outcomes: Vec<_> = outcomes.take(parts.len()).collect();
-        let mut again = VecDeque::new();
+        let (mut again, mut refusal) = (VecDeque::new(), None);
         for (part, outcome) in parts.into_iter().zip(outcomes) {
             match (outcome, part) {
+                (Ok(outcome), PartKind::Lease(asked)) => entry.gather_leased(outcome, asked),
                 (Ok(outcome), _) => entry.gather(outcome),
+                // The tasks of the parts before are the answer.
+                (Err(_), PartKind::Lease(_)) if entry.leased().is_some() => {}
+                (Err(error), PartKind::Lease(_)) => refusal = Some(error),
                 (Err(error), PartKind::Acks(count)) => {
                     entry.gather(Outcome::Acks(vec![Err(error); count]));
                 }
                 (Err(error), PartKind::Stage(batch)) => {
-                    entry.answer(Err(error));
+                    refusal = Some(error);
                     entry.commands = VecDeque::from([Command::DropBatch(batch)]);
                     break;
                 }
                 (Err(error), PartKind::Make(part)) => {
-                    entry.answer(Err(not_made(&error)));
+                    refusal = Some(not_made(&error));
                     again.push_back(Command::MakePart(part));
                 }
                 (Err(_), PartKind::Drop) => {}
             }
         }
+        let is_over = again.is_empty() && entry.commands.is_empty();
+        let answer = match refusal {
+            Some(error) => Some(Err(error)),
+            None => is_over.then(|| Ok(entry.take_gathered())),
+        };
+        // A command that was refused before has no number left.
+        let answer = answer.map(|answer| (entry.reply.take_first(1), answer));
+        let answer = answer.filter(|(reply, _)| !reply.numbers().is_empty());
         if !again.is_empty() {
             again.append(&mut entry.commands);
             entry.commands = again;
             self.failed.push(entry);
-        } else if entry.commands.is_empty() {
-            entry.finish();
-        } else {
+        } else if !is_over {
             self.put_back(entry);
+        }
+        answer
+    }
+
+    /// Removes leases that are over from the answers that are being gathered: their clients do not know them yet.
+    pub fn forget_leases(&mut self, over: &[(TaskId, Fence)]) {
+        if over.is_empty() {
+            return;
+        }
+        for tasks in self.waiting.iter_mut().filter_map(Entry::leased) {
+            let over: HashSet<_> = over.iter().collect();
+            tasks.retain(|task| !over.contains(&(task.task_id, task.fence)));
         }
     }
 
@@ -265,21 +318,37 @@ impl Entry {
             (_, Outcome::Ok) => {}
             (Outcome::Acks(all), Outcome::Acks(more)) => all.extend(more),
             (Outcome::Batch(all), Outcome::Batch(more)) => all.extend(more),
+            (Outcome::Leased(all), Outcome::Leased(more)) => all.extend(more),
             (gathered, first) => *gathered = first,
         }
     }
 
-    /// Answers the command, unless it is answered already.
-    fn answer(&mut self, outcome: Result<Outcome, Error>) {
-        let reply = self.reply.take_first(1);
-        if !reply.numbers().is_empty() {
-            reply.answer(std::iter::once(outcome), None);
+    /// Takes the outcome of a part of a lease, and adds the next part.
+    fn gather_leased(&mut self, outcome: Outcome, asked: u32) {
+        let rest = self.large.as_mut().and_then(|large| large.rest.as_mut());
+        if let (Some(rest), Outcome::Leased(tasks)) = (rest, &outcome) {
+            self.commands.extend(rest.next(asked, tasks));
+        }
+        self.gather(outcome);
+    }
+
+    /// The tasks that parts of a lease have taken. `None` before the first part, and of another command.
+    fn leased(&mut self) -> Option<&mut Vec<Task>> {
+        match &mut self.large.as_mut()?.gathered {
+            Outcome::Leased(tasks) => Some(tasks),
+            _ => None,
         }
     }
 
-    fn finish(mut self) {
-        let gathered = self.large.take().map(|large| large.gathered);
-        self.answer(Ok(gathered.unwrap_or(Outcome::Ok)));
+    fn take_gathered(&mut self) -> Outcome {
+        let large = self.large.as_mut();
+        large.map_or(Outcome::Ok, |large| large.take_gathered())
+    }
+
+    /// Whether the outcome of the present part may add a further one.
+    fn goes_on(&self) -> bool {
+        let rest = self.large.as_ref().and_then(|large| large.rest.as_ref());
+        rest.is_some_and(LeaseRest::goes_on)
     }
 }
 
@@ -288,6 +357,7 @@ impl PartKind {
     fn of(command: &Command) -> Option<PartKind> {
         Some(match command {
             Command::Acks(acks) => PartKind::Acks(acks.len()),
+            Command::Lease { ask, .. } => PartKind::Lease(ask.max_tasks),
             Command::StagePart(part) => PartKind::Stage(part.batch),
             Command::MakePart(part) => PartKind::Make(part.clone()),
             Command::DropBatch(_) => PartKind::Drop,
@@ -296,11 +366,11 @@ impl PartKind {
     }
 }
 
-/// The parts of a large command, and the idempotency keys of its tasks. Returns a command back that has no parts.
+/// The parts of a large command, as far as they are known, and its state. Returns a command back that has no parts.
 fn split(
     command: Command,
     new_batch: impl FnOnce() -> BatchId,
-) -> Result<(VecDeque<Command>, HashSet<String>), Command> {
+) -> Result<(VecDeque<Command>, Large), Command> {
     match command {
         Command::Acks(acks) if acks.len() > 1 => {
             let ranges = ranges(&acks, cost::of_ack);
@@ -308,11 +378,11 @@ fn split(
             let part =
                 |range: Range<usize>| -> Vec<Ack> { acks.by_ref().take(range.len()).collect() };
             let parts = ranges.into_iter().map(part).map(Command::Acks);
-            Ok((parts.collect(), HashSet::new()))
+            Ok((parts.collect(), Large::new(HashSet::new(), None)))
         }
         Command::EnqueueBatch(tasks) if tasks.len() > 1 => {
             let keys = tasks.iter().filter_map(|new| new.idempotency_key.clone());
-            let keys = keys.collect();
+            let large = Large::new(keys.collect(), None);
             let ranges = ranges(&tasks, cost::of_task);
             let (batch, all) = (new_batch(), Arc::new(tasks));
             let part = |range: &Range<usize>| BatchPart {
@@ -322,9 +392,12 @@ fn split(
             };
             let stage = ranges.iter().map(part).map(Command::StagePart);
             let make = ranges.iter().map(part).map(Command::MakePart);
-            Ok((stage.chain(make).collect(), keys))
+            Ok((stage.chain(make).collect(), large))
         }
-        whole => Err(whole),
+        whole => LeaseRest::divide(whole).map(|(first, rest)| {
+            let large = Large::new(HashSet::new(), Some(rest));
+            (VecDeque::from([first]), large)
+        }),
     }
 }
 

@@ -3,6 +3,11 @@
 use super::*;
 use crate::caller::{Caller, CommandAnswers};
 use actix::prelude::*;
+use kirosu_protocol::LeaseParams;
+use kirosu_store::leased_bytes;
+use serde_json::json;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// A caller that ignores its answers.
 struct Client;
@@ -17,14 +22,46 @@ impl Handler<CommandAnswers> for Client {
     fn handle(&mut self, _: CommandAnswers, _: &mut Self::Context) {}
 }
 
+/// Records the leases that it gets.
+struct GivenBack(Rc<RefCell<Vec<(TaskId, Fence)>>>);
+
+impl Actor for GivenBack {
+    type Context = Context<GivenBack>;
+}
+
+impl Handler<GiveBack> for GivenBack {
+    type Result = ();
+
+    fn handle(&mut self, GiveBack(leases): GiveBack, _: &mut Self::Context) {
+        self.0.borrow_mut().extend(leases);
+    }
+}
+
 /// A queue with a number of clients.
 struct Bench {
     queue: CommandQueue,
     client: Addr<Client>,
     batches: BatchId,
+    /// The number of tasks that are ready to be leased.
+    ready: usize,
+    /// The id of the last task that was leased.
+    leased: TaskId,
+    /// The answers of large commands.
+    answers: Vec<Result<Outcome, Error>>,
 }
 
 impl Bench {
+    fn new() -> Bench {
+        Bench {
+            queue: CommandQueue::default(),
+            client: Client.start(),
+            batches: 0,
+            ready: 0,
+            leased: 0,
+            answers: Vec::new(),
+        }
+    }
+
     fn push(&mut self, client: u64, commands: Vec<Command>) {
         let caller = Caller {
             connection: ConnectionId(client),
@@ -44,22 +81,54 @@ impl Bench {
         let (taken, batch) = self.queue.take();
         let cost: u64 = batch.iter().map(cost::of).sum();
         assert!(cost <= cost::COMMIT || batch.len() == 1, "{cost}");
-        let outcome = |command: &Command| match fails(command) {
-            true => Err(Error::internal(Effect::None, "it failed")),
-            false => Ok(Outcome::Ok),
-        };
-        let mut outcomes = batch.iter().map(outcome);
+        let outcomes: Vec<_> = batch
+            .iter()
+            .map(|command| match fails(command) {
+                true => Err(Error::internal(Effect::None, "it failed")),
+                false => Ok(self.outcome(command)),
+            })
+            .collect();
+        let mut outcomes = outcomes.into_iter();
         for taken in taken {
             match taken {
                 Taken::Whole(reply) => {
                     let count = reply.numbers().len();
                     reply.answer(outcomes.by_ref().take(count), None);
                 }
-                Taken::Parts(entry, parts) => self.queue.advance(entry, parts, &mut outcomes),
+                Taken::Parts(entry, parts) => {
+                    if let Some((mut reply, answer)) =
+                        self.queue.advance(entry, parts, &mut outcomes)
+                    {
+                        assert_eq!(reply.take_first(2).into_parts().1.len(), 1);
+                        self.answers.push(answer);
+                    }
+                }
             }
         }
         assert_eq!(outcomes.count(), 0, "each command has one taker");
         batch
+    }
+
+    fn outcome(&mut self, command: &Command) -> Outcome {
+        let Command::Lease { ask, park, .. } = command else {
+            return Outcome::Ok;
+        };
+        if self.ready == 0 && park.is_some() {
+            return Outcome::Parked;
+        }
+        let count = self.ready.min(ask.max_tasks as usize);
+        self.ready -= count;
+        let first = self.leased + 1;
+        self.leased += count as TaskId;
+        Outcome::Leased((first..=self.leased).map(task).collect())
+    }
+
+    /// The tasks in the answer of the last lease in parts.
+    fn answer(&mut self) -> Vec<TaskId> {
+        match self.answers.pop() {
+            Some(Ok(Outcome::Leased(tasks))) => tasks.iter().map(|task| task.task_id).collect(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The names of all commands in the order in which they are carried out.
@@ -79,22 +148,45 @@ fn name(command: &Command) -> String {
         Command::MakePart(part) => format!("make {}", part.batch),
         Command::DropBatch(batch) => format!("drop {batch}"),
         Command::Acks(acks) => format!("{} acks", acks.len()),
+        Command::Lease { ask, .. } => format!("lease {}", ask.max_tasks),
         _ => "other".to_owned(),
     }
 }
 
 fn run(test: impl FnOnce(&mut Bench)) {
     System::new().block_on(async {
-        test(&mut Bench {
-            queue: CommandQueue::default(),
-            client: Client.start(),
-            batches: 0,
-        });
+        test(&mut Bench::new());
     });
 }
 
 fn enqueue(name: &str) -> Command {
     Command::Enqueue(Box::new(NewTask::chat(name)))
+}
+
+fn task(task_id: TaskId) -> Task {
+    let task = json!({
+        "task_id": task_id, "prompt": "p", "system_prompt": null, "type": "chat", "status": "leased", "created_at": 0.0,
+        "updated_at": 0.0, "leased_until": null, "worker_id": null, "result": null, "error": null, "fence": 1,
+        "queue": "default", "priority": 0, "attempts": 1,
+    });
+    serde_json::from_value(task).unwrap()
+}
+
+fn lease(max_tasks: u32, park: Option<u64>) -> Command {
+    Command::Lease {
+        ask: LeaseParams {
+            worker_id: "w".into(),
+            max_tasks,
+            lease_ms: None,
+            wait_ms: park.map_or(0, |_| 1000),
+            queues: vec!["default".into()],
+            types: vec![],
+            exclude_types: vec![],
+        },
+        session: None,
+        park,
+        spent: 0,
+    }
 }
 
 fn keyed(key: &str) -> NewTask {
@@ -188,5 +280,115 @@ fn a_long_list_of_acks_is_divided() {
         bench.push(1, vec![Command::Acks(vec![ack; 2 * part + 200])]);
         let whole = format!("{part} acks");
         assert_eq!(bench.run(), [&whole, &whole, "200 acks"]);
+    });
+}
+
+const PART: usize = cost::PART_LEASES as usize;
+/// Three parts, the last of which is not full.
+const MANY: usize = 2 * PART + 10;
+
+#[test]
+fn a_large_lease_is_divided_and_answered_once_with_others_in_between() {
+    run(|bench| {
+        bench.ready = MANY + 1;
+        bench.push(1, vec![lease(MANY as u32, Some(1)), enqueue("a")]);
+        bench.push(1, vec![enqueue("b")]);
+        bench.push(2, vec![enqueue("c")]);
+        let names = bench.run();
+        let (part, last) = (format!("lease {PART}"), "lease 10".to_owned());
+        assert_eq!(names, [&part, "c", &part, &last, "a", "b"]);
+        assert!(bench.answer().into_iter().eq(1..=MANY as TaskId));
+        assert_eq!((bench.ready, bench.queue.first_arrival()), (1, None));
+    });
+}
+
+#[test]
+fn a_part_that_found_fewer_tasks_is_the_last() {
+    run(|bench| {
+        bench.ready = PART + 3;
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        assert_eq!(bench.run().len(), 2);
+        assert_eq!(bench.answer().len(), PART + 3);
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        assert_eq!(bench.run().len(), 1);
+        assert_eq!(bench.answer().len(), 0);
+    });
+}
+
+#[test]
+fn only_the_first_part_of_a_lease_may_wait_and_its_bytes_are_counted() {
+    run(|bench| {
+        bench.push(1, vec![lease(MANY as u32, Some(7))]);
+        bench.commit(|_| false);
+        assert_eq!(bench.answers.pop(), Some(Ok(Outcome::Parked)));
+        assert!(bench.queue.is_empty());
+        bench.ready = MANY;
+        bench.push(1, vec![lease(MANY as u32, Some(8))]);
+        for part in 0..3 {
+            let [
+                Command::Lease {
+                    ask, park, spent, ..
+                },
+            ] = &bench.commit(|_| false)[..]
+            else {
+                panic!("one part per commit");
+            };
+            assert_eq!((park.is_some(), ask.wait_ms > 0), (part == 0, part == 0));
+            assert_eq!(*spent, part * PART * leased_bytes(&task(1)));
+        }
+    });
+}
+
+#[test]
+fn a_lease_whose_later_part_is_refused_is_answered_with_the_tasks_before_it() {
+    run(|bench| {
+        bench.ready = MANY;
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        bench.commit(|_| true);
+        assert!(matches!(bench.answers.pop(), Some(Err(_))));
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        bench.commit(|_| false);
+        bench.commit(|_| true);
+        assert_eq!(bench.answer().len(), PART);
+        assert!(bench.queue.is_empty());
+    });
+}
+
+#[test]
+fn a_lease_that_ends_between_the_parts_is_not_in_the_answer() {
+    run(|bench| {
+        bench.ready = MANY;
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        bench.commit(|_| false);
+        // The second has another fence.
+        bench.queue.forget_leases(&[(1, 1), (2, 7), (3, 1)]);
+        bench.run();
+        let answer = bench.answer();
+        assert_eq!((answer[0], answer[1], answer.len()), (2, 4, MANY - 2));
+    });
+}
+
+#[test]
+fn leases_of_an_unfinished_answer_are_given_back_if_the_writer_crashes() {
+    System::new().block_on(async {
+        let given_back = Rc::new(RefCell::new(Vec::new()));
+        let writer = GivenBack(given_back.clone()).start();
+        let mut bench = Bench::new();
+        bench.queue.give_back = Some(Arc::new(writer.clone().recipient()));
+        bench.ready = MANY;
+        bench.push(1, vec![lease(MANY as u32, None)]);
+        bench.commit(|_| false);
+        bench.queue.forget_leases(&[(2, 1)]);
+        bench.ready = 2 * MANY;
+        bench.push(2, vec![lease(MANY as u32, None)]);
+        // The first is answered while the second is under way: it owes nothing.
+        while bench.answers.is_empty() {
+            bench.commit(|_| false);
+        }
+        let held = bench.answer().len();
+        let leased = bench.leased as usize;
+        drop(bench);
+        writer.send(GiveBack(vec![])).await.unwrap();
+        assert_eq!(given_back.borrow().len(), leased - held - 1);
     });
 }
