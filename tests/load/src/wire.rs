@@ -168,7 +168,8 @@ fn broken(error: std::io::Error) -> CallError {
     CallError::Broken(error.to_string())
 }
 
-fn outcome(mut answer: Value) -> Result<Value, CallError> {
+/// The result in an answer, or in an entry of a list of them.
+pub(crate) fn outcome(mut answer: Value) -> Result<Value, CallError> {
     match answer.get("error") {
         None | Some(Value::Null) => Ok(answer["result"].take()),
         Some(error) => Err(CallError::Refused(

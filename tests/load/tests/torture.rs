@@ -47,6 +47,10 @@ fn no_promise_is_broken_whatever_strikes() {
         let undone = counted(&said, &format!("{what} undone by a restore"));
         assert_ne!(undone, 0, "{said}");
     }
+    for what in ["lease", "batch"] {
+        let most = counted(&said, &format!("most tasks of one {what}"));
+        assert!(most >= 500, "{said}");
+    }
     let refused = "leases undone by a restore whose ack came and was refused";
     assert_ne!(counted(&said, refused), 0, "{said}");
 }

@@ -6,9 +6,10 @@ use super::link::{LATER, Link, REST, Shared};
 use super::nemesis::{Field, Kind};
 use super::proxy::{self, Gates};
 use super::remote::{self, Remote, Role};
+use super::shared::FOLLOWERS;
 use super::worlds::{World, worlds};
 use super::{
-    Torture, Verdict, canceller, checker, load, nuisance, pairs, producer, stored, worker,
+    Torture, Verdict, bulk, canceller, checker, load, nuisance, pairs, producer, stored, worker,
 };
 use crate::Fault;
 use crate::machine::processes_with;
@@ -49,7 +50,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     let mut server = Server::hub(&plan)?;
     let mut rng = fastrand::Rng::with_seed(torture.seed);
     let (strikes, pace) = strikes(torture, &mut rng);
-    let shared = Shared::new(server.address, PRODUCERS as u32 + 1);
+    let shared = Shared::new(server.address, PRODUCERS as u32 + FOLLOWERS);
     shared.set_pace(pace.mul_f64(PRODUCERS as f64));
     let (shared, gates) = (&shared, &Gates::default());
     let mut tool = Link::new(shared, TOOL, None);
@@ -116,7 +117,7 @@ impl<'scope> Crew<'scope> {
             let (speaker, seed) = (n as u32, torture.seed.wrapping_add(n));
             threads.push(scope.spawn(move || {
                 let events = producer::run(shared, speaker, numbers, seed);
-                shared.producing.fetch_sub(1, Ordering::Release);
+                shared.end_producer();
                 events
             }));
         }
@@ -128,6 +129,8 @@ impl<'scope> Crew<'scope> {
         threads.push(scope.spawn(move || canceller::run(shared, 98)));
         let (numbers, seed) = (OWN_QUEUE..OWN_QUEUE * 2, torture.seed);
         threads.push(scope.spawn(move || pairs::run(shared, 97, numbers, seed)));
+        let (numbers, tasks) = (OWN_QUEUE * 2..OWN_QUEUE * 3, torture.tasks);
+        threads.push(scope.spawn(move || bulk::run(shared, 96, numbers, tasks, seed)));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
         let address = proxy::start(scope, shared, gates)?;

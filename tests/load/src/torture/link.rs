@@ -4,7 +4,7 @@ pub use super::shared::Shared;
 
 use super::history::{Call, Event, Outcome, now_ns, wall_ms};
 use crate::Fault;
-use crate::wire::{CallError, Wire};
+use crate::wire::{self, CallError, Wire};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write;
@@ -106,6 +106,48 @@ impl<'a> Link<'a> {
         sending: Sending,
         call: impl FnOnce(Option<&Value>) -> Call,
     ) -> Outcome {
+        let (begun, tries, answer) = self.send(method, params, sending);
+        let outcome = outcome(&answer);
+        let call = call(answer.as_ref().ok());
+        self.note(begun, tries, call, outcome);
+        outcome
+    }
+
+    /// Sends many acks as one request until it is answered, and writes each down as a call of its own.
+    pub fn say_acks(&mut self, acks: Vec<Call>) {
+        let entry = |ack: &Call| match ack {
+            Call::Ack {
+                task,
+                fence,
+                done: true,
+                result,
+            } => json!({"task_id": task, "fence": fence, "status": "done", "result": result}),
+            Call::Ack {
+                task,
+                fence,
+                result,
+                ..
+            } => json!({"task_id": task, "fence": fence, "status": "failed", "error": result}),
+            _ => Value::Null,
+        };
+        let params = json!({"acks": acks.iter().map(entry).collect::<Vec<_>>()});
+        let (begun, tries, answer) = self.send("ack", &params, Sending::UntilAnswered);
+        for (at, ack) in acks.into_iter().enumerate() {
+            let outcome = match &answer {
+                Ok(answer) => outcome(&wire::outcome(answer["acks"][at].clone())),
+                Err(_) => outcome(&answer),
+            };
+            self.note(begun, tries, ack, outcome);
+        }
+    }
+
+    /// Sends a request. Returns when it was begun, how often it was sent, and its answer.
+    fn send(
+        &mut self,
+        method: &str,
+        params: &Value,
+        sending: Sending,
+    ) -> (u64, u32, Result<Value, CallError>) {
         let begun = now_ns();
         self.boot = None;
         let mut tries = 0;
@@ -123,10 +165,7 @@ impl<'a> Link<'a> {
             }
             std::thread::sleep(REST);
         };
-        let outcome = outcome(&answer);
-        let call = call(answer.as_ref().ok());
-        self.note(begun, tries, call, outcome);
-        outcome
+        (begun, tries, answer)
     }
 
     /// Sends two requests in one packet, once, so that the hub most likely carries them out as one commit, and writes both
@@ -355,7 +394,10 @@ impl<'a> Link<'a> {
 fn outcome(answer: &Result<Value, CallError>) -> Outcome {
     match answer {
         Ok(_) => Outcome::Ok,
-        Err(CallError::Refused(FAILED, sentence)) if sentence.contains("is unknown") => {
+        // A large batch that is stored may be there as a whole by now, or will be.
+        Err(CallError::Refused(FAILED, sentence))
+            if sentence.contains("is unknown") || sentence.contains("batch is stored") =>
+        {
             Outcome::Unknown
         }
         Err(CallError::Refused(code, _)) => Outcome::Refused(*code),

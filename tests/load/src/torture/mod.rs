@@ -9,6 +9,7 @@
 //! The workers' observations are a [`history`]; the file is read with Python's `sqlite3`, not with ours ([`stored`]); [`checker`]
 //! compares the two and knows only the guarantees of the protocol.
 
+mod bulk;
 mod canceller;
 pub mod checker;
 pub mod clients;

@@ -5,7 +5,6 @@ use super::link::{Link, Sending, Shared};
 use super::worker::leased;
 use serde_json::{Value, json};
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A queue that no other worker leases from.
@@ -20,13 +19,13 @@ pub fn run(shared: &Shared, speaker: u32, numbers: Range<u64>, seed: u64) -> Vec
     let session = format!("torture-{seed:x}-pairs");
     let mut link = Link::new(shared, speaker, Some(session));
     for number in numbers {
-        if shared.is_over() || shared.producing.load(Ordering::Acquire) <= 1 {
+        if shared.is_over() || !shared.is_producing() {
             break;
         }
         std::thread::sleep(PAUSE);
         pair(&mut link, speaker, number);
     }
-    shared.producing.fetch_sub(1, Ordering::Release);
+    shared.end_producer();
     while !shared.is_over() {
         let mut params = lease_of(speaker);
         params["wait_seconds"] = json!(0.5);

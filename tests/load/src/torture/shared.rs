@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// Producers that end when the others are done: `pairs` and `bulk`.
+pub const FOLLOWERS: u32 = 2;
+
 /// State shared by all clients.
 #[derive(Debug)]
 pub struct Shared {
@@ -28,6 +31,21 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether producers beyond those that end with the others are still at work.
+    pub fn is_producing(&self) -> bool {
+        self.producing.load(Ordering::Acquire) > FOLLOWERS
+    }
+
+    /// A producer is done.
+    pub fn end_producer(&self) {
+        self.producing.fetch_sub(1, Ordering::Release);
+    }
+
+    /// The number of acks that were taken.
+    pub fn acks(&self) -> u64 {
+        self.acked.load(Ordering::Relaxed)
+    }
+
     /// State for a hub at `address` and this number of producers.
     pub fn new(address: SocketAddr, producers: u32) -> Shared {
         Shared {

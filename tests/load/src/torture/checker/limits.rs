@@ -6,6 +6,7 @@ use crate::torture::history::{Call, Event};
 /// No lease hands out more than was asked for; no more requests are under way than the settings allow.
 pub(super) fn limits(events: &[Event], verdict: &mut Verdict) {
     let (mut asked, mut highest) = (0_u64, 0);
+    let (mut leased, mut enqueued) = (0, 0);
     for event in events {
         match &event.call {
             Call::Lease { most, tasks, .. } if tasks.len() as u64 > *most => {
@@ -14,6 +15,8 @@ pub(super) fn limits(events: &[Event], verdict: &mut Verdict) {
                     tasks.len()
                 ));
             }
+            Call::Lease { tasks, .. } => leased = leased.max(tasks.len()),
+            Call::Enqueue { ids, .. } => enqueued = enqueued.max(ids.len()),
             Call::Load { in_flight, most } => {
                 (asked, highest) = (asked + 1, highest.max(*in_flight));
                 if in_flight > most {
@@ -25,6 +28,8 @@ pub(super) fn limits(events: &[Event], verdict: &mut Verdict) {
             _ => {}
         }
     }
+    verdict.count("most tasks of one lease", leased);
+    verdict.count("most tasks of one batch", enqueued);
     verdict.count("looks at the requests under way", asked);
     verdict.count("most requests under way", highest);
 }
