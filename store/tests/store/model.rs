@@ -1,11 +1,12 @@
 //! Random commands compared with a short model of the rules: answers, tasks, counters and lists of the store must equal
-//! the model's, in batches and over restarts.
+//! the model's, in batches, large ones among them, and over restarts.
 
 use crate::common::*;
 use kirosu_protocol::{ErrorCode, Fence, LeaseParams, NewTask, OnLost, Status, Task, TaskId};
 use kirosu_store::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const QUEUES: [&str; 2] = ["default", "other"];
 
@@ -56,6 +57,49 @@ enum Step {
     Reject(usize),
     Pause(usize),
     Resume(usize),
+    /// Begins a large batch, or goes on with the one under way. By task: its queue and priority. `bad`: its last task is
+    /// refused.
+    Large {
+        tasks: Vec<(usize, i32)>,
+        bad: bool,
+    },
+    /// The next part of the large batch under way.
+    Part,
+    /// The newest part again, if it has made tasks.
+    PartAgain,
+    /// Gives up a large batch that is not stored as a whole.
+    Drop,
+}
+
+/// Tasks of a part of a large batch.
+const PART: usize = 2;
+
+/// A large batch under way.
+#[derive(Clone, Debug)]
+struct Large {
+    batch: BatchId,
+    all: Arc<Vec<NewTask>>,
+    /// By task: its queue and priority.
+    tasks: Vec<(usize, i32)>,
+    bad: bool,
+    /// Parts that are stored, and parts whose tasks are made.
+    stored: usize,
+    made: usize,
+}
+
+impl Large {
+    fn parts(&self) -> usize {
+        self.tasks.len().div_ceil(PART)
+    }
+
+    fn part(&self, number: usize) -> BatchPart {
+        let begin = number * PART;
+        BatchPart {
+            batch: self.batch,
+            all: self.all.clone(),
+            range: begin..(begin + PART).min(self.tasks.len()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,9 +130,40 @@ struct M {
     outcomes: BTreeMap<Fence, &'static str>,
 }
 
+impl M {
+    /// A task that is ready.
+    fn new(queue: usize, priority: i32) -> M {
+        M {
+            queue,
+            human: false,
+            priority,
+            max: None,
+            lost_rule: OnLost::Retry,
+            needs: false,
+            approved: false,
+            ran: false,
+            approvals: Vec::new(),
+            rejected: false,
+            retried: false,
+            lost: false,
+            gave_up: false,
+            status: Status::Queued,
+            fence: 0,
+            attempts: 0,
+            run_at: None,
+            until: 0,
+            session: None,
+            worker: None,
+            deps: Vec::new(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Id(TaskId),
+    Ids(Vec<TaskId>),
     Leased(Vec<(TaskId, Fence)>),
     Parked,
     Acked(Status, bool),
@@ -112,6 +187,10 @@ struct Model {
     /// Fences of leases are above it.
     fence_base: Fence,
     woken: Vec<(ParkId, Vec<(TaskId, Fence)>)>,
+    large: Option<Large>,
+    /// The newest part that has made tasks.
+    newest: Option<BatchPart>,
+    batches: BatchId,
 }
 
 type Reply = Result<Said, ErrorCode>;
@@ -271,28 +350,13 @@ impl Model {
                     ..NewTask::chat("p")
                 };
                 let mut t = M {
-                    queue,
                     human,
-                    priority,
                     max,
                     lost_rule: on_lost,
                     needs: approval && !human,
-                    approved: false,
-                    ran: false,
-                    approvals: Vec::new(),
-                    rejected: false,
-                    retried: false,
-                    lost: false,
-                    gave_up: false,
-                    status: Status::Queued,
-                    fence: 0,
-                    attempts: 0,
                     run_at,
-                    until: 0,
-                    session: None,
-                    worker: None,
                     deps: dep.into_iter().collect(),
-                    outcomes: BTreeMap::new(),
+                    ..M::new(queue, priority)
                 };
                 let hopeless = self.hopeless(&t);
                 t.gave_up = hopeless;
@@ -585,6 +649,94 @@ impl Model {
                 let command = Command::Resume(QUEUES.get(queue).map(ToString::to_string));
                 (command, Ok(self.paused_now()))
             }
+            Step::Large { tasks, bad } => {
+                if self.large.is_none() {
+                    self.batches += 1;
+                    let new = |(at, (queue, priority)): (usize, &(usize, i32))| NewTask {
+                        queue: QUEUES[*queue].into(),
+                        priority: *priority,
+                        depends_on: if bad && at + 1 == tasks.len() {
+                            vec![9_999]
+                        } else {
+                            Vec::new()
+                        },
+                        ..NewTask::chat("p")
+                    };
+                    self.large = Some(Large {
+                        batch: self.fence_base + self.batches,
+                        all: Arc::new(tasks.iter().enumerate().map(new).collect()),
+                        tasks,
+                        bad,
+                        stored: 0,
+                        made: 0,
+                    });
+                }
+                self.step(&Step::Part)
+            }
+            Step::Part => match self.large.take() {
+                Some(large) => self.part(large),
+                None => self.step(&Step::Promote),
+            },
+            Step::PartAgain => match self.newest.clone() {
+                Some(part) => (Command::MakePart(part), Ok(Said::Ok)),
+                None => self.step(&Step::Promote),
+            },
+            Step::Drop => match self.large.take() {
+                Some(large) if large.stored < large.parts() => {
+                    (Command::DropBatch(large.batch), Ok(Said::Ok))
+                }
+                large => {
+                    self.large = large;
+                    self.step(&Step::Promote)
+                }
+            },
+        }
+    }
+
+    /// The next part of a large batch: all are stored, then their tasks are made.
+    fn part(&mut self, mut large: Large) -> (Command, Reply) {
+        if large.stored < large.parts() {
+            let command = Command::StagePart(large.part(large.stored));
+            large.stored += 1;
+            let refused = large.bad && large.stored == large.parts();
+            if refused {
+                // It is not stored; the caller drops the batch, or the next start does.
+                large.stored -= 1;
+            }
+            self.large = Some(large);
+            let reply = if refused {
+                Err(ErrorCode::InvalidParams)
+            } else {
+                Ok(Said::Ok)
+            };
+            return (command, reply);
+        }
+        let part = large.part(large.made);
+        let ids = self.make(&mut large);
+        self.large = Some(large).filter(|large| large.made < large.parts());
+        self.newest = Some(part.clone());
+        (Command::MakePart(part), Ok(Said::Ids(ids)))
+    }
+
+    fn make(&mut self, large: &mut Large) -> Vec<TaskId> {
+        let range = large.part(large.made).range;
+        large.made += 1;
+        let make = |(queue, priority): &(usize, i32)| {
+            self.tasks.push(M::new(*queue, *priority));
+            self.tasks.len() as TaskId
+        };
+        large.tasks[range].iter().map(make).collect()
+    }
+
+    /// A start finishes the batch that is stored as a whole, and deletes another.
+    fn start(&mut self, fence_base: Fence) {
+        self.parked.clear();
+        (self.fence_base, self.batches, self.newest) = (fence_base, 0, None);
+        let Some(mut large) = self.large.take() else {
+            return;
+        };
+        while large.stored == large.parts() && large.made < large.parts() {
+            self.make(&mut large);
         }
     }
 
@@ -684,6 +836,7 @@ fn said(outcome: Outcome) -> Said {
         Outcome::Ok => Said::Ok,
         Outcome::DecidedBefore => Said::DecidedBefore,
         Outcome::Enqueued(made) => Said::Id(made.task_id),
+        Outcome::Batch(made) => Said::Ids(made.into_iter().map(|task| task.task_id).collect()),
         Outcome::Leased(tasks) => Said::Leased(leased(tasks)),
         Outcome::Parked => Said::Parked,
         Outcome::Acked(acked) => Said::Acked(acked.status, acked.newly),
@@ -809,6 +962,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => task.prop_map(Step::Reject),
         1 => (0..3usize).prop_map(Step::Pause),
         1 => (0..3usize).prop_map(Step::Resume),
+        2 => (prop::collection::vec((0..2usize, -1..2i32), 1..8), prop::bool::weighted(0.2))
+            .prop_map(|(tasks, bad)| Step::Large { tasks, bad }),
+        6 => Just(Step::Part),
+        1 => Just(Step::PartAgain),
+        1 => Just(Step::Drop),
     ]
 }
 
@@ -834,11 +992,10 @@ proptest! {
             prop_assert_eq!(woken, std::mem::take(&mut model.woken));
             check(&mut model, &mut b);
             if reopen {
-                model.parked.clear();
                 b = b.reopen();
                 let base = b.store.fence_base();
                 prop_assert!(base > model.fence_base);
-                model.fence_base = base;
+                model.start(base);
                 check(&mut model, &mut b);
             }
         }
