@@ -92,13 +92,13 @@ fn answered_is_kept(bench: &Bench, story: &Story, synced: &Disk, wanted: &str, a
     story.ask_again(&mut store, bench.now, about);
 }
 
-fn run(seed: u64) -> (usize, usize) {
+fn run(seed: u64) -> [usize; 3] {
     let mut bench = Bench::with(|options| {
         options.wal_limit_bytes = 1 << 20;
         options.output_limit_bytes = 2_000;
     });
     let (mut random, mut story) = (Random(seed), Story::default());
-    let (mut cuts, mut whole) = (0, 0);
+    let (mut cuts, mut whole, mut between) = (0, 0, 0);
     let mut disk = Disk::of(&bench.options.path);
     let mut held = contents(&bench.options.path);
     for batch in 0..BATCHES {
@@ -109,7 +109,15 @@ fn run(seed: u64) -> (usize, usize) {
             _ => story.batch(&mut bench, &mut random),
         }
         let after = Disk::of(&bench.options.path);
-        let then = contents(&bench.options.path);
+        // The start after a cut ends a batch that is under way.
+        let then = match story.is_between_parts() {
+            true => {
+                let folder = tempfile::tempdir().unwrap();
+                between += 1;
+                reopened(&bench.options, &after, folder.path(), &about).1
+            }
+            false => contents(&bench.options.path),
+        };
         if disk.can_be_cut_to(&after) {
             whole += cut(&bench, &mut random, (&disk, &held), (&after, &then), &about);
             cuts += CUTS;
@@ -117,7 +125,7 @@ fn run(seed: u64) -> (usize, usize) {
         answered_is_kept(&bench, &story, &after, &then, &about);
         (disk, held) = (after, then);
     }
-    (cuts, whole)
+    [cuts, whole, between]
 }
 
 #[test]
@@ -127,9 +135,10 @@ fn a_power_cut_keeps_answered_commands_and_tears_none() {
         .into_iter()
         .map(|story| story.join().unwrap())
         .collect();
-    let cuts: usize = runs.iter().map(|(cuts, _)| cuts).sum();
-    let whole: usize = runs.iter().map(|(_, whole)| whole).sum();
-    println!("{cuts} cuts, after {whole} of them the batch under way was there as a whole");
+    let [cuts, whole, between] = [0, 1, 2].map(|at| runs.iter().map(|run| run[at]).sum::<usize>());
+    println!(
+        "{cuts} cuts, after {whole} of them the batch under way was there as a whole; {between} between two parts of a large one"
+    );
     assert!(
         cuts > SEEDS.len() * BATCHES * CUTS / 2,
         "too few cuts: {cuts}"
@@ -138,6 +147,7 @@ fn a_power_cut_keeps_answered_commands_and_tears_none() {
         whole > 0,
         "no cut let a batch through: they all cut too much"
     );
+    assert!(between > SEEDS.len(), "too few large batches: {between}");
 }
 
 /// A check of the test itself: the loss of synced bytes is detected.

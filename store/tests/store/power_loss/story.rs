@@ -3,6 +3,8 @@
 use crate::common::*;
 use kirosu_protocol::{Ack, Fence, NewTask, TaskId};
 use kirosu_store::*;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A small random number generator (splitmix64): a seed produces the same story everywhere.
 pub struct Random(pub u64);
@@ -17,9 +19,14 @@ impl Random {
     }
 }
 
+/// The most tasks of a part of a large batch.
+const PART: usize = 3;
+
 /// The answers so far.
 #[derive(Default)]
 pub struct Story {
+    /// The parts that are left of the large batch under way.
+    large: VecDeque<Command>,
     tasks: Vec<TaskId>,
     leases: Vec<(TaskId, Fence)>,
     keyed: Vec<(Box<NewTask>, TaskId)>,
@@ -31,9 +38,17 @@ impl Story {
     /// One batch of one to five commands, and its answers.
     pub fn batch(&mut self, bench: &mut Bench, random: &mut Random) {
         bench.now += random.below(3_000) as i64;
-        let commands: Vec<Command> = (0..1 + random.below(5))
+        let mut commands: Vec<Command> = (0..1 + random.below(5))
             .map(|_| self.command(random))
             .collect();
+        if self.large.is_empty() && random.below(5) == 0 {
+            self.large = self.large_batch(bench.store.new_batch(), random);
+        }
+        // In most commits one part, in some several, which end the batch.
+        let parts = [0, 1, 1, self.large.len()][random.below(4)];
+        let at = random.below(commands.len() + 1);
+        let parts = self.large.drain(..parts.min(self.large.len()));
+        commands.splice(at..at, parts);
         let answers = bench.batch(commands.clone());
         for (command, answer) in commands.into_iter().zip(answers) {
             match (command, answer) {
@@ -42,6 +57,17 @@ impl Story {
                     if new.idempotency_key.is_some() {
                         self.keyed.push((new, made.task_id));
                     }
+                }
+                (Command::MakePart(part), Ok(Outcome::Batch(made))) => {
+                    for (new, made) in part.tasks().iter().zip(made) {
+                        self.tasks.push(made.task_id);
+                        if new.idempotency_key.is_some() {
+                            self.keyed.push((Box::new(new.clone()), made.task_id));
+                        }
+                    }
+                }
+                (Command::StagePart(part), Err(_)) => {
+                    self.large = VecDeque::from([Command::DropBatch(part.batch)]);
                 }
                 (_, Ok(Outcome::Batch(made))) => {
                     self.tasks.extend(made.iter().map(|it| it.task_id))
@@ -63,6 +89,30 @@ impl Story {
                 _ => {}
             }
         }
+    }
+
+    /// Whether a large batch is under way.
+    pub fn is_between_parts(&self) -> bool {
+        !self.large.is_empty()
+    }
+
+    /// The commands of a large batch: each part is stored, then its tasks are made. The last part of some is refused.
+    fn large_batch(&mut self, batch: BatchId, random: &mut Random) -> VecDeque<Command> {
+        let count = 1 + random.below(4 * PART);
+        let mut all: Vec<NewTask> = (0..count).map(|_| self.new_task(random)).collect();
+        if let Some(last) = all.last_mut().filter(|_| random.below(4) == 0) {
+            last.depends_on = vec![TaskId::MAX];
+        }
+        let all = Arc::new(all);
+        let part = |begin: usize| BatchPart {
+            batch,
+            all: all.clone(),
+            range: begin..(begin + PART).min(count),
+        };
+        let begins = || (0..count).step_by(PART);
+        let stage = begins().map(part).map(Command::StagePart);
+        let make = begins().map(part).map(Command::MakePart);
+        stage.chain(make).collect()
     }
 
     /// Repeats the answered requests: they must get the same answers.
