@@ -22,7 +22,7 @@ pub struct AnswerParams {
 
 impl Verb for AnswerParams {
     const METHOD: Method = Method::Answer;
-    type Answer = super::Ok;
+    type Answer = super::Done;
 
     ///
     /// # Errors

@@ -193,14 +193,14 @@ impl<V: Verb> Verb for Box<V> {
 
 /// The answer of verbs without further data: `{"ok":true}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Done))]
-pub struct Ok {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Done {
     /// Always true; a refusal is an error.
     pub ok: bool,
 }
 
-/// The only value of [`Ok`].
-pub const OK: Ok = Ok { ok: true };
+/// The only value of [`Done`].
+pub const DONE: Done = Done { ok: true };
 
 /// Serialises milliseconds as seconds.
 pub(crate) fn seconds<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {

@@ -26,7 +26,7 @@ pub struct OutputParams {
 
 impl Verb for OutputParams {
     const METHOD: Method = Method::Output;
-    type Answer = super::Ok;
+    type Answer = super::Done;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputParams, Error> {
         Ok(OutputParams {

@@ -25,7 +25,7 @@ pub struct ProgressParams {
 
 impl Verb for ProgressParams {
     const METHOD: Method = Method::Progress;
-    type Answer = super::Ok;
+    type Answer = super::Done;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ProgressParams, Error> {
         Ok(ProgressParams {

@@ -33,7 +33,7 @@ pub struct ReleaseParams {
 
 impl Verb for ReleaseParams {
     const METHOD: Method = Method::Release;
-    type Answer = super::Ok;
+    type Answer = super::Done;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ReleaseParams, Error> {
         Ok(ReleaseParams {

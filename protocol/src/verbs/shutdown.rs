@@ -5,4 +5,4 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-no_params!(ShutdownParams, Shutdown -> super::Ok);
+no_params!(ShutdownParams, Shutdown -> super::Done);

@@ -39,7 +39,7 @@ pub(super) async fn list(
         ("verdict" = schema::VerdictName, Path, description = "the decision"),
     ),
     responses(
-        (status = 200, description = "done", body = verbs::Ok),
+        (status = 200, description = "done", body = verbs::Done),
         (status = 404, description = "there is no such permission request", body = schema::RefusedSchema),
         (status = 409, description = "it is decided already, or its run has ended", body = schema::RefusedSchema),
     ),

@@ -202,7 +202,7 @@ pub(super) async fn wait(
         ("act" = schema::ActName, Path, description = "the action"),
     ),
     responses(
-        (status = 200, description = "done", body = verbs::Ok),
+        (status = 200, description = "done", body = verbs::Done),
         (status = 404, description = "there is no such task", body = schema::RefusedSchema),
         (status = 409, description = "its state does not allow this", body = schema::RefusedSchema),
     ),

@@ -8,7 +8,7 @@ use crate::connection::{RequestKind, RequestScope, Responding};
 use crate::leases::Forward;
 use crate::leases::lease::HolderReport;
 use crate::readers::StoreQuery;
-use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::DONE;
 use kirosu_protocol::{
     CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, Request, RetryParams, Target,
     TaskId, VerbEffect,
@@ -82,7 +82,7 @@ pub fn kind_of(request: &Request) -> RequestKind {
 /// The `finish` of verbs that answer nothing but success.
 fn finish_ok(outcome: Outcome, scope: &mut RequestScope<'_>) {
     match outcome {
-        Outcome::Ok | Outcome::Ended { .. } => scope.answer(&OK),
+        Outcome::Ok | Outcome::Ended { .. } => scope.answer(&DONE),
         // The same decision was made before.
         Outcome::DecidedBefore => scope.answer(&DecisionAnswer {
             ok: true,

@@ -2,10 +2,10 @@
 
 use super::{Begun, RequestScope, Started};
 use kirosu_protocol::ShutdownParams;
-use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::DONE;
 
 pub fn begin(_: ShutdownParams, scope: &mut RequestScope<'_>) -> Begun {
-    scope.answer(&OK);
+    scope.answer(&DONE);
     // The process may end before this turn does.
     scope.write_now();
     tracing::info!(peer = scope.peer(), "a client requested the shutdown");
