@@ -164,12 +164,6 @@ impl AckParams {
             lease: None,
         }
     }
-
-    /// The same request with a lease.
-    pub fn then_lease(mut self, lease: LeaseParams) -> AckParams {
-        self.lease = Some(Box::new(lease));
-        self
-    }
 }
 
 impl Serialize for AckParams {

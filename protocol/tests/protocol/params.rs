@@ -372,7 +372,10 @@ fn requests_are_read_back_as_written() {
         worker_id: Some("w".into()),
         ..Ack::failed(9, Some(2), FailureClass::RateLimited, "slow down")
     };
-    let single = AckParams::one(Ack::done(8, Some(1), "fine")).then_lease(next);
+    let single = AckParams {
+        lease: Some(Box::new(next)),
+        ..AckParams::one(Ack::done(8, Some(1), "fine"))
+    };
     round_trip(&single, Request::Ack(single.clone()));
     let many = AckParams {
         acks: vec![Ack::done(8, None, ""), failed],
