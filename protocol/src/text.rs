@@ -17,6 +17,15 @@ pub fn head(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
+/// The longest end of at most `bytes` bytes that begins between two characters.
+pub fn tail(text: &str, bytes: usize) -> &str {
+    let mut start = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
 /// The text with each run of whitespace, line ends included, as one blank, and none at its ends.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -29,6 +38,7 @@ mod tests {
     #[test]
     fn texts_are_cut_between_characters() {
         assert_eq!((head("aé", 2), head("aé", 3), head("", 1)), ("a", "aé", ""));
+        assert_eq!((tail("éa", 2), tail("éa", 3), tail("", 1)), ("a", "éa", ""));
         assert_eq!(
             (shorten("éa", 2).as_str(), shorten("éa", 1).as_str()),
             ("éa", "é...")

@@ -86,7 +86,6 @@ pub use registry::build;
 pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};
 pub use shortage::is_shortage;
-pub use text::{ceil_boundary, floor_boundary};
 
 /// Compiles the example in the user documentation.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use kirosu_providers::floor_boundary;
+use kirosu_protocol::text::head;
 
 /// Maximum length in bytes.
 const MOST: usize = 300;
@@ -10,16 +10,15 @@ const MOST: usize = 300;
 /// Returns the line of a failure's message that names the error; the whole text is stored with the attempt. A first
 /// line that ends with a colon ("stderr ended with:") is joined with the last line, where programs name their error.
 pub(crate) fn headline(message: &str) -> Cow<'_, str> {
-    let cut = |line: &'_ str, most: usize| line[..floor_boundary(line, most)].to_owned();
     let mut lines = message.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
     match lines.next_back().filter(|_| first.ends_with(':')) {
         Some(last) => {
-            let head = cut(first, MOST / 2);
-            let last = cut(last.trim(), MOST - head.len());
-            format!("{head} {last}").into()
+            let first = head(first, MOST / 2);
+            let last = head(last.trim(), MOST - first.len());
+            format!("{first} {last}").into()
         }
-        None => first[..floor_boundary(first, MOST)].into(),
+        None => head(first, MOST).into(),
     }
 }
 

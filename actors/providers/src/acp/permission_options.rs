@@ -1,9 +1,9 @@
 //! The options of a permission request: their meaning, and the choice between them.
 
+use kirosu_protocol::text::head;
 use serde_json::{Value, json};
 
 use crate::permission::PermissionDecision;
-use crate::text::first_bytes;
 use kirosu_protocol::approval::PermissionOption;
 
 /// Words in an option's id or name that allow more than this one call, such as a switch of the mode.
@@ -69,7 +69,7 @@ fn choices(options: &Value) -> Vec<&Value> {
 fn shown(option: &Value) -> Option<PermissionOption> {
     let id = id(option)?;
     let name = option["name"].as_str().map(str::trim).unwrap_or_default();
-    let name = first_bytes(name, NAME_BYTES);
+    let name = head(name, NAME_BYTES);
     let name = if name.is_empty() { id.as_str() } else { name };
     Some(PermissionOption {
         name: name.to_owned(),

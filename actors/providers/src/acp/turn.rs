@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kirosu_protocol::text::head;
 use serde_json::Value;
 
 use super::notices::Notices;
@@ -20,7 +21,7 @@ use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::output::{ServiceWait, cut_warning, is_error_answer};
 use crate::permission::PermissionRequest;
-use crate::text::{CappedAnswer, first_bytes, pieces};
+use crate::text::{CappedAnswer, pieces};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -261,13 +262,13 @@ impl AgentTurn {
             self.last_message.clear();
         }
         if self.last_message.len() < MESSAGE {
-            self.last_message.push_str(first_bytes(text, MESSAGE));
+            self.last_message.push_str(head(text, MESSAGE));
         }
         self.message = message.map(str::to_owned);
         self.interrupted = false;
         self.has_text = true;
         if self.text_since_denial.trim().len() < SINCE {
-            self.text_since_denial.push_str(first_bytes(text, SINCE));
+            self.text_since_denial.push_str(head(text, SINCE));
         }
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
+use kirosu_protocol::text::head;
 use serde_json::Value;
 
 use crate::outcome::FailureKind;
-use crate::text::first_bytes;
 
 /// Bytes of a service's message that are kept.
 const MESSAGE: usize = 2 * 1024;
@@ -156,7 +156,7 @@ impl ServiceRefusal {
 
 /// The text on one line, cut to [`MESSAGE`] bytes.
 fn short(text: &str) -> String {
-    let text = first_bytes(text, MESSAGE);
+    let text = head(text, MESSAGE);
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace(char::is_control, "")
 }

@@ -1,10 +1,11 @@
 //! The part of an answer that has arrived: bounded, without I/O, the same for all APIs.
 
+use kirosu_protocol::text::head;
 use serde_json::Value;
 
 use super::refusal::ServiceRefusal;
 use crate::event::{RunEvent, RunUsage, ToolStatus};
-use crate::text::{CappedAnswer, first_bytes, pieces};
+use crate::text::{CappedAnswer, pieces};
 
 /// Bytes of a text event, at most.
 const PIECE: usize = 16 * 1024;
@@ -85,12 +86,12 @@ impl ReplyBuilder {
     /// Takes a piece of a refusal.
     pub(super) fn refusal(&mut self, piece: &str) {
         let room = REFUSAL - self.gathered.refusal.len();
-        self.gathered.refusal.push_str(first_bytes(piece, room));
+        self.gathered.refusal.push_str(head(piece, room));
     }
 
     /// Notes that the model wants a tool, although it was offered none.
     pub(super) fn wants(&mut self, tool: &str) {
-        self.gathered.tool = Some(first_bytes(tool, 200).to_owned());
+        self.gathered.tool = Some(head(tool, 200).to_owned());
     }
 
     /// Reports a tool that the service ran itself.

@@ -1,5 +1,7 @@
 //! The outcome of a run, from the end of its program.
 
+use kirosu_protocol::text;
+
 use super::{InvocationEnd, PatienceEnd, ProgramOutcome};
 use crate::containment::{Exit, StartError};
 use crate::definition::OutputRules;
@@ -7,7 +9,6 @@ use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 use crate::output::{self, ProgramStatus, ReportedEnd};
 use crate::shortage::shortage_line;
-use crate::text::last_bytes;
 
 /// Bytes of stderr in a failure's message, at most.
 const MESSAGE_TAIL: usize = 4 * 1024;
@@ -162,5 +163,5 @@ pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {
 
 /// The end of stderr for a message.
 pub(crate) fn tail(text: &str) -> &str {
-    last_bytes(text, MESSAGE_TAIL)
+    text::tail(text, MESSAGE_TAIL)
 }

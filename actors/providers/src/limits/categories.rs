@@ -1,10 +1,11 @@
 //! The category of an error from its codes, words and HTTP status.
 
+use kirosu_protocol::text::{head, tail};
+
 use super::vocabulary::{
     AUTH, CODES, CONTEXT, LIMIT, LIMIT_NAMES, LIMIT_NEAR, LIMIT_PAIRS, LIMIT_WORDS, NEAR, NETWORK,
     NO_MODEL, OVERLOAD,
 };
-use crate::text::{ceil_boundary, first_bytes};
 
 /// The categories of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ fn states_limit(text: &str) -> bool {
     text.lines().any(|line| {
         LIMIT_NAMES.iter().any(|name| {
             line.match_indices(name).any(|(at, name)| {
-                let from = ceil_boundary(line, at.saturating_sub(LIMIT_NEAR));
+                let before = tail(&line[..at], LIMIT_NEAR);
                 let end = at + name.len();
                 let rest = &line[end..];
                 // "quota.rs", "rate limiter": another word.
@@ -114,8 +115,8 @@ fn states_limit(text: &str) -> bool {
                     || rest
                         .strip_prefix('.')
                         .is_some_and(|it| it.starts_with(char::is_alphanumeric));
-                let after = first_bytes(rest, LIMIT_NEAR);
-                let mut words = line[from..at].split(' ').chain(after.split(' '));
+                let after = head(rest, LIMIT_NEAR);
+                let mut words = before.split(' ').chain(after.split(' '));
                 !is_longer_word
                     && words.any(|word| {
                         let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -150,7 +151,7 @@ fn names_no_model(text: &str) -> bool {
 fn near(text: &str, first: &str, others: &[&str]) -> bool {
     text.match_indices(first).any(|(at, _)| {
         let rest = &text[at + first.len()..];
-        let rest = first_bytes(rest, NEAR);
+        let rest = head(rest, NEAR);
         others.iter().any(|it| rest.contains(it))
     })
 }

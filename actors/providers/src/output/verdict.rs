@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use kirosu_protocol::text;
+
 use super::{ReportedEnd, RunReading};
 use crate::definition::{Format, OutputRules};
 use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Doubt, FailureKind, RunFailure};
-use crate::text::last_bytes;
 
 /// Characters of an answer, or of output that is not JSON, which a message shows.
 const SHOWN: usize = 300;
@@ -369,9 +370,9 @@ fn without_stack(text: &str) -> Cow<'_, str> {
 /// The end of a text, where a failed program states the reason.
 fn last_lines(text: &str) -> &str {
     let text = text.trim_end();
-    last_bytes(text, LAST_LINES)
+    text::tail(text, LAST_LINES)
 }
 
 fn tail(text: &str) -> &str {
-    last_bytes(text, TAIL)
+    text::tail(text, TAIL)
 }

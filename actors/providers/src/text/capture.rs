@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use kirosu_protocol::text::head;
+
 use super::ansi::Ansi;
-use super::utf8::{Decoder, floor_boundary};
+use super::utf8::Decoder;
 
 /// Bytes of stderr that are kept.
 pub(crate) const STDERR_BYTES: usize = 64 * 1024;
@@ -70,7 +72,7 @@ impl CappedAnswer {
 
     fn keep(&mut self, piece: &str) {
         let room = self.limit - self.text.len();
-        let (kept, dropped) = piece.split_at(floor_boundary(piece, room));
+        let (kept, dropped) = piece.split_at(head(piece, room).len());
         self.text.push_str(kept);
         self.dropped += dropped.len() as u64;
     }
@@ -82,7 +84,7 @@ fn mark(dropped: u64) -> String {
 
 /// Cuts a text that is longer than `limit` bytes and adds the mark.
 pub(crate) fn cut(text: &mut String, limit: usize) {
-    let kept = floor_boundary(text, limit);
+    let kept = head(text, limit).len();
     let dropped = (text.len() - kept) as u64;
     if dropped > 0 {
         text.truncate(kept);

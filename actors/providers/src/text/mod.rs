@@ -7,5 +7,4 @@ mod utf8;
 
 pub(crate) use ansi::{Ansi, trimmed};
 pub(crate) use capture::{CappedAnswer, StderrTail, cut};
-pub(crate) use utf8::{Decoder, first_bytes, last_bytes, pieces};
-pub use utf8::{ceil_boundary, floor_boundary};
+pub(crate) use utf8::{Decoder, pieces};

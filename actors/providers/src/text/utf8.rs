@@ -1,6 +1,8 @@
 //! Decodes UTF-8 in pieces: a character that is split between two pieces stays whole, and invalid bytes become U+FFFD, as
 //! with `String::from_utf8_lossy` on the whole.
 
+use kirosu_protocol::text::head;
+
 /// A decoder that keeps the beginning of a split character.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -46,40 +48,10 @@ impl Decoder {
     }
 }
 
-/// The last character boundary at or before the byte `at`.
-#[must_use]
-pub fn floor_boundary(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
-/// The first character boundary at or after the byte `at`, at most the length of the text.
-#[must_use]
-pub fn ceil_boundary(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at += 1;
-    }
-    at
-}
-
-/// The longest beginning of `text` of at most `limit` bytes.
-pub(crate) fn first_bytes(text: &str, limit: usize) -> &str {
-    &text[..floor_boundary(text, limit)]
-}
-
-/// The end of `text`: its last `limit` bytes, and up to 3 more where they would begin inside a character.
-pub(crate) fn last_bytes(text: &str, limit: usize) -> &str {
-    &text[floor_boundary(text, text.len().saturating_sub(limit))..]
-}
-
 /// The text in pieces of at most `size` bytes, cut at character boundaries.
 pub(crate) fn pieces(mut text: &str, size: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
-        let (piece, rest) = text.split_at(floor_boundary(text, size));
+        let (piece, rest) = text.split_at(head(text, size).len());
         text = rest;
         (!piece.is_empty()).then_some(piece)
     })

@@ -1,6 +1,6 @@
 //! The output of a run on its way to the hub: bounded over the whole run, and sent in pieces.
 
-use kirosu_providers::floor_boundary;
+use kirosu_protocol::text::head;
 
 /// Maximum size of a piece, in bytes; a full piece is sent at once.
 const BATCH_BYTES: usize = 16 << 10;
@@ -30,8 +30,7 @@ impl OutputBatch {
         }
         if self.taken.saturating_add(text.len()) > self.limit {
             self.cut = true;
-            let room = floor_boundary(text, self.limit - self.taken);
-            self.text.push_str(&text[..room]);
+            self.text.push_str(head(text, self.limit - self.taken));
             let mark = format!(
                 "\n[kirosu: output beyond {} bytes is not shown]\n",
                 self.limit
@@ -53,7 +52,7 @@ impl OutputBatch {
 
     /// Takes the next piece, at most [`BATCH_BYTES`] long, cut between characters.
     pub(super) fn take(&mut self) -> String {
-        let end = floor_boundary(&self.text, BATCH_BYTES);
+        let end = head(&self.text, BATCH_BYTES).len();
         let rest = self.text.split_off(end);
         std::mem::replace(&mut self.text, rest)
     }

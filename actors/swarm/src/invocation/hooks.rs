@@ -5,9 +5,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use kirosu_protocol::text::tail;
 use kirosu_providers::{
     Cancel, CancelHandle, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunFailure,
-    RunResult, TimeoutKind, ceil_boundary,
+    RunResult, TimeoutKind,
 };
 
 use super::start_retry::{self, RunParts};
@@ -204,9 +205,8 @@ impl<'a> HookRunner<'a> {
         let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
         let output = [end.stderr.as_str(), end.stdout.as_str()];
         if let Some(output) = output.into_iter().find(|output| !output.trim().is_empty()) {
-            let from = ceil_boundary(output, output.len().saturating_sub(LAST_WORDS));
             message.push_str("; it ended with:\n");
-            message.push_str(output[from..].trim());
+            message.push_str(tail(output, LAST_WORDS).trim());
         }
         RunFailure::new(class, message)
     }

@@ -21,9 +21,7 @@ use kirosu_protocol::{
     AskAnswer, AskParams, CALL_BYTES, Error, ErrorCode, HeldLease, PermissionState, RuleDecision,
     TITLE_BYTES, Verdict,
 };
-use kirosu_providers::{
-    Arbiter, PermissionDecision, PermissionRequest, Permissions, floor_boundary,
-};
+use kirosu_providers::{Arbiter, PermissionDecision, PermissionRequest, Permissions};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
@@ -119,8 +117,7 @@ impl PermissionBroker {
     /// A unique name for a request: agents reuse the ids of their calls.
     fn name(&self, call: &str) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let call = &call[..floor_boundary(call, CALL_BYTES / 2)];
-        format!("{number}:{call}")
+        format!("{number}:{}", text::head(call, CALL_BYTES / 2))
     }
 
     /// Sends the request until it is decided.
@@ -240,7 +237,7 @@ fn title(title: &str, options: &[PermissionOption]) -> String {
 fn one_line(title: &str) -> String {
     let mut line = text::one_line(title);
     if line.len() > TITLE_BYTES {
-        line.truncate(floor_boundary(&line, TITLE_BYTES - 3));
+        line.truncate(text::head(&line, TITLE_BYTES - 3).len());
         line.push_str("...");
     }
     line

@@ -1,6 +1,7 @@
 //! The progress of a run for those who watch it: its newest events in one small document.
 
-use kirosu_providers::{RunEvent, RunUsage, ToolStatus, floor_boundary};
+use kirosu_protocol::text::head;
+use kirosu_providers::{RunEvent, RunUsage, ToolStatus};
 use serde_json::{Map, Value, json};
 
 use super::printed::detail_text;
@@ -64,8 +65,7 @@ impl RunProgress {
                 self.tools += 1;
                 let what = detail.map(detail_text).unwrap_or_default();
                 self.set("tools", self.tools.into());
-                let name = &name[..floor_boundary(name, NAME)];
-                self.set("tool", json!({"name": name, "what": what}));
+                self.set("tool", json!({"name": head(name, NAME), "what": what}));
             }
             ToolStatus::Done | ToolStatus::Failed => {
                 if self.known.remove("tool").is_some() {

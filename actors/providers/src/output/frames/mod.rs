@@ -5,6 +5,7 @@ mod work;
 
 use std::sync::Arc;
 
+use kirosu_protocol::text::tail;
 use serde_json::Value;
 
 use super::denial::Calls;
@@ -16,7 +17,7 @@ use crate::definition::{AnswerMode, Format, OutputRules};
 use crate::event::{RunEvent, RunUsage};
 use crate::limits::{ReferenceTime, WorkDone};
 use crate::text::lines::{LINE_BYTES, OutputLine, OutputLines};
-use crate::text::{CappedAnswer, ceil_boundary, cut, pieces};
+use crate::text::{CappedAnswer, cut, pieces};
 
 /// Warnings about lines that are not JSON, at most. Later lines are only counted.
 const WARNINGS: usize = 8;
@@ -262,9 +263,8 @@ impl FrameReader {
     fn keep_noise(&mut self, line: &str) {
         self.noise.push_str(line);
         self.noise.push('\n');
-        let from = self.noise.len().saturating_sub(NOISE);
-        let from = ceil_boundary(&self.noise, from);
-        self.noise.drain(..from);
+        let kept = tail(&self.noise, NOISE).len();
+        self.noise.drain(..self.noise.len() - kept);
         self.wait_of(line);
     }
 

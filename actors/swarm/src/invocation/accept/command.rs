@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::join;
 use kirosu_protocol::Accept;
 use kirosu_protocol::accept::COMMAND_LIMIT_MS;
+use kirosu_protocol::text::tail;
 use kirosu_providers::{
-    Containment, EventSink, Program, ProgramEnd, ProgramExit, RunEvent, RunFailure, ceil_boundary,
+    Containment, EventSink, Program, ProgramEnd, ProgramExit, RunEvent, RunFailure,
 };
 
 use super::Check;
@@ -103,6 +104,6 @@ fn keep_end(output: &mut String) {
 }
 
 fn trim_front(output: &mut String) {
-    let from = ceil_boundary(output, output.len().saturating_sub(LAST_WORDS));
-    output.drain(..from);
+    let kept = tail(output, LAST_WORDS).len();
+    output.drain(..output.len() - kept);
 }

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kirosu_protocol::NotAccepted;
-use kirosu_providers::{ceil_boundary, floor_boundary};
+use kirosu_protocol::text::{head, tail};
 
 /// Maximum number of bytes quoted of the reason, and of the answer's end.
 const QUOTED: usize = 4 << 10;
@@ -16,7 +16,7 @@ pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> St
     let mut text = format!(
         "{prompt}\n\n[kirosu {mark}: an earlier attempt at the task above was not accepted. Do the task again, so that what follows holds.]\n"
     );
-    quote(&mut text, head(&before.reason));
+    quote(&mut text, head(&before.reason, QUOTED));
     let (answer, cut) = end(&before.answer);
     if !answer.trim().is_empty() {
         let ended = match cut || before.cut {
@@ -52,14 +52,9 @@ fn mark_for(prompt: &str) -> String {
     }
 }
 
-fn head(text: &str) -> &str {
-    &text[..floor_boundary(text, QUOTED)]
-}
-
 /// The end of a text, and whether it was cut.
 fn end(text: &str) -> (&str, bool) {
-    let from = ceil_boundary(text, text.len().saturating_sub(QUOTED));
-    (text[from..].trim_end(), from > 0)
+    (tail(text, QUOTED).trim_end(), text.len() > QUOTED)
 }
 
 #[cfg(test)]

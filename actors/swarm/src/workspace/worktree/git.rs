@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use kirosu_protocol::text::tail;
 use kirosu_providers::{
-    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, ceil_boundary, is_shortage,
+    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, is_shortage,
 };
 use tokio::time::{Instant, sleep};
 
@@ -367,8 +368,7 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
         );
     }
     let what = args.first().copied().unwrap_or_default();
-    let output = end.stderr.trim();
-    let output = &output[ceil_boundary(output, output.len().saturating_sub(COMPLAINT))..];
+    let output = tail(end.stderr.trim(), COMPLAINT);
     let short = match shortage::is_short(end) {
         true => SHORT,
         false => "",
