@@ -152,7 +152,7 @@ fn the_tree_of_a_gateway_is_as_documented() {
     check(Role::Gateway, &["all", "gateway"]);
 }
 
-/// Metrics have the kinds as a label, so a renamed type must not change one.
+/// Metrics have the kinds as a label, so a renamed actor must not change one.
 #[test]
 fn the_kinds_of_actors_stay() {
     fn kinds(node: &ChildSnapshot, found: &mut BTreeSet<String>) {

@@ -61,7 +61,6 @@ pub fn spec(
         swarm: swarm.clone(),
         child: child.clone(),
     })
-    .kind("systemd")
 }
 
 /// Sends the status line when it has changed.

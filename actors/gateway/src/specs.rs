@@ -36,7 +36,6 @@ pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
         let spec = ChildSpec::simple("http", move |child| {
             HttpServer::new(child.clone(), factory.clone())
         })
-        .kind("http")
         .backoff(BACKOFF)
         .stop(StopPolicy::Grace(http::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
@@ -48,7 +47,6 @@ pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
         let spec = ChildSpec::simple("metrics", move |child| {
             MetricsServer::new(child.clone(), factory.clone())
         })
-        .kind("metrics")
         .backoff(BACKOFF)
         .stop(StopPolicy::Grace(metrics::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);

@@ -133,7 +133,8 @@ impl HubParts {
                 to_writer.clone(),
                 to_sessions.clone(),
             )
-        });
+        })
+        .kind("leases");
 
         let addresses = Addresses {
             writer,
@@ -165,7 +166,8 @@ fn listener(hub: &Hub, sockets: Sockets) -> ChildSpec {
     let (spawn, hub) = (connections.handle(), hub.clone());
     let accept = ChildSpec::simple("accept", move |child| {
         Listener::new(child.clone(), hub.clone(), sockets.clone(), spawn.clone())
-    });
+    })
+    .kind("listener");
     // Children stop in reverse order: the hub stops to accept clients before it closes the connections.
     ChildSpec::supervisor(
         SupervisorSpec::new("listener")

@@ -81,9 +81,10 @@ impl ChildSpec {
             let monitor = monitor.with_address(Box::new(addr));
             tokio::task::spawn_local(ChildRunner::new(cell, receiver, factory, monitor));
         });
+        let id = id.into();
         Self {
-            id: id.into(),
-            kind: short_name::<A>().into(),
+            kind: id.to_string().into(),
+            id,
             restart: Restart::default(),
             stop: StopPolicy::default(),
             backoff: BackoffPolicy::default(),
@@ -119,7 +120,8 @@ impl ChildSpec {
         self
     }
 
-    /// Sets the label that the tree shows. Default: the type's name in lower case.
+    /// Sets the label that the tree shows. Default: the id. Children whose names are numbers need one
+    /// of their own.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.kind = kind.into();
@@ -160,11 +162,4 @@ impl std::fmt::Debug for ChildSpec {
             .field("stop", &self.stop)
             .finish_non_exhaustive()
     }
-}
-
-/// `kirosu_hub::writer::Writer` -> `writer`.
-pub(crate) fn short_name<A>() -> String {
-    let full = std::any::type_name::<A>();
-    let plain = full.split('<').next().unwrap_or(full);
-    plain.rsplit("::").next().unwrap_or(plain).to_lowercase()
 }

@@ -41,11 +41,9 @@ pub(crate) fn pool_spec(options: PoolOptions, swarm: &Arc<SwarmContext>) -> (Chi
     let members = (1..=pool.size()).map(|index| pool.new_session(index));
     let sessions = ChildSpec::supervisor(sessions.children(members)).backoff(AFTER_GIVING_UP);
     let probed = pool.clone();
-    let probe =
-        ChildSpec::simple("probe", move |child| ProviderProbe::new(child, &probed)).kind("probe");
+    let probe = ChildSpec::simple("probe", move |child| ProviderProbe::new(child, &probed));
     let led = pool.clone();
     let drain = ChildSpec::simple("drain", move |child| DrainCoordinator::new(child, &led))
-        .kind("drain")
         .stop(StopPolicy::Grace(swarm.drain + KILL_TIME * 2));
     let supervisor = pool_supervisor
         .child(probe)
@@ -64,6 +62,7 @@ fn session_spec(pool: &Arc<Pool>, index: u32) -> (ChildSpec, Recipient<CrashSess
     let spec = ChildSpec::new(index.to_string(), place, move |child| {
         Session::new(child, &owner, index)
     })
+    .kind("session")
     .restart(restart)
     .backoff(options.backoff)
     .stop(StopPolicy::Grace(pool.swarm.drain + KILL_TIME));
