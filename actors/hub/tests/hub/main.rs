@@ -5,4 +5,5 @@ mod clock;
 mod large_leases;
 mod leases;
 mod long_lines;
+mod readers;
 mod support;
