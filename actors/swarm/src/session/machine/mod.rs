@@ -19,11 +19,11 @@ use kirosu_protocol::HeldLease;
 use kirosu_protocol::task::Task;
 
 use crate::account::LeaseTurn;
-use crate::run_end::{CancelCause, LeaseReport, RunEnd, lease_of};
+use crate::run_end::{CancelCause, LeaseReport, lease_of};
 pub(crate) use messages::{
     HeartbeatResult, ReportResult, SessionAction as Action, SessionEvent as Event, StrayCause,
 };
-use reports::{LEAVING, NOT_READY, give_back, release, substitute};
+use reports::{LEAVING, NOT_READY, give_back, release};
 
 /// The state of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,15 +195,6 @@ impl SessionMachine {
         }
     }
 
-    /// A report that cannot be sent before the drain is over is dropped: the hub learns of it when the lease expires.
-    fn finish_if_unreachable(&mut self) -> Vec<Action> {
-        let telling = matches!(self.state, SessionState::Reporting { .. });
-        if self.stopping && self.overdue && telling && !self.connected {
-            return self.finish();
-        }
-        Vec::new()
-    }
-
     /// The next step of a session without a lease.
     fn advance(&mut self) -> Vec<Action> {
         if self.state != SessionState::Resting {
@@ -318,65 +309,6 @@ impl SessionMachine {
             } if *lease == of && cancelled.is_none() => {
                 *cancelled = Some(cause);
                 vec![Action::Cancel(cause)]
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn ended(&mut self, of: HeldLease, end: RunEnd) -> Vec<Action> {
-        let SessionState::Running {
-            lease, cancelled, ..
-        } = self.state
-        else {
-            return Vec::new();
-        };
-        if lease != of {
-            return Vec::new();
-        }
-        match (end, cancelled) {
-            // A result that came in spite of the cancel may count: the hub decides.
-            (RunEnd::Report(report), _) => self.send_report(of, report),
-            (RunEnd::Cancelled(_), Some(CancelCause::Lost)) => self.rest(),
-            (RunEnd::Cancelled(_), Some(CancelCause::Drain)) => {
-                self.send_report(of, give_back(LEAVING))
-            }
-            (RunEnd::Cancelled(ack), Some(CancelCause::Requested) | None) => {
-                self.send_report(of, LeaseReport::Ack(ack))
-            }
-        }
-    }
-
-    fn send_report(&mut self, lease: HeldLease, report: LeaseReport) -> Vec<Action> {
-        let reported = report.clone();
-        self.state = SessionState::Reporting { lease, report };
-        let finished = self.finish_if_unreachable();
-        if !finished.is_empty() {
-            return finished;
-        }
-        vec![Action::SendReport(lease, reported)]
-    }
-
-    fn reported(&mut self, of: HeldLease, reported: ReportResult) -> Vec<Action> {
-        let SessionState::Reporting { lease, report } = &self.state else {
-            return Vec::new();
-        };
-        if *lease != of {
-            return Vec::new();
-        }
-        match reported {
-            ReportResult::Answered => self.rest(),
-            ReportResult::Unknown => vec![Action::PauseReport(of)],
-            ReportResult::Unfit(why) => match substitute(report, of, &why) {
-                Some(report) => self.send_report(of, report),
-                None => self.rest(),
-            },
-        }
-    }
-
-    fn resend_report(&mut self, of: HeldLease) -> Vec<Action> {
-        match &self.state {
-            SessionState::Reporting { lease, report } if *lease == of => {
-                vec![Action::SendReport(of, report.clone())]
             }
             _ => Vec::new(),
         }

@@ -1,15 +1,85 @@
-//! Reports that the machine creates.
+//! Reports that end leases: which ones the machine sends, and until when.
 
 use std::time::Duration;
 
 use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::{Ack, HeldLease};
 
-use super::{Action, StrayCause};
-use crate::run_end::LeaseReport;
+use super::{Action, ReportResult, SessionMachine, SessionState, StrayCause};
+use crate::run_end::{CancelCause, LeaseReport, RunEnd};
 
 pub(super) const LEAVING: &str = "the session is stopping";
 pub(super) const NOT_READY: &str = "the pool takes no tasks now";
+
+impl SessionMachine {
+    pub(super) fn ended(&mut self, of: HeldLease, end: RunEnd) -> Vec<Action> {
+        let SessionState::Running {
+            lease, cancelled, ..
+        } = self.state
+        else {
+            return Vec::new();
+        };
+        if lease != of {
+            return Vec::new();
+        }
+        match (end, cancelled) {
+            // A result that came in spite of the cancel may count: the hub decides.
+            (RunEnd::Report(report), _) => self.send_report(of, report),
+            (RunEnd::Cancelled(_), Some(CancelCause::Lost)) => self.rest(),
+            (RunEnd::Cancelled(_), Some(CancelCause::Drain)) => {
+                self.send_report(of, give_back(LEAVING))
+            }
+            (RunEnd::Cancelled(ack), Some(CancelCause::Requested) | None) => {
+                self.send_report(of, LeaseReport::Ack(ack))
+            }
+        }
+    }
+
+    pub(super) fn send_report(&mut self, lease: HeldLease, report: LeaseReport) -> Vec<Action> {
+        let reported = report.clone();
+        self.state = SessionState::Reporting { lease, report };
+        let finished = self.finish_if_unreachable();
+        if !finished.is_empty() {
+            return finished;
+        }
+        vec![Action::SendReport(lease, reported)]
+    }
+
+    pub(super) fn reported(&mut self, of: HeldLease, reported: ReportResult) -> Vec<Action> {
+        let SessionState::Reporting { lease, report } = &self.state else {
+            return Vec::new();
+        };
+        if *lease != of {
+            return Vec::new();
+        }
+        match reported {
+            ReportResult::Answered => self.rest(),
+            ReportResult::Unknown => vec![Action::PauseReport(of)],
+            ReportResult::Unfit(why) => match substitute(report, of, &why) {
+                Some(report) => self.send_report(of, report),
+                None => self.rest(),
+            },
+        }
+    }
+
+    pub(super) fn resend_report(&mut self, of: HeldLease) -> Vec<Action> {
+        match &self.state {
+            SessionState::Reporting { lease, report } if *lease == of => {
+                vec![Action::SendReport(of, report.clone())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A report that cannot be sent before the drain is over is dropped: the hub learns of it when the lease expires.
+    pub(super) fn finish_if_unreachable(&mut self) -> Vec<Action> {
+        let is_reporting = matches!(self.state, SessionState::Reporting { .. });
+        if self.stopping && self.overdue && is_reporting && !self.connected {
+            return self.finish();
+        }
+        Vec::new()
+    }
+}
 
 pub(super) fn give_back(reason: &str) -> LeaseReport {
     LeaseReport::Release {
@@ -27,7 +97,7 @@ pub(super) fn release(leases: Vec<HeldLease>, cause: StrayCause) -> Vec<Action> 
 
 /// Returns a report that the hub accepts in place of one that it refused: a failure with the reason. `None` if the
 /// report is a failure already, so that this happens once.
-pub(super) fn substitute(report: &LeaseReport, lease: HeldLease, why: &str) -> Option<LeaseReport> {
+fn substitute(report: &LeaseReport, lease: HeldLease, why: &str) -> Option<LeaseReport> {
     match report {
         LeaseReport::Ack(ack) if ack.result.is_some() => {
             let why = format!("the run ended well, but the hub does not take its result: {why}");

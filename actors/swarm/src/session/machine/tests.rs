@@ -5,6 +5,7 @@ use kirosu_protocol::{Ack, AckStatus};
 use serde_json::json;
 
 use super::*;
+use crate::run_end::RunEnd;
 
 fn task(task_id: i64, fence: i64) -> Task {
     let value = json!({
