@@ -11,9 +11,8 @@ use super::inventory::{self, Inventory, LeftoverReason, list};
 use super::lock_wait::lock;
 use super::locks::clear_locks;
 use super::names;
-use super::open::write;
 use super::plan::{self, ApplyPlan, Planned, Undone};
-use super::record::{Worktree, WorktreeLock, WorktreeState};
+use super::record::{Worktree, WorktreeLock, WorktreeState, write};
 use super::references;
 use super::verify::{fault, verify};
 

@@ -13,8 +13,7 @@ use super::git::{At, Git, GitFault};
 use super::inventory;
 use super::kept_refs::{Claimed, claim};
 use super::name_claim::PREFIXES;
-use super::open::write;
-use super::record::{Worktree, WorktreeState};
+use super::record::{Worktree, WorktreeState, write};
 use super::references::{self, RefList};
 use super::verify::{FolderId, verify, verify_git_dir};
 

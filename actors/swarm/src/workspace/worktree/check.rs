@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::attempt::RESET;
 use super::git::{At, Git, GitFault};
 use super::locks::clear_shared_locks;
 use super::make::{BranchStart::New, add};
 use super::name_claim::prefix;
-use super::open::RESET;
 use super::references::{RefList, listed};
 use super::repository::Repository;
 use crate::options::PoolOptions;

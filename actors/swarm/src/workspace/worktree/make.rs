@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use kirosu_protocol::task::Task;
 
 use super::aside;
+use super::attempt::{begin, reset};
 use super::folders::remove_folders;
 use super::git::{At, Git, GitFault};
 use super::kept_refs::keep_tip;
 use super::locks::clear_shared_locks;
-use super::open::{begin, cannot_write, reset, write};
-use super::record::{Worktree, WorktreeLock};
+use super::record::{Worktree, WorktreeLock, cannot_write, write};
 use super::references;
 use super::verify::{FolderId, dot_git};
 

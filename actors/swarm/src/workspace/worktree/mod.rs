@@ -27,6 +27,7 @@
 
 mod apply;
 mod aside;
+mod attempt;
 mod check;
 mod copied;
 mod finish;

@@ -11,21 +11,16 @@ use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
 
 use super::aside;
+use super::attempt::again;
 use super::check::{Ground, check, ground, pool};
-use super::finish::commit_rest;
 use super::git::{Git, GitFault};
-use super::index::{conflicts, mend};
-use super::kept_refs::keep_tip;
-use super::locks::clear_locks;
 use super::make::{make, make_first};
 use super::name_claim::{NameState, claim_name, name_of, prefix};
 use super::open_worktree::{OpenWorktree, unresolved};
-use super::record::{Worktree, WorktreeState};
+use super::record::{Worktree, WorktreeState, write};
 use super::references::{RefList, listed};
-use super::repair::restore;
 use super::repository::Repository;
-use super::sequencer;
-use super::verify::{Unverified, fault, tree, verify_folder};
+use super::verify::{Unverified, fault, verify_folder};
 use crate::options::PoolOptions;
 use crate::workspace::NoFolder;
 use crate::workspace::folder::cannot_make;
@@ -35,8 +30,6 @@ use crate::workspace::identity::real_folder;
 const NAMES: u32 = 100;
 /// Maximum number of names at which one attempt tries to make or open a worktree.
 const TRIES: usize = 3;
-/// The call that writes all files of a worktree.
-pub(super) const RESET: [&str; 3] = ["reset", "--hard", "--quiet"];
 
 /// Returns the worktree of a task, ready for its next attempt.
 ///
@@ -293,127 +286,4 @@ fn starts_inside(record: &Worktree) -> Result<(), GitFault> {
             dir.display()
         ))),
     }
-}
-
-/// Resets all files to the branch.
-pub(super) async fn reset(git: &Git, record: &Worktree) -> Result<(), GitFault> {
-    git.stdout(tree(record)?, &RESET).await.map(drop)
-}
-
-/// Opens the worktree for a further attempt; returns whether its files are the base's.
-async fn again(
-    git: &Git,
-    record: &mut Worktree,
-    base: String,
-    task: &Task,
-    notes: &mut Vec<String>,
-) -> Result<bool, GitFault> {
-    let goes_on = record.last_attempt().resumes_in(task.attempts);
-    let (before, ended) = (record.attempt_number(), record.ended.clone());
-    for repaired in restore(git, record).await? {
-        tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
-    }
-    clear_locks(record);
-    if !record.filled {
-        start_from(git, record, base, task).await?;
-        return Ok(true);
-    }
-    let unmerged = mend(git, record).await?;
-    record.conflicts = conflicts(git, record, unmerged).await?;
-    let note = format!("what attempt {before} left");
-    commit_rest(git, record, &note).await?;
-    if let Some(state) = sequencer::set_aside(git, record).await? {
-        notes.push(format!("git was in the middle of an operation of attempt {before}; its state is kept as {state}"));
-    }
-    if goes_on {
-        begin(record, task).await?;
-        return Ok(false);
-    }
-    if let Some(kept) = keep_tip(git, record).await? {
-        let ended = ended.unwrap_or_else(|| "lost".to_owned());
-        notes.push(format!("attempt {before} ended as {ended}, and this one starts from the base; what that one did is kept as {kept}"));
-    }
-    if aside::keep(git, record).await? {
-        make(git, record, base, task).await?;
-        return Ok(true);
-    }
-    // All work of earlier attempts has been kept by now.
-    start_from(git, record, base, task).await?;
-    Ok(true)
-}
-
-/// Sets branch and files to a commit, and removes everything else.
-async fn start_from(
-    git: &Git,
-    record: &mut Worktree,
-    base: String,
-    task: &Task,
-) -> Result<(), GitFault> {
-    let reference = format!("refs/heads/{}", record.branch);
-    let set = ["-m", "kirosu: a new attempt", &reference, &base];
-    git.update_ref(tree(record)?, &set).await?;
-    record.base = base;
-    record.conflicts = Vec::new();
-    record.conversation = None;
-    record.filled = false;
-    begin(record, task).await?;
-    forget_settings(record)?;
-    reset(git, record).await?;
-    let clean = ["clean", "-ffdxq"];
-    git.stdout(tree(record)?, &clean).await?;
-    record.filled = true;
-    write(record).await
-}
-
-/// Removes settings that a run can have made for this worktree alone: flags of files in the index, a sparse checkout,
-/// configuration.
-fn forget_settings(record: &Worktree) -> Result<(), GitFault> {
-    let names = [
-        "index",
-        "config.worktree",
-        "info/sparse-checkout",
-        "info/exclude",
-        "info/attributes",
-    ];
-    for name in names {
-        let file = record.git_dir.join(name);
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let file = file.display();
-                return Err(GitFault(format!("cannot remove {file}: {error}")));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-pub(super) async fn begin(record: &mut Worktree, task: &Task) -> Result<(), GitFault> {
-    record.state = WorktreeState::Running;
-    record.fence = task.fence;
-    record.number = task.attempts;
-    record.attempt = task.attempt_number();
-    record.ended = None;
-    record.withdrawn = false;
-    write(record).await
-}
-
-/// Writes the record on another thread, as it waits for the disk.
-pub(super) async fn write(record: &mut Worktree) -> Result<(), GitFault> {
-    let mut own = record.clone();
-    let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;
-    match written.unwrap_or_else(|error| Err(error.into())) {
-        Ok(written) => {
-            *record = written;
-            Ok(())
-        }
-        Err(error) => Err(cannot_write(record, &error)),
-    }
-}
-
-pub(super) fn cannot_write(record: &Worktree, error: &std::io::Error) -> GitFault {
-    GitFault(format!(
-        "cannot write the worktree's record in {}: {error}",
-        record.folder().display()
-    ))
 }

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use kirosu_providers::RunUsage;
 use serde::{Deserialize, Serialize};
 
+use super::git::GitFault;
 use super::index::Conflict;
 use super::name_claim::PREFIXES;
 use super::verify::FolderId;
@@ -301,6 +302,26 @@ impl WorktreeLock {
         file.lock()?;
         Ok(Self(file))
     }
+}
+
+/// Writes the record on another thread, as it waits for the disk.
+pub(super) async fn write(record: &mut Worktree) -> Result<(), GitFault> {
+    let mut own = record.clone();
+    let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;
+    match written.unwrap_or_else(|error| Err(error.into())) {
+        Ok(written) => {
+            *record = written;
+            Ok(())
+        }
+        Err(error) => Err(cannot_write(record, &error)),
+    }
+}
+
+pub(super) fn cannot_write(record: &Worktree, error: &io::Error) -> GitFault {
+    GitFault(format!(
+        "cannot write the worktree's record in {}: {error}",
+        record.folder().display()
+    ))
 }
 
 #[cfg(test)]

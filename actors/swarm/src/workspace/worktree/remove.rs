@@ -9,9 +9,8 @@ use super::git::{At, Git, GitFault};
 use super::inventory::{self, Inventory, Leftover, LeftoverReason};
 use super::lock_wait::{lock, turn};
 use super::locks::{clear_locks, clear_shared_locks};
-use super::open::write;
 use super::open_worktree::OpenWorktree;
-use super::record::{Worktree, WorktreeState};
+use super::record::{Worktree, WorktreeState, write};
 use super::references::{self, Reference};
 use super::verify::{tree, verify};
 

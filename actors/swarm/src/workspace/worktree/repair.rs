@@ -12,8 +12,7 @@ use super::copied;
 use super::finish::{commit, tip_of};
 use super::git::{At, Git, GitFault};
 use super::lock_wait::lock;
-use super::open::write;
-use super::record::Worktree;
+use super::record::{Worktree, write};
 use super::repository::Repository;
 use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
