@@ -3,6 +3,7 @@
 
 use crate::fault::ConfigFault;
 use crate::origin::Origin;
+use kirosu_protocol::text::nearest;
 
 /// The section with the hub's address.
 const HUB: &str = "hub";
@@ -17,7 +18,7 @@ pub(crate) fn drop_others(faults: &mut Vec<ConfigFault>) -> usize {
 fn concerns(fault: &ConfigFault) -> bool {
     let section = fault.key.split('.').next().unwrap_or_default();
     // A misspelt [hub] would send the client to the default address.
-    let is_hub = strsim::jaro_winkler(&section.to_lowercase(), HUB) >= 0.75;
+    let is_hub = nearest(&section.to_lowercase(), [HUB]).is_some();
     // A flag was given with this very command.
     is_hub || matches!(fault.origin, Some(Origin::Flag(_)))
 }

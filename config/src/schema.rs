@@ -3,6 +3,7 @@
 //! [`define_section!`] defines the type of a section together with its keys. Checks, spelling help, `config show` and the tests
 //! of the example file and of docs/configuration.md read the keys from there.
 
+use kirosu_protocol::text::nearest;
 use std::fmt;
 use std::time::Duration;
 
@@ -295,13 +296,8 @@ pub(crate) fn with_nearest<'a>(
     known: impl Iterator<Item = &'a str>,
 ) -> String {
     let known: Vec<&str> = known.collect();
-    let near = known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(name, word), word))
-        .filter(|(likeness, _)| *likeness >= 0.75)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    match near {
-        Some((_, word)) => format!("{message}; did you mean {word}?"),
+    match nearest(name, known.iter().copied()) {
+        Some(word) => format!("{message}; did you mean {word}?"),
         None if known.is_empty() => format!("{message}; the file has to define it"),
         None => format!("{message}; known are {}", known.join(", ")),
     }

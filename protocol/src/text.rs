@@ -1,4 +1,4 @@
-//! Shortened texts, for messages and answers of bounded size.
+//! Texts for messages and answers: shortened, or compared with known words.
 
 /// The text, or its first `chars` characters followed by `...`.
 pub fn shorten(text: &str, chars: usize) -> String {
@@ -31,9 +31,26 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The known word that is most similar to `word`; `None` if none is similar.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(word, known), known))
+        .filter(|(likeness, _)| *likeness >= 0.75)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    near.map(|(_, known)| known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_similar_word_is_near() {
+        let known = ["provider", "profile", "size"];
+        assert_eq!(nearest("providr", known), Some("provider"));
+        assert_eq!(nearest("x", known), None);
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {

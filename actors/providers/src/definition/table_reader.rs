@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kirosu_protocol::text::nearest;
 use serde_json::{Map, Value};
 use strum::VariantNames;
 
@@ -385,13 +386,8 @@ pub(super) fn is_pointer(text: &str) -> bool {
 
 /// The sentence for an unknown word, with the most similar known one.
 pub(super) fn unknown(name: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(name, word), word))
-        .filter(|(likeness, _)| *likeness >= 0.75)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    match near {
-        Some((_, word)) => format!("unknown; did you mean {word}?"),
+    match nearest(name, known.iter().copied()) {
+        Some(word) => format!("unknown; did you mean {word}?"),
         None => format!("unknown; known are {}", known.join(", ")),
     }
 }
