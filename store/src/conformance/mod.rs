@@ -1,21 +1,21 @@
 //! The conformance suite of [`Backend`]: every implementation must pass it. To add one, add a line to `backends!`.
 
+mod records;
+mod seam;
+
 use crate::backend::{Backend, Changes, TaskChange};
 use crate::lanes::Lanes;
 use crate::row::{TaskInput, TaskRow};
-use crate::rules::budget::BudgetAccount;
-use crate::sql::approval::{
-    EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
-};
 use crate::sql::attempt::{InsertAttempt, SelectAttemptEnd};
-use crate::sql::cold::{InsertDependency, InsertKey};
+use crate::sql::cold::InsertKey;
 use crate::sql::sets::{SelectDue, SelectExpired, SelectFinished, SelectNextDue, SelectNextExpiry};
 use crate::sql::task::SelectReady;
-use crate::sql::usage::PutAccount;
-use crate::sql::work::SelectNextDependents;
 use crate::sqlite::SqliteBackend;
 use crate::{Command, Outcome, Store, StoreOptions, SyncMode};
-use kirosu_protocol::{Ack, Budget, Fence, LeaseParams, NewTask, Status, TaskId};
+use kirosu_protocol::{Ack, Fence, LeaseParams, NewTask, Status, TaskId};
+use records::{
+    a_budget_is_read_as_written, a_permission_request_ends_once, dependencies_are_added_up,
+};
 use std::path::Path;
 
 /// The time of every test, in Unix milliseconds.
@@ -278,89 +278,6 @@ fn deadlines_are_the_earliest(mut it: Fixture) {
     assert_eq!(it.db.ids(due.into()).unwrap(), [4]);
 }
 
-fn dependencies_are_added_up(mut it: Fixture) {
-    let states = [
-        (1, Status::Done),
-        (2, Status::Queued),
-        (3, Status::Failed),
-        (4, Status::Blocked),
-    ];
-    it.insert(&states.map(|(id, state)| row(id, state)));
-    for depends_on in [1, 2, 3, 99] {
-        it.db
-            .write(
-                InsertDependency {
-                    depends_on,
-                    task_id: 4,
-                }
-                .into(),
-            )
-            .unwrap();
-    }
-    let found = it.db.dependencies(4).unwrap();
-    assert_eq!(
-        (found.all, found.open, found.dead, found.never),
-        (4, 3, 2, Some(3))
-    );
-    assert_eq!(it.db.dependencies(1).unwrap().all, 0);
-    assert_eq!(it.db.dependents(2, 9).unwrap(), (1, 1));
-    let next = SelectNextDependents {
-        depends_on: 2,
-        after: 0,
-        upto: 9,
-        limit: 9,
-    };
-    assert_eq!(it.db.ids(next.into()).unwrap(), [4]);
-}
-
-fn a_permission_request_ends_once(mut it: Fixture) {
-    let request = InsertApproval {
-        task_id: 1,
-        fence: 1,
-        call: "c",
-        tool: "bash",
-        kind: None,
-        title: "ls",
-        args: None,
-        args_hash: "h",
-        pool: None,
-        state: 0,
-        used: 0,
-        asked_at: NOW,
-        deadline_at: Some(NOW + 1),
-        decided_at: None,
-        rule: None,
-        options: None,
-    };
-    let id = it.db.insert_permission(request).unwrap();
-    let call = SelectCall {
-        task_id: 1,
-        fence: 1,
-        call: "c",
-    };
-    assert_eq!(it.db.permissions(call.into()).unwrap()[0].id, id);
-    assert_eq!(
-        it.db.number(SelectNextDeadline {}.into()).unwrap(),
-        Some(NOW + 1)
-    );
-    let end = || EndApproval {
-        state: 1,
-        decided_at: NOW,
-        by: Some("p"),
-        reason: None,
-        chosen: None,
-        id,
-    };
-    assert_eq!(it.db.write(end().into()).unwrap(), 1);
-    assert_eq!(it.db.write(end().into()).unwrap(), 0);
-    assert!(
-        it.db
-            .permissions(SelectOpen { task_id: 1 }.into())
-            .unwrap()
-            .is_empty()
-    );
-}
-
 fn an_attempt_is_replaced_by_a_late_ack(mut it: Fixture) {
     let query = || SelectAttemptEnd {
         task_id: 1,
@@ -383,27 +300,6 @@ fn an_attempt_is_replaced_by_a_late_ack(mut it: Fixture) {
         it.db.write(attempt.into()).unwrap();
     }
     assert_eq!(it.db.attempt_end(query()).unwrap().unwrap().outcome, "done");
-}
-
-fn a_budget_is_read_as_written(mut it: Fixture) {
-    let record = PutAccount {
-        scope: "hub",
-        limit: [Some(10), None],
-        raise: [None, None],
-        per: 0,
-        since: 0,
-        used: [3, 0],
-        reserved: [2, 0],
-    };
-    it.db.write(record.into()).unwrap();
-    let limit = Budget {
-        tokens: Some(10),
-        micros: None,
-    };
-    let mut expected = BudgetAccount::new(limit, 0, NOW);
-    (expected.used.tokens, expected.reserved.tokens) = (3, 2);
-    assert_eq!(it.db.account("hub").unwrap(), Some(expected));
-    assert_eq!(it.db.account("pool:x").unwrap(), None);
 }
 
 fn finished_tasks_come_by_id(mut it: Fixture) {
@@ -449,37 +345,4 @@ fn a_store_runs_on_it(it: Fixture) {
         .map(|task| Ack::done(task.task_id, Some(task.fence), "r"));
     one(Command::Acks(acks.collect()));
     assert_eq!(store.stats(NOW).done, 3);
-}
-
-/// The files above the seam: the state in memory and the commands.
-const ABOVE: [&str; 12] = [
-    "core.rs",
-    "batch.rs",
-    "deadlines.rs",
-    "idle.rs",
-    "ledger.rs",
-    "outputs.rs",
-    "prefetch.rs",
-    "tasks.rs",
-    "command",
-    "parked",
-    "rules",
-    "work",
-];
-
-#[test]
-fn nothing_above_the_seam_sees_diesel() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut left: Vec<_> = ABOVE.map(|name| sources.join(name)).into();
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(&path).unwrap();
-            left.extend(entries.map(|entry| entry.unwrap().path()));
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        for word in ["diesel", "SqliteConnection"] {
-            assert!(!text.contains(word), "{}: {word}", path.display());
-        }
-    }
 }

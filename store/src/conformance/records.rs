@@ -1,0 +1,115 @@
+//! Records that belong to tasks: dependencies, permission requests, budgets.
+
+use super::{Fixture, NOW, row};
+use crate::rules::budget::BudgetAccount;
+use crate::sql::approval::{
+    EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
+};
+use crate::sql::cold::InsertDependency;
+use crate::sql::usage::PutAccount;
+use crate::sql::work::SelectNextDependents;
+use kirosu_protocol::{Budget, Status};
+
+pub(super) fn dependencies_are_added_up(mut it: Fixture) {
+    let states = [
+        (1, Status::Done),
+        (2, Status::Queued),
+        (3, Status::Failed),
+        (4, Status::Blocked),
+    ];
+    it.insert(&states.map(|(id, state)| row(id, state)));
+    for depends_on in [1, 2, 3, 99] {
+        it.db
+            .write(
+                InsertDependency {
+                    depends_on,
+                    task_id: 4,
+                }
+                .into(),
+            )
+            .unwrap();
+    }
+    let found = it.db.dependencies(4).unwrap();
+    assert_eq!(
+        (found.all, found.open, found.dead, found.never),
+        (4, 3, 2, Some(3))
+    );
+    assert_eq!(it.db.dependencies(1).unwrap().all, 0);
+    assert_eq!(it.db.dependents(2, 9).unwrap(), (1, 1));
+    let next = SelectNextDependents {
+        depends_on: 2,
+        after: 0,
+        upto: 9,
+        limit: 9,
+    };
+    assert_eq!(it.db.ids(next.into()).unwrap(), [4]);
+}
+
+pub(super) fn a_permission_request_ends_once(mut it: Fixture) {
+    let request = InsertApproval {
+        task_id: 1,
+        fence: 1,
+        call: "c",
+        tool: "bash",
+        kind: None,
+        title: "ls",
+        args: None,
+        args_hash: "h",
+        pool: None,
+        state: 0,
+        used: 0,
+        asked_at: NOW,
+        deadline_at: Some(NOW + 1),
+        decided_at: None,
+        rule: None,
+        options: None,
+    };
+    let id = it.db.insert_permission(request).unwrap();
+    let call = SelectCall {
+        task_id: 1,
+        fence: 1,
+        call: "c",
+    };
+    assert_eq!(it.db.permissions(call.into()).unwrap()[0].id, id);
+    assert_eq!(
+        it.db.number(SelectNextDeadline {}.into()).unwrap(),
+        Some(NOW + 1)
+    );
+    let end = || EndApproval {
+        state: 1,
+        decided_at: NOW,
+        by: Some("p"),
+        reason: None,
+        chosen: None,
+        id,
+    };
+    assert_eq!(it.db.write(end().into()).unwrap(), 1);
+    assert_eq!(it.db.write(end().into()).unwrap(), 0);
+    assert!(
+        it.db
+            .permissions(SelectOpen { task_id: 1 }.into())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub(super) fn a_budget_is_read_as_written(mut it: Fixture) {
+    let record = PutAccount {
+        scope: "hub",
+        limit: [Some(10), None],
+        raise: [None, None],
+        per: 0,
+        since: 0,
+        used: [3, 0],
+        reserved: [2, 0],
+    };
+    it.db.write(record.into()).unwrap();
+    let limit = Budget {
+        tokens: Some(10),
+        micros: None,
+    };
+    let mut expected = BudgetAccount::new(limit, 0, NOW);
+    (expected.used.tokens, expected.reserved.tokens) = (3, 2);
+    assert_eq!(it.db.account("hub").unwrap(), Some(expected));
+    assert_eq!(it.db.account("pool:x").unwrap(), None);
+}
