@@ -9,22 +9,25 @@ statement! {
     "INSERT INTO lane (id, queue, type) VALUES (?, ?, ?)"
 }
 
-statement! {
-    /// A lane's counters.
-    UpdateLane {
-        counts: [i64; 8],
-        done: FinishedCounts,
-        id: i64,
-    } "UPDATE lane SET queued = ?, blocked = ?, scheduled = ?, awaiting_approval = ?, leased = ?, done = ?, failed = ?, \
-       cancelled = ?, completion_ms = ?, minute = ?, minute_done = ?, newest_done = ? WHERE id = ?"
+/// A lane's counters: `counts` and `done` of `LaneRow`.
+macro_rules! counter_columns {
+    () => {
+        "queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled, completion_ms, minute, \
+         minute_done, newest_done"
+    };
 }
 
 /// A lane's columns, in the order `LaneRow` reads them.
 macro_rules! lane_columns {
     () => {
-        "id, queue, type, queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled, \
-         completion_ms, minute, minute_done, newest_done"
+        concat!("id, queue, type, ", counter_columns!())
     };
+}
+
+statement! {
+    /// A lane's counters.
+    UpdateLane { counts: [i64; 8], done: FinishedCounts, id: i64 }
+    concat!("UPDATE lane SET (", counter_columns!(), ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?")
 }
 
 /// Whether a lane has unfinished tasks.
