@@ -5,6 +5,7 @@
 //! another name, checked and synced before it gets its name: a file with that name is a complete backup. Its header
 //! marks it as one (`generation`), so that a hub that opens it skips ids that were given out since.
 
+use crate::lock::sync_directory;
 use crate::open;
 use crate::sql::{self, statement};
 use diesel::SqliteConnection;
@@ -88,9 +89,7 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
         _ => wrap(source),
     })?;
     drop(part);
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(wrap)?;
+    sync_directory(target).map_err(wrap)?;
     Ok(bytes)
 }
 

@@ -13,7 +13,7 @@
 //! Backups have a mark of their own ([`BACKUP`]), and no log belongs to them.
 
 use crate::error::OpenError;
-use crate::lock::beside;
+use crate::lock::{beside, sync_directory};
 use crate::options::StoreOptions;
 use crate::wal::{self, WalLog};
 use std::fs::{self, File, OpenOptions};
@@ -111,8 +111,7 @@ impl Record {
             let _ = fs::remove_file(&new);
             return Err(error);
         }
-        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
+        sync_directory(&path)
     }
 }
 

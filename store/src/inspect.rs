@@ -8,11 +8,8 @@ use crate::foreign;
 use crate::generation;
 use crate::lock::beside;
 use crate::open;
+use crate::schema::{self, Schema};
 use crate::sql::{self, statement};
-use diesel::SqliteConnection;
-use diesel::migration::MigrationSource;
-use diesel::sqlite::Sqlite;
-use diesel_migrations::MigrationHarness;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::Read;
@@ -101,43 +98,13 @@ fn hold(lock: &Path) -> Result<Option<File>, String> {
     })
 }
 
-/// The migrations of a file compared with those of this version.
-pub(crate) enum Schema {
-    /// This many migrations are missing.
-    Behind(usize),
-    /// The newest migration is of a later version.
-    Newer(String),
-    /// No migration of a store is in it: it is not a store.
-    Foreign,
-}
-
-/// Compares the migrations of a file with those of this version.
-pub(crate) fn schema(conn: &mut SqliteConnection, path: &Path) -> Result<Schema, OpenError> {
-    let failed = |what| open::database(path, what);
-    let applied = conn
-        .applied_migrations()
-        .map_err(failed("its schema cannot be read"))?;
-    let known = MigrationSource::<Sqlite>::migrations(&open::MIGRATIONS)
-        .map_err(failed("its schema cannot be read"))?;
-    let is_known = |version: &_| known.iter().any(|it| it.name().version() == *version);
-    if applied.is_empty() {
-        return Ok(Schema::Foreign);
-    }
-    Ok(match applied.iter().max().filter(|it| !is_known(it)) {
-        Some(newest) => Schema::Newer(newest.to_string()),
-        None => Schema::Behind(known.len().saturating_sub(applied.len())),
-    })
-}
-
 fn examine(path: &Path) -> Result<StoreState, OpenError> {
     generation::examine(path)?;
     let mut conn = open::read_only(path)?;
-    let pending = match schema(&mut conn, path)? {
+    let pending = match schema::compare(&mut conn, path)? {
         Schema::Newer(newest) => return Ok(StoreState::Newer(newest)),
         Schema::Behind(pending) => pending,
-        Schema::Foreign => {
-            MigrationSource::<Sqlite>::migrations(&open::MIGRATIONS).map_or(0, |known| known.len())
-        }
+        Schema::Foreign => schema::known(path)?.len(),
     };
     let checked = fs::metadata(path).is_ok_and(|meta| meta.len() <= CHECKED_BYTES);
     if checked {

@@ -87,6 +87,7 @@ mod restore;
 mod retention;
 mod row;
 mod rules;
+mod schema;
 mod sql;
 mod sqlite;
 mod store;

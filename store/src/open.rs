@@ -4,21 +4,18 @@ use crate::begin;
 use crate::error::OpenError;
 use crate::generation::{BACKUP, FilesFound, Generation};
 use crate::options::{StoreOptions, SyncMode};
+use crate::schema;
 use crate::sql::sets::ExtendLeases;
 use crate::sql::{self, statement};
 use crate::vfs;
 use crate::wal;
 use diesel::connection::SimpleConnection;
-use diesel::migration::MigrationSource;
-use diesel::sqlite::Sqlite;
 use diesel::{Connection, SqliteConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::MigrationHarness;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-
-pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
 /// Older versions can corrupt a write-ahead log when a checkpoint and a writer meet.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -100,7 +97,7 @@ pub(crate) fn writer(
     check_version(&mut conn, path)?;
     conn.batch_execute(&writer_pragmas(options))
         .map_err(database(path, "its settings cannot be applied"))?;
-    migrate(&mut conn, path)?;
+    schema::migrate(&mut conn, path)?;
     extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
     let generation = begin::begin_generation(&mut conn, options, found)?;
     Ok((conn, generation))
@@ -118,7 +115,7 @@ pub(crate) fn without_writing(
         .map_err(database(path, what))?;
     let what = "its schema cannot be read";
     let pending = conn
-        .has_pending_migration(MIGRATIONS)
+        .has_pending_migration(schema::MIGRATIONS)
         .map_err(database(path, what))?;
     if pending {
         return Err(OpenError::Database {
@@ -250,16 +247,16 @@ fn pragmas_of_memory(options: &StoreOptions) -> String {
     )
 }
 
-/// A reader's connection: it never writes, and its cache is small.
+/// Settings of a connection that never writes.
+fn pragmas_of_reading(busy_ms: u32) -> String {
+    format!("PRAGMA busy_timeout = {busy_ms}; PRAGMA query_only = ON;")
+}
+
+/// A reader's connection to a file that this process has open. Its cache is small.
 pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::ConnectionError> {
     let mut conn = SqliteConnection::establish(&uri(path, vfs::PLAIN))?;
-    let pragmas = format!(
-        "PRAGMA busy_timeout = {READER_BUSY_MS};
-         PRAGMA query_only = ON;
-         PRAGMA cache_size = -8192;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA mmap_size = 0;"
-    );
+    let pragmas = pragmas_of_reading(READER_BUSY_MS)
+        + "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;";
     conn.batch_execute(&pragmas)
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
@@ -274,34 +271,31 @@ pub(crate) fn mark_as_backup(copy: &Path) -> Result<(), diesel::result::Error> {
 
 /// A connection that cannot write, to a file that no process has open.
 pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
-    read_only_as(path, "&mode=ro")
+    read_only_as(path, true, READER_BUSY_MS)
 }
 
 /// The same without the log in the same directory, which does not belong to the file.
 pub(crate) fn read_alone(path: &Path) -> Result<SqliteConnection, OpenError> {
-    read_only_as(path, "&mode=ro&immutable=1")
+    read_only_as(path, false, READER_BUSY_MS)
 }
 
-fn read_only_as(path: &Path, how: &str) -> Result<SqliteConnection, OpenError> {
+/// A connection that leaves a file as it is, to examine it. Without a log it creates no other file either. It does not
+/// wait for a process that has the file open.
+pub(crate) fn untouched(path: &Path, has_log: bool) -> Result<SqliteConnection, OpenError> {
+    read_only_as(path, has_log, 0)
+}
+
+fn read_only_as(path: &Path, has_log: bool, busy_ms: u32) -> Result<SqliteConnection, OpenError> {
     // The hub's own layer locks the file in a way that needs write permission.
-    let uri = uri(path, "unix") + how;
-    let what = "it cannot be opened for reading";
-    let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
-    let pragmas = format!("PRAGMA busy_timeout = {READER_BUSY_MS}; PRAGMA query_only = ON;");
-    conn.batch_execute(&pragmas).map_err(database(path, what))?;
-    Ok(conn)
-}
-
-/// A connection that leaves a file as it is, to examine it. Without a log it creates no other file either.
-pub(crate) fn untouched(
-    path: &Path,
-    has_log: bool,
-) -> Result<SqliteConnection, diesel::ConnectionError> {
     let mut uri = uri(path, "unix") + "&mode=ro";
     if !has_log {
         uri.push_str("&immutable=1");
     }
-    SqliteConnection::establish(&uri)
+    let what = "it cannot be opened for reading";
+    let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
+    conn.batch_execute(&pragmas_of_reading(busy_ms))
+        .map_err(database(path, what))?;
+    Ok(conn)
 }
 
 fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
@@ -318,24 +312,5 @@ fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenErr
             found,
         });
     }
-    Ok(())
-}
-
-fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let what = "its schema cannot be read";
-    let applied = conn.applied_migrations().map_err(database(path, what))?;
-    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(database(path, what))?;
-    if let Some(newest) = applied.iter().max()
-        && !known
-            .iter()
-            .any(|migration| migration.name().version() == *newest)
-    {
-        return Err(OpenError::Newer {
-            path: path.to_owned(),
-            found: newest.to_string(),
-        });
-    }
-    conn.run_pending_migrations(MIGRATIONS)
-        .map_err(database(path, "its schema cannot be brought up to date"))?;
     Ok(())
 }

@@ -9,10 +9,10 @@ use crate::backup::{self, BackupError, Part};
 use crate::error::OpenError;
 use crate::foreign;
 use crate::generation::{self, BACKUP};
-use crate::inspect::{Schema, schema};
-use crate::lock::{self, beside};
+use crate::lock::{self, beside, sync_directory};
 use crate::open;
-use std::fs::{self, File};
+use crate::schema::{self, Schema};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<RestoreReport, 
         Ok(None) => return Err(unfit("it is empty".to_owned())),
         Err(error) => return Err(unfit(error.to_string())),
     };
-    match schema(&mut conn, copy)? {
+    match schema::compare(&mut conn, copy)? {
         Schema::Behind(_) => {}
         Schema::Newer(newest) => {
             return Err(unfit(format!(
@@ -134,7 +134,6 @@ fn put_in_place(part: &Path, store: &Path, stamp: &str) -> Result<Vec<PathBuf>, 
         // The next start detects one that stays.
         let _ = fs::remove_file(beside(store, suffix));
     }
-    let folder = store.parent().filter(|it| !it.as_os_str().is_empty());
-    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    let _ = sync_directory(store);
     Ok(replaced)
 }
