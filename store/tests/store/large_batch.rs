@@ -197,10 +197,13 @@ fn a_task_is_the_same_after_a_crash() {
         metadata: Some(json!({"a": [1, "ü\n", null]})),
         ..NewTask::chat("x".repeat(9_000_000))
     };
+    // Most have 16 or 17 digits.
+    let roots: Vec<f64> = (1..500).map(|n| f64::from(n).sqrt()).collect();
     let later = NewTask {
         delay_ms: 2500,
         run_at_ms: Some(T0 + 2500),
         idempotency_key: Some("later".into()),
+        metadata: Some(json!({ "roots": roots })),
         ..NewTask::chat("later")
     };
     let usual = b.enqueue(full.clone());
