@@ -1,7 +1,7 @@
 //! Notifications that the built binary sends to systemd, received on a test socket: ready, status, reload, stop, and watchdog
 //! heartbeats, which stop while a thread hangs. `tests/end_to_end/systemd_units.rs` checks the units.
 
-use crate::common::{Hub, PATIENCE, Setup, until};
+use crate::common::{Hub, PATIENCE, Setup};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -73,26 +73,6 @@ impl Manager {
         }
         panic!("{sign} never came");
     }
-
-    /// Whether a sign of life comes within this time.
-    fn is_fed(&mut self, within: Duration) -> bool {
-        let until = Instant::now() + within;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            match self.next(left) {
-                Some(line) if line == "WATCHDOG=1" => return true,
-                _ => {}
-            }
-        }
-    }
-
-    /// Forgets what was said so far.
-    fn forget(&mut self) {
-        while self.next(Duration::from_millis(1)).is_some() {}
-    }
 }
 
 #[test]
@@ -143,71 +123,6 @@ fn it_is_ready_when_it_answers_tells_how_it_stands_reloads_and_stops() {
     let asked: u64 = manager.until("EXTEND_TIMEOUT_USEC=").parse().unwrap();
     assert_eq!(asked, 360_000_000);
     assert!(hub.ended().success());
-}
-
-/// A hub whose thread of this name hangs for a second when it is sent SIGUSR2, and whose watchdog waits for 400 ms.
-#[cfg(feature = "fault-injection")]
-fn hanging(thread: &str) -> (Manager, Hub) {
-    let (mut manager, setup) = Manager::listen(Setup::new().set("threads.store=own"));
-    let setup = setup
-        .environment("WATCHDOG_USEC", "400000")
-        .environment("KIROSU_FAULT_HANG", &format!("{thread} 1500ms"));
-    let hub = setup.start();
-    manager.until("READY=1");
-    (manager, hub)
-}
-
-#[cfg(feature = "fault-injection")]
-#[test]
-fn a_thread_that_hangs_ends_the_signs_of_life_and_is_named_in_the_log() {
-    // One hub a thread: main has the sockets, store the writer, readers the questions.
-    for thread in ["main", "store", "reader-1", "watchdog"] {
-        let (mut manager, hub) = hanging(thread);
-        let fed = (0..8).filter(|_| manager.is_fed(Duration::from_millis(400)));
-        assert!(fed.count() >= 7, "it is fed while all is well");
-        hub.signal(Signal::USR2);
-        until("the thread hangs", || {
-            hub.log().contains("injected a hang").then_some(())
-        });
-        manager.forget();
-        // systemd would have ended it after 400 ms.
-        assert!(
-            !manager.is_fed(Duration::from_millis(900)),
-            "fed, though {thread} hangs"
-        );
-        assert!(
-            manager.is_fed(PATIENCE),
-            "fed again after {thread} came back"
-        );
-        if thread != "watchdog" {
-            until("the log names the thread", || {
-                let log = hub.log();
-                let named = |word: &str| {
-                    let has = |line: &&str| line.contains(word) && line.contains(thread);
-                    log.lines().find(has).map(str::to_owned)
-                };
-                named("does not respond")?;
-                named("responds again")
-            });
-        }
-    }
-}
-
-#[cfg(feature = "fault-injection")]
-#[test]
-fn the_tree_shows_that_a_sign_of_life_is_owed() {
-    let (_manager, hub) = hanging("store");
-    let mut client = hub.client();
-    let mut owed = || {
-        let tree = client.call("tree", json!({}));
-        let children = tree["tree"]["children"].as_array().unwrap().clone();
-        let watchdog = children.iter().find(|node| node["name"] == "watchdog");
-        watchdog.unwrap()["mailbox"].as_u64()
-    };
-    until("nothing is owed", || (owed() == Some(0)).then_some(()));
-    hub.signal(Signal::USR2);
-    until("the store owes one", || (owed() == Some(1)).then_some(()));
-    until("nothing is owed", || (owed() == Some(0)).then_some(()));
 }
 
 /// A process that is gone when the test is.
@@ -269,4 +184,95 @@ fn agents_reload_the_pool_that_they_were_started_for_and_no_other() {
     manager.until("READY=1");
     manager.status(|line| line.contains("ours 0 of 3"));
     assert!(!manager.status.contains("other"), "{}", manager.status);
+}
+
+/// Threads that hang, by fault injection.
+#[cfg(feature = "fault-injection")]
+mod hangs {
+    use super::*;
+    use crate::common::until;
+
+    impl Manager {
+        /// Whether a sign of life comes within this time.
+        fn is_fed(&mut self, within: Duration) -> bool {
+            let until = Instant::now() + within;
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                match self.next(left) {
+                    Some(line) if line == "WATCHDOG=1" => return true,
+                    _ => {}
+                }
+            }
+        }
+
+        /// Forgets what was said so far.
+        fn forget(&mut self) {
+            while self.next(Duration::from_millis(1)).is_some() {}
+        }
+    }
+
+    /// A hub whose thread of this name hangs for a second when it is sent SIGUSR2, and whose watchdog waits for 400 ms.
+    fn hanging(thread: &str) -> (Manager, Hub) {
+        let (mut manager, setup) = Manager::listen(Setup::new().set("threads.store=own"));
+        let setup = setup
+            .environment("WATCHDOG_USEC", "400000")
+            .environment("KIROSU_FAULT_HANG", &format!("{thread} 1500ms"));
+        let hub = setup.start();
+        manager.until("READY=1");
+        (manager, hub)
+    }
+
+    #[test]
+    fn a_thread_that_hangs_ends_the_signs_of_life_and_is_named_in_the_log() {
+        // One hub a thread: main has the sockets, store the writer, readers the questions.
+        for thread in ["main", "store", "reader-1", "watchdog"] {
+            let (mut manager, hub) = hanging(thread);
+            let fed = (0..8).filter(|_| manager.is_fed(Duration::from_millis(400)));
+            assert!(fed.count() >= 7, "it is fed while all is well");
+            hub.signal(Signal::USR2);
+            until("the thread hangs", || {
+                hub.log().contains("injected a hang").then_some(())
+            });
+            manager.forget();
+            // systemd would have ended it after 400 ms.
+            assert!(
+                !manager.is_fed(Duration::from_millis(900)),
+                "fed, though {thread} hangs"
+            );
+            assert!(
+                manager.is_fed(PATIENCE),
+                "fed again after {thread} came back"
+            );
+            if thread != "watchdog" {
+                until("the log names the thread", || {
+                    let log = hub.log();
+                    let named = |word: &str| {
+                        let has = |line: &&str| line.contains(word) && line.contains(thread);
+                        log.lines().find(has).map(str::to_owned)
+                    };
+                    named("does not respond")?;
+                    named("responds again")
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn the_tree_shows_that_a_sign_of_life_is_owed() {
+        let (_manager, hub) = hanging("store");
+        let mut client = hub.client();
+        let mut owed = || {
+            let tree = client.call("tree", json!({}));
+            let children = tree["tree"]["children"].as_array().unwrap().clone();
+            let watchdog = children.iter().find(|node| node["name"] == "watchdog");
+            watchdog.unwrap()["mailbox"].as_u64()
+        };
+        until("nothing is owed", || (owed() == Some(0)).then_some(()));
+        hub.signal(Signal::USR2);
+        until("the store owes one", || (owed() == Some(1)).then_some(()));
+        until("nothing is owed", || (owed() == Some(0)).then_some(()));
+    }
 }
