@@ -137,12 +137,12 @@ impl AccountGate {
 
     async fn wait(&self, providers: &[String]) -> Result<(usize, RunPass), AccountClosed> {
         let accounts = &self.0.accounts;
-        let (sender, slot) = oneshot::channel();
+        let (sender, pass) = oneshot::channel();
         let ids = accounts.of(providers);
         let waiter = accounts.queue_run(&ids, sender);
         let notified = tokio::select! {
             biased;
-            notified = slot => notified,
+            notified = pass => notified,
             () = self.publish_position(&waiter, providers) => return Err(given_up()),
         };
         self.0.waits.send_replace(None);

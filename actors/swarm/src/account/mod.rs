@@ -60,12 +60,12 @@ pub struct AccountOptions {
 }
 
 /// Delivers the pass, and the index of its provider, to a waiting run.
-type SlotSender = oneshot::Sender<Result<(usize, RunPass), AllParked>>;
+type PassSender = oneshot::Sender<Result<(usize, RunPass), AllParked>>;
 
 /// Delivers a queue event to a waiting session or run.
 enum Waker {
     Session(mpsc::UnboundedSender<LeaseTurn>),
-    Run(SlotSender),
+    Run(PassSender),
 }
 
 #[derive(Default)]
@@ -118,11 +118,11 @@ impl Accounts {
         (QueueWaiter { id, accounts }, turns)
     }
 
-    /// Queues a run that waits for a slot on one of these accounts; `slot` receives the result.
-    fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, slot: SlotSender) -> QueueWaiter {
+    /// Queues a run that waits for a pass on one of these accounts; `pass` receives the result.
+    fn queue_run(self: &Arc<Self>, accounts: &Arc<[AccountId]>, pass: PassSender) -> QueueWaiter {
         let id = self.with(|inner, now| {
-            let id = inner.listen(Waker::Run(slot));
-            inner.queue.request_slot(id, accounts, now);
+            let id = inner.listen(Waker::Run(pass));
+            inner.queue.request_pass(id, accounts, now);
             id
         });
         let accounts = self.clone();
@@ -216,14 +216,14 @@ impl Accounts {
             // If the receiver is gone, the pass in the message is dropped here and returns its capacity.
             match (waker, events) {
                 (Waker::Session(turns), QueueEvent::Turn(_, turn)) => drop(turns.send(turn)),
-                (Waker::Run(slot), QueueEvent::Slot(_, admitted)) => {
-                    drop(slot.send(Ok((
+                (Waker::Run(pass), QueueEvent::Pass(_, admitted)) => {
+                    drop(pass.send(Ok((
                         admitted.index,
                         RunPass::new(self.clone(), admitted.ticket),
                     ))));
                 }
-                (Waker::Run(slot), QueueEvent::Shut(_, all_parked)) => {
-                    drop(slot.send(Err(all_parked)))
+                (Waker::Run(pass), QueueEvent::Shut(_, all_parked)) => {
+                    drop(pass.send(Err(all_parked)))
                 }
                 _ => {}
             }
@@ -260,7 +260,7 @@ impl AccountsInner {
                 Waker::Session(turns) => Some(Waker::Session(turns.clone())),
                 Waker::Run(_) => None,
             },
-            QueueEvent::Slot(waiter, _) | QueueEvent::Shut(waiter, _) => {
+            QueueEvent::Pass(waiter, _) | QueueEvent::Shut(waiter, _) => {
                 self.wakers.remove(&waiter)
             }
             QueueEvent::Changed(_) => None,

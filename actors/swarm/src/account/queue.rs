@@ -4,7 +4,7 @@
 //! While an account has capacity for all, turns are free, and leases are parked for long. Once it is full, no session
 //! leases for it. When capacity appears, the first session in the queue gets a *quick* turn, and the capacity is reserved for
 //! it. If it finds no task, it moves to the end of the queue as *dry*, and the next one tries. When all are dry, all
-//! may lease again. A run that already has a task requests a *slot* in the same queue.
+//! may lease again. A run that already has a task requests a *pass* in the same queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -46,9 +46,9 @@ pub(crate) struct AllParked {
 pub(crate) enum QueueEvent {
     /// A session has a turn.
     Turn(WaiterId, LeaseTurn),
-    /// A run has a slot.
-    Slot(WaiterId, Admitted),
-    /// A run can have no slot.
+    /// A run has a pass.
+    Pass(WaiterId, Admitted),
+    /// A run can have no pass.
     Shut(WaiterId, AllParked),
     /// The health of this account changed.
     Changed(AccountId),
@@ -60,7 +60,7 @@ enum QueueRequest {
     Turn {
         dry: Option<u64>,
     },
-    Slot,
+    Pass,
 }
 
 #[derive(Debug)]
@@ -154,8 +154,8 @@ impl AdmissionQueue {
         admitted.ok_or_else(|| self.all_parked(accounts))
     }
 
-    /// Queues a request for a slot; it is served at once if there is capacity.
-    pub(crate) fn request_slot(
+    /// Queues a request for a pass; it is served at once if there is capacity.
+    pub(crate) fn request_pass(
         &mut self,
         waiter: WaiterId,
         accounts: &Arc<[AccountId]>,
@@ -164,7 +164,7 @@ impl AdmissionQueue {
         self.entries.push_back(QueueEntry {
             waiter,
             accounts: accounts.clone(),
-            want: QueueRequest::Slot,
+            want: QueueRequest::Pass,
         });
         self.serve(now);
     }
@@ -337,7 +337,7 @@ impl AdmissionQueue {
             let given = match want {
                 QueueRequest::Turn { .. } if self.is_dry(&entry) => false,
                 QueueRequest::Turn { .. } => self.serve_turn(*waiter, accounts, now),
-                QueueRequest::Slot => self.serve_slot(*waiter, accounts, now),
+                QueueRequest::Pass => self.serve_pass(*waiter, accounts, now),
             };
             if !given {
                 self.entries.push_back(entry);
@@ -373,9 +373,9 @@ impl AdmissionQueue {
         true
     }
 
-    fn serve_slot(&mut self, waiter: WaiterId, accounts: &[AccountId], now: QueueTime) -> bool {
+    fn serve_pass(&mut self, waiter: WaiterId, accounts: &[AccountId], now: QueueTime) -> bool {
         if let Some(admitted) = self.begin(accounts, now) {
-            self.events.push(QueueEvent::Slot(waiter, admitted));
+            self.events.push(QueueEvent::Pass(waiter, admitted));
             return true;
         }
         if let Some(all_parked) = self.all_parked(accounts) {

@@ -37,7 +37,7 @@ struct World {
     queue: AdmissionQueue,
     now: QueueTime,
     limits: Vec<AccountLimits>,
-    /// For each session: its accounts, whether it requests slots, its activity.
+    /// For each session: its accounts, whether it requests passes, its activity.
     sessions: BTreeMap<WaiterId, (Arc<[AccountId]>, bool, Does)>,
     admitted: Vec<Vec<QueueTime>>,
 }
@@ -59,8 +59,11 @@ impl World {
                 false => chosen.into(),
             }
         };
-        let sessions = wishes.iter().enumerate().map(|(waiter, (want, slots))| {
-            (waiter as WaiterId, (accounts(*want), *slots, Does::Nothing))
+        let sessions = wishes.iter().enumerate().map(|(waiter, (want, passes))| {
+            (
+                waiter as WaiterId,
+                (accounts(*want), *passes, Does::Nothing),
+            )
         });
         Self {
             sessions: sessions.collect(),
@@ -111,7 +114,7 @@ impl World {
                     assert_eq!(self.sessions[&waiter].2, Does::Waits, "told unasked");
                     self.set(waiter, Does::Hunts(turn));
                 }
-                QueueEvent::Slot(waiter, admitted) => {
+                QueueEvent::Pass(waiter, admitted) => {
                     assert_eq!(self.sessions[&waiter].2, Does::Waits, "told unasked");
                     self.begins(waiter, admitted);
                 }
@@ -122,10 +125,10 @@ impl World {
     }
 
     fn ask(&mut self, waiter: WaiterId) {
-        let (accounts, slots, _) = self.sessions[&waiter].clone();
+        let (accounts, passes, _) = self.sessions[&waiter].clone();
         self.set(waiter, Does::Waits);
-        if slots {
-            self.queue.request_slot(waiter, &accounts, self.now);
+        if passes {
+            self.queue.request_pass(waiter, &accounts, self.now);
         } else if let Some(turn) = self.queue.request_turn(waiter, &accounts, self.now) {
             self.set(waiter, Does::Hunts(turn));
         }
