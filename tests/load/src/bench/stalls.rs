@@ -25,6 +25,8 @@ const PER_REQUEST: usize = 1000;
 const LARGEST: usize = 10_000;
 /// Large requests of each kind.
 const REPEATS: usize = 10;
+/// The bytes of a long text.
+const LONG_TEXT: usize = 8_000_000;
 /// Tasks per `enqueue_batch`.
 const PER_BATCH: usize = 5000;
 /// Time for which another client is measured alone.
@@ -49,6 +51,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     })?;
     dependents(&mut run, bench.scaled(CHANGED))?;
     large_requests(&mut run)?;
+    long_texts(&mut run)?;
     expiry(&mut run, bench.scaled(EXPIRING))?;
     run.beside("a backup", |wire| {
         wire.call("backup", json!({"name": "stalls.db"}))?;
@@ -253,6 +256,34 @@ fn large_requests(run: &mut Run) -> Result<(), Fault> {
             let ack = |task: &Value| json!({"task_id": task["task_id"], "fence": task["fence"], "status": "done"});
             let acks = Value::from_iter(tasks.map(ack));
             wire.call("ack", json!({"acks": acks}))?;
+        }
+        Ok(())
+    })
+}
+
+/// Tasks whose prompt and result are long texts.
+fn long_texts(run: &mut Run) -> Result<(), Fault> {
+    let text = "t".repeat(LONG_TEXT);
+    let megabytes = LONG_TEXT / 1_000_000;
+    run.beside(&format!("an enqueue of {megabytes} MB"), |wire| {
+        for _ in 0..REPEATS {
+            wire.call("enqueue", json!({"prompt": text, "queue": "long"}))?;
+        }
+        Ok(())
+    })?;
+    let mut leased = Vec::new();
+    run.beside(&format!("a lease of {megabytes} MB"), |wire| {
+        for _ in 0..REPEATS {
+            let lease = json!({"queues": ["long"], "lease_seconds": 3600});
+            leased.push(wire.call("lease", lease)?["tasks"][0].take());
+        }
+        Ok(())
+    })?;
+    run.beside(&format!("an ack of {megabytes} MB"), |wire| {
+        for task in &leased {
+            let (id, fence) = (&task["task_id"], &task["fence"]);
+            let ack = json!({"task_id": id, "fence": fence, "status": "done", "result": text});
+            wire.call("ack", ack)?;
         }
         Ok(())
     })
