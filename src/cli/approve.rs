@@ -10,7 +10,9 @@ Examples:
   kirosu approve 42
   kirosu approve 42 --comment \"go ahead\"
   kirosu approve a17                        the agent may use the tool once
-  kirosu approve a18 --option postgres      answers a permission request with several options";
+  kirosu approve a18 --option postgres      answers a permission request with several options
+
+A task of type human that asks for words takes them from `kirosu answer`; a comment is not its result.";
 
 /// Approves tasks and permission requests that wait for a person
 #[derive(Debug, clap::Args)]

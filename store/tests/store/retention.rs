@@ -151,6 +151,29 @@ fn old_tasks_are_pruned_in_any_order_of_ids() {
 }
 
 #[test]
+fn ended_tasks_that_others_need_do_not_stop_the_deletion_of_those_behind_them() {
+    let mut b = Bench::new();
+    // More than a step looks at, and older than all that may go.
+    let needed: Vec<_> = (0..50).map(|_| b.chat("needed")).collect();
+    for task in b.lease(50) {
+        b.ack(done(task.task_id, Some(task.fence))).unwrap();
+    }
+    let open = b.chat("open");
+    for id in &needed {
+        b.enqueue(after(&[*id, open]));
+    }
+    let others: Vec<_> = (0..100).map(|_| b.chat("other")).collect();
+    for id in &others {
+        cancel(&mut b, *id);
+    }
+    b.now += 1_000;
+    let now = b.now;
+    assert_eq!(sweep(&mut b, now), 100);
+    assert!(needed.iter().all(|id| exists(&mut b, *id)));
+    assert!(others.iter().all(|id| !exists(&mut b, *id)));
+}
+
+#[test]
 fn long_texts_are_deleted_in_pieces() {
     const PIECE: usize = 256 << 10;
     const PIECES: usize = 16;
