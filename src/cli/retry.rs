@@ -64,7 +64,11 @@ async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Fa
     let hub = context.connect().await?;
     let answer = hub.request(&RetryFailedParams { queue }).await?;
     let (screen, tasks) = (&context.screen, text::count(answer.retried, "failed task"));
-    screen.answer(&answer, || screen.print(&format!("queued {tasks} again")))
+    screen.answer(&answer, || screen.print(&format!("queued {tasks} again")))?;
+    if answer.retried == 0 {
+        screen.note("a task that failed with a dependency is queued again by `kirosu retry ID --with-dependencies`")?;
+    }
+    Ok(0)
 }
 
 /// Retries the tasks one after the other. A task that fails again at once, because a dependency has no result, counts

@@ -131,6 +131,9 @@ fn a_retry_tells_which_dependency_stands_in_its_way() {
     let told = kirosu(&hub.setup, &["retry", &second_id, "--port", &port]);
     assert_eq!(told.status.code(), Some(1));
     assert!(stderr(&told).contains("--with-dependencies"), "{told:?}");
+    let told = kirosu(&hub.setup, &["retry", "--failed", "--port", &port]);
+    assert!(told.status.success(), "{told:?}");
+    assert!(stderr(&told).contains("--with-dependencies"), "{told:?}");
     let args = ["retry", &second_id, "--with-dependencies", "--port", &port];
     assert!(kirosu(&hub.setup, &args).status.success());
     assert_eq!(client.status(first), "queued");

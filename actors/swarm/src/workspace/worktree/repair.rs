@@ -73,7 +73,9 @@ async fn locate_own(
                 if adopt(git, &mut found, &repository).await? {
                     return Ok(found);
                 }
-                looked.push(repository.top);
+                if repository.top != record.repository {
+                    looked.push(repository.top);
+                }
             }
             Ok(_) => {}
             Err(_) => looked.push(dir.to_owned()),
