@@ -1,6 +1,5 @@
 //! All tests of the built binary, as one test program: it links once. `cargo test --test end_to_end rest::` runs one file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-#![cfg_attr(not(feature = "fault-injection"), allow(dead_code, unused_imports))]
 
 mod accept;
 mod acp;
