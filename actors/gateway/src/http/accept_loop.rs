@@ -23,6 +23,33 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Maximum time for a client to close its side after the last response.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The factory of an application that answers HTTP requests.
+pub(crate) trait HttpApp:
+    ServiceFactory<
+        Request,
+        Config = AppConfig,
+        Response = ServiceResponse<BoxBody>,
+        Error = HttpResponse,
+        InitError = (),
+        Service: Service<Request, Future: 'static> + 'static,
+        Future: 'static,
+    > + 'static
+{
+}
+
+impl<F> HttpApp for F where
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<BoxBody>,
+            Error = HttpResponse,
+            InitError = (),
+            Service: Service<Request, Future: 'static> + 'static,
+            Future: 'static,
+        > + 'static
+{
+}
+
 /// Socket, limits and counters of the loop.
 pub(crate) struct AcceptLoop {
     pub(crate) socket: Arc<std::net::TcpListener>,
@@ -40,19 +67,7 @@ impl AcceptLoop {
     ///
     /// # Errors
     /// A sentence, if connections cannot be accepted on the socket.
-    pub(crate) async fn run<F>(self, app: F) -> Result<(), String>
-    where
-        F: ServiceFactory<
-                Request,
-                Config = AppConfig,
-                Response = ServiceResponse<BoxBody>,
-                Error = HttpResponse,
-                InitError = (),
-            > + 'static,
-        F::Future: 'static,
-        F::Service: 'static,
-        <F::Service as Service<Request>>::Future: 'static,
-    {
+    pub(crate) async fn run(self, app: impl HttpApp) -> Result<(), String> {
         let listener = self
             .socket
             .try_clone()

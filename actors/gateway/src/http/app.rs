@@ -1,36 +1,21 @@
 //! The application: admission, panic handling and counters around all routes.
 
+use super::HttpApp;
 use super::counts::HttpCounts;
 use super::guard::{self, RequestHeads};
 use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
 use crate::rest::{self, HttpError};
 use crate::state::AppState;
-use actix_http::Request;
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt};
+use actix_service::{IntoServiceFactory, Service, ServiceFactoryExt};
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, web};
 use futures_util::FutureExt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 /// The factory of the application.
-pub(super) fn factory(
-    state: AppState,
-) -> impl ServiceFactory<
-    Request,
-    Config = AppConfig,
-    Response = ServiceResponse<BoxBody>,
-    Error = HttpResponse,
-    InitError = (),
-    Service = impl Service<
-        Request,
-        Response = ServiceResponse<BoxBody>,
-        Error = HttpResponse,
-        Future: 'static,
-    >,
-    Future: 'static,
-> {
+pub(super) fn factory(state: AppState) -> impl HttpApp {
     let state = web::Data::new(state);
     let shared = state.clone();
     App::new()

@@ -7,7 +7,7 @@ mod guard;
 mod timed_stream;
 mod turn_away;
 
-pub(crate) use accept_loop::AcceptLoop;
+pub(crate) use accept_loop::{AcceptLoop, HttpApp};
 pub use counts::HttpCounts;
 
 use crate::link::HubLink;

@@ -2,12 +2,9 @@
 
 use super::series::plain;
 use super::{process, text};
-use crate::http::HttpCounts;
+use crate::http::{HttpApp, HttpCounts};
 use crate::link::HubLink;
-use actix_http::Request;
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt};
-use actix_web::body::BoxBody;
-use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{App, Error, HttpResponse, web};
 use kirosu_protocol::{Metric, MetricsParams};
@@ -27,22 +24,7 @@ pub(super) struct Sources {
 }
 
 /// The factory of the application.
-pub(super) fn factory(
-    sources: Sources,
-) -> impl ServiceFactory<
-    Request,
-    Config = AppConfig,
-    Response = ServiceResponse<BoxBody>,
-    Error = HttpResponse,
-    InitError = (),
-    Service = impl Service<
-        Request,
-        Response = ServiceResponse<BoxBody>,
-        Error = HttpResponse,
-        Future: 'static,
-    >,
-    Future: 'static,
-> {
+pub(super) fn factory(sources: Sources) -> impl HttpApp {
     App::new()
         .app_data(web::Data::new(sources))
         .route("/metrics", web::get().to(scrape))
