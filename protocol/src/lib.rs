@@ -23,6 +23,7 @@ pub mod budget;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
+mod duration;
 pub mod error;
 pub mod event;
 pub mod frame;
@@ -47,6 +48,7 @@ pub use approval::{
 };
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{LineSplitter, SplitLine};
+pub use duration::millis;
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};
 pub use frame::{BadLine, Frame, RawId};

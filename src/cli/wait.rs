@@ -5,7 +5,7 @@ use super::{
     Context, Failure, HubClient, NOT_ALL_DONE, Screen, SelectArgs, Selection, TIMED_OUT, spinner,
     text, time,
 };
-use kirosu_protocol::{Group, Status, Task, TaskId, WaitAnswer, WaitParams, WaitTarget};
+use kirosu_protocol::{Group, Status, Task, TaskId, WaitAnswer, WaitParams, WaitTarget, millis};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub async fn for_tasks(
     };
     loop {
         let left = deadline.left().min(longest);
-        params.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        params.timeout_ms = millis(left);
         let answer = hub.request_idempotent(&params).await?;
         if answer.finished || deadline.left().is_zero() {
             return Ok(answer);
@@ -141,7 +141,7 @@ async fn for_group(
     loop {
         let left = deadline.left().min(longest).min(pause);
         pause = (pause * 2).min(LONGEST_CHECK);
-        params.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        params.timeout_ms = millis(left);
         let answer = hub.request_idempotent(&params).await?;
         if answer.finished || deadline.left().is_zero() {
             return Ok(answer);

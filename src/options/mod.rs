@@ -14,7 +14,7 @@ use kirosu_config::Settings;
 use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::{Limits, RetryPolicy};
+use kirosu_protocol::{Limits, RetryPolicy, millis};
 use kirosu_store::StoreOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,11 +164,6 @@ fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
-}
-
-/// A duration in milliseconds. One that does not fit is the largest number.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn bytes(size: u64) -> usize {

@@ -9,7 +9,7 @@ use crate::link::{HubError, HubLink, RequestSlot};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::{
     Error, ErrorCode, GetParams, Notice, Task, TaskId, WaitAnswer, WaitParams, WaitTarget,
-    WatchParams,
+    WatchParams, millis,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -139,7 +139,7 @@ impl TaskWait {
     async fn ask(&mut self, time: Duration) -> Result<(Task, bool), CallError> {
         let ask = WaitParams {
             target: WaitTarget::Tasks(vec![self.task_id]),
-            timeout_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: millis(time),
         };
         let client = self.client.clone();
         let answer = client.request(&ask);

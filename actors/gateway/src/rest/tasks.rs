@@ -12,7 +12,7 @@ use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
     AnswerParams, ApproveParams, CancelParams, EnqueueAnswer, ErrorCode, GetAnswer, GetParams,
     Group, IdRange, ListAnswer, ListParams, NewTask, Params, RejectParams, RetryParams,
-    StatsAnswer, StatsParams, Verb, WaitParams, WaitTarget, verbs,
+    StatsAnswer, StatsParams, Verb, WaitParams, WaitTarget, millis, verbs,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -184,7 +184,7 @@ pub(super) async fn wait(
         // The answer to a wait for a group has no texts of the task, which are not needed yet.
         let wait = WaitParams {
             target: WaitTarget::Group(group.clone()),
-            timeout_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: millis(slice),
         };
         if state.hub.request(wait).await?.finished || left <= slice {
             break;

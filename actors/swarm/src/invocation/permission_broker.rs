@@ -19,7 +19,7 @@ use kirosu_protocol::notice::Notice;
 use kirosu_protocol::text;
 use kirosu_protocol::{
     AskAnswer, AskParams, CALL_BYTES, Error, ErrorCode, HeldLease, PermissionState, RuleDecision,
-    TITLE_BYTES, Verdict,
+    TITLE_BYTES, Verdict, millis,
 };
 use kirosu_providers::{Arbiter, PermissionDecision, PermissionRequest, Permissions};
 use tokio::sync::broadcast::Receiver;
@@ -100,7 +100,7 @@ impl PermissionBroker {
             title: title(&request.title, &choices),
             args: request.input,
             pool: Some(self.pool.name.clone()),
-            wait_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            wait_ms: wait.map(millis),
             decided,
             options: choices,
             withdrawn: false,

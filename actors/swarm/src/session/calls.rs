@@ -5,7 +5,8 @@ use std::time::Duration;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::{
-    AckParams, AckStatus, ErrorCode, HeartbeatParams, HeldLease, LeaseParams, ReleaseParams, Status,
+    AckParams, AckStatus, ErrorCode, HeartbeatParams, HeldLease, LeaseParams, ReleaseParams,
+    Status, millis,
 };
 
 use crate::options::PoolOptions;
@@ -25,8 +26,8 @@ pub(crate) fn lease_params(options: &PoolOptions, worker_id: &str) -> LeaseParam
         exclude_types.push(TYPE_PYTHON.to_owned());
     }
     LeaseParams {
-        lease_ms: Some(ms(options.lease)),
-        wait_ms: ms(PARKED),
+        lease_ms: Some(millis(options.lease)),
+        wait_ms: millis(PARKED),
         queues: options.queues(),
         types: options.types.clone(),
         exclude_types,
@@ -44,7 +45,7 @@ pub(crate) async fn heartbeat(
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
-        lease_ms: Some(ms(length)),
+        lease_ms: Some(millis(length)),
     };
     match client.request(&params).await {
         Ok(_) => HeartbeatResult::Alive,
@@ -152,10 +153,6 @@ fn release_params(lease: HeldLease, reason: String, delay: Duration) -> ReleaseP
         fence: Some(lease.fence),
         worker_id: None,
         reason: Some(reason),
-        delay_ms: ms(delay),
+        delay_ms: millis(delay),
     }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
