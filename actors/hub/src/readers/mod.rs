@@ -46,7 +46,7 @@ pub enum StoreQuery {
     GroupSummary(GroupQuery, Arc<WaitContext>),
     /// Reads the time of the oldest waiting task per queue and state.
     Oldest,
-    /// Serializes an answer that would take too long on the hub's thread. Needs no connection to the store.
+    /// Serializes an answer that would take too long on the hub's thread. Reads nothing.
     Serialize(DeferredAnswer),
     /// Reads the usage and the budgets at a time in Unix milliseconds.
     Usage(UsageParams, i64),
@@ -144,41 +144,31 @@ impl QueryReader {
         }
     }
 
-    /// The connection, opened if it is not.
-    fn store(&mut self) -> Result<&mut StoreReader, StoreError> {
-        Ok(match self.store.take() {
+    fn run(&mut self, query: StoreQuery) -> Result<QueryReply, QueryFailure> {
+        let store = match self.store.take() {
             Some(store) => self.store.insert(store),
             None => self.store.insert(StoreReader::open(&self.path)?),
-        })
-    }
-
-    fn run(&mut self, query: StoreQuery) -> Result<QueryReply, QueryFailure> {
+        };
         Ok(match query {
             StoreQuery::List(listing, limit) => {
-                QueryReply::Piece(listing::read(self.store()?, *listing, limit)?)
+                QueryReply::Piece(listing::read(store, *listing, limit)?)
             }
             StoreQuery::Approvals(query) => {
-                let page = self.store()?.approvals(&query)?;
+                let page = store.approvals(&query)?;
                 QueryReply::Json(json(&ApprovalsAnswer {
                     approvals: page.approvals,
                     next: page.next.map(|cursor| cursor.to_string()),
                 })?)
             }
-            StoreQuery::Get(params, limit, context) => {
-                get(self.store()?, &params, limit, &context)?
-            }
-            StoreQuery::Statuses(tasks) => QueryReply::Statuses(self.store()?.statuses(&tasks)?),
-            StoreQuery::Group(query) => QueryReply::Ids(self.store()?.group(&query)?),
+            StoreQuery::Get(params, limit, context) => get(store, &params, limit, &context)?,
+            StoreQuery::Statuses(tasks) => QueryReply::Statuses(store.statuses(&tasks)?),
+            StoreQuery::Group(query) => QueryReply::Ids(store.group(&query)?),
             StoreQuery::FailedDependencies(of, above, limit) => {
-                QueryReply::Dependencies(self.store()?.failed_dependencies(&of, above, limit)?)
+                QueryReply::Dependencies(store.failed_dependencies(&of, above, limit)?)
             }
-            StoreQuery::GroupSummary(query, context) => {
-                group_summary(self.store()?, &query, &context)?
-            }
-            StoreQuery::Oldest => QueryReply::Oldest(self.store()?.oldest()?),
-            StoreQuery::Usage(params, now) => {
-                QueryReply::Json(json(&self.store()?.usage(&params, now)?)?)
-            }
+            StoreQuery::GroupSummary(query, context) => group_summary(store, &query, &context)?,
+            StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
+            StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)
             }

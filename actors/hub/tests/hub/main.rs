@@ -5,5 +5,4 @@ mod clock;
 mod large_leases;
 mod leases;
 mod long_lines;
-mod readers;
 mod support;
