@@ -19,7 +19,7 @@ const NEW_TASK: u64 = 6;
 const KEY: u64 = 6;
 const DEPENDENCY: u64 = 1;
 /// Per task that a lease may take.
-const LEASED: u64 = 6;
+const LEASED: u64 = 10;
 const ACK: u64 = 10;
 /// Bytes of text for each unit of cost.
 const BYTES: usize = 200;

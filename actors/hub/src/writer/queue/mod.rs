@@ -95,6 +95,8 @@ pub(super) struct CommandQueue {
     failed: Vec<Entry>,
     /// The number of submissions that were received.
     arrivals: u64,
+    /// Whether the last commit had a part of a large command.
+    had_part: bool,
     /// The writer, for leases that reach no client. Shared, because to clone a recipient allocates.
     pub give_back: Option<Arc<Recipient<GiveBack>>>,
 }
@@ -157,10 +159,19 @@ impl CommandQueue {
         }
     }
 
-    /// Takes the commands of the next commit. The last submission is divided if it does not fit as a whole.
+    /// Takes the commands of the next commit. The last submission is divided if it does not fit as a whole. After a commit
+    /// with a part of a large command comes one without, if others wait: they wait for one part at most.
     pub fn take(&mut self) -> (Vec<Taken>, Vec<Command>) {
         let (mut taken, mut batch, mut spent) = (Vec::new(), Vec::new(), 0);
+        let others_first = std::mem::take(&mut self.had_part);
+        if others_first {
+            self.put_behind(Vec::new(), |entry| entry.large.is_some());
+        }
         while let Some(mut entry) = self.waiting.pop_front() {
+            if entry.large.is_some() && others_first && !taken.is_empty() {
+                self.waiting.push_front(entry);
+                break;
+            }
             let begin = batch.len();
             while let Some(command) = entry.commands.front() {
                 let cost = cost::of(command);
@@ -177,6 +188,7 @@ impl CommandQueue {
             }
             // A crash from here on is answered with "effect unknown".
             if entry.large.is_some() {
+                self.had_part = true;
                 entry.reply.begin();
                 let parts = batch[begin..].iter().filter_map(PartKind::of).collect();
                 taken.push(Taken::Parts(entry, parts));
@@ -242,7 +254,8 @@ impl CommandQueue {
             entry.commands = again;
             self.failed.push(entry);
         } else if !is_over {
-            self.put_back(entry);
+            // Other large ones take turns with it.
+            self.put_behind(vec![entry], |_| false);
         }
         answer
     }
@@ -258,13 +271,13 @@ impl CommandQueue {
         }
     }
 
-    /// Puts the rest of a large command behind the entries that need not wait for it.
-    fn put_back(&mut self, rest: Entry) {
-        let mut callers = HashSet::from([rest.connection()]);
-        let mut behind = vec![rest];
+    /// Puts large entries behind those that need not wait for them: `behind` and the others for which `is_large` is true.
+    fn put_behind(&mut self, mut behind: Vec<Entry>, is_large: impl Fn(&Entry) -> bool) {
+        let mut callers: HashSet<_> = behind.iter().map(Entry::connection).collect();
         let mut others = VecDeque::with_capacity(self.waiting.len() + 1);
         for entry in self.waiting.drain(..) {
-            let waits = callers.contains(&entry.connection())
+            let waits = is_large(&entry)
+                || callers.contains(&entry.connection())
                 || behind.iter().any(|earlier| earlier.holds_key_of(&entry));
             if waits {
                 callers.insert(entry.connection());

@@ -254,6 +254,30 @@ fn two_large_requests_take_turns_unless_they_share_a_key() {
 }
 
 #[test]
+fn a_request_that_comes_between_two_parts_waits_for_no_further_one() {
+    run(|bench| {
+        bench.push(1, vec![batch(8, "k"), enqueue("a")]);
+        bench.push(2, vec![batch(8, "other")]);
+        let names = |batch: Vec<Command>| -> Vec<String> { batch.iter().map(name).collect() };
+        let large = |bench: &mut Bench| {
+            let names = names(bench.commit(|_| false));
+            assert!(names.iter().all(|name| name.contains("stage")), "{names:?}");
+            names
+        };
+        let first = large(bench);
+        bench.push(3, vec![enqueue("b")]);
+        bench.push(4, vec![enqueue("c")]);
+        assert_eq!(names(bench.commit(|_| false)), ["b", "c"]);
+        // The large ones are not left behind, and take turns.
+        bench.push(3, vec![enqueue("d")]);
+        let second = large(bench);
+        assert_ne!(first[0], second[0]);
+        assert_eq!(names(bench.commit(|_| false)), ["d"]);
+        assert_eq!(large(bench)[0], first[0]);
+    });
+}
+
+#[test]
 fn a_refused_part_drops_the_batch_and_a_failed_one_is_made_later() {
     run(|bench| {
         bench.push(1, vec![batch(8, "k"), enqueue("a")]);
