@@ -11,6 +11,7 @@
 //!
 //! **Failure.** After any error the batch is void: the caller calls `reopen`, throws its memory away and loads it again.
 
+use crate::command::TextId;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
 use crate::row::{LaneId, TaskInput, TaskRow};
@@ -89,6 +90,8 @@ pub(crate) struct LoadedState {
     pub has_usage: bool,
     /// Unfinished bulk work, the newest first.
     pub works: Vec<WorkRow>,
+    /// Long texts to which no row refers.
+    pub unused_texts: Vec<TextId>,
 }
 
 /// A changed task.

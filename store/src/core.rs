@@ -7,6 +7,7 @@
 
 use crate::backend::{Backend, Changes, Result, StoreFault};
 use crate::batch::BatchState;
+use crate::command::TextId;
 use crate::counters::Counters;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
@@ -20,7 +21,8 @@ use crate::row::{InputOptions, LaneId, TaskInput, TaskRow};
 use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql::attempt::InsertAttempt;
 use crate::sql::generation::SelectSkipped;
-use crate::sql::records::Write;
+use crate::sql::records::{TextQuery, Write};
+use crate::sql::task::SelectOptions;
 use crate::task_stats::{TaskStats, TaskStep};
 use crate::tasks::TaskCache;
 use crate::work::Works;
@@ -64,6 +66,8 @@ pub(crate) struct Core {
     pub outputs: Outputs,
     pub retention: Retention,
     pub works: Works,
+    /// Long texts to which no row refers. The next commits delete them.
+    pub unused_texts: Vec<TextId>,
     pub task_stats: TaskStats,
     pub batch: BatchState,
     /// Fences of new leases are above this number.
@@ -89,6 +93,7 @@ impl Core {
             outputs: Outputs::default(),
             retention: Retention::default(),
             works: Works::default(),
+            unused_texts: Vec::new(),
             task_stats: TaskStats::default(),
             batch: BatchState::new(now_ms),
             fence_base: 0,
@@ -112,6 +117,7 @@ impl Core {
         self.retention = Retention::new(last_id);
         self.ledger = Ledger::load(&mut loaded);
         self.works = Works::load(std::mem::take(&mut loaded.works));
+        self.unused_texts = std::mem::take(&mut loaded.unused_texts);
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
         self.fence_base = self.db.fence_base();
@@ -301,8 +307,9 @@ impl Core {
         if let Some(input) = self.tasks.input(id) {
             return Ok(input.options.clone());
         }
-        let input = self.db.input(id)?;
-        Ok(input.map(|input| input.options).unwrap_or_default())
+        let options = TextQuery::Options(SelectOptions { id });
+        let options = self.db.text(options)?;
+        InputOptions::parse(options.as_deref()).map_err(StoreFault::value)
     }
 
     /// Writes the end of the newest attempt of a task that is in memory. Without an ack it settles the budgets too.
@@ -327,6 +334,7 @@ impl Core {
             error: end.error,
             usage: end.usage.or(partial.as_deref()),
             provider: end.provider,
+            text_id: end.text,
         })?;
         match end.usage {
             // The ack settles with the usage that it reports.
@@ -338,7 +346,8 @@ impl Core {
     /// Unix milliseconds of the next command that the reaper must send: exact or too early, never late. `None` means
     /// that nothing waits.
     pub fn next_deadline(&self) -> Option<i64> {
-        if self.parked.must_wake() || !self.works.is_empty() || self.deadlines.has_shifts() {
+        let has_work = !self.works.is_empty() || !self.unused_texts.is_empty();
+        if self.parked.must_wake() || has_work || self.deadlines.has_shifts() {
             return Some(self.now());
         }
         self.deadlines.next(self.options.lease_grace_ms as i64)
@@ -351,6 +360,8 @@ pub(crate) struct AttemptOutcome<'a> {
     pub outcome: &'a str,
     pub result: Option<&'a str>,
     pub error: Option<&'a str>,
+    /// The rest of result and error, if they are long.
+    pub text: Option<TextId>,
     /// Usage as JSON.
     pub usage: Option<&'a str>,
     /// The provider that ran it.

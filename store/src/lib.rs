@@ -100,7 +100,10 @@ mod work;
 
 pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
-pub use command::{BatchId, BatchPart, Command, LIVE_LEASE, leased_bytes};
+pub use command::{
+    BatchId, BatchPart, Command, LIVE_LEASE, LongTask, NewLongText, TextId, TextPiece,
+    leased_bytes, long_ack, long_answer,
+};
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};

@@ -24,6 +24,7 @@ impl<'a> BatchNames<'a> {
                 part.tasks().iter().for_each(|new| self.add_new(new));
             }
             Command::Ack(ack) => self.tasks.push(ack.task_id),
+            Command::LongAck { ack, .. } => self.tasks.push(ack.task_id),
             Command::Acks(acks) => self.tasks.extend(acks.iter().map(|ack| ack.task_id)),
             Command::Heartbeat { task, .. }
             | Command::Progress { task, .. }
@@ -33,6 +34,7 @@ impl<'a> BatchNames<'a> {
             | Command::Retry { task }
             | Command::Approve { task, .. }
             | Command::Answer { task, .. }
+            | Command::LongAnswer { task, .. }
             | Command::Reject { task, .. } => self.tasks.push(*task),
             Command::AsHolder { command, .. } => self.add(command),
             Command::Reserve(reserve) => self.tasks.push(reserve.task_id),
@@ -40,6 +42,9 @@ impl<'a> BatchNames<'a> {
             Command::Lease { .. }
             | Command::Unpark(_)
             | Command::DropBatch(_)
+            | Command::OpenText(_)
+            | Command::StagePiece(_)
+            | Command::DropText(_)
             | Command::ReleaseSession { .. }
             | Command::ExpireDue { .. }
             | Command::ShiftLeases { .. }

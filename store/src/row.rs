@@ -1,6 +1,9 @@
 //! The stored form of a task: a short row that changes, and an input that is written once.
 
-use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight};
+use crate::command::TextId;
+use kirosu_protocol::{
+    Accept, Fence, NewTask, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -55,6 +58,8 @@ impl Flags {
     pub const GAVE_UP: i64 = 4096;
     /// It has labels.
     pub const HAS_LABELS: i64 = 1 << 16;
+    /// Texts of it have pieces.
+    pub const HAS_LONG_TEXTS: i64 = 1 << 17;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {
@@ -162,15 +167,44 @@ pub(crate) struct TaskInput {
     pub system_prompt: Option<String>,
     pub options: InputOptions,
     pub key: Option<String>,
+    /// Set if prompt and system prompt are only the beginnings of long texts.
+    pub long: Option<LongInput>,
+}
+
+/// The long texts of an input.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LongInput {
+    /// Their pieces.
+    pub text: TextId,
+    /// The request that has them whole, for the first lease. `None`: only the database has them.
+    pub whole: Option<Arc<NewTask>>,
 }
 
 impl TaskInput {
+    /// The input with whole texts; `None` if only the database has them.
+    pub fn whole(self) -> Option<TaskInput> {
+        let Some(long) = self.long else {
+            return Some(self);
+        };
+        let whole = Arc::unwrap_or_clone(long.whole?);
+        Some(TaskInput {
+            prompt: whole.prompt,
+            system_prompt: whole.system_prompt,
+            long: None,
+            ..self
+        })
+    }
+
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let InputOptions {
             metadata, accept, ..
         } = &self.options;
-        self.prompt.len()
+        let long = self.long.as_ref().and_then(|long| long.whole.as_ref());
+        let long = long.map_or(0, |new| {
+            new.prompt.len() + new.system_prompt.as_ref().map_or(0, String::len)
+        });
+        long + self.prompt.len()
             + self.system_prompt.as_ref().map_or(0, String::len)
             + metadata.as_ref().map_or(0, weight)
             + accept.as_ref().map_or(0, |accept| accept.weight())

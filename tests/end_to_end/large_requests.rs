@@ -260,3 +260,107 @@ fn long_lines_keep_their_place_and_the_last_needs_no_line_end() {
     assert_eq!(word(&refused), "invalid_params");
     assert_eq!(client.enqueue("after it"), 4);
 }
+
+/// A text of many pieces, with characters of several bytes.
+fn long_text(salt: &str) -> String {
+    salt.to_owned() + &"😀é text ".repeat(500_000)
+}
+
+fn commits(client: &mut Client) -> u64 {
+    let answer = client.call("metrics", json!({}));
+    let mut series = answer["metrics"].as_array().unwrap().iter();
+    let commits = series.find(|series| series["name"] == "kirosu_commit_commands");
+    commits.unwrap()["count"].as_u64().unwrap()
+}
+
+#[test]
+fn long_texts_are_stored_in_parts_and_read_back_whole() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let [prompt, result] = ["prompt", "result"].map(long_text);
+    let parts = (prompt.len() >> 20) as u64;
+    let before = commits(&mut client);
+    let id = client.enqueue_with(json!({"prompt": prompt, "idempotency_key": "k"}));
+    assert!(commits(&mut client) - before > parts);
+    let leased = client.call("lease", json!({}));
+    assert!(leased["tasks"][0]["prompt"] == prompt);
+    let before = commits(&mut client);
+    let ack = json!({"task_id": id, "status": "done", "result": result, "lease": {}});
+    assert_eq!(client.call("ack", ack.clone())["ok"], true);
+    assert!(commits(&mut client) - before > parts);
+    let task = client.task(id);
+    assert!(task["prompt"] == prompt && task["result"] == result);
+    assert_eq!(client.call("ack", ack)["ok"], true, "the same again");
+    // Again with its key: the same task, and other parameters are refused.
+    let again = json!({"prompt": prompt, "idempotency_key": "k"});
+    assert_eq!(client.enqueue_with(again), id);
+    let other = json!({"prompt": long_text("other"), "idempotency_key": "k"});
+    assert_eq!(word(&client.refused("enqueue", other)), "invalid_params");
+    // In a list each is answered for itself; and a batch has whole texts, too.
+    let batch = json!([{"prompt": "short"}, {"prompt": prompt}]);
+    let batch = client.call("enqueue_batch", json!({"tasks": batch}));
+    assert_eq!(batch["task_ids"], json!([2, 3]));
+    client.call("lease", json!({"max_tasks": 5}));
+    let acks = json!([
+        {"task_id": 2, "status": "done", "result": "r"},
+        {"task_id": 3, "status": "done", "result": result, "fence": 7},
+        {"task_id": 3, "status": "failed", "error": result},
+    ]);
+    let answer = client.call("ack", json!({"acks": acks}));
+    let codes: Vec<bool> = answer["acks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|outcome| outcome["ok"] == true)
+        .collect();
+    assert_eq!(codes, [true, false, true], "{answer}");
+    let task = client.task(3);
+    assert!(task["prompt"] == prompt && task["error"] == result);
+}
+
+#[test]
+fn requests_of_one_client_keep_their_order_around_a_long_text() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let requests = [
+        ("enqueue", json!({"prompt": "first"})),
+        ("enqueue", json!({"prompt": long_text("a")})),
+        ("enqueue", json!({"prompt": "then"})),
+        ("enqueue", json!({"prompt": long_text("b")})),
+        ("stats", json!({})),
+    ];
+    let numbers = requests.map(|(method, params)| client.send(method, params));
+    let said = numbers.map(|id| client.result(id));
+    for (place, answer) in said[..4].iter().enumerate() {
+        assert_eq!(answer["task_id"], 1 + place as i64);
+    }
+    assert_eq!(said[4]["stats"]["total_tasks"], 4);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_long_text_leaves_all_of_it_or_nothing() {
+    let hub = Hub::start();
+    let new = json!({"prompt": long_text("p"), "idempotency_key": "k"});
+    let begun = Instant::now();
+    hub.client().call("enqueue", new.clone());
+    let took = begun.elapsed();
+    drop(hub);
+    let mut seen = [0, 0];
+    for step in 0..KILLS {
+        let hub = Setup::new().start();
+        let mut client = hub.client();
+        client.enqueue("before");
+        client.send("enqueue", new.clone());
+        // Not a wait for anything: the kills are spread over this time.
+        thread::sleep(took * (step + 1) / KILLS);
+        let hub = hub.kill().start();
+        let mut client = hub.client();
+        let kept = total(&mut client);
+        assert!(kept == 1 || kept == 2, "{kept} tasks");
+        seen[usize::from(kept > 1)] += 1;
+        assert_eq!(client.enqueue_with(new.clone()), 2);
+        assert!(client.task(2)["prompt"] == new["prompt"]);
+        assert_eq!(total(&mut client), 2);
+    }
+    println!("nothing of the text: {}, all: {}", seen[0], seen[1]);
+}

@@ -1,6 +1,7 @@
 //! `ack`: reports the end of a run.
 
 use crate::backend::{Result, StoreFault};
+use crate::command::TextId;
 use crate::command::usage::{CountedUsage, usage_text};
 use crate::core::{AttemptOutcome, CommandError, CommandResult, Core};
 use crate::outcome::Acked;
@@ -10,18 +11,35 @@ use crate::rules::approval;
 use crate::rules::policy::{self, EndedAttempt};
 use crate::rules::transition;
 use crate::sql::attempt::SelectAttemptEnd;
-use kirosu_protocol::{Ack, AckStatus, Budget, Error, FailureClass, Status, TaskId};
+use kirosu_protocol::{Ack, AckStatus, Budget, Error, FailureClass, Fence, Status, TaskId};
 
 impl Core {
-    /// Accepts an ack, recognises one that was accepted before, or refuses it.
-    pub(crate) fn ack(&mut self, ack: &Ack) -> CommandResult<Acked> {
+    /// Accepts an ack, recognises one that was accepted before, or refuses it. `text`: the rest of its texts.
+    pub(crate) fn ack(&mut self, ack: &Ack, text: Option<TextId>) -> CommandResult<Acked> {
+        let Some(fence) = self.judge(ack)? else {
+            return Ok(self.take_ack(ack, text)?);
+        };
+        if let Some(text) = text {
+            self.drop_text(text)?;
+        }
+        self.record_late_usage(ack, fence)?;
+        Ok(Acked {
+            task_id: ack.task_id,
+            status: self.known(ack.task_id)?.state,
+            fence,
+            newly: false,
+        })
+    }
+
+    /// Decides on an ack: `None` if it is to be accepted, or the fence for which it was accepted before.
+    pub(crate) fn judge(&mut self, ack: &Ack) -> CommandResult<Option<Fence>> {
         let (strict, now) = (self.options.strict_expiry, self.now());
         if let Some(error) = ack::too_far(ack, now) {
             return Err(error.into());
         }
         let row = self.leasable("ack", ack.task_id)?;
         if ack::is_for_live_lease(row, ack, strict, now) {
-            return self.take(ack);
+            return self.check_accepted(ack);
         }
         let fence = ack.fence.unwrap_or(row.fence);
         let attempt = self.db.attempt_end(SelectAttemptEnd {
@@ -30,34 +48,25 @@ impl Core {
         })?;
         let row = self.known(ack.task_id)?;
         match ack::late(row, ack, attempt.as_ref(), strict) {
-            LateAck::Take => self.take(ack),
+            LateAck::Take => self.check_accepted(ack),
             LateAck::Refuse(error) => Err(error.into()),
-            LateAck::Again(fence) => {
-                let status = row.state;
-                self.record_late_usage(ack, fence)?;
-                Ok(Acked {
-                    task_id: ack.task_id,
-                    status,
-                    fence,
-                    newly: false,
-                })
-            }
+            LateAck::Again(fence) => Ok(Some(fence)),
         }
     }
 
-    /// Accepts an ack whose lease holds. Refuses a `done` that does not confirm the task's `accept` clause.
-    fn take(&mut self, ack: &Ack) -> CommandResult<Acked> {
+    /// Refuses a `done` that does not confirm the task's `accept` clause.
+    fn check_accepted(&mut self, ack: &Ack) -> CommandResult<Option<Fence>> {
         let row = self.known(ack.task_id)?;
-        if let Some(error) = ack::not_checked(row, ack) {
-            return Err(error.into());
+        match ack::not_checked(row, ack) {
+            Some(error) => Err(error.into()),
+            None => Ok(None),
         }
-        Ok(self.take_ack(ack)?)
     }
 
     /// Carries out each ack on its own. Only a fault of the database ends the whole command.
     pub(crate) fn acks(&mut self, acks: &[Ack]) -> Result<Vec<Result<Acked, Error>>> {
         acks.iter()
-            .map(|ack| match self.ack(ack) {
+            .map(|ack| match self.ack(ack, None) {
                 Ok(acked) => Ok(Ok(acked)),
                 Err(CommandError::Refused(error)) => Ok(Err(error)),
                 Err(CommandError::StoreFault(fault)) => Err(fault),
@@ -65,12 +74,14 @@ impl Core {
             .collect()
     }
 
-    fn take_ack(&mut self, ack: &Ack) -> Result<Acked> {
+    fn take_ack(&mut self, ack: &Ack, text: Option<TextId>) -> Result<Acked> {
+        self.use_text_of(ack.task_id, text)?;
         let usage = ack.usage.as_ref().map(usage_text).transpose()?;
         let end = AttemptOutcome {
             outcome: ack::outcome(ack),
             result: ack.result.as_deref(),
             error: ack.error.as_deref(),
+            text,
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
             // A worker that saw a run crash knows no more of its usage than the run has reported.

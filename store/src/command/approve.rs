@@ -1,7 +1,8 @@
 //! `approve`, `answer` and `reject`: a person's decisions about tasks.
 
 use crate::backend::Result;
-use crate::core::{CommandResult, Core, wrong_state};
+use crate::command::TextId;
+use crate::core::{CommandError, CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::approval::{MeantPrompt, meant};
@@ -31,8 +32,8 @@ enum DecisionSubject {
 enum PersonResult<'a> {
     /// Done, with the fixed result [`APPROVED`].
     Approved,
-    /// Done, with this result.
-    Answered(&'a str),
+    /// Done, with this result, and the rest of a long one.
+    Answered(&'a str, Option<TextId>),
     /// Failed, with this error.
     Rejected(&'a str),
 }
@@ -67,43 +68,67 @@ fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> E
 
 impl Core {
     /// Takes a person's answer as the result of a `human` task in the queue. The same answer again changes nothing;
-    /// another one is refused.
+    /// another one is refused. `rest`: the rest of the text, if it is long.
     pub(crate) fn answer(
         &mut self,
         id: TaskId,
         text: &str,
         by: Option<&str>,
+        rest: Option<TextId>,
     ) -> CommandResult<Outcome> {
         if let Some(DecisionSubject::Human) = self.matter(id)? {
             self.decide(id, "answered", by, None)?;
-            self.end_by_person(id, PersonResult::Answered(text))?;
+            self.end_by_person(id, PersonResult::Answered(text, rest))?;
             self.report_by(id, "answered", by);
             self.ended(id)?;
             return Ok(Outcome::Ok);
         }
+        let same = SelectNoteHas {
+            task_id: id,
+            result: text,
+            text_id: rest,
+        };
+        if self.is_answered(id)? && self.db.number(same.into())?.is_some() {
+            if let Some(rest) = rest {
+                self.drop_text(rest)?;
+            }
+            return Ok(Outcome::Ok);
+        }
+        Err(self.not_answerable(id)?)
+    }
+
+    /// Refuses an answer to a task that can take none. An answer that may be sent again is not refused.
+    pub(crate) fn check_answer(&mut self, id: TaskId) -> CommandResult<()> {
+        let is_human = matches!(self.matter(id)?, Some(DecisionSubject::Human));
+        match is_human || self.is_answered(id)? {
+            true => Ok(()),
+            false => Err(self.not_answerable(id)?),
+        }
+    }
+
+    /// Whether a person has ended this `human` task with a result.
+    fn is_answered(&mut self, id: TaskId) -> CommandResult<bool> {
+        let row = self.known(id)?;
+        let (state, lane) = (row.state, row.lane);
+        let is_human = self.lanes.get(lane).is_some_and(|lane| lane.is_human());
+        Ok(is_human && state == Status::Done)
+    }
+
+    /// The refusal of an answer.
+    fn not_answerable(&mut self, id: TaskId) -> CommandResult<CommandError> {
         let row = self.known(id)?.clone();
         let human = self.lanes.get(row.lane).is_some_and(|lane| lane.is_human());
         let needed = match (human, row.state) {
             (false, _) => {
                 "but not of type `human`: only those take an answer; `approve` lets a task run that awaits approval"
             }
-            (true, Status::Done) => {
-                let task_id = id;
-                let same = SelectNoteHas {
-                    task_id,
-                    result: text,
-                };
-                if self.db.number(same.into())?.is_some() {
-                    return Ok(Outcome::Ok);
-                }
-                "with another answer already, and the first one stays"
-            }
+            (true, Status::Done) => "with another answer already, and the first one stays",
             (true, state) if state.is_final() => {
                 "it ended without an answer; `retry` asks the question again"
             }
             (true, _) => "it can be answered once it is queued",
         };
-        Err(wrong_state("answer", &row, needed).into())
+        Ok(wrong_state("answer", &row, needed).into())
     }
 
     /// Approves a `human` task, which is done then, or lets a task that awaits approval run. Repeating it is harmless.
@@ -283,13 +308,19 @@ impl Core {
         let now = self.now();
         let (status, flag, result, error) = match ending {
             PersonResult::Approved => (Status::Done, Flags::APPROVED, Some(APPROVED), None),
-            PersonResult::Answered(text) => (Status::Done, 0, Some(text), None),
+            PersonResult::Answered(text, _) => (Status::Done, 0, Some(text), None),
             PersonResult::Rejected(error) => (Status::Failed, Flags::REJECTED, None, Some(error)),
         };
+        let text_id = match ending {
+            PersonResult::Answered(_, rest) => rest,
+            _ => None,
+        };
+        self.use_text_of(id, text_id)?;
         self.write(PutNote {
             task_id: id,
             result,
             error,
+            text_id,
         })?;
         if status == Status::Done {
             self.count_done(id)?;

@@ -52,6 +52,7 @@ impl Core {
                 task_id: id,
                 result: None,
                 error: Some(&error),
+                text_id: None,
             })?;
             flag = Flags::RESULT_IN_NOTE;
         }

@@ -1,10 +1,11 @@
 //! `enqueue` and `enqueue_batch`: add tasks.
 
 use crate::backend::{Result, StoreFault};
+use crate::command::LongTask;
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
 use crate::outcome::EnqueuedTask;
-use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
+use crate::row::{Flags, InputOptions, LongInput, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql::cold::{
@@ -21,20 +22,43 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 /// Dependencies of one task whose rows are marked by one statement.
 const MANY_DEPENDENCIES: usize = 64;
 
+/// A new task, and its long texts, of which it has only the beginnings.
+#[derive(Clone, Copy)]
+pub(super) struct Requested<'a> {
+    pub new: &'a NewTask,
+    pub long: Option<&'a LongTask>,
+}
+
+impl<'a> From<&'a NewTask> for Requested<'a> {
+    fn from(new: &'a NewTask) -> Requested<'a> {
+        Requested { new, long: None }
+    }
+}
+
+impl Requested<'_> {
+    fn body(&self) -> i64 {
+        match self.long {
+            Some(long) => long.body(),
+            None => key::body(self.new),
+        }
+    }
+}
+
 impl Core {
     /// Adds a task, or finds it by its idempotency key.
     pub(crate) fn enqueue(&mut self, new: &NewTask) -> CommandResult<EnqueuedTask> {
-        match self.check(std::slice::from_ref(new))?.pop().flatten() {
+        match self.check(&[new.into()])?.pop().flatten() {
             Some(found) => Ok(found),
-            None => Ok(self.make(new)?),
+            None => Ok(self.make(new.into())?),
         }
     }
 
     /// Adds all tasks or none. A task that exists already (by its key) counts as added.
     pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> CommandResult<Vec<EnqueuedTask>> {
-        let found = self.check(batch)?;
+        let batch: Vec<Requested<'_>> = batch.iter().map(Requested::from).collect();
+        let found = self.check(&batch)?;
         let mut made = Vec::with_capacity(batch.len());
-        for (new, found) in batch.iter().zip(found) {
+        for (new, found) in batch.into_iter().zip(found) {
             made.push(match found {
                 Some(found) => found,
                 None => self.find_or_make(new)?,
@@ -44,23 +68,27 @@ impl Core {
     }
 
     /// Makes a task that is checked, unless an earlier task of its batch has bound the key meanwhile.
-    pub(super) fn find_or_make(&mut self, new: &NewTask) -> Result<EnqueuedTask> {
-        if let Some((task_id, _)) = self.bound_to_key(new)?
+    pub(super) fn find_or_make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
+        if let Some((task_id, _)) = self.bound_to_key(task.new)?
             && let Some(row) = self.row(task_id)?
         {
-            return Ok(existing(row));
+            let found = existing(row);
+            if let Some(long) = task.long {
+                self.drop_text(long.text)?;
+            }
+            return Ok(found);
         }
-        self.make(new)
+        self.make(task)
     }
 
     /// The task that is bound to a request's key. Refuses a key that is bound to a request with other parameters.
-    fn find_by_key(&mut self, new: &NewTask) -> CommandResult<Option<EnqueuedTask>> {
-        let Some((task_id, body)) = self.bound_to_key(new)? else {
+    fn find_by_key(&mut self, task: Requested<'_>) -> CommandResult<Option<EnqueuedTask>> {
+        let Some((task_id, body)) = self.bound_to_key(task.new)? else {
             return Ok(None);
         };
         let row = self.known(task_id)?;
-        if body.is_some_and(|body| body != key::body(new)) {
-            let key = new.idempotency_key.as_deref().unwrap_or_default();
+        if body.is_some_and(|body| body != task.body()) {
+            let key = task.new.idempotency_key.as_deref().unwrap_or_default();
             return Err(key::other_body(key, row).into());
         }
         Ok(Some(existing(row)))
@@ -78,12 +106,16 @@ impl Core {
     }
 
     /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
-    pub(super) fn check(&mut self, batch: &[NewTask]) -> CommandResult<Vec<Option<EnqueuedTask>>> {
+    pub(super) fn check(
+        &mut self,
+        batch: &[Requested<'_>],
+    ) -> CommandResult<Vec<Option<EnqueuedTask>>> {
         let mut new_lanes = HashSet::new();
         let mut keys: HashMap<&str, usize> = HashMap::new();
         let mut all = Vec::with_capacity(batch.len());
-        for (index, new) in batch.iter().enumerate() {
-            let found = self.find_by_key(new)?;
+        for (index, task) in batch.iter().enumerate() {
+            let new = task.new;
+            let found = self.find_by_key(*task)?;
             let exists = found.is_some();
             all.push(found);
             if exists {
@@ -91,7 +123,7 @@ impl Core {
             }
             if let Some(key) = new.idempotency_key.as_deref()
                 && let Some(first) = keys.insert(key, index)
-                && key::body(&batch[first]) != key::body(new)
+                && batch[first].body() != task.body()
             {
                 return Err(key::two_bodies(key, first, index).into());
             }
@@ -100,11 +132,7 @@ impl Core {
             if !lane.is_some_and(Lane::is_live) {
                 new_lanes.insert((&new.queue, &new.task_type));
             }
-            for dependency in &new.depends_on {
-                if self.row(*dependency)?.is_none() {
-                    return Err(key::unknown_dependency(*dependency).into());
-                }
-            }
+            self.check_dependencies(&new.depends_on)?;
         }
         let limit = self.options.lane_limit;
         if !new_lanes.is_empty() && self.lanes.live() + new_lanes.len() > limit {
@@ -116,12 +144,24 @@ impl Core {
         Ok(all)
     }
 
-    fn make(&mut self, new: &NewTask) -> Result<EnqueuedTask> {
+    /// Refuses dependencies that do not exist.
+    pub(super) fn check_dependencies(&mut self, depends_on: &[TaskId]) -> CommandResult<()> {
+        for dependency in depends_on {
+            if self.row(*dependency)?.is_none() {
+                return Err(key::unknown_dependency(*dependency).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
+        let Requested { new, long } = task;
+        let long = long.map(LongTask::input);
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);
         let task_id = self.tasks.new_id();
         if let Some(key) = &new.idempotency_key {
-            let body = key::body(new);
+            let body = task.body();
             self.write(InsertKey { key, task_id, body })?;
             self.tasks.bind_key(key, (task_id, Some(body)));
         }
@@ -167,10 +207,15 @@ impl Core {
                 task_id,
                 result: None,
                 error: Some(error),
+                text_id: None,
             })?;
         }
+        if let Some(long) = &long {
+            self.use_text(Some(long.text))?;
+            row.flags.set(Flags::HAS_LONG_TEXTS);
+        }
         let status = row.state;
-        self.add(row, input_of(new, budget_trees));
+        self.add(row, input_of(new, budget_trees, long));
         self.report(
             task_id,
             if hopeless.is_some() {
@@ -284,7 +329,7 @@ fn flags_of(new: &NewTask) -> Flags {
     flags
 }
 
-fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> TaskInput {
+fn input_of(new: &NewTask, budget_trees: Vec<TaskId>, long: Option<LongInput>) -> TaskInput {
     TaskInput {
         prompt: new.prompt.clone(),
         system_prompt: new.system_prompt.clone(),
@@ -302,5 +347,6 @@ fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> TaskInput {
             labels: new.labels.clone(),
         },
         key: new.idempotency_key.clone(),
+        long,
     }
 }

@@ -75,6 +75,7 @@ impl Core {
             task_id: id,
             result: None,
             error: Some(error),
+            text_id: None,
         })?;
         self.change(id, |row| transition::give_up(row, now));
         self.report(id, "failed");

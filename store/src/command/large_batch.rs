@@ -8,7 +8,9 @@
 //! Between two parts other commands run. The caller sends no other command with a key of the batch meanwhile. A
 //! dependency may be pruned between the check and the making of a task: the task then fails.
 
+use super::enqueue::Requested;
 use crate::backend::{Result, StoreFault};
+use crate::command::{LongTask, TextId};
 use crate::core::{CommandResult, Core};
 use crate::outcome::{EnqueuedTask, Outcome};
 use crate::sql::batch::{
@@ -16,9 +18,9 @@ use crate::sql::batch::{
     StoredPart,
 };
 use kirosu_protocol::{Effect, EnqueueBatchParams, Error, Limits, NewTask, Params, Verb};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub struct BatchPart {
     pub batch: BatchId,
     /// All tasks of the batch.
     pub all: Arc<Vec<NewTask>>,
+    /// The long texts of some of them, by position. They are stored before the first part.
+    pub long: Arc<BTreeMap<usize, LongTask>>,
     /// The positions of the tasks of this part. The parts of a batch follow one another without gaps.
     pub range: Range<usize>,
 }
@@ -40,6 +44,16 @@ impl BatchPart {
     /// The tasks of this part.
     pub fn tasks(&self) -> &[NewTask] {
         self.all.get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn requested(&self, range: Range<usize>) -> Vec<Requested<'_>> {
+        let tasks = self.all.get(range.clone()).unwrap_or_default();
+        let tasks = range.zip(tasks);
+        let requested = |(at, new)| Requested {
+            new,
+            long: self.long.get(&at),
+        };
+        tasks.map(requested).collect()
     }
 }
 
@@ -54,10 +68,11 @@ impl Core {
                 return Err(Error::internal(Effect::None, message).into());
             }
         } else if self.must_check_as_a_whole(&part.all) {
-            self.check(&part.all)?;
+            self.check(&part.requested(0..part.all.len()))?;
         }
-        self.check(part.tasks())?;
-        let tasks = to_text(part.tasks())?;
+        let tasks = part.requested(part.range.clone());
+        self.check(&tasks)?;
+        let tasks = to_text(&tasks)?;
         self.write(InsertBatchPart {
             batch,
             first,
@@ -88,7 +103,7 @@ impl Core {
             return Ok(Outcome::Ok);
         }
         let first = position(part.range.start)?;
-        let made = self.make_stored(batch, first, part.tasks())?;
+        let made = self.make_stored(batch, first, &part.requested(part.range.clone()))?;
         Ok(made.map_or(Outcome::Ok, Outcome::Batch))
     }
 
@@ -97,12 +112,12 @@ impl Core {
         &mut self,
         batch: BatchId,
         first: i64,
-        tasks: &[NewTask],
+        tasks: &[Requested<'_>],
     ) -> Result<Option<Vec<EnqueuedTask>>> {
         if self.write(DeleteBatchPart { batch, first })? == 0 {
             return Ok(None);
         }
-        let made = tasks.iter().map(|new| self.find_or_make(new));
+        let made = tasks.iter().map(|task| self.find_or_make(*task));
         made.collect::<Result<_>>().map(Some)
     }
 
@@ -112,19 +127,34 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Makes the tasks of batches that an earlier start has stored, one commit per part, and deletes incomplete batches.
+    /// Makes the tasks of batches that an earlier start has stored, one commit per part, and deletes incomplete batches. Then
+    /// no long text that is not used will be.
     pub(crate) fn finish_batches(&mut self) -> Result<()> {
-        if self.db.batch_part()?.is_none() {
-            return Ok(());
+        if self.db.batch_part()?.is_some() {
+            self.write(DeleteIncompleteBatches {})?;
         }
-        self.write(DeleteIncompleteBatches {})?;
         while let Some(part) = self.db.batch_part()? {
-            let tasks = of_text(&part).map_err(StoreFault::value)?;
+            let (tasks, long) = of_text(&part).map_err(StoreFault::value)?;
+            let tasks = tasks.iter().enumerate();
+            let requested = |(at, new)| Requested {
+                new,
+                long: long.get(&at),
+            };
+            let tasks: Vec<_> = tasks.map(requested).collect();
             self.make_stored(part.batch, part.first, &tasks)?;
             self.commit()?;
         }
-        self.commit()
+        self.commit()?;
+        self.drop_staged_texts()
     }
+}
+
+/// The long texts of the tasks of a stored part: the place of the task in the part, the texts, and the hash of the request
+/// if it has a key.
+#[derive(Default, Serialize, Deserialize)]
+struct LongTexts {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    long: Vec<(usize, TextId, Option<i64>)>,
 }
 
 fn position(at: usize) -> Result<i64> {
@@ -133,10 +163,12 @@ fn position(at: usize) -> Result<i64> {
 
 /// The tasks as parameters of `enqueue_batch`. A time that the hub computed from a delay is left out, as a request has
 /// one or the other.
-fn to_text(tasks: &[NewTask]) -> Result<String> {
+fn to_text(tasks: &[Requested<'_>]) -> Result<String> {
     #[derive(Serialize)]
     struct Params<'a> {
         tasks: Vec<Cow<'a, NewTask>>,
+        #[serde(flatten)]
+        texts: LongTexts,
     }
     fn stored(new: &NewTask) -> Cow<'_, NewTask> {
         match new {
@@ -147,12 +179,20 @@ fn to_text(tasks: &[NewTask]) -> Result<String> {
             }),
         }
     }
-    let tasks = tasks.iter().map(stored).collect();
-    serde_json::to_string(&Params { tasks }).map_err(StoreFault::value)
+    let long = |(at, task): (usize, &Requested<'_>)| {
+        let keyed = task.new.idempotency_key.is_some();
+        let long = task.long?;
+        Some((at, long.text, keyed.then(|| long.body())))
+    };
+    let texts = LongTexts {
+        long: tasks.iter().enumerate().filter_map(long).collect(),
+    };
+    let tasks = tasks.iter().map(|task| stored(task.new)).collect();
+    serde_json::to_string(&Params { tasks, texts }).map_err(StoreFault::value)
 }
 
 /// The tasks of a stored part. They have passed the limits of the hub that stored them.
-fn of_text(part: &StoredPart) -> Result<Vec<NewTask>, Error> {
+fn of_text(part: &StoredPart) -> Result<(Vec<NewTask>, HashMap<usize, LongTask>), Error> {
     let limits = Limits {
         batch: usize::MAX,
         prompt_bytes: usize::MAX,
@@ -164,5 +204,9 @@ fn of_text(part: &StoredPart) -> Result<Vec<NewTask>, Error> {
         let delay_ms = i64::try_from(new.delay_ms).unwrap_or(i64::MAX);
         new.run_at_ms = Some(part.at.saturating_add(delay_ms));
     }
-    Ok(tasks)
+    let texts: LongTexts = serde_json::from_str(&part.tasks)
+        .map_err(|error| Error::internal(Effect::None, error.to_string()))?;
+    let long = texts.long.into_iter();
+    let long = long.map(|(at, text, body)| (at, LongTask::stored(text, body)));
+    Ok((tasks, long.collect()))
 }

@@ -5,7 +5,7 @@ use crate::core::{CommandResult, Core};
 use crate::heads::HeadPlace;
 use crate::outcome::Outcome;
 use crate::parked::{ParkId, lanes_of};
-use crate::row::LaneId;
+use crate::row::{LaneId, TaskInput};
 use crate::rules::transition;
 use crate::sql::attempt::CountAttempts;
 use crate::sql::task::SelectReady;
@@ -165,9 +165,17 @@ impl Core {
 
     /// A task that was just leased.
     fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<Task>> {
-        let input = match self.tasks.input_for_lease(id) {
+        let cached = self.tasks.input_for_lease(id);
+        let is_cached = cached.is_some();
+        let input = match cached.and_then(TaskInput::whole) {
             Some(input) => Some(input),
-            None => self.db.input(id)?,
+            None => {
+                if is_cached {
+                    // Long texts that an earlier start has stored; the input itself may not be written yet.
+                    self.flush_rows()?;
+                }
+                self.db.input(id)?
+            }
         };
         let Some((row, input)) = self.tasks.get(id).zip(input) else {
             return Ok(None);

@@ -12,6 +12,7 @@ mod request_permission;
 pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
 pub(crate) mod lease;
+pub(crate) mod long_text;
 mod lost;
 mod pause;
 mod prune;
@@ -29,6 +30,7 @@ use kirosu_protocol::{
 
 pub use large_batch::{BatchId, BatchPart};
 pub use lease::leased_bytes;
+pub use long_text::{LongTask, NewLongText, TextId, TextPiece, long_ack, long_answer};
 
 /// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;
@@ -49,6 +51,32 @@ pub enum Command {
     MakePart(BatchPart),
     /// Deletes what is stored of a large batch that was refused. Answer: `Ok`.
     DropBatch(BatchId),
+    /// Announces the pieces of long texts: [`StagePiece`](Command::StagePiece) stores them, and a command after that stores the
+    /// row that refers to them. Refused if that command will be. Answer: `Ok`. After a refusal of any of these commands the
+    /// caller sends [`DropText`](Command::DropText).
+    OpenText(NewLongText),
+    /// Stores a piece of a long text. Answer: `Ok`.
+    StagePiece(TextPiece),
+    /// As `Ack`, with the beginnings of the texts.
+    LongAck {
+        /// The ack.
+        ack: Box<Ack>,
+        /// The rest of its texts.
+        text: TextId,
+    },
+    /// As `Answer`, with the beginning of the text.
+    LongAnswer {
+        /// The task.
+        task: TaskId,
+        /// The beginning of the result.
+        beginning: String,
+        /// The person who answered.
+        by: Option<String>,
+        /// The rest of the result.
+        text: TextId,
+    },
+    /// The pieces of a text are not needed, unless a row refers to them. Answer: `Ok`.
+    DropText(TextId),
     /// Takes tasks, or waits for some. Answer: [`Outcome::Leased`] (possibly empty) or [`Outcome::Parked`].
     Lease {
         /// The parameters of the request.
@@ -248,6 +276,16 @@ impl Core {
             Command::StagePart(part) => self.stage_part(part)?,
             Command::MakePart(part) => self.make_part(part)?,
             Command::DropBatch(batch) => self.drop_batch(*batch)?,
+            Command::OpenText(new) => self.open_text(new)?,
+            Command::StagePiece(piece) => self.stage_piece(piece)?,
+            Command::LongAck { ack, text } => Outcome::Acked(self.ack(ack, Some(*text))?),
+            Command::LongAnswer {
+                task,
+                beginning,
+                by,
+                text,
+            } => self.answer(*task, beginning, by.as_deref(), Some(*text))?,
+            Command::DropText(text) => self.drop_text(*text)?,
             Command::Lease {
                 ask,
                 session,
@@ -258,7 +296,7 @@ impl Core {
                 self.parked.remove(*park);
                 Outcome::Ok
             }
-            Command::Ack(ack) => Outcome::Acked(self.ack(ack)?),
+            Command::Ack(ack) => Outcome::Acked(self.ack(ack, None)?),
             Command::Acks(acks) => Outcome::Acks(self.acks(acks)?),
             Command::Heartbeat {
                 task,
@@ -297,7 +335,7 @@ impl Core {
                 by,
                 comment,
             } => self.approve(*task, *fence, by.as_deref(), comment.as_deref())?,
-            Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref())?,
+            Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref(), None)?,
             Command::Reject {
                 task,
                 fence,

@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::retention::Scan;
 use crate::row::Flags;
 use crate::sql::approval::DeleteApprovals;
+use crate::sql::long_text::{DropTextsOfAttempts, DropTextsOfTask};
 use crate::sql::sets::{self, FinishedTask, SelectFinished, SelectFirstFrom};
 use crate::sql::tx::FreePages;
 use kirosu_protocol::{Status, TaskId};
@@ -29,6 +30,7 @@ impl Core {
         let enough = self.free_pages()? + PAGES;
         while examined < limit
             && self.free_pages()? < enough
+            && self.unused_texts.is_empty()
             && let Some(mut scan) = self.retention.next(before_ms)
         {
             let most = limit - examined;
@@ -49,7 +51,7 @@ impl Core {
             }
             let mut all = true;
             for task in &seen {
-                if self.free_pages()? >= enough {
+                if self.free_pages()? >= enough || !self.unused_texts.is_empty() {
                     all = false;
                     break;
                 }
@@ -64,7 +66,8 @@ impl Core {
         if count > 0 {
             self.counters.set_last_id(self.tasks.last_id());
         }
-        let more = self.retention.next(before_ms).is_some();
+        // The texts of deleted rows are deleted by the next commits.
+        let more = self.retention.next(before_ms).is_some() || !self.unused_texts.is_empty();
         Ok(Outcome::Counted { count, more })
     }
 
@@ -89,7 +92,7 @@ impl Core {
             scan.stays(before_ms);
             return Ok(false);
         }
-        if !self.leave_trees(task.id)? || !self.delete_pieces(task.id, enough)? {
+        if !self.leave_trees(task.id)? || !self.delete_pieces(task, enough)? {
             // The next step continues with it.
             scan.stays(task.at);
             return Ok(false);
@@ -120,9 +123,13 @@ impl Core {
 
     /// Deletes output and attempts of a task, which may be long, the oldest first, until `enough` pages are free.
     /// Returns whether all of them are deleted.
-    fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> Result<bool> {
-        let (same, limit) = (task_id, ROWS);
+    fn delete_pieces(&mut self, task: &FinishedTask, enough: i64) -> Result<bool> {
+        let (task_id, same, limit) = (task.id, task.id, ROWS);
         loop {
+            if Flags(task.flags).has(Flags::HAS_LONG_TEXTS) {
+                self.write(DropTextsOfAttempts { task_id, limit })?;
+                self.find_unused_texts()?;
+            }
             let deleted = self.write(sets::DeleteSomeOutput {
                 task_id,
                 same,
@@ -143,6 +150,13 @@ impl Core {
 
     fn forget(&mut self, task: &FinishedTask) -> Result<()> {
         let (id, status) = (task.id, task.state);
+        if Flags(task.flags).has(Flags::HAS_LONG_TEXTS) {
+            self.write(DropTextsOfTask {
+                task_id: id,
+                same: id,
+            })?;
+            self.find_unused_texts()?;
+        }
         self.write(sets::DeleteKey { id })?;
         self.write(sets::DeleteChild { task_id: id, id })?;
         self.write(sets::DeleteInput { id })?;

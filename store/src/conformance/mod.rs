@@ -5,9 +5,10 @@ mod seam;
 
 use crate::backend::{Backend, Changes, TaskChange};
 use crate::lanes::Lanes;
-use crate::row::{TaskInput, TaskRow};
+use crate::row::{LongInput, TaskInput, TaskRow};
 use crate::sql::attempt::{InsertAttempt, SelectAttemptEnd};
 use crate::sql::cold::InsertKey;
+use crate::sql::long_text::{DropLongText, InsertLongText, InsertPiece, UseLongText};
 use crate::sql::sets::{SelectDue, SelectExpired, SelectFinished, SelectNextDue, SelectNextExpiry};
 use crate::sql::task::SelectReady;
 use crate::sqlite::SqliteBackend;
@@ -70,6 +71,7 @@ backends! { on_disk, in_memory; {
     changes_are_read_before_the_commit_and_kept_after_it,
     what_is_not_committed_is_undone,
     a_guard_that_does_not_hold_is_a_fault,
+    texts_are_read_with_their_pieces,
     rows_and_keys_that_exist_are_found,
     ready_tasks_come_by_priority_then_id,
     deadlines_are_the_earliest,
@@ -220,6 +222,52 @@ fn rows_and_keys_that_exist_are_found(mut it: Fixture) {
     assert_eq!(it.db.keys(&["a"]).unwrap().len(), 1);
 }
 
+fn texts_are_read_with_their_pieces(mut it: Fixture) {
+    let id = 5;
+    let (from, upto) = (id << 20, (id << 20) + (1 << 20) - 1);
+    let second = from + (1 << 19);
+    let texts = InsertLongText {
+        id,
+        state: 0,
+        first: 4,
+        second: 2,
+    };
+    it.db.write(texts.into()).unwrap();
+    let mut used = Vec::new();
+    for (id, text) in [(from, "b"), (from + 1, "éd"), (second, "yz")] {
+        let complete = UseLongText { id: 5, from, upto };
+        used.push(it.db.write(complete.into()).unwrap());
+        it.db.write(InsertPiece { id, text }.into()).unwrap();
+    }
+    used.push(it.db.write(UseLongText { id, from, upto }.into()).unwrap());
+    assert_eq!(used, [0, 0, 0, 1], "only with all of its pieces");
+    let input = TaskInput {
+        prompt: "a".into(),
+        system_prompt: Some("x".into()),
+        long: Some(LongInput {
+            text: id,
+            whole: None,
+        }),
+        ..TaskInput::default()
+    };
+    let row = row(1, Status::Queued);
+    let change = TaskChange {
+        row: &row,
+        saved: None,
+        input: Some(&input),
+    };
+    let changes = Changes {
+        tasks: vec![change],
+        ..Changes::default()
+    };
+    it.db.apply(&changes).unwrap();
+    let whole = it.db.input(1).unwrap().unwrap();
+    assert_eq!(whole.prompt, "abéd");
+    assert_eq!(whole.system_prompt.as_deref(), Some("xyz"));
+    // One that is used is not dropped.
+    assert_eq!(it.db.write(DropLongText { id }.into()).unwrap(), 0);
+}
+
 fn ready_tasks_come_by_priority_then_id(mut it: Fixture) {
     let with = |id, priority| TaskRow {
         priority,
@@ -286,6 +334,7 @@ fn an_attempt_is_replaced_by_a_late_ack(mut it: Fixture) {
     assert!(it.db.attempt_end(query()).unwrap().is_none());
     for outcome in ["lost", "done"] {
         let attempt = InsertAttempt {
+            text_id: None,
             task_id: 1,
             fence: 2,
             outcome,

@@ -3,6 +3,7 @@
 use super::{OutputChunk, TaskDetail};
 use crate::command::holder::is_cut;
 use crate::query::rows;
+use crate::sql::long_text::{last_piece, whole};
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Attempt, Fence, RecordedDecision, TaskId, Usage};
@@ -42,9 +43,10 @@ pub(crate) fn detail(
         )),
     )?;
     let (blocked_by, session) = held.unwrap_or_default();
+    let (error, answer) = (whole!("error", "second"), last_piece!("result"));
     let attempts = format!(
-        "SELECT fence, worker, started_at, ended_at, outcome, error, usage, \
-         CASE outcome WHEN 'not_accepted' THEN substr(result, -4096) END, provider FROM attempt WHERE task_id = {id} ORDER BY fence"
+        "SELECT fence, worker, started_at, ended_at, outcome, {error}, usage, \
+         CASE outcome WHEN 'not_accepted' THEN substr({answer}, -4096) END, provider FROM attempt WHERE task_id = {id} ORDER BY fence"
     );
     let depends_on =
         format!("SELECT depends_on FROM dependency WHERE task_id = {id} ORDER BY depends_on");
@@ -95,6 +97,8 @@ pub(crate) fn size(
             FROM task_input WHERE task_id = {id}) \
          + (SELECT total(octet_length(result)) + total(octet_length(error)) FROM attempt WHERE task_id = {id}) \
          + (SELECT total(octet_length(result)) + total(octet_length(error)) FROM note WHERE task_id = {id}) \
+         + (SELECT total(first + second) FROM long_text WHERE id IN (SELECT text_id FROM task_input WHERE task_id = {id} \
+            UNION ALL SELECT text_id FROM attempt WHERE task_id = {id} UNION ALL SELECT text_id FROM note WHERE task_id = {id})) \
          + (SELECT total(octet_length(reason)) FROM decision WHERE task_id = {id}) \
          + (SELECT total(octet_length(data)) FROM progress WHERE task_id = {id}) AS INTEGER)"
     );

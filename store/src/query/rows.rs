@@ -1,7 +1,9 @@
 //! Whole tasks by id, one at a time, as their texts may be long.
 
+use crate::command::long_text::ROW_BYTES;
 use crate::row::{InputOptions, TaskInput, TaskRow};
 use crate::sql::RowReader;
+use crate::sql::long_text::whole_of;
 use crate::task::task_of;
 use diesel::connection::LoadConnection;
 use diesel::row::Row;
@@ -68,6 +70,7 @@ impl Shown {
             system_prompt: shown(system_prompt, of_system_prompt, "system_prompt"),
             options,
             key: None,
+            long: None,
         };
         let result = shown(result, of_result, "result");
         let error = shown(error, of_error, "error");
@@ -110,24 +113,49 @@ fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
         from_attempt_or_note("error"),
     );
     let columns = ["i.prompt", "i.system_prompt", "i.options", &result, &error];
-    let length = |column: &str| format!("coalesce(octet_length({column}), 0)");
+    // The bytes of the pieces of each text, and the pieces themselves: the table `long_text` twice, and the view.
+    let [of_input, of_end] = ["x", "y"];
+    let pieces = [
+        Some((of_input, "first")),
+        Some((of_input, "second")),
+        None,
+        Some((of_end, "first")),
+        Some((of_end, "second")),
+    ];
+    let lengths = [0, 1, 2, 3, 4].map(|at| match pieces[at] {
+        Some((table, bytes)) => format!(
+            "octet_length({}) + coalesce({table}.{bytes}, 0)",
+            columns[at]
+        ),
+        None => format!("octet_length({})", columns[at]),
+    });
     let bytes = match texts {
-        Texts::Whole => columns.map(length).join(" + "),
+        Texts::Whole => lengths
+            .each_ref()
+            .map(|length| format!("coalesce({length}, 0)"))
+            .join(" + "),
         Texts::Preview(_) => "0".to_owned(),
     };
-    let read = |column: &str| match texts {
-        Texts::Whole => format!("CASE WHEN {bytes} <= {room} THEN {column} END"),
-        Texts::Preview(max_bytes) => format!("substr({column}, 1, {max_bytes})"),
+    let whole = |at: usize| match pieces[at] {
+        Some((table, rest)) => whole_of(columns[at], &format!("{table}.id"), rest),
+        None => columns[at].to_owned(),
     };
-    let [prompt, system_prompt, options, result, error] = columns;
+    let read = |at: usize| match texts {
+        Texts::Whole => format!("CASE WHEN {bytes} <= {room} THEN {} END", whole(at)),
+        Texts::Preview(max_bytes) if max_bytes <= ROW_BYTES => {
+            format!("substr({}, 1, {max_bytes})", columns[at])
+        }
+        Texts::Preview(max_bytes) => format!("substr({}, 1, {max_bytes})", whole(at)),
+    };
+    let [prompt, system_prompt, of_options, result, error] = [0, 1, 2, 3, 4];
+    let options = columns[of_options];
     let shown_options = match texts {
-        Texts::Whole => read(options),
+        Texts::Whole => read(of_options),
         Texts::Preview(max_bytes) => format!(
             "CASE WHEN octet_length({options}) <= {max_bytes} THEN {options} \
              ELSE json_remove({options}, '$.metadata', '$.accept') END"
         ),
     };
-    let lengths = columns.map(|column| format!("octet_length({column})"));
     let ids: Vec<String> = ids.iter().map(|id| format!("({id})")).collect();
     // CROSS JOIN keeps the planner in the order of the ids.
     format!(
@@ -136,7 +164,8 @@ fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
          {}, {}, {shown_options}, l.queue, l.type, {}, {}, {bytes}, {bytes} <= {room}, {} \
          FROM (VALUES {}) AS asked CROSS JOIN task t ON t.id = asked.column1 CROSS JOIN lane l ON l.id = t.lane \
          LEFT JOIN task_input i ON i.task_id = t.id LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence \
-         LEFT JOIN note n ON n.task_id = t.id",
+         LEFT JOIN note n ON n.task_id = t.id LEFT JOIN long_text {of_input} ON {of_input}.id = i.text_id \
+         LEFT JOIN long_text {of_end} ON {of_end}.id = CASE WHEN t.flags & 1 THEN a.text_id WHEN t.flags & 2 THEN n.text_id END",
         read(prompt),
         read(system_prompt),
         read(result),

@@ -1,5 +1,6 @@
 //! Ended attempts.
 
+use super::long_text::{last_piece, whole};
 use super::{insert, row, statement};
 use kirosu_protocol::NotAccepted;
 
@@ -16,6 +17,7 @@ insert! {
         error: Option<&'a str>,
         usage: Option<&'a str>,
         provider: Option<&'a str>,
+        text_id: Option<i64>,
     } "INSERT OR REPLACE INTO attempt"
 }
 
@@ -31,16 +33,18 @@ statement! {
 }
 
 statement! {
-    /// The error of an attempt, or its outcome.
+    /// The error of an attempt, of a long one its beginning; or its outcome.
     SelectAttemptError { task_id: i64, fence: i64 }
     "SELECT coalesce(error, outcome) FROM attempt WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
-    /// The newest result of a task that was not accepted: the end of it, in characters.
+    /// The newest result of a task that was not accepted: the end of it, in characters. The last piece of a long one is
+    /// longer than that.
     SelectNotAccepted { task_id: i64 }
-    "SELECT fence, coalesce(error, ''), coalesce(substr(result, -8192), ''), coalesce(length(result) > 8192, 0) \
-     FROM attempt WHERE task_id = ? AND outcome = 'not_accepted' ORDER BY fence DESC LIMIT 1"
+    concat!("SELECT fence, coalesce(", whole!("error", "second"), ", ''), coalesce(substr(", last_piece!("result"), ", -8192), ''), \
+     coalesce(length(", last_piece!("result"), ") > 8192, 0) \
+     FROM attempt WHERE task_id = ? AND outcome = 'not_accepted' ORDER BY fence DESC LIMIT 1")
 }
 
 row! { NotAccepted { fence, reason, answer, cut } }

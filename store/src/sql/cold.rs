@@ -1,5 +1,6 @@
 //! Rows that the common path of a task does not touch: idempotency keys, dependencies, progress, output, notes.
 
+use super::long_text::whole;
 use super::{insert, statement};
 
 statement! {
@@ -61,12 +62,13 @@ statement! {
 }
 
 statement! {
-    /// Whether a task without an attempt has this result.
-    SelectNoteHas<'a> { task_id: i64, result: &'a str }
-    "SELECT 1 FROM note WHERE task_id = ? AND result = ?"
+    /// Whether a task without an attempt has this result, followed by the pieces of `text_id`.
+    SelectNoteHas<'a> { task_id: i64, result: &'a str, text_id: Option<i64> }
+    concat!("SELECT 1 FROM note WHERE task_id = ? AND ", whole!("result", "first"),
+            " = ? || coalesce((SELECT first FROM text_rest r WHERE r.id = ?), '')")
 }
 
 insert! {
     /// Result and error of a task without an attempt.
-    PutNote<'a> { task_id: i64, result: Option<&'a str>, error: Option<&'a str> } "INSERT OR REPLACE INTO note"
+    PutNote<'a> { task_id: i64, result: Option<&'a str>, error: Option<&'a str>, text_id: Option<i64> } "INSERT OR REPLACE INTO note"
 }

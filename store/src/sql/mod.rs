@@ -12,6 +12,7 @@ pub(crate) mod cold;
 mod columns;
 pub(crate) mod counter;
 pub(crate) mod generation;
+pub(crate) mod long_text;
 pub(crate) mod people;
 pub(crate) mod records;
 pub(crate) mod sets;

@@ -4,7 +4,8 @@ use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
 };
 use super::generation::SelectSkipped;
-use super::task::{SelectReady, SetFlags};
+use super::long_text::*;
+use super::task::{SelectOptions, SelectReady, SetFlags};
 use super::tx::FreePages;
 use super::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed};
 use super::{approval::*, attempt::*, cold::*, counter::*, people::*, sets::*, usage::*};
@@ -39,12 +40,14 @@ records! {
     Write<'a>: run -> usize {
         AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild,
         DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
-        DeleteLabels, DeleteLane, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeleteProgress, DeletePruned, DeleteReservation,
-        DeleteSomeAttempts, DeleteSomeOutput, DeleteTask, DeleteUsage, DeleteWork, DetachPermission, EndApproval<'a>,
+        DeleteLabels, DeleteLane, DeleteLongText, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeletePieces,
+        DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeOutput, DeleteTask, DeleteUsage,
+        DeleteWork, DetachPermission, DropLongText, DropStaged, DropTextsOfAttempts, DropTextsOfTask, EndApproval<'a>,
         InsertAttempt<'a>, InsertBatchPart<'a>, InsertChild, InsertDecision<'a>, InsertDependencies<'a>,
-        InsertDependency, InsertKey<'a>, InsertLabel<'a>,
-        InsertMember, InsertOutput<'a>, InsertPaused<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
+        InsertDependency, InsertKey<'a>, InsertLabel<'a>, InsertLongText, InsertMember, InsertOutput<'a>,
+        InsertPaused<'a>, InsertPiece<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SpendApprovals,
+        UseLongText,
     }
 }
 
@@ -61,7 +64,7 @@ records! {
 records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
-        SelectDue, SelectExpired, SelectLeasedIds, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees,
+        SelectDue, SelectExpired, SelectLeasedIds, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
     }
 }
 
@@ -69,8 +72,8 @@ records! {
     /// A query for one number; those for the existence of a row answer 1 or nothing.
     NumberQuery<'a>: first -> Option<i64> {
         CountAttempts, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
-        SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>, SelectSameDecision<'a>,
-        SelectSkipped, SelectVerdict<'a>,
+        SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
+        SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
     }
 }
 
@@ -83,10 +86,12 @@ records! {
 
 /// A query for one text of a task.
 pub(crate) enum TextQuery {
-    /// The error of an attempt, or its outcome.
+    /// The error of an attempt, or its outcome; of a long error its beginning.
     AttemptError(SelectAttemptError),
     /// The error of a task without an attempt.
     Note(SelectNote),
+    /// The options of a task, as JSON.
+    Options(SelectOptions),
     /// Usage counted from reports of progress, as JSON.
     PartialUsage(SelectPartialUsage),
     /// The newest report of progress, as JSON.
@@ -99,6 +104,7 @@ impl TextQuery {
         match self {
             TextQuery::AttemptError(query) => super::first(conn, query),
             TextQuery::Note(query) => super::first(conn, query),
+            TextQuery::Options(query) => super::first(conn, query),
             TextQuery::PartialUsage(query) => super::first(conn, query),
             TextQuery::Progress(query) => super::first(conn, query),
         }

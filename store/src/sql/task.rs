@@ -1,7 +1,8 @@
 //! The row of a task and its input.
 
+use super::long_text::whole;
 use super::{ColumnValue, bind, column, insert, row, statement};
-use crate::row::{Flags, InputOptions, TaskInput, TaskRow};
+use crate::row::{Flags, InputOptions, LongInput, TaskInput, TaskRow};
 use diesel::deserialize;
 use diesel::sqlite::SqliteValue;
 use kirosu_protocol::Status;
@@ -97,13 +98,20 @@ insert! {
         system_prompt: Option<&'a str>,
         options: Option<&'a str>,
         idempotency_key: Option<&'a str>,
+        text_id: Option<i64>,
     } "INSERT INTO task_input"
 }
 
 statement! {
-    /// A task's input.
+    /// A task's input, with the pieces of its texts.
     SelectInput { id: i64 }
-    "SELECT prompt, system_prompt, options, idempotency_key FROM task_input WHERE task_id = ?"
+    concat!("SELECT ", whole!("prompt", "first"), ", ", whole!("system_prompt", "second"), ", options, idempotency_key, NULL \
+             FROM task_input WHERE task_id = ?")
+}
+
+statement! {
+    /// A task's options.
+    SelectOptions { id: i64 } "SELECT options FROM task_input WHERE task_id = ? AND options IS NOT NULL"
 }
 
 column! {
@@ -123,4 +131,9 @@ row! {
     }
 }
 
-row! { TaskInput { prompt, system_prompt, options, key } }
+row! { TaskInput { prompt, system_prompt, options, key, long = read_whole } }
+
+/// The texts were read with their pieces.
+fn read_whole(_: Option<i64>) -> Option<LongInput> {
+    None
+}

@@ -57,6 +57,7 @@ pub(super) fn insert_input(
         system_prompt: input.system_prompt.as_deref(),
         options: options.as_deref(),
         idempotency_key: input.key.as_deref(),
+        text_id: input.long.as_ref().map(|long| long.text),
     };
     sql::run(conn, statement).map(drop)
 }

@@ -21,6 +21,7 @@ use crate::sql::counter::{
     LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers, SelectLanes,
     SelectLiveLanes, SelectMinutes, SelectNewestMinutes,
 };
+use crate::sql::long_text::SelectUnused;
 use crate::sql::people::SelectPaused;
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
@@ -198,6 +199,7 @@ impl Backend for SqliteBackend {
             has_task_budgets: exists(sql::first(c, SelectOfTasks {})?),
             has_usage: exists(sql::first(c, SelectUsed {})?),
             works: sql::all(c, SelectWork {})?,
+            unused_texts: sql::all(c, SelectUnused {})?,
             ..loaded
         })
     }

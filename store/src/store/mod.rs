@@ -1,6 +1,7 @@
 //! The writer: one batch of commands, one commit.
 
 use crate::backend::{self, Backend};
+use crate::command::TextId;
 use crate::command::large_batch::BatchId;
 use crate::command::lease::MAX_SERVED;
 use crate::core::{CommandError, Core};
@@ -8,6 +9,7 @@ use crate::open;
 use crate::outcome::Outcome;
 use crate::recover::{BatchFailure, cannot_open};
 use crate::row::TaskRow;
+use crate::sql::long_text::SelectLastText;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::sqlite::SqliteBackend;
 use crate::task_stats::{QueueDepth, TaskStats};
@@ -42,6 +44,8 @@ pub struct Store {
     has_stored_batches: bool,
     /// The number of ids of large batches that were given out.
     batches: BatchId,
+    /// The last id of a long text that was given out.
+    last_text: TextId,
 }
 
 type BatchAnswers = Vec<Result<Outcome, Error>>;
@@ -61,14 +65,16 @@ impl Store {
     pub(crate) fn with(db: Box<dyn Backend>, options: &StoreOptions) -> Result<Store, OpenError> {
         let options = Arc::new(options.clone());
         let outage = db.is_read_only();
-        let core = Core::load(db, options.clone(), options.now_ms)
-            .map_err(open::database(&options.path, CANNOT_LOAD))?;
+        let failed = || open::database(&options.path, CANNOT_LOAD);
+        let mut core = Core::load(db, options.clone(), options.now_ms).map_err(failed())?;
+        let last_text = core.db.number(SelectLastText {}.into()).map_err(failed())?;
         let mut store = Store {
             core,
             options,
             outage,
             has_stored_batches: true,
             batches: 0,
+            last_text: last_text.unwrap_or(0),
         };
         if !outage {
             // A failure is logged. If it was one of the disk, the first batch tries again.
@@ -109,6 +115,12 @@ impl Store {
     pub fn new_batch(&mut self) -> BatchId {
         self.batches += 1;
         self.core.fence_base + self.batches
+    }
+
+    /// Gives out an id for the long texts of a row, above those in the file.
+    pub fn new_text(&mut self) -> TextId {
+        self.last_text += 1;
+        self.last_text
     }
 
     /// Finishes the large batches of earlier starts, unless that is done.
@@ -369,6 +381,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<Batch
     // the tasks that became ready.
     core.shift_on()?;
     core.work_on()?;
+    core.delete_pieces_of_unused_texts()?;
     if core.parked.has_news() {
         core.wake()?;
     }

@@ -16,6 +16,7 @@ fn commands(b: &mut Bench, tasks: Vec<NewTask>) -> Vec<Command> {
     let part = |begin| BatchPart {
         batch,
         all: all.clone(),
+        long: Arc::default(),
         range: begin..(begin + PART).min(all.len()),
     };
     let begins = || (0..all.len()).step_by(PART);

@@ -12,6 +12,7 @@ mod lanes;
 mod large_batch;
 mod life;
 mod log;
+mod long_text;
 mod model;
 mod power_loss;
 mod restore;

@@ -97,6 +97,7 @@ impl Large {
         BatchPart {
             batch: self.batch,
             all: self.all.clone(),
+            long: Default::default(),
             range: begin..(begin + PART).min(self.tasks.len()),
         }
     }

@@ -36,7 +36,12 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::Lease { ask, .. } => u64::from(ask.max_tasks) * LEASED,
         Command::Ack(ack) => of_ack(ack),
         Command::Acks(acks) => acks.iter().map(of_ack).sum(),
+        Command::StagePiece(piece) => USUAL + of_text(Some(piece.text())),
+        Command::LongAck { ack, .. } => of_ack(ack),
+        Command::Answer { text, .. } => USUAL + of_text(Some(text)),
+        Command::LongAnswer { beginning, .. } => USUAL + of_text(Some(beginning)),
         Command::Output { text, .. } => USUAL + of_text(Some(text)),
+        Command::AsHolder { command, .. } => of(command),
         _ => USUAL,
     }
 }
@@ -45,8 +50,16 @@ pub(super) fn of(command: &Command) -> u64 {
 pub(super) fn of_task(new: &NewTask) -> u64 {
     let key = new.idempotency_key.as_ref().map_or(0, |_| KEY);
     let dependencies = new.depends_on.len() as u64 * DEPENDENCY;
-    let texts = of_text(Some(&new.prompt)) + of_text(new.system_prompt.as_deref());
-    NEW_TASK + key + dependencies + texts
+    NEW_TASK + key + dependencies + of_texts(new)
+}
+
+/// Whether the texts of a new task need more than one part.
+pub(super) fn is_long(new: &NewTask) -> bool {
+    of_texts(new) > PART
+}
+
+fn of_texts(new: &NewTask) -> u64 {
+    of_text(Some(&new.prompt)) + of_text(new.system_prompt.as_deref())
 }
 
 /// The cost of an ack.

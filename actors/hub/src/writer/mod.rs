@@ -22,10 +22,10 @@ use crate::tuning::Tuning;
 use actix::prelude::*;
 use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests};
-use kirosu_store::{Command, OpenError, Outcome, Store, StoreOptions, WorkId};
+use kirosu_store::{BatchId, Command, OpenError, Outcome, Store, StoreOptions, TextId, WorkId};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::Submit;
-use queue::CommandQueue;
+use queue::{CommandQueue, NewIds};
 use reply::CommitBatch;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -175,9 +175,7 @@ impl Writer {
 
     /// Keeps a submission until the next commit.
     fn receive(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        let store = &mut self.store;
-        self.queue
-            .push(submit, || store.as_mut().map_or(0, Store::new_batch));
+        self.queue.push(submit, &mut self.store);
         self.schedule_flush(ctx);
     }
 
@@ -289,6 +287,17 @@ impl Writer {
                 tracing::error!(%error, "the live leases could not be read; their sessions end when they expire")
             }
         }
+    }
+}
+
+/// Without a store no command is carried out.
+impl NewIds for Option<Store> {
+    fn batch(&mut self) -> BatchId {
+        self.as_mut().map_or(0, Store::new_batch)
+    }
+
+    fn text(&mut self) -> TextId {
+        self.as_mut().map_or(0, Store::new_text)
     }
 }
 

@@ -107,6 +107,7 @@ impl Story {
         let part = |begin: usize| BatchPart {
             batch,
             all: all.clone(),
+            long: Default::default(),
             range: begin..(begin + PART).min(count),
         };
         let begins = || (0..count).step_by(PART);

@@ -1,11 +1,12 @@
 //! The commands that wait for a commit.
 //!
 //! A commit has a bounded cost. A request that costs more and consists of many entries (`enqueue_batch`, a list of acks, a
-//! `lease` of many tasks) is carried out in parts over several commits, and answered once. After each part it goes behind the
-//! requests of other callers. Later requests of its own caller stay behind it, and so does every request with one of its
+//! `lease` of many tasks), or has long texts, is carried out in parts over several commits, and answered once. After each part
+//! it goes behind the requests of other callers. Later requests of its own caller stay behind it, and so does every request with one of its
 //! idempotency keys: the task of the key may not exist yet.
 
 mod large_lease;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +14,14 @@ use super::cost;
 use super::messages::Submit;
 use crate::caller::{CommandAnswers, ConnectionId, GiveBack, PendingReply};
 use actix::Recipient;
-use kirosu_protocol::{Ack, Effect, Error, Fence, NewTask, Task, TaskId};
-use kirosu_store::{BatchId, BatchPart, Command, Outcome};
+use kirosu_protocol::{Effect, Error, Fence, NewTask, Task, TaskId};
+use kirosu_store::{BatchId, BatchPart, Command, Outcome, TextId};
 use large_lease::LeaseRest;
+use split::split;
 use std::collections::{HashSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
+
+pub(super) use split::NewIds;
 
 /// The commands of one submission, or a large command of it.
 pub(super) struct Entry {
@@ -34,26 +37,49 @@ pub(super) struct Entry {
 struct Large {
     /// The outcomes of the parts so far, [`Outcome::Ok`] before the first.
     gathered: Outcome,
+    form: Form,
     /// The idempotency keys of its tasks.
     keys: HashSet<String>,
+    /// Its long texts, which are dropped if it is refused.
+    texts: Vec<TextId>,
     /// The rest of a lease.
     rest: Option<LeaseRest>,
     /// Gets the leases in `gathered` if they reach no client.
     give_back: Option<Arc<Recipient<GiveBack>>>,
 }
 
+/// The form of a large command, which decides the consequence of a failed part and the form of the answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// A list of acks: each is refused for itself.
+    Acks,
+    /// A lease.
+    Lease,
+    /// All or nothing.
+    Whole,
+    /// The same, of one new task.
+    Enqueue,
+}
+
 impl Large {
-    fn new(keys: HashSet<String>, rest: Option<LeaseRest>) -> Large {
+    fn new(form: Form) -> Large {
         Large {
             gathered: Outcome::Ok,
-            keys,
-            rest,
+            form,
+            keys: HashSet::new(),
+            texts: Vec::new(),
+            rest: None,
             give_back: None,
         }
     }
 
     fn take_gathered(&mut self) -> Outcome {
-        std::mem::replace(&mut self.gathered, Outcome::Ok)
+        match std::mem::replace(&mut self.gathered, Outcome::Ok) {
+            Outcome::Batch(made) if self.form == Form::Enqueue && made.len() == 1 => {
+                Outcome::Enqueued(made[0])
+            }
+            gathered => gathered,
+        }
     }
 }
 
@@ -79,11 +105,15 @@ pub(super) enum PartKind {
     Acks(usize),
     /// A lease of at most this number of tasks. The request is answered with the tasks of the parts before, or refused.
     Lease(u32),
+    /// Long texts are stored. The request to which they belong is refused.
+    Text(TextId),
+    /// A request whose long texts are stored. It is refused.
+    Long(TextId),
     /// A part of a batch is stored. The batch is refused.
     Stage(BatchId),
     /// Tasks of a batch that is stored. The part is tried again, as the batch cannot be taken back.
     Make(BatchPart),
-    /// A refused batch is deleted. The next start tries it again.
+    /// A refused batch, or the text of a refused request, is deleted. The next start tries it again.
     Drop,
 }
 
@@ -122,8 +152,8 @@ impl CommandQueue {
         self.waiting.iter().map(|entry| entry.arrival).min()
     }
 
-    /// Adds a submission. `new_batch` gives out ids for large batches.
-    pub fn push(&mut self, submit: Submit, mut new_batch: impl FnMut() -> BatchId) {
+    /// Adds a submission.
+    pub fn push(&mut self, submit: Submit, ids: &mut impl NewIds) {
         self.arrivals += 1;
         let Submit {
             mut reply,
@@ -135,7 +165,7 @@ impl CommandQueue {
                 small.push_back(command);
                 continue;
             }
-            match split(command, &mut new_batch) {
+            match split(command, ids) {
                 Err(whole) => small.push_back(whole),
                 Ok((parts, mut large)) => {
                     let before = reply.take_first(small.len());
@@ -219,8 +249,11 @@ impl CommandQueue {
         // All of them, as those of other entries follow.
         let outcomes: Vec<_> = outcomes.take(parts.len()).collect();
         let (mut again, mut refusal) = (VecDeque::new(), None);
+        // Texts of acks of a list that are refused already.
+        let mut refused = HashSet::new();
         for (part, outcome) in parts.into_iter().zip(outcomes) {
             match (outcome, part) {
+                (_, PartKind::Text(text) | PartKind::Long(text)) if refused.contains(&text) => {}
                 (Ok(outcome), PartKind::Lease(asked)) => entry.gather_leased(outcome, asked),
                 (Ok(outcome), _) => entry.gather(outcome),
                 // The tasks of the parts before are the answer.
@@ -229,9 +262,21 @@ impl CommandQueue {
                 (Err(error), PartKind::Acks(count)) => {
                     entry.gather(Outcome::Acks(vec![Err(error); count]));
                 }
+                (Err(error), PartKind::Text(text) | PartKind::Long(text))
+                    if entry.has(Form::Acks) =>
+                {
+                    entry.gather(Outcome::Acks(vec![Err(error)]));
+                    entry.give_up(text);
+                    refused.insert(text);
+                }
+                (Err(error), PartKind::Text(_) | PartKind::Long(_)) => {
+                    refusal = Some(error);
+                    entry.drop_stored(None);
+                    break;
+                }
                 (Err(error), PartKind::Stage(batch)) => {
                     refusal = Some(error);
-                    entry.commands = VecDeque::from([Command::DropBatch(batch)]);
+                    entry.drop_stored(Some(batch));
                     break;
                 }
                 (Err(error), PartKind::Make(part)) => {
@@ -323,9 +368,35 @@ impl Entry {
             }
     }
 
+    fn has(&self, form: Form) -> bool {
+        self.large.as_ref().is_some_and(|large| large.form == form)
+    }
+
+    /// Replaces the commands of a refused request by those that drop what is stored of it.
+    fn drop_stored(&mut self, batch: Option<BatchId>) {
+        let texts = self.large.iter_mut();
+        let texts = texts.flat_map(|large| std::mem::take(&mut large.texts));
+        let drop = texts.map(Command::DropText);
+        self.commands = drop.chain(batch.map(Command::DropBatch)).collect();
+    }
+
+    /// Drops the long texts of a refused ack of a list, instead of carrying it out.
+    fn give_up(&mut self, text: TextId) {
+        let is_of_text = |command: &Command| match PartKind::of(command) {
+            Some(PartKind::Text(other) | PartKind::Long(other)) => other == text,
+            _ => false,
+        };
+        self.commands.retain(|command| !is_of_text(command));
+        self.commands.push_front(Command::DropText(text));
+    }
+
     fn gather(&mut self, outcome: Outcome) {
         let Some(large) = &mut self.large else {
             return;
+        };
+        let outcome = match outcome {
+            Outcome::Acked(acked) if large.form == Form::Acks => Outcome::Acks(vec![Ok(acked)]),
+            outcome => outcome,
         };
         match (&mut large.gathered, outcome) {
             (_, Outcome::Ok) => {}
@@ -373,67 +444,21 @@ impl PartKind {
             Command::Lease { ask, .. } => PartKind::Lease(ask.max_tasks),
             Command::StagePart(part) => PartKind::Stage(part.batch),
             Command::MakePart(part) => PartKind::Make(part.clone()),
-            Command::DropBatch(_) => PartKind::Drop,
+            Command::OpenText(new) => PartKind::Text(new.text),
+            Command::StagePiece(piece) => PartKind::Text(piece.text),
+            Command::LongAck { text, .. } | Command::LongAnswer { text, .. } => {
+                PartKind::Long(*text)
+            }
+            Command::DropBatch(_) | Command::DropText(_) => PartKind::Drop,
             _ => return None,
         })
     }
 }
 
-/// The parts of a large command, as far as they are known, and its state. Returns a command back that has no parts.
-fn split(
-    command: Command,
-    new_batch: impl FnOnce() -> BatchId,
-) -> Result<(VecDeque<Command>, Large), Command> {
-    match command {
-        Command::Acks(acks) if acks.len() > 1 => {
-            let ranges = ranges(&acks, cost::of_ack);
-            let mut acks = acks.into_iter();
-            let part =
-                |range: Range<usize>| -> Vec<Ack> { acks.by_ref().take(range.len()).collect() };
-            let parts = ranges.into_iter().map(part).map(Command::Acks);
-            Ok((parts.collect(), Large::new(HashSet::new(), None)))
-        }
-        Command::EnqueueBatch(tasks) if tasks.len() > 1 => {
-            let keys = tasks.iter().filter_map(|new| new.idempotency_key.clone());
-            let large = Large::new(keys.collect(), None);
-            let ranges = ranges(&tasks, cost::of_task);
-            let (batch, all) = (new_batch(), Arc::new(tasks));
-            let part = |range: &Range<usize>| BatchPart {
-                batch,
-                all: all.clone(),
-                range: range.clone(),
-            };
-            let stage = ranges.iter().map(part).map(Command::StagePart);
-            let make = ranges.iter().map(part).map(Command::MakePart);
-            Ok((stage.chain(make).collect(), large))
-        }
-        whole => LeaseRest::divide(whole).map(|(first, rest)| {
-            let large = Large::new(HashSet::new(), Some(rest));
-            (VecDeque::from([first]), large)
-        }),
-    }
-}
-
-/// Divides a list into ranges that cost at most [`cost::PART`] each, or have one entry.
-fn ranges<T>(list: &[T], cost_of: impl Fn(&T) -> u64) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    let (mut begin, mut spent) = (0, 0);
-    for (at, entry) in list.iter().enumerate() {
-        let cost = cost_of(entry);
-        if at > begin && spent + cost > cost::PART {
-            ranges.push(begin..at);
-            (begin, spent) = (at, 0);
-        }
-        spent += cost;
-    }
-    ranges.push(begin..list.len());
-    ranges
-}
-
 /// The answer to a batch that is stored, but not all of whose tasks could be made.
 fn not_made(error: &Error) -> Error {
     let message = format!(
-        "the batch is stored, but not all of its tasks are made yet: {error}; the hub goes on by itself; sent again, \
+        "the request is stored, but not all of its tasks are made yet: {error}; the hub goes on by itself; sent again, \
          only tasks with an `idempotency_key` are not added twice"
     );
     Error::internal(Effect::Unknown, message)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::caller::{Caller, CommandAnswers};
 use actix::prelude::*;
-use kirosu_protocol::LeaseParams;
+use kirosu_protocol::{Ack, LeaseParams};
 use kirosu_store::leased_bytes;
 use serde_json::json;
 use std::cell::RefCell;
@@ -37,11 +37,30 @@ impl Handler<GiveBack> for GivenBack {
     }
 }
 
+/// The last ids that were given out.
+#[derive(Default)]
+struct Ids {
+    batch: BatchId,
+    text: TextId,
+}
+
+impl NewIds for Ids {
+    fn batch(&mut self) -> BatchId {
+        self.batch += 1;
+        self.batch
+    }
+
+    fn text(&mut self) -> TextId {
+        self.text += 1;
+        self.text
+    }
+}
+
 /// A queue with a number of clients.
 struct Bench {
     queue: CommandQueue,
     client: Addr<Client>,
-    batches: BatchId,
+    ids: Ids,
     /// The number of tasks that are ready to be leased.
     ready: usize,
     /// The id of the last task that was leased.
@@ -55,7 +74,7 @@ impl Bench {
         Bench {
             queue: CommandQueue::default(),
             client: Client.start(),
-            batches: 0,
+            ids: Ids::default(),
             ready: 0,
             leased: 0,
             answers: Vec::new(),
@@ -68,12 +87,8 @@ impl Bench {
             ..Caller::hub(self.client.clone().recipient())
         };
         let commands = commands.into_iter().map(|command| (0, command));
-        let batches = &mut self.batches;
         let submit = Submit::new(caller, commands.collect());
-        self.queue.push(submit, || {
-            *batches += 1;
-            *batches
-        });
+        self.queue.push(submit, &mut self.ids);
     }
 
     /// Takes one commit and answers it. Commands for which `fails` is true are refused.
@@ -149,6 +164,11 @@ fn name(command: &Command) -> String {
         Command::DropBatch(batch) => format!("drop {batch}"),
         Command::Acks(acks) => format!("{} acks", acks.len()),
         Command::Lease { ask, .. } => format!("lease {}", ask.max_tasks),
+        Command::OpenText(new) => format!("open {}", new.text),
+        Command::StagePiece(piece) => format!("piece {}", piece.text),
+        Command::LongAck { text, .. } => format!("ack {text}"),
+        Command::LongAnswer { text, .. } => format!("answer {text}"),
+        Command::DropText(text) => format!("forget {text}"),
         _ => "other".to_owned(),
     }
 }
@@ -414,5 +434,54 @@ fn leases_of_an_unfinished_answer_are_given_back_if_the_writer_crashes() {
         drop(bench);
         writer.send(GiveBack(vec![])).await.unwrap();
         assert_eq!(given_back.borrow().len(), leased - held - 1);
+    });
+}
+
+/// A text whose pieces take several commits.
+fn long_text() -> String {
+    "x".repeat(3 << 20)
+}
+
+fn long(name: &str) -> NewTask {
+    NewTask {
+        idempotency_key: Some(name.into()),
+        ..NewTask::chat(long_text())
+    }
+}
+
+#[test]
+fn others_run_between_the_pieces_of_a_text() {
+    run(|bench| {
+        bench.push(1, vec![Command::Enqueue(Box::new(long("k"))), enqueue("b")]);
+        bench.push(2, vec![enqueue("c")]);
+        bench.push(3, vec![Command::Enqueue(Box::new(keyed("k")))]);
+        let mut names = bench.run();
+        let other = place(&names, "c");
+        assert!((place(&names, "piece 1")..last(&names, "piece 1")).contains(&other));
+        names.retain(|name| !["c", "piece 1"].contains(&name.as_str()));
+        assert_eq!(names, ["open 1", "stage 1", "make 1", "b", "with k"]);
+    });
+}
+
+#[test]
+fn a_request_whose_piece_fails_is_refused_and_its_text_dropped() {
+    run(|bench| {
+        let pieces = |command: &Command| matches!(command, Command::StagePiece(_));
+        let ack = Ack::done(1, Some(1), long_text());
+        bench.push(1, vec![Command::Ack(ack.clone()), enqueue("a")]);
+        bench.commit(pieces);
+        assert_eq!(bench.run(), ["forget 1", "a"]);
+        bench.push(1, vec![Command::EnqueueBatch(vec![long("k"), long("l")])]);
+        bench.commit(pieces);
+        assert_eq!(bench.run(), ["forget 2", "forget 3"]);
+        // An ack of a list is refused for itself.
+        let short = Ack::done(1, Some(1), "r");
+        let acks = vec![short.clone(), ack.clone(), short.clone(), ack, short];
+        bench.push(1, vec![Command::Acks(acks)]);
+        assert_eq!(name(&bench.commit(pieces)[0]), "1 acks");
+        let mut names = bench.run();
+        assert!(!names.contains(&"piece 4".to_owned()), "{names:?}");
+        names.retain(|name| name != "piece 5");
+        assert_eq!(names, ["forget 4", "1 acks", "open 5", "ack 5", "1 acks"]);
     });
 }
