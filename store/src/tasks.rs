@@ -48,7 +48,8 @@ struct Cached {
 /// The tasks in memory: rows, inputs, and the counter of ids.
 #[derive(Debug)]
 pub(crate) struct TaskCache {
-    map: IdMap<Cached>,
+    /// In boxes: with values of hundreds of bytes in the table itself, one growth of it takes tens of milliseconds.
+    map: IdMap<Box<Cached>>,
     dirty: Vec<TaskId>,
     /// Tasks that the present batch has written so far.
     written: Vec<TaskId>,
@@ -93,10 +94,12 @@ impl TaskCache {
     /// Caches a row as it is stored. A row that is in memory is newer and stays.
     pub fn cache(&mut self, row: TaskRow) {
         let saved = Some((row.state, row.fence));
-        self.map.entry(row.id).or_insert(Cached {
-            row,
-            saved,
-            dirty: false,
+        self.map.entry(row.id).or_insert_with(|| {
+            Box::new(Cached {
+                row,
+                saved,
+                dirty: false,
+            })
         });
     }
 
@@ -109,7 +112,7 @@ impl TaskCache {
             dirty: true,
         };
         self.inputs.add(id, input);
-        self.map.insert(id, cached);
+        self.map.insert(id, Box::new(cached));
         self.dirty.push(id);
     }
 
@@ -240,24 +243,25 @@ impl TaskCache {
 /// Inputs of queued tasks, so that a lease need not read them back.
 #[derive(Debug, Default)]
 struct Inputs {
-    map: IdMap<TaskInput>,
+    /// In boxes, as the rows are.
+    map: IdMap<Box<TaskInput>>,
     bytes: usize,
 }
 
 impl Inputs {
     fn add(&mut self, id: TaskId, input: TaskInput) {
         self.bytes += input.bytes();
-        self.map.insert(id, input);
+        self.map.insert(id, Box::new(input));
     }
 
     fn get(&self, id: TaskId) -> Option<&TaskInput> {
-        self.map.get(&id)
+        self.map.get(&id).map(|input| &**input)
     }
 
     fn take(&mut self, id: TaskId) -> Option<TaskInput> {
         let input = self.map.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(input.bytes());
-        Some(input)
+        Some(*input)
     }
 
     /// A new task's input was written: it stays if it is `needed` and the memory bound allows it.
