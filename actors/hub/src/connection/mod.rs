@@ -72,7 +72,7 @@ pub struct Connection {
     ended: bool,
     /// Whether the actor stops.
     closing: bool,
-    /// Whether a request is read on another thread. No line is read meanwhile.
+    /// Whether a line is read on another thread. No further line is read meanwhile.
     is_reading_on_blocking_thread: bool,
     /// Bytes of requests that have not started, as the hub counts them.
     counted_bytes: usize,
@@ -279,6 +279,7 @@ impl Connection {
         self.advance_watches(ctx);
         self.count_waiting_bytes();
         if self.ended
+            && !self.is_reading_on_blocking_thread
             && self.responses.is_empty()
             && self.commands.is_empty()
             && (self.transport.is_flushed() || self.transport.is_broken())

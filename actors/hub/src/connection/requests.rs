@@ -8,13 +8,13 @@ use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::{
-    BadLine, Effect, Error, ErrorCode, Frame, Limits, Request, SplitLine, answer,
+    BadLine, Effect, Error, ErrorCode, Frame, Limits, RawId, Request, SplitLine, answer,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Bytes of a line whose parameters are read on another thread. Those of a shorter one are read in a millisecond.
+/// Bytes of a line that is read on another thread. A shorter one is read in a millisecond.
 const LONG_LINE: usize = 128 << 10;
 
 impl Connection {
@@ -61,6 +61,9 @@ impl Connection {
         let SplitLine::Text(text) = line else {
             return self.refuse_line(BadLine::too_long(&limits));
         };
+        if text.len() > LONG_LINE {
+            return self.read_long_line(text.into(), ctx);
+        }
         let frame = match Frame::read(text, &limits) {
             Ok(frame) => frame,
             Err(bad) => return self.refuse_line(*bad),
@@ -69,41 +72,79 @@ impl Connection {
         if frame.method == "_panic" {
             return self.inject_panic(frame);
         }
-        if let Err(error) = self.authorise(&frame).and_then(|()| self.count_in()) {
+        let key = self.hub.options().key.as_deref();
+        let read = read_frame(frame, key, self.authenticated, &limits);
+        self.take(read, text.len(), || text.into(), ctx);
+    }
+
+    /// Reads a long line on another thread. No further line is read until that is done, so that the order of requests is kept.
+    fn read_long_line(&mut self, text: Arc<[u8]>, ctx: &mut Context<Self>) {
+        self.is_reading_on_blocking_thread = true;
+        let (line, hub) = (text.clone(), self.hub.clone());
+        let (authenticated, limits) = (self.authenticated, self.limits.clone());
+        let read = async move {
+            // The semaphore is never closed. If it were, the line would only be read without its turn.
+            let _turn = hub.reading().acquire_owned().await.ok();
+            let key = hub.options().key.clone();
+            let read = move || {
+                let frame = Frame::read(&line, &limits).map_err(|bad| *bad)?;
+                read_frame(frame, key.as_deref(), authenticated, &limits)
+            };
+            spawn_blocking(read).await
+        };
+        ctx.spawn(read.into_actor(self).map(move |read, act, ctx| {
+            act.is_reading_on_blocking_thread = false;
+            let read = read.unwrap_or_else(|panicked| {
+                Err(BadLine {
+                    id: RawId::null(),
+                    jsonrpc: false,
+                    error: not_read(&panicked),
+                })
+            });
+            act.take(read, text.len(), || text, ctx);
+            act.advance(ctx);
+        }));
+    }
+
+    /// Takes a line of `bytes` bytes that was read. `text`: the line, to read it again.
+    fn take(
+        &mut self,
+        read: Result<ReadLine, BadLine>,
+        bytes: usize,
+        text: impl FnOnce() -> Arc<[u8]>,
+        ctx: &mut Context<Self>,
+    ) {
+        let line = match read {
+            Ok(line) => line,
+            Err(bad) => return self.refuse_line(bad),
+        };
+        self.authenticated |= line.is_hello;
+        if let Err(error) = self.count_in() {
             return self.refuse_line(BadLine {
-                id: frame.id,
-                jsonrpc: frame.jsonrpc,
+                id: line.id,
+                jsonrpc: line.jsonrpc,
                 error,
             });
         }
-        let request = match text.len() <= LONG_LINE {
-            true => read_known(|| Request::read(&frame.method, &frame.params, &limits)),
-            false => None,
-        };
         let tag = self
             .responses
-            .open(PendingRequest::new(frame.id, frame.jsonrpc));
-        match request {
-            Some(Ok(request)) => self.admit(tag, text.len(), request, ctx),
+            .open(PendingRequest::new(line.id, line.jsonrpc));
+        match line.request {
+            Some(Ok(request)) => self.admit(tag, bytes, request, ctx),
             Some(Err(error)) => self.refuse(tag, error),
-            None => self.read_on_blocking_thread(tag, text.to_vec(), ctx),
+            None => self.compile(tag, text(), ctx),
         }
     }
 
-    /// Reads a request on another thread, because its line is long or its `accept` clauses must be compiled first. No further
-    /// line is read until that is done, so that the order of requests is kept.
-    fn read_on_blocking_thread(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
+    /// Reads a request again on another thread, because its `accept` clauses must be compiled first. No further line is read
+    /// until that is done, so that the order of requests is kept.
+    fn compile(&mut self, tag: Tag, text: Arc<[u8]>, ctx: &mut Context<Self>) {
         self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
-        let request = read_request(text.into(), self.limits.clone(), self.hub.clone());
+        let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_on_blocking_thread = false;
-            let request = request.unwrap_or_else(|panicked| {
-                tracing::error!(%panicked, "a request could not be read");
-                let message = "the hub crashed while it read this request; nothing was done";
-                Err(Error::internal(Effect::None, message))
-            });
-            match request {
+            match request.unwrap_or_else(|panicked| Err(not_read(&panicked))) {
                 Ok(request) => act.admit(tag, bytes, request, ctx),
                 Err(error) => act.refuse(tag, error),
             }
@@ -127,24 +168,6 @@ impl Connection {
             let command = verbs::heartbeat::command(params.clone(), &self.leases);
             self.commands.push((UNANSWERED, command));
         }
-    }
-
-    /// Checks the key, before the method: a client without the key learns nothing.
-    fn authorise(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
-        let Some(key) = self.hub.options().key.as_deref() else {
-            return Ok(());
-        };
-        let allowed = match frame.auth.as_deref() {
-            Some(token) => same(token, key),
-            None => self.authenticated,
-        };
-        if !allowed {
-            return Err(Error::unauthorized());
-        }
-        if frame.method == "hello" {
-            self.authenticated = true;
-        }
-        Ok(())
     }
 
     /// Counts a request as unanswered, for this connection and for the hub. Fails with `busy` at the hub's limit.
@@ -190,29 +213,62 @@ impl Connection {
     }
 }
 
-/// Reads a line that was read as a frame before. Clauses are compiled for one request at a time, so that they do not take all
-/// processors; other requests do not wait for that.
-async fn read_request(
+/// A line that is a request.
+struct ReadLine {
+    id: RawId,
+    jsonrpc: bool,
+    /// Whether it is a `hello` with the key, or without one that the hub would need.
+    is_hello: bool,
+    /// `None` means that `accept` clauses must be compiled first.
+    request: Option<Result<Request, Error>>,
+}
+
+/// Checks the key and reads the parameters of a request. The key comes first: a client without it learns nothing, and costs
+/// little.
+fn read_frame(
+    frame: Frame<'_>,
+    key: Option<&str>,
+    authenticated: bool,
+    limits: &Limits,
+) -> Result<ReadLine, BadLine> {
+    let allowed = match (key, frame.auth.as_deref()) {
+        (None, _) => true,
+        (Some(key), Some(token)) => same(token, key),
+        (Some(_), None) => authenticated,
+    };
+    let (id, jsonrpc) = (frame.id, frame.jsonrpc);
+    if !allowed {
+        let error = Error::unauthorized();
+        return Err(BadLine { id, jsonrpc, error });
+    }
+    Ok(ReadLine {
+        id,
+        jsonrpc,
+        is_hello: frame.method == "hello",
+        request: read_known(|| Request::read(&frame.method, &frame.params, limits)),
+    })
+}
+
+/// Reads a request and compiles its `accept` clauses: those of one request at a time, so that they do not take all
+/// processors. Other requests do not wait for that.
+async fn read_with_clauses(
     line: Arc<[u8]>,
     limits: Arc<Limits>,
     hub: Hub,
 ) -> Result<Result<Request, Error>, JoinError> {
-    // The semaphores are never closed. If they were, the request would only be read without its turn.
-    if line.len() > LONG_LINE {
-        let _turn = hub.reading().acquire_owned().await.ok();
-        let (line, limits) = (line.clone(), limits.clone());
-        let read = move || read_known(|| read_line_again(&line, &limits));
-        if let Some(request) = spawn_blocking(read).await? {
-            return Ok(request);
-        }
-    }
+    // See `read_long_line`.
     let _turn = hub.compiling().acquire_owned().await.ok();
-    spawn_blocking(move || read_within(COMPILE_LIMIT, || read_line_again(&line, &limits))).await
+    let read = move || {
+        let frame = Frame::read(&line, &limits).map_err(|bad| bad.error)?;
+        Request::read(&frame.method, &frame.params, &limits)
+    };
+    spawn_blocking(move || read_within(COMPILE_LIMIT, read)).await
 }
 
-fn read_line_again(line: &[u8], limits: &Limits) -> Result<Request, Error> {
-    let frame = Frame::read(line, limits).map_err(|bad| bad.error)?;
-    Request::read(&frame.method, &frame.params, limits)
+fn not_read(panicked: &JoinError) -> Error {
+    tracing::error!(%panicked, "a request could not be read");
+    let message = "the hub crashed while it read this request; nothing was done";
+    Error::internal(Effect::None, message)
 }
 
 /// Compares in constant time: the time reveals nothing about how much of the key is right.
