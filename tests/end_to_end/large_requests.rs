@@ -197,7 +197,7 @@ fn each_of_many_leases_gets_its_actor_with_its_first_report() {
     client.call("output", report.clone());
     client.call("output", report);
     let task = client.call("get", json!({"task_id": leased[500], "output": true}));
-    assert_eq!(task["output"][0]["text"], "outout", "{task}");
+    assert_eq!(task["output"][0]["text"], "out".repeat(2), "{task}");
     let tree = client.call("tree", json!({}))["tree"].take();
     let children = tree["children"].as_array().unwrap().iter();
     let actors: Vec<&Value> = children

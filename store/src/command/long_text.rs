@@ -41,8 +41,13 @@ const DELETED_PIECES: i64 = 2;
 const TEXT_BITS: u32 = 20;
 const PLACE_BITS: u32 = TEXT_BITS - 1;
 
+/// Whether a piece with this number is one of the second text of its row.
+pub(crate) fn is_of_second(piece: i64) -> bool {
+    piece >> PLACE_BITS & 1 == 1
+}
+
 /// The numbers of all pieces of a row.
-fn pieces_of(text: TextId) -> RangeInclusive<i64> {
+pub(crate) fn pieces_of(text: TextId) -> RangeInclusive<i64> {
     text << TEXT_BITS..=((text + 1) << TEXT_BITS) - 1
 }
 

@@ -92,6 +92,11 @@ statement! {
 }
 
 statement! {
+    /// The pieces of a row's texts, with their numbers.
+    SelectPieces { from: i64, upto: i64 } "SELECT id, text FROM text_piece WHERE id BETWEEN ? AND ? ORDER BY id"
+}
+
+statement! {
     /// Some pieces of a long text.
     DeletePieces { from: i64, upto: i64, limit: i64 }
     "DELETE FROM text_piece WHERE id IN (SELECT id FROM text_piece WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)"

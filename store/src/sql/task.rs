@@ -1,6 +1,5 @@
 //! The row of a task and its input.
 
-use super::long_text::whole;
 use super::{ColumnValue, bind, column, insert, row, statement};
 use crate::row::{Flags, InputOptions, LongInput, TaskInput, TaskRow};
 use diesel::deserialize;
@@ -103,10 +102,9 @@ insert! {
 }
 
 statement! {
-    /// A task's input, with the pieces of its texts.
+    /// A task's input, without the pieces of its texts.
     SelectInput { id: i64 }
-    concat!("SELECT ", whole!("prompt", "first"), ", ", whole!("system_prompt", "second"), ", options, idempotency_key, NULL \
-             FROM task_input WHERE task_id = ?")
+    "SELECT prompt, system_prompt, options, idempotency_key, text_id FROM task_input WHERE task_id = ?"
 }
 
 statement! {
@@ -131,9 +129,8 @@ row! {
     }
 }
 
-row! { TaskInput { prompt, system_prompt, options, key, long = read_whole } }
+row! { TaskInput { prompt, system_prompt, options, key, long = read_long } }
 
-/// The texts were read with their pieces.
-fn read_whole(_: Option<i64>) -> Option<LongInput> {
-    None
+fn read_long(text: Option<i64>) -> Option<LongInput> {
+    text.map(|text| LongInput { text, whole: None })
 }

@@ -1,6 +1,7 @@
 //! The SQLite database as a [`Backend`]: one connection that writes, its transaction, its write-ahead log.
 
 mod changes;
+mod input;
 
 use crate::backend::{Backend, Changes, LoadedState, Result, StoreFault};
 use crate::checkpoint::Checkpointer;
@@ -27,7 +28,7 @@ use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
 };
 use crate::sql::sets::{FinishedTask, SelectFinished, SelectNeeded};
-use crate::sql::task::{SelectInput, SelectLastId, SelectTask, SelectTasks};
+use crate::sql::task::{SelectLastId, SelectTask, SelectTasks};
 use crate::sql::usage::{
     SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared, SelectUsed,
 };
@@ -38,6 +39,7 @@ use changes::{insert_input, insert_task, update_task, write_lane};
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
+use input::read_input;
 use kirosu_protocol::{Fence, NotAccepted, PermissionId, TaskId};
 use serde::Serialize;
 
@@ -213,7 +215,7 @@ impl Backend for SqliteBackend {
     }
 
     fn input(&mut self, id: TaskId) -> Result<Option<TaskInput>> {
-        Ok(sql::first(&mut self.conn, SelectInput { id })?)
+        Ok(read_input(&mut self.conn, id)?)
     }
 
     fn keys(&mut self, keys: &[&str]) -> Result<Vec<(String, TaskId, Option<i64>)>> {
