@@ -10,6 +10,7 @@ use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::{
     BadLine, Effect, Error, ErrorCode, Frame, Limits, RawId, Request, SplitLine, answer,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::task::{JoinError, spawn_blocking};
@@ -88,17 +89,23 @@ impl Connection {
             let key = hub.options().key.clone();
             let read = move || {
                 let frame = Frame::read(&line, &limits).map_err(|bad| *bad)?;
-                read_frame(frame, key.as_deref(), authenticated, &limits)
+                let (id, jsonrpc) = (frame.id.clone(), frame.jsonrpc);
+                let read = || read_frame(frame, key.as_deref(), authenticated, &limits);
+                // The client waits for an answer with this id.
+                catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+                    let error = not_read();
+                    Err(BadLine { id, jsonrpc, error })
+                })
             };
             spawn_blocking(read).await
         };
         ctx.spawn(read.into_actor(self).map(move |read, act, ctx| {
             act.is_reading_on_blocking_thread = false;
-            let read = read.unwrap_or_else(|panicked| {
+            let read = read.unwrap_or_else(|_| {
                 Err(BadLine {
                     id: RawId::null(),
                     jsonrpc: false,
-                    error: not_read(&panicked),
+                    error: not_read(),
                 })
             });
             act.take(read, text.len(), || text, ctx);
@@ -144,7 +151,7 @@ impl Connection {
         let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_on_blocking_thread = false;
-            match request.unwrap_or_else(|panicked| Err(not_read(&panicked))) {
+            match request.unwrap_or_else(|_| Err(not_read())) {
                 Ok(request) => act.admit(tag, bytes, request, ctx),
                 Err(error) => act.refuse(tag, error),
             }
@@ -217,7 +224,7 @@ impl Connection {
 struct ReadLine {
     id: RawId,
     jsonrpc: bool,
-    /// Whether it is a `hello` with the key, or without one that the hub would need.
+    /// Whether it is `hello`, after which the connection needs the key no more.
     is_hello: bool,
     /// `None` means that `accept` clauses must be compiled first.
     request: Option<Result<Request, Error>>,
@@ -265,8 +272,9 @@ async fn read_with_clauses(
     spawn_blocking(move || read_within(COMPILE_LIMIT, read)).await
 }
 
-fn not_read(panicked: &JoinError) -> Error {
-    tracing::error!(%panicked, "a request could not be read");
+/// The answer to a request whose reading panicked.
+fn not_read() -> Error {
+    tracing::error!("a request could not be read");
     let message = "the hub crashed while it read this request; nothing was done";
     Error::internal(Effect::None, message)
 }

@@ -42,7 +42,30 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::LongAnswer { beginning, .. } => USUAL + of_text(Some(beginning)),
         Command::Output { text, .. } => USUAL + of_text(Some(text)),
         Command::AsHolder { command, .. } => of(command),
-        _ => USUAL,
+        Command::DropBatch(_)
+        | Command::OpenText(_)
+        | Command::DropText(_)
+        | Command::Unpark(_)
+        | Command::Heartbeat { .. }
+        | Command::Progress { .. }
+        | Command::Reserve(_)
+        | Command::Release { .. }
+        | Command::ReleaseSession { .. }
+        | Command::ExpireDue { .. }
+        | Command::ShiftLeases { .. }
+        | Command::PromoteDue { .. }
+        | Command::Cancel { .. }
+        | Command::Retry { .. }
+        | Command::RetryFailed { .. }
+        | Command::Approve { .. }
+        | Command::Reject { .. }
+        | Command::RequestPermission(_)
+        | Command::DecidePermission { .. }
+        | Command::ExpirePermissions { .. }
+        | Command::Pause(_)
+        | Command::Resume(_)
+        | Command::Prune { .. }
+        | Command::Stats => USUAL,
     }
 }
 

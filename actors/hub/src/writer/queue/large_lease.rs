@@ -8,7 +8,7 @@ use kirosu_protocol::{LeaseParams, Task};
 use kirosu_store::{Command, leased_bytes};
 
 /// The rest of a lease.
-pub(super) struct LeaseRest {
+pub(in crate::writer) struct LeaseRest {
     /// The request, with the number of tasks that no part has asked for yet.
     ask: LeaseParams,
     session: Option<String>,

@@ -1,8 +1,8 @@
 //! The parts of large commands.
 
 use super::super::cost;
+use super::entry::{Form, Large};
 use super::large_lease::LeaseRest;
-use super::{Form, Large};
 use kirosu_protocol::{Ack, NewTask};
 use kirosu_store::{BatchId, BatchPart, Command, LongTask, TextId, long_ack, long_answer};
 use std::collections::{BTreeMap, VecDeque};

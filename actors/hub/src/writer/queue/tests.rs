@@ -1,10 +1,11 @@
 //! The order of commands, with large ones among them.
 
 use super::*;
+use crate::caller::ConnectionId;
 use crate::caller::{Caller, CommandAnswers};
 use actix::prelude::*;
-use kirosu_protocol::{Ack, LeaseParams};
-use kirosu_store::leased_bytes;
+use kirosu_protocol::{Ack, LeaseParams, NewTask, Task};
+use kirosu_store::{BatchId, TextId, leased_bytes};
 use serde_json::json;
 use std::cell::RefCell;
 use std::rc::Rc;
