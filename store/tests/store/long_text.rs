@@ -170,6 +170,20 @@ fn every_text_is_read_back_whole() {
 }
 
 #[test]
+fn a_lease_after_a_start_reads_both_texts_from_the_file() {
+    let mut b = Bench::new();
+    let new = NewTask {
+        system_prompt: Some(text(1)),
+        ..NewTask::chat(text(0))
+    };
+    long_enqueue(&mut b, new);
+    let mut b = b.reopen();
+    let lease = b.lease(1).remove(0);
+    assert!(lease.prompt == text(0));
+    assert!(lease.system_prompt == Some(text(1)));
+}
+
+#[test]
 fn a_task_is_leased_in_the_commit_that_makes_it() {
     let mut b = Bench::new();
     let park = Command::Lease {
