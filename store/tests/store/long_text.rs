@@ -172,15 +172,16 @@ fn every_text_is_read_back_whole() {
 #[test]
 fn a_lease_after_a_start_reads_both_texts_from_the_file() {
     let mut b = Bench::new();
+    let other = "s".repeat(1_300_000);
     let new = NewTask {
-        system_prompt: Some(text(1)),
+        system_prompt: Some(other.clone()),
         ..NewTask::chat(text(0))
     };
     long_enqueue(&mut b, new);
     let mut b = b.reopen();
     let lease = b.lease(1).remove(0);
     assert!(lease.prompt == text(0));
-    assert!(lease.system_prompt == Some(text(1)));
+    assert!(lease.system_prompt == Some(other));
 }
 
 #[test]
