@@ -3,13 +3,51 @@
 /// An empty buffer with a greater capacity, in bytes, is freed, so that thousands of idle connections need little memory.
 const KEEP_BYTES: usize = 64 << 10;
 
+/// Bytes of an incomplete line from which it is kept in pieces: to grow one buffer copies all of it again and again.
+const PIECE_BYTES: usize = 128 << 10;
+
 /// A line of the stream, or the report of one that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SplitLine<'a> {
     /// A line that is not blank, without its line end (`\n` or `\r\n`).
     Text(&'a [u8]),
+    /// The same, if it is long and arrived in several chunks.
+    Long(LongLine),
     /// A line longer than the limit. Its bytes are dropped; the line after it is read as usual.
     TooLong,
+}
+
+/// A long line, in the pieces in which it arrived.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LongLine {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl LongLine {
+    fn push(&mut self, piece: Vec<u8>) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+    }
+
+    fn is_blank(&self) -> bool {
+        self.pieces.iter().all(|piece| is_blank(piece))
+    }
+
+    /// The line as one text. Takes about a millisecond per megabyte.
+    pub fn join(self) -> Vec<u8> {
+        let mut text = self.pieces.concat();
+        text.truncate(without_cr(&text).len());
+        text
+    }
+}
+
+impl From<&[u8]> for LongLine {
+    fn from(text: &[u8]) -> LongLine {
+        let mut line = LongLine::default();
+        line.push(text.to_vec());
+        line
+    }
 }
 
 /// Splits a stream of bytes into lines. Holds at most `limit` bytes and one chunk from the caller.
@@ -24,6 +62,8 @@ pub struct LineSplitter {
     start: usize,
     /// Index up to which there is no line end. A long line that arrives slowly is not scanned again with each chunk.
     scanned: usize,
+    /// The beginning of the current line, if it is long.
+    long: LongLine,
     limit: usize,
     /// Whether the current line was already reported as too long.
     skipping: bool,
@@ -36,6 +76,7 @@ impl LineSplitter {
             buffer: Vec::new(),
             start: 0,
             scanned: 0,
+            long: LongLine::default(),
             limit,
             skipping: false,
         }
@@ -53,6 +94,10 @@ impl LineSplitter {
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
             self.start = 0;
+        }
+        if self.scanned == self.buffer.len() && self.buffer.len() >= PIECE_BYTES {
+            self.long.push(std::mem::take(&mut self.buffer));
+            self.scanned = 0;
         }
         if self.buffer.is_empty() && self.buffer.capacity() > KEEP_BYTES {
             self.buffer = Vec::new();
@@ -72,10 +117,16 @@ impl LineSplitter {
             if std::mem::take(&mut self.skipping) {
                 continue;
             }
-            if end - from > self.limit {
+            if self.long.bytes + end - from > self.limit {
+                self.long = LongLine::default();
                 return Some(SplitLine::TooLong);
             }
-            if !is_blank(&self.buffer[from..end]) {
+            if self.long.bytes > 0 {
+                let line = self.take_long(from, end);
+                if !line.is_blank() {
+                    return Some(SplitLine::Long(line));
+                }
+            } else if !is_blank(&self.buffer[from..end]) {
                 return Some(SplitLine::Text(without_cr(&self.buffer[from..end])));
             }
         }
@@ -87,6 +138,10 @@ impl LineSplitter {
         self.start = end;
         self.scanned = end;
         let skipped = std::mem::take(&mut self.skipping);
+        if self.long.bytes > 0 {
+            let line = self.take_long(from, end);
+            return (!line.is_blank()).then_some(SplitLine::Long(line));
+        }
         if skipped || is_blank(&self.buffer[from..end]) {
             return None;
         }
@@ -95,14 +150,22 @@ impl LineSplitter {
 
     /// The number of bytes of the line that is not complete yet.
     pub fn pending(&self) -> usize {
-        self.buffer.len() - self.start
+        self.long.bytes + self.buffer.len() - self.start
+    }
+
+    /// The long line that ends with these bytes of the buffer.
+    fn take_long(&mut self, from: usize, end: usize) -> LongLine {
+        let mut line = std::mem::take(&mut self.long);
+        line.push(self.buffer[from..end].to_vec());
+        line
     }
 
     fn incomplete(&mut self) -> Option<SplitLine<'_>> {
         self.scanned = self.buffer.len();
-        let too_long = self.buffer.len() - self.start > self.limit;
+        let too_long = self.pending() > self.limit;
         if self.skipping || too_long {
             self.start = self.buffer.len();
+            self.long = LongLine::default();
         }
         if too_long && !self.skipping {
             self.skipping = true;

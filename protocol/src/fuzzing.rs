@@ -26,6 +26,7 @@ pub fn frame(bytes: &[u8]) {
 fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Vec<Option<Vec<u8>>> {
     let text = |line: SplitLine<'_>| match line {
         SplitLine::Text(text) => Some(text.to_vec()),
+        SplitLine::Long(line) => Some(line.join()),
         SplitLine::TooLong => None,
     };
     let (mut splitter, mut lines) = (LineSplitter::new(limit), Vec::new());

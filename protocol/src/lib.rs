@@ -47,7 +47,7 @@ pub use approval::{
     Approval, ApprovalKind, DecisionAnswer, PermissionId, PermissionState, Subject, Verdict,
 };
 pub use budget::{Budget, Scope, TaskBudget};
-pub use codec::{LineSplitter, SplitLine};
+pub use codec::{LineSplitter, LongLine, SplitLine};
 pub use duration::millis;
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};

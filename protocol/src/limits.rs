@@ -36,8 +36,13 @@ pub struct Limits {
     pub in_flight_total: usize,
     /// The time, in milliseconds, after which a connection is closed whose client reads no byte of its answers.
     pub unread_ms_max: u64,
-    /// The longest prompt, system prompt, metadata or piece of output, in bytes each.
+    /// The longest prompt, system prompt or answer, in bytes each.
     pub prompt_bytes: usize,
+    /// The longest metadata or `accept` clauses of a task, in bytes of JSON each. Smaller than a prompt, as they are stored
+    /// in one piece, for which other clients wait.
+    pub metadata_bytes: usize,
+    /// The longest piece of output, in bytes.
+    pub output_bytes: usize,
     /// The most tasks per `lease`.
     pub max_tasks_per_lease: u32,
     /// The shortest lease, in milliseconds.
@@ -76,6 +81,8 @@ impl Default for Limits {
             in_flight_total: 65_536,
             unread_ms_max: 30_000,
             prompt_bytes: 8 << 20,
+            metadata_bytes: 1 << 20,
+            output_bytes: 1 << 20,
             max_tasks_per_lease: 1000,
             lease_ms_min: 1000,
             lease_ms_max: DAY_MS,

@@ -55,6 +55,8 @@ pub fn limits(settings: &Settings) -> Limits {
         in_flight_total: limits.in_flight_total as usize,
         unread_ms_max: millis(limits.unread_max),
         prompt_bytes: bytes(limits.prompt_bytes),
+        metadata_bytes: bytes(limits.metadata_bytes),
+        output_bytes: bytes(limits.output_bytes),
         max_tasks_per_lease: limits.max_tasks_per_lease,
         lease_ms_min: millis(lease.min),
         lease_ms_max: millis(lease.max),

@@ -8,6 +8,7 @@
 use crate::backend::{Backend, Changes, Result, StoreFault};
 use crate::batch::BatchState;
 use crate::command::TextId;
+use crate::command::large_batch::ReservedIds;
 use crate::counters::Counters;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
@@ -68,6 +69,8 @@ pub(crate) struct Core {
     pub works: Works,
     /// Long texts to which no row refers. The next commits delete them.
     pub unused_texts: Vec<TextId>,
+    /// The ids of tasks of large batches whose dependencies are being stored.
+    pub reserved: ReservedIds,
     pub task_stats: TaskStats,
     pub batch: BatchState,
     /// Fences of new leases are above this number.
@@ -94,6 +97,7 @@ impl Core {
             retention: Retention::default(),
             works: Works::default(),
             unused_texts: Vec::new(),
+            reserved: ReservedIds::default(),
             task_stats: TaskStats::default(),
             batch: BatchState::new(now_ms),
             fence_base: 0,
@@ -159,6 +163,7 @@ impl Core {
             last_id: self.tasks.last_id(),
         })?;
         self.tasks.saved();
+        self.reserved.retain(|_, id| self.tasks.get(*id).is_none());
         self.tasks.committed();
         self.lanes.saved();
         self.counters.saved();

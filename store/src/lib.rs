@@ -101,8 +101,8 @@ mod work;
 pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
 pub use command::{
-    BatchId, BatchPart, Command, LIVE_LEASE, LongTask, NewLongText, TextId, TextPiece,
-    leased_bytes, long_ack, long_answer,
+    BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask, MANY_DEPENDENCIES,
+    NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
 };
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};

@@ -23,6 +23,7 @@ impl<'a> BatchNames<'a> {
             Command::StagePart(part) | Command::MakePart(part) => {
                 part.tasks().iter().for_each(|new| self.add_new(new));
             }
+            Command::PrepareDependencies(ids) => self.tasks.extend(ids),
             Command::Ack(ack) => self.tasks.push(ack.task_id),
             Command::LongAck { ack, .. } => self.tasks.push(ack.task_id),
             Command::Acks(acks) => self.tasks.extend(acks.iter().map(|ack| ack.task_id)),
@@ -41,6 +42,7 @@ impl<'a> BatchNames<'a> {
             Command::RequestPermission(request) => self.tasks.push(request.task_id),
             Command::Lease { .. }
             | Command::Unpark(_)
+            | Command::InsertDependencies(_)
             | Command::DropBatch(_)
             | Command::OpenText(_)
             | Command::StagePiece(_)

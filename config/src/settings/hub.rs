@@ -92,6 +92,10 @@ define_section! {
         unread_max: Duration = Time(SECOND, DAY), Is("\"30s\"");
         /// Longest prompt, in bytes.
         prompt_bytes: u64 = Size(1, GIB), Is("\"8 MiB\"");
+        /// Longest metadata of a task and longest `accept`, in bytes of JSON each.
+        metadata_bytes: u64 = Size(1, GIB), Is("\"1 MiB\"");
+        /// Longest piece of output, in bytes.
+        output_bytes: u64 = Size(1, GIB), Is("\"1 MiB\"");
         /// Tasks per `lease` request.
         max_tasks_per_lease: u32 = Int(1, 10_000), Is("1000");
         /// Longest `wait_seconds` of a `lease` request.

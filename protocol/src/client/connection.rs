@@ -119,6 +119,7 @@ impl HubConnection {
 pub(super) fn incoming(line: SplitLine<'_>) -> io::Result<Incoming> {
     match line {
         SplitLine::Text(text) => Ok(wire::read(text)),
+        SplitLine::Long(line) => Ok(wire::read(&line.join())),
         SplitLine::TooLong => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "an answer is longer than this client takes",

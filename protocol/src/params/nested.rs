@@ -98,6 +98,20 @@ impl<'a> Params<'a> {
             .map(Some)
     }
 
+    /// Refuses JSON of more than `max` bytes with `too_large`.
+    pub fn check_bytes(&self, name: &str, max: usize) -> Result<(), Error> {
+        match self.raw(name).map(str::len) {
+            Some(bytes) if bytes > max => Err(Error::new(
+                ErrorCode::TooLarge,
+                format!(
+                    "`{}{name}` has {bytes} bytes, the hub takes {max}",
+                    self.path
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Any JSON. `None` if missing or null.
     ///
     /// # Errors
@@ -106,16 +120,7 @@ impl<'a> Params<'a> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        if raw.len() > max {
-            return Err(Error::new(
-                ErrorCode::TooLarge,
-                format!(
-                    "`{}{name}` has {} bytes, the hub takes {max}",
-                    self.path,
-                    raw.len()
-                ),
-            ));
-        }
+        self.check_bytes(name, max)?;
         serde_json::from_str(raw).map(Some).map_err(|e| {
             Error::invalid_params(format!(
                 "invalid params: `{}{name}`: {}",

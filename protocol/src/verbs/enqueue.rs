@@ -122,7 +122,8 @@ fn read_retry(params: &Params<'_>) -> Result<Option<RetryPolicy>, Error> {
     }))
 }
 
-fn read_accept(params: &Params<'_>) -> Result<Option<Box<Accept>>, Error> {
+fn read_accept(params: &Params<'_>, limits: &Limits) -> Result<Option<Box<Accept>>, Error> {
+    params.check_bytes("accept", limits.metadata_bytes)?;
     let accept = Accept::read(params)?;
     if accept.is_some() && params.opt_text("type")?.as_deref() == Some(TYPE_HUMAN) {
         return Err(params.refuse(
@@ -224,9 +225,9 @@ impl Verb for NewTask {
                 .filter(|t| !t.is_empty()),
             on_lost: read_on_lost(params)?,
             budget: TaskBudget::read(params)?,
-            accept: read_accept(params)?,
+            accept: read_accept(params, limits)?,
             labels: read_labels(params, "labels", limits)?,
-            metadata: params.json("metadata", limits.prompt_bytes)?,
+            metadata: params.json("metadata", limits.metadata_bytes)?,
         })
     }
 }

@@ -20,7 +20,7 @@ pub struct OutputParams {
     pub worker_id: Option<String>,
     /// The chunk's number within the attempt, from 0. A chunk that is sent twice is stored once. `None` means the next number.
     pub chunk: Option<u64>,
-    /// The text; at most `Limits::prompt_bytes` bytes.
+    /// The text; at most `Limits::output_bytes` bytes.
     pub text: String,
 }
 
@@ -34,7 +34,7 @@ impl Verb for OutputParams {
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
             chunk: params.opt_int("chunk", 0..=i64::MAX)?.map(|n| n as u64),
-            text: match params.opt_text_within("text", limits.prompt_bytes)? {
+            text: match params.opt_text_within("text", limits.output_bytes)? {
                 Some(text) => text,
                 None => params.text("text")?,
             },

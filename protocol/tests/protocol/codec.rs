@@ -7,6 +7,7 @@ fn drain(splitter: &mut LineSplitter, found: &mut Vec<Option<Vec<u8>>>) {
     while let Some(line) = splitter.next_line() {
         found.push(match line {
             SplitLine::Text(text) => Some(text.to_vec()),
+            SplitLine::Long(line) => Some(line.join()),
             SplitLine::TooLong => None,
         });
     }
@@ -23,8 +24,10 @@ fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Vec<Op
             "an unfinished line holds more than the limit"
         );
     }
-    if let Some(SplitLine::Text(text)) = splitter.finish() {
-        found.push(Some(text.to_vec()));
+    match splitter.finish() {
+        Some(SplitLine::Text(text)) => found.push(Some(text.to_vec())),
+        Some(SplitLine::Long(line)) => found.push(Some(line.join())),
+        Some(SplitLine::TooLong) | None => {}
     }
     found
 }
@@ -48,6 +51,25 @@ fn a_long_line_is_reported_once_and_the_next_one_is_read() {
         [text("0123456789")]
     );
     assert_eq!(lines([b"0123456789A".as_slice()], 10), [None]);
+}
+
+#[test]
+fn a_line_that_arrives_in_many_chunks_is_whole() {
+    let long: String = ('a'..='z').cycle().take(1_000_000).collect();
+    let blank = " ".repeat(400_000);
+    let stream = format!("a\n{long}\r\n{blank}\nb\n{long}");
+    let expected = [text("a"), text(&long), text("b"), text(&long)];
+    // With the second, the line's `\r` is the last byte of a chunk.
+    for chunk in [stream.len(), 500_001, 65_536, 1000] {
+        assert_eq!(
+            lines(stream.as_bytes().chunks(chunk), 1 << 20),
+            expected,
+            "{chunk}"
+        );
+    }
+    let limit = 999_999;
+    let expected = [text("a"), None, text("b"), None];
+    assert_eq!(lines(stream.as_bytes().chunks(65_536), limit), expected);
 }
 
 #[test]

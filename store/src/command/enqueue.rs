@@ -4,13 +4,15 @@ use crate::backend::{Result, StoreFault};
 use crate::command::LongTask;
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
-use crate::outcome::EnqueuedTask;
+use crate::outcome::{EnqueuedTask, Outcome};
 use crate::row::{Flags, InputOptions, LongInput, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql::cold::{
-    InsertChild, InsertDependencies, InsertDependency, InsertKey, InsertLabel, PutNote,
+    CountDependencies, InsertChild, InsertDependencies, InsertDependency, InsertKey, InsertLabel,
+    PutNote,
 };
+use crate::sql::sets::DeleteDependencies;
 use crate::sql::task::SetFlags;
 use crate::tasks::Keyed;
 use kirosu_protocol::task::TYPE_HUMAN;
@@ -20,18 +22,25 @@ use std::collections::{HashMap, HashSet};
 /// Attempts of a task with a retry policy but without `max_attempts`.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 /// Dependencies of one task whose rows are marked by one statement.
-const MANY_DEPENDENCIES: usize = 64;
+const MARKED_AT_ONCE: usize = 64;
 
-/// A new task, and its long texts, of which it has only the beginnings.
+/// A new task.
 #[derive(Clone, Copy)]
 pub(super) struct Requested<'a> {
     pub new: &'a NewTask,
+    /// Its long texts, of which it has only the beginnings.
     pub long: Option<&'a LongTask>,
+    /// Its id, if that is given out: all or some of its dependencies are stored then.
+    pub id: Option<TaskId>,
 }
 
 impl<'a> From<&'a NewTask> for Requested<'a> {
     fn from(new: &'a NewTask) -> Requested<'a> {
-        Requested { new, long: None }
+        Requested {
+            new,
+            long: None,
+            id: None,
+        }
     }
 }
 
@@ -75,6 +84,9 @@ impl Core {
             let found = existing(row);
             if let Some(long) = task.long {
                 self.drop_text(long.text)?;
+            }
+            if let Some(id) = task.id {
+                self.write(DeleteDependencies { id })?;
             }
             return Ok(found);
         }
@@ -154,12 +166,26 @@ impl Core {
         Ok(())
     }
 
+    /// Refuses dependencies that do not exist. Marks the others: a mark without a dependent has no effect.
+    pub(crate) fn prepare_dependencies(&mut self, ids: &[TaskId]) -> CommandResult<Outcome> {
+        self.check_dependencies(ids)?;
+        let mut unmarked = Vec::new();
+        for id in ids {
+            let row = self.known(*id)?;
+            if row.state != Status::Done && !row.flags.has(Flags::HAS_DEPENDENTS) {
+                unmarked.push(*id);
+            }
+        }
+        self.mark_dependents(&unmarked)?;
+        Ok(Outcome::Ok)
+    }
+
     fn make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
-        let Requested { new, long } = task;
+        let Requested { new, long, id } = task;
         let long = long.map(LongTask::input);
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);
-        let task_id = self.tasks.new_id();
+        let task_id = id.unwrap_or_else(|| self.tasks.new_id());
         if let Some(key) = &new.idempotency_key {
             let body = task.body();
             self.write(InsertKey { key, task_id, body })?;
@@ -175,7 +201,7 @@ impl Core {
             self.open_budgets(task_id, budget)?;
         }
         let budget_trees = self.trees_of(task_id, new.parent_id, new.budget.as_ref())?;
-        let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on)?;
+        let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on, id.is_some())?;
         let lane = match self.find_lane(&new.queue, &new.task_type)? {
             Some(lane) => lane,
             None => self.lanes.make(&new.queue, &new.task_type),
@@ -231,14 +257,25 @@ impl Core {
         })
     }
 
-    /// Records the dependencies of a new task. Returns how many are not done, and the reason why the task can never
-    /// run, if there is one.
-    fn depend(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> Result<(u32, Option<String>)> {
+    /// Records the dependencies of a new task, some of which may be `stored`. Returns how many are not done, and the reason
+    /// why the task can never run, if there is one.
+    fn depend(
+        &mut self,
+        task_id: TaskId,
+        depends_on: &[TaskId],
+        stored: bool,
+    ) -> Result<(u32, Option<String>)> {
         let (mut blocked_by, mut hopeless) = (0, None);
         let mut depends_on = depends_on.to_vec();
         depends_on.sort_unstable();
         depends_on.dedup();
-        self.insert_dependencies(task_id, &depends_on)?;
+        let are_stored = stored && {
+            let stored = self.db.number(CountDependencies { task_id }.into())?;
+            stored == Some(depends_on.len() as i64)
+        };
+        if !are_stored {
+            self.insert_dependencies(task_id, &depends_on)?;
+        }
         let mut unmarked = Vec::new();
         for depends_on in depends_on {
             let row = self.row(depends_on)?.map(|row| (row.state, row.flags));
@@ -248,14 +285,15 @@ impl Core {
                 hopeless = Some(format!("dependency {depends_on} was pruned"));
                 continue;
             };
-            if state == Status::Done {
+            // Work that the end of the dependency began counts a task down that has its id already.
+            if state == Status::Done && !self.works.will_unblock(depends_on, task_id) {
                 continue;
             }
             blocked_by += 1;
             if !flags.has(Flags::HAS_DEPENDENTS) {
                 unmarked.push(depends_on);
             }
-            if state.is_final() {
+            if state.is_final() && state != Status::Done {
                 hopeless = Some(super::finish::dependency_ended(depends_on, state));
             }
         }
@@ -263,7 +301,11 @@ impl Core {
         Ok((blocked_by, hopeless))
     }
 
-    fn insert_dependencies(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> Result<()> {
+    pub(super) fn insert_dependencies(
+        &mut self,
+        task_id: TaskId,
+        depends_on: &[TaskId],
+    ) -> Result<()> {
         match depends_on {
             [] => 0,
             [depends_on] => self.write(InsertDependency {
@@ -280,7 +322,7 @@ impl Core {
 
     /// Records in the rows of tasks that others depend on them. Many stored rows are changed by one statement.
     fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
-        if ids.len() < MANY_DEPENDENCIES {
+        if ids.len() < MARKED_AT_ONCE {
             for id in ids {
                 self.change(*id, |row| row.flags.set(Flags::HAS_DEPENDENTS));
             }

@@ -5,6 +5,10 @@
 //! never taken back. Then the tasks are made part by part ([`Command::MakePart`](super::Command::MakePart)), each in the
 //! commit that deletes the text of its part. A start finishes the batches of earlier ones before its first command.
 //!
+//! The dependencies of a task that has very many are stored before the task, some in each commit
+//! ([`Command::InsertDependencies`](super::Command::InsertDependencies)): each may be in another page of the file. The commit
+//! with the part gives out the id of the task.
+//!
 //! Between two parts other commands run. The caller sends no other command with a key of the batch meanwhile. A
 //! dependency may be pruned between the check and the making of a task: the task then fails.
 
@@ -17,7 +21,7 @@ use crate::sql::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
     StoredPart,
 };
-use kirosu_protocol::{Effect, EnqueueBatchParams, Error, Limits, NewTask, Params, Verb};
+use kirosu_protocol::{Effect, EnqueueBatchParams, Error, Limits, NewTask, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,6 +30,35 @@ use std::sync::Arc;
 
 /// The id of a large batch. [`Store::new_batch`](crate::Store::new_batch) gives it out.
 pub type BatchId = i64;
+
+/// The most dependencies of a task that are stored with it. Each may write two pages of its own.
+pub const MANY_DEPENDENCIES: usize = 500;
+
+/// The ids of tasks that are not made yet, by batch and position in it. After a failed commit there may be ids of batches that
+/// were refused; [`Command::DropBatch`](super::Command::DropBatch) removes them.
+pub(crate) type ReservedIds = BTreeMap<(BatchId, usize), TaskId>;
+
+/// Some dependencies of a task of a large batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DependencyPart {
+    /// The batch.
+    pub batch: BatchId,
+    /// All tasks of the batch.
+    pub all: Arc<Vec<NewTask>>,
+    /// The position of the task.
+    pub task: usize,
+    /// The positions of the dependencies in its list.
+    pub range: Range<usize>,
+}
+
+impl DependencyPart {
+    /// The dependencies of this part.
+    pub fn ids(&self) -> &[TaskId] {
+        let task = self.all.get(self.task);
+        let ids = task.and_then(|new| new.depends_on.get(self.range.clone()));
+        ids.unwrap_or_default()
+    }
+}
 
 /// A part of a large batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +85,7 @@ impl BatchPart {
         let requested = |(at, new)| Requested {
             new,
             long: self.long.get(&at),
+            id: None,
         };
         tasks.map(requested).collect()
     }
@@ -70,8 +104,17 @@ impl Core {
         } else if self.must_check_as_a_whole(&part.all) {
             self.check(&part.requested(0..part.all.len()))?;
         }
-        let tasks = part.requested(part.range.clone());
+        let mut tasks = part.requested(part.range.clone());
         self.check(&tasks)?;
+        for (at, task) in part.range.clone().zip(&mut tasks) {
+            if task.new.depends_on.len() > MANY_DEPENDENCIES {
+                let id = self.tasks.new_id();
+                self.reserved.insert((batch, at), id);
+                task.id = Some(id);
+                // Also after a crash the id is not given out again.
+                self.counters.set_last_id(id);
+            }
+        }
         let tasks = to_text(&tasks)?;
         self.write(InsertBatchPart {
             batch,
@@ -95,6 +138,14 @@ impl Core {
             || self.lanes.live() + lanes.len() > self.options.lane_limit
     }
 
+    /// Stores some dependencies of a task that has an id, but is not made yet.
+    pub(crate) fn stage_dependencies(&mut self, part: &DependencyPart) -> Result<Outcome> {
+        if let Some(task_id) = self.reserved.get(&(part.batch, part.task)) {
+            self.insert_dependencies(*task_id, part.ids())?;
+        }
+        Ok(Outcome::Ok)
+    }
+
     /// Makes the tasks of a part. One that was made before, or whose batch is not stored as a whole, is left alone.
     pub(crate) fn make_part(&mut self, part: &BatchPart) -> Result<Outcome> {
         let (batch, next) = (part.batch, position(part.all.len())?);
@@ -103,7 +154,11 @@ impl Core {
             return Ok(Outcome::Ok);
         }
         let first = position(part.range.start)?;
-        let made = self.make_stored(batch, first, &part.requested(part.range.clone()))?;
+        let mut tasks = part.requested(part.range.clone());
+        for (at, task) in part.range.clone().zip(&mut tasks) {
+            task.id = self.reserved.get(&(batch, at)).copied();
+        }
+        let made = self.make_stored(batch, first, &tasks)?;
         Ok(made.map_or(Outcome::Ok, Outcome::Batch))
     }
 
@@ -124,6 +179,7 @@ impl Core {
     /// Deletes the stored parts of a batch whose tasks are not made.
     pub(crate) fn drop_batch(&mut self, batch: BatchId) -> Result<Outcome> {
         self.write(DeleteBatch { batch })?;
+        self.reserved.retain(|(of, _), _| *of != batch);
         Ok(Outcome::Ok)
     }
 
@@ -134,11 +190,12 @@ impl Core {
             self.write(DeleteIncompleteBatches {})?;
         }
         while let Some(part) = self.db.batch_part()? {
-            let (tasks, long) = of_text(&part).map_err(StoreFault::value)?;
+            let (tasks, long, ids) = of_text(&part).map_err(StoreFault::value)?;
             let tasks = tasks.iter().enumerate();
             let requested = |(at, new)| Requested {
                 new,
                 long: long.get(&at),
+                id: ids.get(&at).copied(),
             };
             let tasks: Vec<_> = tasks.map(requested).collect();
             self.make_stored(part.batch, part.first, &tasks)?;
@@ -149,12 +206,15 @@ impl Core {
     }
 }
 
-/// The long texts of the tasks of a stored part: the place of the task in the part, the texts, and the hash of the request
-/// if it has a key.
+/// Beside the parameters of a stored part.
 #[derive(Default, Serialize, Deserialize)]
-struct LongTexts {
+struct StoredBeside {
+    /// The long texts of its tasks: the place of the task in the part, the texts, and the hash of the request if it has a key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     long: Vec<(usize, TextId, Option<i64>)>,
+    /// The ids that tasks have already, by place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ids: Vec<(usize, TaskId)>,
 }
 
 fn position(at: usize) -> Result<i64> {
@@ -168,7 +228,7 @@ fn to_text(tasks: &[Requested<'_>]) -> Result<String> {
     struct Params<'a> {
         tasks: Vec<Cow<'a, NewTask>>,
         #[serde(flatten)]
-        texts: LongTexts,
+        beside: StoredBeside,
     }
     fn stored(new: &NewTask) -> Cow<'_, NewTask> {
         match new {
@@ -184,18 +244,28 @@ fn to_text(tasks: &[Requested<'_>]) -> Result<String> {
         let long = task.long?;
         Some((at, long.text, keyed.then(|| long.body())))
     };
-    let texts = LongTexts {
+    let id = |(at, task): (usize, &Requested<'_>)| Some((at, task.id?));
+    let beside = StoredBeside {
         long: tasks.iter().enumerate().filter_map(long).collect(),
+        ids: tasks.iter().enumerate().filter_map(id).collect(),
     };
     let tasks = tasks.iter().map(|task| stored(task.new)).collect();
-    serde_json::to_string(&Params { tasks, texts }).map_err(StoreFault::value)
+    serde_json::to_string(&Params { tasks, beside }).map_err(StoreFault::value)
 }
 
-/// The tasks of a stored part. They have passed the limits of the hub that stored them.
-fn of_text(part: &StoredPart) -> Result<(Vec<NewTask>, HashMap<usize, LongTask>), Error> {
+/// The tasks of a stored part, and by place the long texts and the ids that some of them have.
+type Unstored = (
+    Vec<NewTask>,
+    HashMap<usize, LongTask>,
+    HashMap<usize, TaskId>,
+);
+
+/// Reads a stored part. Its tasks have passed the limits of the hub that stored them.
+fn of_text(part: &StoredPart) -> Result<Unstored, Error> {
     let limits = Limits {
         batch: usize::MAX,
         prompt_bytes: usize::MAX,
+        metadata_bytes: usize::MAX,
         name_bytes: usize::MAX,
         ..Limits::default()
     };
@@ -204,9 +274,9 @@ fn of_text(part: &StoredPart) -> Result<(Vec<NewTask>, HashMap<usize, LongTask>)
         let delay_ms = i64::try_from(new.delay_ms).unwrap_or(i64::MAX);
         new.run_at_ms = Some(part.at.saturating_add(delay_ms));
     }
-    let texts: LongTexts = serde_json::from_str(&part.tasks)
+    let beside: StoredBeside = serde_json::from_str(&part.tasks)
         .map_err(|error| Error::internal(Effect::None, error.to_string()))?;
-    let long = texts.long.into_iter();
+    let long = beside.long.into_iter();
     let long = long.map(|(at, text, body)| (at, LongTask::stored(text, body)));
-    Ok((tasks, long.collect()))
+    Ok((tasks, long.collect(), beside.ids.into_iter().collect()))
 }

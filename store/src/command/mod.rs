@@ -28,7 +28,7 @@ use kirosu_protocol::{
     Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId, Verdict,
 };
 
-pub use large_batch::{BatchId, BatchPart};
+pub use large_batch::{BatchId, BatchPart, DependencyPart, MANY_DEPENDENCIES};
 pub use lease::leased_bytes;
 pub use long_text::{LongTask, NewLongText, TextId, TextPiece, long_ack, long_answer};
 
@@ -46,11 +46,17 @@ pub enum Command {
     /// once its last part is stored; until then a crash leaves nothing of it. Answer: `Ok`. After a refusal the caller
     /// sends [`DropBatch`](Command::DropBatch).
     StagePart(BatchPart),
+    /// Stores some dependencies of a task of a large batch that is stored as a whole and has more than
+    /// [`MANY_DEPENDENCIES`]. What is not stored so is stored with the task. Answer: `Ok`.
+    InsertDependencies(DependencyPart),
     /// Makes the tasks of a part of a large batch that is stored as a whole. The caller sends it again until it succeeds.
     /// Answer: [`Outcome::Batch`] for the tasks of the part, or `Ok` if they were made before.
     MakePart(BatchPart),
     /// Deletes what is stored of a large batch that was refused. Answer: `Ok`.
     DropBatch(BatchId),
+    /// Reads the dependencies of a large request ahead, and marks them: the command that adds the task finds them in memory.
+    /// Refused if one of them does not exist. Answer: `Ok`.
+    PrepareDependencies(Vec<TaskId>),
     /// Announces the pieces of long texts: [`StagePiece`](Command::StagePiece) stores them, and a command after that stores the
     /// row that refers to them. Refused if that command will be. Answer: `Ok`. After a refusal of any of these commands the
     /// caller sends [`DropText`](Command::DropText).
@@ -274,8 +280,10 @@ impl Core {
             Command::Enqueue(new) => Outcome::Enqueued(self.enqueue(new)?),
             Command::EnqueueBatch(batch) => Outcome::Batch(self.enqueue_batch(batch)?),
             Command::StagePart(part) => self.stage_part(part)?,
+            Command::InsertDependencies(part) => self.stage_dependencies(part)?,
             Command::MakePart(part) => self.make_part(part)?,
             Command::DropBatch(batch) => self.drop_batch(*batch)?,
+            Command::PrepareDependencies(ids) => self.prepare_dependencies(ids)?,
             Command::OpenText(new) => self.open_text(new)?,
             Command::StagePiece(piece) => self.stage_piece(piece)?,
             Command::LongAck { ack, text } => Outcome::Acked(self.ack(ack, Some(*text))?),

@@ -17,6 +17,8 @@ const DEPENDENTS: i64 = 1000;
 const MEMBERS: i64 = 500;
 /// Pages that one step frees, approximately; half a MiB in new files. Long texts cost more than many rows.
 const PAGES: i64 = 256;
+/// Dependencies of one task that are deleted in one step.
+const DEPENDENCIES: i64 = 500;
 /// Rows of one task that are deleted at once from a table in which it may have many or long ones.
 const ROWS: i64 = 16;
 
@@ -92,7 +94,10 @@ impl Core {
             scan.stays(before_ms);
             return Ok(false);
         }
-        if !self.leave_trees(task.id)? || !self.delete_pieces(task, enough)? {
+        if !self.leave_trees(task.id)?
+            || !self.delete_pieces(task, enough)?
+            || !self.delete_dependencies(task.id)?
+        {
             // The next step continues with it.
             scan.stays(task.at);
             return Ok(false);
@@ -146,6 +151,18 @@ impl Core {
                 return Ok(false);
             }
         }
+    }
+
+    /// Deletes dependencies that are done, up to a limit: each may be in a page of its own. A retry of the task until then
+    /// waits for the others. Returns whether all of them are deleted.
+    fn delete_dependencies(&mut self, id: TaskId) -> Result<bool> {
+        let (task_id, same, limit) = (id, id, DEPENDENCIES);
+        let some = sets::DeleteSomeDependencies {
+            task_id,
+            same,
+            limit,
+        };
+        Ok((self.write(some)? as i64) < limit)
     }
 
     fn forget(&mut self, task: &FinishedTask) -> Result<()> {

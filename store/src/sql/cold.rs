@@ -25,9 +25,14 @@ insert! {
 }
 
 statement! {
-    /// One task waits for several, as a JSON array of ids.
+    /// One task waits for several, as a JSON array of ids. Some of them may be stored already.
     InsertDependencies<'a> { task_id: i64, depends_on: &'a str }
-    "INSERT INTO dependency (task_id, depends_on) SELECT ?, value FROM json_each(?)"
+    "INSERT OR IGNORE INTO dependency (task_id, depends_on) SELECT ?, value FROM json_each(?)"
+}
+
+statement! {
+    /// The number of dependencies of a task.
+    CountDependencies { task_id: i64 } "SELECT count(*) FROM dependency WHERE task_id = ?"
 }
 
 insert! {

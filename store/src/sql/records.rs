@@ -41,7 +41,7 @@ records! {
         AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild,
         DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
         DeleteLabels, DeleteLane, DeleteLongText, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeletePieces,
-        DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeOutput, DeleteTask, DeleteUsage,
+        DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeDependencies, DeleteSomeOutput, DeleteTask, DeleteUsage,
         DeleteWork, DetachPermission, DropLongText, DropStaged, DropTextsOfAttempts, DropTextsOfTask, EndApproval<'a>,
         InsertAttempt<'a>, InsertBatchPart<'a>, InsertChild, InsertDecision<'a>, InsertDependencies<'a>,
         InsertDependency, InsertKey<'a>, InsertLabel<'a>, InsertLongText, InsertMember, InsertOutput<'a>,
@@ -71,7 +71,7 @@ records! {
 records! {
     /// A query for one number; those for the existence of a row answer 1 or nothing.
     NumberQuery<'a>: first -> Option<i64> {
-        CountAttempts, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
+        CountAttempts, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
     }

@@ -73,6 +73,13 @@ statement! {
      JOIN task t ON t.id = d.task_id"
 }
 
+statement! {
+    /// Deletes some dependencies of a task, of those that are done. `same`: the task once more.
+    DeleteSomeDependencies { task_id: i64, same: i64, limit: i64 }
+    "DELETE FROM dependency WHERE task_id = ? AND depends_on IN (SELECT d.depends_on FROM dependency d \
+     JOIN task t ON t.id = d.depends_on WHERE d.task_id = ? AND t.state = 5 LIMIT ?)"
+}
+
 row! {
     /// A finished task that may be old enough to be pruned.
     pub(crate) struct FinishedTask {

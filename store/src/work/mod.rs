@@ -142,6 +142,15 @@ impl Works {
         std::mem::take(&mut self.finished)
     }
 
+    /// Whether the end of `done` is still to unblock `task`.
+    pub fn will_unblock(&self, done: TaskId, task: TaskId) -> bool {
+        self.stack.iter().any(|work| {
+            (work.kind, work.state, work.task) == (WorkKind::Ended, Status::Done, done)
+                && work.after < task
+                && task <= work.upto
+        })
+    }
+
     /// Whether a task must not be pruned yet.
     pub fn needs(&self, task: TaskId) -> bool {
         self.stack.iter().any(|work| work.task == task)

@@ -224,3 +224,124 @@ fn a_task_is_the_same_after_a_crash() {
     let again = b.one(Command::Enqueue(Box::new(later)));
     assert!(matches!(again, Ok(Outcome::Enqueued(found)) if found.existed));
 }
+
+/// Dependencies of a task that has very many.
+const DEPENDENCIES: usize = 2 * MANY_DEPENDENCIES + 10;
+
+fn leased(b: &mut Bench, count: usize) -> Vec<(TaskId, kirosu_protocol::Fence)> {
+    b.one(Command::EnqueueBatch(vec![NewTask::chat("p"); count]))
+        .unwrap();
+    let leased = b.lease(count as u32);
+    assert_eq!(leased.len(), count);
+    leased
+        .iter()
+        .map(|task| (task.task_id, task.fence))
+        .collect()
+}
+
+/// The commands that enqueue a task with very many dependencies.
+fn dependent(b: &mut Bench, depends_on: Vec<TaskId>) -> Vec<Command> {
+    let count = depends_on.len();
+    let child = NewTask {
+        depends_on,
+        ..NewTask::chat("child")
+    };
+    let mut all = commands(b, vec![child]);
+    let Command::StagePart(BatchPart {
+        batch, all: tasks, ..
+    }) = all[0].clone()
+    else {
+        panic!("a part");
+    };
+    let parts = (0..count).step_by(MANY_DEPENDENCIES).map(|begin| {
+        Command::InsertDependencies(DependencyPart {
+            batch,
+            all: tasks.clone(),
+            task: 0,
+            range: begin..(begin + MANY_DEPENDENCIES).min(count),
+        })
+    });
+    let parts: Vec<_> = parts.collect();
+    all.splice(1..1, parts);
+    all
+}
+
+/// Acks these leases: the task is ready with the last of them, and not before.
+fn ready_with_the_last(
+    b: &mut Bench,
+    child: TaskId,
+    mut rest: Vec<(TaskId, kirosu_protocol::Fence)>,
+    context: &str,
+) {
+    let last = rest.pop().unwrap();
+    for (id, fence) in rest {
+        b.ack(done(id, Some(fence))).unwrap();
+    }
+    // Work on dependents goes on with further batches.
+    for _ in 0..1000 {
+        if b.stats().blocked == 1 {
+            break;
+        }
+        b.one(Command::Stats).unwrap();
+    }
+    assert_eq!(b.stats().blocked, 1, "{context}");
+    assert_eq!(b.task(child).status, Status::Blocked, "{context}");
+    b.ack(done(last.0, Some(last.1))).unwrap();
+    assert_eq!(b.task(child).status, Status::Queued, "{context}");
+}
+
+#[test]
+fn very_many_dependencies_are_stored_before_their_task_and_end_at_any_time() {
+    for crash in 0..=6 {
+        let mut b = Bench::new();
+        let mut parents = leased(&mut b, DEPENDENCIES);
+        let ids = parents.iter().map(|(id, _)| *id).collect();
+        let all = dependent(&mut b, ids);
+        assert_eq!(all.len(), 5);
+        for (at, command) in all.into_iter().enumerate().take(crash) {
+            b.one(command).unwrap();
+            // One of each part ends between any two commits, and other tasks get ids.
+            for part in [700, 300, 5] {
+                let (id, fence) = parents.remove(part + at);
+                b.ack(done(id, Some(fence))).unwrap();
+            }
+            b.chat("other");
+        }
+        let mut b = b.reopen();
+        if crash == 0 {
+            assert_eq!(b.stats().total_tasks, DEPENDENCIES as i64);
+            continue;
+        }
+        // Its id was given out with the first commit.
+        let child = DEPENDENCIES as TaskId + 1;
+        assert_eq!(b.task(child).prompt, "child");
+        assert_eq!(b.chat("next"), child + crash.min(5) as TaskId + 1);
+        ready_with_the_last(&mut b, child, parents, &format!("crash after {crash}"));
+    }
+}
+
+#[test]
+fn a_dependency_whose_end_is_still_being_worked_on_is_counted_down_once() {
+    let mut b = Bench::new();
+    let mut parents = leased(&mut b, DEPENDENCIES);
+    let first = parents.remove(0);
+    let of_first = NewTask {
+        depends_on: vec![first.0],
+        ..NewTask::chat("of the first")
+    };
+    for _ in 0..10 {
+        let batch = vec![of_first.clone(); 5000];
+        b.one(Command::EnqueueBatch(batch)).unwrap();
+    }
+    let ids = parents.iter().map(|(id, _)| *id).chain([first.0]).collect();
+    let mut all = dependent(&mut b, ids);
+    let make = all.pop().unwrap();
+    for command in all {
+        b.one(command).unwrap();
+    }
+    let ack = Command::Ack(done(first.0, Some(first.1)));
+    let child = made(b.batch(vec![ack, make]).split_off(1))[0];
+    let blocked = b.stats().blocked;
+    assert!(blocked > 1, "the work on the first is over already");
+    ready_with_the_last(&mut b, child.task_id, parents, "work");
+}

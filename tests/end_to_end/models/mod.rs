@@ -214,7 +214,10 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
     // The other two APIs, on the same server.
     for queue in ["responses", "messages"] {
         let id = enqueue(&mut client, queue, "Say hello.");
-        counted(&done(&mut client, id));
+        let got = done(&mut client, id);
+        let (input, cached) = counted(&got);
+        // When it is slow, this server leaves out the beginning of a stream of Anthropic's form, and with it the input.
+        assert!(input + cached > 10 || queue == "messages", "{got}");
     }
 
     // One that would never end is cancelled in the middle, and its model is free again.
@@ -236,8 +239,8 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
     assert!(!hub.log().contains(KEY), "the key is in the log");
 }
 
-/// Tokens were counted, and the cost is what the prices make of them, marked as an estimate; those that went in.
-/// (This server leaves out the beginning of a stream of Anthropic's form, and with it the input, when it is slow.)
+/// The tokens of the input and those of it that were cached. Tokens were counted, and the cost is what the prices make of
+/// them, marked as an estimate.
 fn counted(got: &Value) -> (u64, u64) {
     let usage = &got["attempts"][0]["usage"];
     let of = |name: &str| {
@@ -250,7 +253,7 @@ fn counted(got: &Value) -> (u64, u64) {
         of("cache_read_tokens"),
         of("output_tokens"),
     );
-    assert!(input + cached > 10 && (1..=16).contains(&output), "{usage}");
+    assert!((1..=16).contains(&output), "{usage}");
     let cost = (input * 1000 + cached * 500 + output * 2000) as f64 / 1e6;
     let told = usage["cost_usd"].as_f64().unwrap();
     assert!((told - cost).abs() < 1e-9, "{usage}");

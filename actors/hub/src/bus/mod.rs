@@ -37,11 +37,11 @@ pub const RING_CAPACITY: usize = 16_384;
 pub const PIECE_BYTES: usize = 256 << 10;
 
 /// Pause per watcher. It is many times the cost of waking one, so that waking takes a small part of the time.
-const PAUSE_PER_WATCHER: Duration = Duration::from_micros(150);
+const PAUSE_PER_WATCHER: Duration = Duration::from_micros(200);
 /// Shorter pauses are left out.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(1500);
 /// The longest time for which the bus gathers events.
-const LONGEST_PAUSE: Duration = Duration::from_millis(150);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Watchers that get events in one turn of the event loop. To write to one takes some 15 us; requests are served between two
 /// turns.

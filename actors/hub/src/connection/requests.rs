@@ -8,7 +8,7 @@ use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::{
-    BadLine, Effect, Error, ErrorCode, Frame, Limits, RawId, Request, SplitLine, answer,
+    BadLine, Effect, Error, ErrorCode, Frame, Limits, LongLine, RawId, Request, SplitLine, answer,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -59,12 +59,14 @@ impl Connection {
 
     fn read_line(&mut self, line: SplitLine<'_>, ctx: &mut Context<Self>) {
         let limits = self.limits.clone();
-        let SplitLine::Text(text) = line else {
-            return self.refuse_line(BadLine::too_long(&limits));
+        let text = match line {
+            SplitLine::Text(text) if text.len() > LONG_LINE => {
+                return self.read_long_line(text.into(), ctx);
+            }
+            SplitLine::Text(text) => text,
+            SplitLine::Long(line) => return self.read_long_line(line, ctx),
+            SplitLine::TooLong => return self.refuse_line(BadLine::too_long(&limits)),
         };
-        if text.len() > LONG_LINE {
-            return self.read_long_line(text.into(), ctx);
-        }
         let frame = match Frame::read(text, &limits) {
             Ok(frame) => frame,
             Err(bad) => return self.refuse_line(*bad),
@@ -79,16 +81,16 @@ impl Connection {
     }
 
     /// Reads a long line on another thread. No further line is read until that is done, so that the order of requests is kept.
-    fn read_long_line(&mut self, text: Arc<[u8]>, ctx: &mut Context<Self>) {
+    fn read_long_line(&mut self, line: LongLine, ctx: &mut Context<Self>) {
         self.is_reading_on_blocking_thread = true;
-        let (line, hub) = (text.clone(), self.hub.clone());
+        let hub = self.hub.clone();
         let (authenticated, limits) = (self.authenticated, self.limits.clone());
         let read = async move {
             // The semaphore is never closed. If it were, the line would only be read without its turn.
             let _turn = hub.reading().acquire_owned().await.ok();
             let key = hub.options().key.clone();
-            let read = move || {
-                let frame = Frame::read(&line, &limits).map_err(|bad| *bad)?;
+            let read = move |text: &[u8]| {
+                let frame = Frame::read(text, &limits).map_err(|bad| *bad)?;
                 let (id, jsonrpc) = (frame.id.clone(), frame.jsonrpc);
                 let read = || read_frame(frame, key.as_deref(), authenticated, &limits);
                 // The client waits for an answer with this id.
@@ -97,16 +99,21 @@ impl Connection {
                     Err(BadLine { id, jsonrpc, error })
                 })
             };
+            let read = move || {
+                let text = line.join();
+                (read(&text), text)
+            };
             spawn_blocking(read).await
         };
         ctx.spawn(read.into_actor(self).map(move |read, act, ctx| {
             act.is_reading_on_blocking_thread = false;
-            let read = read.unwrap_or_else(|_| {
-                Err(BadLine {
+            let (read, text) = read.unwrap_or_else(|_| {
+                let bad = BadLine {
                     id: RawId::null(),
                     jsonrpc: false,
                     error: not_read(),
-                })
+                };
+                (Err(bad), Vec::new())
             });
             act.take(read, text.len(), || text, ctx);
             act.advance(ctx);
@@ -118,7 +125,7 @@ impl Connection {
         &mut self,
         read: Result<ReadLine, BadLine>,
         bytes: usize,
-        text: impl FnOnce() -> Arc<[u8]>,
+        text: impl FnOnce() -> Vec<u8>,
         ctx: &mut Context<Self>,
     ) {
         let line = match read {
@@ -145,7 +152,7 @@ impl Connection {
 
     /// Reads a request again on another thread, because its `accept` clauses must be compiled first. No further line is read
     /// until that is done, so that the order of requests is kept.
-    fn compile(&mut self, tag: Tag, text: Arc<[u8]>, ctx: &mut Context<Self>) {
+    fn compile(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
         self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
         let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
@@ -259,7 +266,7 @@ fn read_frame(
 /// Reads a request and compiles its `accept` clauses: those of one request at a time, so that they do not take all
 /// processors. Other requests do not wait for that.
 async fn read_with_clauses(
-    line: Arc<[u8]>,
+    line: Vec<u8>,
     limits: Arc<Limits>,
     hub: Hub,
 ) -> Result<Result<Request, Error>, JoinError> {

@@ -3,8 +3,8 @@
 //! Costs are about the microseconds that a command takes on a usual machine. They need not be exact: they keep one commit
 //! well below the 20 ms for which a request may wait for those of others.
 
-use kirosu_protocol::{Ack, NewTask};
-use kirosu_store::Command;
+use kirosu_protocol::{Ack, NewTask, weight};
+use kirosu_store::{Command, MANY_DEPENDENCIES};
 
 /// The largest cost of a commit, unless its only command costs more.
 pub(super) const COMMIT: u64 = 4_500;
@@ -17,7 +17,8 @@ pub(super) const PART_LEASES: u32 = (PART / LEASED) as u32;
 const USUAL: u64 = 10;
 const NEW_TASK: u64 = 6;
 const KEY: u64 = 6;
-const DEPENDENCY: u64 = 1;
+/// Each may be in a page of its own.
+const DEPENDENCY: u64 = PART / MANY_DEPENDENCIES as u64;
 /// Per task that a lease may take.
 const LEASED: u64 = 10;
 const ACK: u64 = 10;
@@ -33,6 +34,8 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::EnqueueBatch(batch) => batch.iter().map(of_task).sum(),
         Command::StagePart(part) => part.tasks().iter().map(of_task).sum::<u64>() / STAGED,
         Command::MakePart(part) => part.tasks().iter().map(of_task).sum(),
+        Command::PrepareDependencies(ids) => ids.len() as u64 * DEPENDENCY,
+        Command::InsertDependencies(part) => part.ids().len() as u64 * DEPENDENCY,
         Command::Lease { ask, .. } => u64::from(ask.max_tasks) * LEASED,
         Command::Ack(ack) => of_ack(ack),
         Command::Acks(acks) => acks.iter().map(of_ack).sum(),
@@ -73,7 +76,7 @@ pub(super) fn of(command: &Command) -> u64 {
 pub(super) fn of_task(new: &NewTask) -> u64 {
     let key = new.idempotency_key.as_ref().map_or(0, |_| KEY);
     let dependencies = new.depends_on.len() as u64 * DEPENDENCY;
-    NEW_TASK + key + dependencies + of_texts(new)
+    NEW_TASK + key + dependencies + of_texts(new) + of_values(new)
 }
 
 /// Whether the texts of a new task need more than one part.
@@ -83,6 +86,12 @@ pub(super) fn is_long(new: &NewTask) -> bool {
 
 fn of_texts(new: &NewTask) -> u64 {
     of_text(Some(&new.prompt)) + of_text(new.system_prompt.as_deref())
+}
+
+fn of_values(new: &NewTask) -> u64 {
+    let metadata = new.metadata.as_ref().map_or(0, weight);
+    let accept = new.accept.as_ref().map_or(0, |accept| accept.weight());
+    ((metadata + accept) / BYTES) as u64
 }
 
 /// The cost of an ack.

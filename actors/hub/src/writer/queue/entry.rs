@@ -4,7 +4,7 @@ use super::large_lease::LeaseRest;
 use crate::caller::{CommandAnswers, ConnectionId, GiveBack, PendingReply};
 use actix::Recipient;
 use kirosu_protocol::{NewTask, Task};
-use kirosu_store::{BatchId, BatchPart, Command, Outcome, TextId};
+use kirosu_store::{BatchId, Command, Outcome, TextId};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -82,14 +82,16 @@ pub(in crate::writer) enum PartKind {
     Acks(usize),
     /// A lease of at most this number of tasks. The request is answered with the tasks of the parts before, or refused.
     Lease(u32),
+    /// Dependencies are read ahead. The request that has them is refused.
+    Dependencies,
     /// Long texts are stored. The request to which they belong is refused.
     Text(TextId),
     /// A request whose long texts are stored. It is refused.
     Long(TextId),
     /// A part of a batch is stored. The batch is refused.
     Stage(BatchId),
-    /// Tasks of a batch that is stored. The part is tried again, as the batch cannot be taken back.
-    Make(BatchPart),
+    /// Tasks of a batch that is stored, or their dependencies. The part is tried again, as the batch cannot be taken back.
+    Make(Box<Command>),
     /// A refused batch, or the text of a refused request, is deleted. The next start tries it again.
     Drop,
 }
@@ -194,7 +196,10 @@ impl PartKind {
             Command::Acks(acks) => PartKind::Acks(acks.len()),
             Command::Lease { ask, .. } => PartKind::Lease(ask.max_tasks),
             Command::StagePart(part) => PartKind::Stage(part.batch),
-            Command::MakePart(part) => PartKind::Make(part.clone()),
+            Command::InsertDependencies(_) | Command::MakePart(_) => {
+                PartKind::Make(Box::new(command.clone()))
+            }
+            Command::PrepareDependencies(_) => PartKind::Dependencies,
             Command::OpenText(new) => PartKind::Text(new.text),
             Command::StagePiece(piece) => PartKind::Text(piece.text),
             Command::LongAck { text, .. } | Command::LongAnswer { text, .. } => {

@@ -184,7 +184,7 @@ impl CommandQueue {
                     entry.give_up(text);
                     refused.insert(text);
                 }
-                (Err(error), PartKind::Text(_) | PartKind::Long(_)) => {
+                (Err(error), PartKind::Dependencies | PartKind::Text(_) | PartKind::Long(_)) => {
                     refusal = Some(error);
                     entry.drop_stored(None);
                     break;
@@ -196,7 +196,7 @@ impl CommandQueue {
                 }
                 (Err(error), PartKind::Make(part)) => {
                     refusal = Some(not_made(&error));
-                    again.push_back(Command::MakePart(part));
+                    again.push_back(*part);
                 }
                 (Err(_), PartKind::Drop) => {}
             }

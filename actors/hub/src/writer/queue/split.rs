@@ -3,9 +3,12 @@
 use super::super::cost;
 use super::entry::{Form, Large};
 use super::large_lease::LeaseRest;
-use kirosu_protocol::{Ack, NewTask};
-use kirosu_store::{BatchId, BatchPart, Command, LongTask, TextId, long_ack, long_answer};
-use std::collections::{BTreeMap, VecDeque};
+use kirosu_protocol::{Ack, NewTask, TaskId};
+use kirosu_store::{
+    BatchId, BatchPart, Command, DependencyPart, LongTask, MANY_DEPENDENCIES, TextId, long_ack,
+    long_answer,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -36,12 +39,8 @@ pub(super) fn split(
             Ok((long_answer(task, text, by, id).into(), large))
         }
         Command::Acks(acks) => Ok((parts_of_acks(acks, ids), Large::new(Form::Acks))),
-        Command::EnqueueBatch(tasks) if tasks.len() > 1 || tasks.iter().any(cost::is_long) => {
-            Ok(parts_of_batch(tasks, Form::Whole, ids))
-        }
-        Command::Enqueue(new) if cost::is_long(&new) => {
-            Ok(parts_of_batch(vec![*new], Form::Enqueue, ids))
-        }
+        Command::EnqueueBatch(tasks) => Ok(parts_of_batch(tasks, Form::Whole, ids)),
+        Command::Enqueue(new) => Ok(parts_of_batch(vec![*new], Form::Enqueue, ids)),
         whole => LeaseRest::divide(whole).map(|(first, rest)| {
             let mut large = Large::new(Form::Lease);
             large.rest = Some(rest);
@@ -75,7 +74,7 @@ fn parts_of_batch(
     let mut large = Large::new(form);
     let keys = tasks.iter().filter_map(|new| new.idempotency_key.clone());
     large.keys = keys.collect();
-    let (mut parts, mut long) = (VecDeque::new(), BTreeMap::new());
+    let (mut parts, mut long) = (parts_of_dependencies(&tasks), BTreeMap::new());
     for (at, new) in tasks.iter_mut().enumerate() {
         if cost::is_long(new) {
             let text = ids.text();
@@ -103,8 +102,48 @@ fn parts_of_batch(
         range: range.clone(),
     };
     parts.extend(ranges.iter().map(part).map(Command::StagePart));
-    parts.extend(ranges.iter().map(part).map(Command::MakePart));
+    for range in &ranges {
+        let tasks = range.clone();
+        parts.extend(tasks.flat_map(|task| insertions(batch, &all, task)));
+        parts.push_back(Command::MakePart(part(range)));
+    }
     (parts, large)
+}
+
+/// The commands that store the dependencies of a task that has very many.
+fn insertions(
+    batch: BatchId,
+    all: &Arc<Vec<NewTask>>,
+    task: usize,
+) -> impl Iterator<Item = Command> {
+    let count = all.get(task).map_or(0, |new| new.depends_on.len());
+    let parts = match count > MANY_DEPENDENCIES {
+        true => count.div_ceil(MANY_DEPENDENCIES),
+        false => 0,
+    };
+    (0..parts).map(move |part| {
+        let begin = part * MANY_DEPENDENCIES;
+        Command::InsertDependencies(DependencyPart {
+            batch,
+            all: all.clone(),
+            task,
+            range: begin..(begin + MANY_DEPENDENCIES).min(count),
+        })
+    })
+}
+
+/// The commands that read the dependencies ahead that tasks with very many of them have.
+fn parts_of_dependencies(tasks: &[NewTask]) -> VecDeque<Command> {
+    let has_many = |new: &&NewTask| new.depends_on.len() > MANY_DEPENDENCIES;
+    let tasks = tasks.iter().filter(has_many);
+    let ids: BTreeSet<TaskId> = tasks
+        .flat_map(|new| new.depends_on.iter().copied())
+        .collect();
+    let ids: Vec<TaskId> = ids.into_iter().collect();
+    let parts = ids.chunks(MANY_DEPENDENCIES);
+    parts
+        .map(|part| Command::PrepareDependencies(part.to_vec()))
+        .collect()
 }
 
 /// Divides a list into ranges that cost at most [`cost::PART`] each, or have one entry.

@@ -5,7 +5,7 @@ use crate::caller::ConnectionId;
 use crate::caller::{Caller, CommandAnswers};
 use actix::prelude::*;
 use kirosu_protocol::{Ack, LeaseParams, NewTask, Task};
-use kirosu_store::{BatchId, TextId, leased_bytes};
+use kirosu_store::{BatchId, MANY_DEPENDENCIES, TextId, leased_bytes};
 use serde_json::json;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -161,10 +161,12 @@ fn name(command: &Command) -> String {
     match command {
         Command::Enqueue(new) => new.prompt.clone(),
         Command::StagePart(part) => format!("stage {}", part.batch),
+        Command::InsertDependencies(part) => format!("depend {}", part.ids().len()),
         Command::MakePart(part) => format!("make {}", part.batch),
         Command::DropBatch(batch) => format!("drop {batch}"),
         Command::Acks(acks) => format!("{} acks", acks.len()),
         Command::Lease { ask, .. } => format!("lease {}", ask.max_tasks),
+        Command::PrepareDependencies(ids) => format!("prepare {}", ids.len()),
         Command::OpenText(new) => format!("open {}", new.text),
         Command::StagePiece(piece) => format!("piece {}", piece.text),
         Command::LongAck { text, .. } => format!("ack {text}"),
@@ -253,6 +255,44 @@ fn others_run_between_the_parts_and_the_same_caller_after_them() {
         }
         assert!(place(&names, "b") < place(&names, "d"));
         assert!(place(&names, "with k") < place(&names, "e"));
+    });
+}
+
+#[test]
+fn very_many_dependencies_are_read_and_stored_some_at_a_time() {
+    run(|bench| {
+        let depends_on = (1..=2 * MANY_DEPENDENCIES as TaskId + 1).collect();
+        let new = NewTask {
+            depends_on,
+            ..NewTask::chat("")
+        };
+        bench.push(1, vec![Command::EnqueueBatch(vec![NewTask::chat(""), new])]);
+        let full = |name: &str| format!("{name} {MANY_DEPENDENCIES}");
+        let (prepare, depend) = (full("prepare"), full("depend"));
+        let expected = [
+            &prepare,
+            &prepare,
+            "prepare 1",
+            "stage 1",
+            "stage 1",
+            "make 1",
+            &depend,
+            &depend,
+            "depend 1",
+            "make 1",
+        ];
+        assert_eq!(bench.run(), expected);
+        let new = |count| NewTask {
+            depends_on: (1..=count as TaskId).collect(),
+            ..NewTask::chat("")
+        };
+        bench.push(
+            1,
+            vec![Command::Enqueue(Box::new(new(MANY_DEPENDENCIES + 1)))],
+        );
+        let refused = bench.commit(|_| true);
+        assert_eq!((name(&refused[0]), bench.run()), (prepare, Vec::new()));
+        assert!(matches!(bench.answers.pop(), Some(Err(_))));
     });
 }
 
