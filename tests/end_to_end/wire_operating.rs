@@ -155,15 +155,20 @@ fn output_that_was_cut_says_so() {
     let mut client = hub.client();
     let id = client.enqueue("x");
     client.lease(json!({}));
-    let piece = "o".repeat(3 << 20);
+    let piece = "o".repeat(1 << 20);
     let cut = |client: &mut Client| {
         let got = client.call("get", json!({"task_id": id, "output": true}));
         got["output"][0]["cut"].as_bool().unwrap()
     };
-    client.call("output", json!({"task_id": id, "text": piece}));
-    assert!(!cut(&mut client));
-    client.call("output", json!({"task_id": id, "text": piece}));
-    assert!(cut(&mut client));
+    let mut print = |count| {
+        for _ in 0..count {
+            client.call("output", json!({"task_id": id, "text": piece}));
+        }
+        cut(&mut client)
+    };
+    assert_eq!((print(3), print(2)), (false, true));
+    let longer = json!({"task_id": id, "text": format!("{piece}o")});
+    assert_eq!(word(&client.refused("output", longer)), "too_large");
 }
 
 // ---------------------------------------------------------------- watching

@@ -47,7 +47,7 @@ pub enum Command {
     /// sends [`DropBatch`](Command::DropBatch).
     StagePart(BatchPart),
     /// Stores some dependencies of a task of a large batch that is stored as a whole and has more than
-    /// [`MANY_DEPENDENCIES`]. What is not stored so is stored with the task. Answer: `Ok`.
+    /// [`MANY_DEPENDENCIES`]. Those that no such command has stored are stored with the task. Answer: `Ok`.
     InsertDependencies(DependencyPart),
     /// Makes the tasks of a part of a large batch that is stored as a whole. The caller sends it again until it succeeds.
     /// Answer: [`Outcome::Batch`] for the tasks of the part, or `Ok` if they were made before.

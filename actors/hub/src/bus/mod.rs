@@ -39,7 +39,7 @@ pub const PIECE_BYTES: usize = 256 << 10;
 /// Pause per watcher. It is many times the cost of waking one, so that waking takes a small part of the time.
 const PAUSE_PER_WATCHER: Duration = Duration::from_micros(200);
 /// Shorter pauses are left out.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(1500);
+const SHORTEST_PAUSE: Duration = Duration::from_micros(2000);
 /// The longest time for which the bus gathers events.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -343,7 +343,7 @@ mod tests {
     fn events_are_gathered_when_there_are_many_watchers() {
         assert_eq!(pause(0), Duration::ZERO);
         assert_eq!(pause(9), Duration::ZERO);
-        assert_eq!(pause(500), Duration::from_millis(75));
+        assert_eq!(pause(500), Duration::from_millis(100));
         assert_eq!(pause(usize::MAX), LONGEST_PAUSE);
     }
 }

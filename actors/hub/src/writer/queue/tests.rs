@@ -288,7 +288,7 @@ fn very_many_dependencies_are_read_and_stored_some_at_a_time() {
         };
         bench.push(
             1,
-            vec![Command::Enqueue(Box::new(new(MANY_DEPENDENCIES + 1)))],
+            vec![Command::Enqueue(Box::new(new(2 * MANY_DEPENDENCIES)))],
         );
         let refused = bench.commit(|_| true);
         assert_eq!((name(&refused[0]), bench.run()), (prepare, Vec::new()));
