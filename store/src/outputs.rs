@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// The stored output of one attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StoredOutput {
-    /// Bytes; as many as the limit once the output was cut.
+    /// Bytes; more than the limit once the output was cut.
     pub bytes: u64,
     /// The number after the highest chunk.
     pub next_chunk: u64,

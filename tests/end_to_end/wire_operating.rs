@@ -166,7 +166,8 @@ fn output_that_was_cut_says_so() {
         }
         cut(&mut client)
     };
-    assert_eq!((print(3), print(2)), (false, true));
+    // The limit of 4 MiB is met exactly, then exceeded.
+    assert_eq!((print(4), print(1)), (false, true));
     let longer = json!({"task_id": id, "text": format!("{piece}o")});
     assert_eq!(word(&client.refused("output", longer)), "too_large");
 }

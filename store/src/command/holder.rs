@@ -101,11 +101,11 @@ impl Core {
         self.held("store output of", task, fence)?;
         let limit = self.options.output_limit_bytes;
         let mut output = self.outputs.get(&mut *self.db, task, fence)?;
-        if output.bytes >= limit {
+        if output.bytes > limit {
             return Ok(Outcome::Ok);
         }
         let chunk = chunk.unwrap_or(output.next_chunk);
-        let (stored, cut) = cut_to(text, limit - output.bytes, limit);
+        let stored = cut_to(text, limit - output.bytes, limit);
         let written = self.write(InsertOutput {
             task_id: task,
             fence,
@@ -115,11 +115,7 @@ impl Core {
         if written == 0 {
             return Ok(Outcome::Ok);
         }
-        output.bytes = if cut {
-            limit
-        } else {
-            output.bytes + stored.len() as u64
-        };
+        output.bytes += stored.len() as u64;
         output.next_chunk = output.next_chunk.max(chunk.saturating_add(1));
         self.outputs.set(task, fence, output);
         self.batch.report(EventKind::Output {
@@ -164,13 +160,13 @@ fn not_leased_to(worker: &str, row: &TaskRow) -> Error {
     )
 }
 
-/// The text, cut to `room` bytes with a mark at its end. Returns whether it was cut.
-fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
+/// The text, cut to `room` bytes. A mark follows the cut, which is longer than a character: the output exceeds its limit then.
+fn cut_to(text: &str, room: u64, limit: u64) -> String {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if text.len() <= room {
-        return (text.to_owned(), false);
+        return text.to_owned();
     }
-    (format!("{}{}", head(text, room), cut_mark(limit)), true)
+    format!("{}{}", head(text, room), cut_mark(limit))
 }
 
 /// The start of the mark at the end of an output that was cut.
