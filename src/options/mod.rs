@@ -72,6 +72,7 @@ pub fn rules(settings: &Settings) -> Rules {
     Rules {
         session_grace: settings.lease.session_grace,
         retention: settings.store.retention,
+        audit_retention: settings.store.audit_retention,
         retry: RetryPolicy {
             initial_ms: millis(settings.retry.initial),
             max_ms: millis(settings.retry.max),

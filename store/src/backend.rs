@@ -12,6 +12,7 @@
 //! **Failure.** After any error the batch is void: the caller calls `reopen`, throws its memory away and loads it again.
 
 use crate::command::TextId;
+use crate::credentials::Credential;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
 use crate::row::{LaneId, TaskInput, TaskRow};
@@ -92,6 +93,8 @@ pub(crate) struct LoadedState {
     pub works: Vec<WorkRow>,
     /// Long texts to which no row refers.
     pub unused_texts: Vec<TextId>,
+    /// All credentials.
+    pub credentials: Vec<Credential>,
 }
 
 /// A changed task.

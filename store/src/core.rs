@@ -10,6 +10,7 @@ use crate::batch::BatchState;
 use crate::command::TextId;
 use crate::command::large_batch::ReservedIds;
 use crate::counters::Counters;
+use crate::credentials::Credentials;
 use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
@@ -72,6 +73,7 @@ pub(crate) struct Core {
     /// The ids of tasks of large batches whose dependencies are being stored.
     pub reserved: ReservedIds,
     pub task_stats: TaskStats,
+    pub credentials: Credentials,
     pub batch: BatchState,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
@@ -99,6 +101,7 @@ impl Core {
             unused_texts: Vec::new(),
             reserved: ReservedIds::default(),
             task_stats: TaskStats::default(),
+            credentials: Credentials::default(),
             batch: BatchState::new(now_ms),
             fence_base: 0,
         };
@@ -122,6 +125,7 @@ impl Core {
         self.ledger = Ledger::load(&mut loaded);
         self.works = Works::load(std::mem::take(&mut loaded.works));
         self.unused_texts = std::mem::take(&mut loaded.unused_texts);
+        self.credentials = Credentials::new(std::mem::take(&mut loaded.credentials));
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
         self.fence_base = self.db.fence_base();

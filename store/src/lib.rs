@@ -53,6 +53,7 @@
 //! No foreign keys are declared: only the writer writes, every lookup for them would be on the hot path, and pruning names
 //! its tables one by one.
 
+mod audit;
 mod backend;
 mod backup;
 mod batch;
@@ -63,6 +64,7 @@ pub mod command;
 mod conformance;
 mod core;
 mod counters;
+mod credentials;
 mod deadlines;
 mod error;
 mod foreign;
@@ -98,18 +100,21 @@ mod vfs;
 mod wal;
 mod work;
 
+pub use audit::{AuditEntry, AuditRecord, Principal};
 pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
 pub use command::{
-    BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask, MANY_DEPENDENCIES,
-    NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
+    AccessRecords, BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask,
+    MANY_DEPENDENCIES, NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
 };
+pub use credentials::Credential;
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
 pub use query::approvals::ApprovalPage;
+pub use query::audit::AuditQuery;
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
 pub use query::rows::{Texts, Visited};

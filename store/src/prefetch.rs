@@ -57,6 +57,10 @@ impl<'a> BatchNames<'a> {
             | Command::Pause(_)
             | Command::Resume(_)
             | Command::Prune { .. }
+            | Command::AddCredential(_)
+            | Command::RevokeCredential(_)
+            | Command::Record(_)
+            | Command::PruneAudit { .. }
             | Command::Stats => {}
         }
     }

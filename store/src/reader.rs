@@ -1,6 +1,8 @@
 //! Connections that only read.
 
+use crate::audit::AuditEntry;
 use crate::query::approvals::ApprovalPage;
+use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
@@ -135,6 +137,11 @@ impl StoreReader {
     /// The stored facts about why these tasks wait.
     pub fn wait_facts(&mut self, tasks: &[TaskId]) -> Result<WaitFacts, StoreError> {
         self.snapshot(|conn| query::waiting::facts(conn, tasks))
+    }
+
+    /// Entries of the audit trail, newest first.
+    pub fn audit(&mut self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        self.snapshot(|conn| query::audit::entries(conn, query))
     }
 
     /// Recorded usage, and the budgets at a time (Unix milliseconds).

@@ -13,6 +13,8 @@ pub struct Rules {
     pub session_grace: Duration,
     /// How long finished tasks are kept; checked once a minute. `None` keeps them without limit.
     pub retention: Option<Duration>,
+    /// How long entries of the audit trail are kept; checked once a minute.
+    pub audit_retention: Duration,
     /// The backoff of tasks that have several attempts and no policy of their own.
     pub retry: RetryPolicy,
     /// The largest part, from 0 to 1, by which delays of retries are shortened at random.

@@ -44,6 +44,9 @@ define_section! {
         /// Age at which finished tasks are removed. `None` keeps them forever.
         #[serde(default, with = "humantime_serde")]
         retention: Option<Duration> = Time(MINUTE, DECADE), Unset;
+        /// Age at which entries of the audit trail are removed.
+        #[serde(with = "humantime_serde")]
+        audit_retention: Duration = Time(HOUR, DECADE), Is("\"90days\"");
         /// Number of read-only connections.
         readers: u32 = Int(1, 64), Is("2"), restart;
         /// Size in bytes above which the write-ahead log is truncated.

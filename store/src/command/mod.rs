@@ -1,5 +1,6 @@
 //! The commands of the writer: one variant per change. Commands that belong together share a file.
 
+mod access;
 mod ack;
 mod approve;
 mod cancel;
@@ -22,12 +23,14 @@ mod shift;
 mod usage;
 
 use crate::core::{CommandResult, Core};
+use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use kirosu_protocol::{
     Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId, Verdict,
 };
 
+pub use access::AccessRecords;
 pub use large_batch::{BatchId, BatchPart, DependencyPart, MANY_DEPENDENCIES};
 pub use lease::leased_bytes;
 pub use long_text::{LongTask, NewLongText, TextId, TextPiece, long_ack, long_answer};
@@ -269,6 +272,20 @@ pub enum Command {
         /// At most this many tasks are examined.
         limit: u32,
     },
+    /// Adds a credential. Refused if its name is in use. Answer: `Ok`.
+    AddCredential(Box<Credential>),
+    /// Ends the validity of a credential by its name. Repeating it is harmless. Answer: `Ok`.
+    RevokeCredential(String),
+    /// Stores entries of the audit trail and uses of credentials that the caller has gathered. Answer: `Ok`.
+    Record(Box<AccessRecords>),
+    /// Deletes entries of the audit trail from before a time, and the credentials that ended before it. Answer:
+    /// [`Outcome::Counted`]; while `more` is true, the caller sends the command again.
+    PruneAudit {
+        /// Unix milliseconds.
+        before_ms: i64,
+        /// At most this many entries.
+        limit: u32,
+    },
     /// Reads the counters. Answer: [`Outcome::Stats`].
     Stats,
 }
@@ -368,6 +385,10 @@ impl Core {
             Command::Pause(queue) => self.pause(queue.as_deref())?,
             Command::Resume(queue) => self.resume(queue.as_deref())?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
+            Command::AddCredential(new) => self.add_credential(new)?,
+            Command::RevokeCredential(name) => self.revoke_credential(name)?,
+            Command::Record(records) => self.record(records)?,
+            Command::PruneAudit { before_ms, limit } => self.prune_audit(*before_ms, *limit)?,
             Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now())),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::{Fixture, NOW, row};
 use crate::rules::budget::BudgetAccount;
+use crate::sql::access::{InsertCredential, SetRevoked, SetUsed};
 use crate::sql::approval::{
     EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
 };
@@ -112,4 +113,32 @@ pub(super) fn a_budget_is_read_as_written(mut it: Fixture) {
     (expected.used.tokens, expected.reserved.tokens) = (3, 2);
     assert_eq!(it.db.account("hub").unwrap(), Some(expected));
     assert_eq!(it.db.account("pool:x").unwrap(), None);
+}
+
+pub(super) fn credentials_are_loaded(mut it: Fixture) {
+    for (name, hash) in [("ci", "1f"), ("ada", "2e")] {
+        let record = InsertCredential {
+            name,
+            role: "enqueue",
+            hash,
+            scope: "{}",
+            created_at: NOW,
+            expires_at: Some(NOW + 9),
+        };
+        it.db.write(record.into()).unwrap();
+    }
+    let (used_at, revoked_at, name) = (NOW + 1, NOW + 2, "ci");
+    it.db.write(SetUsed { used_at, name }.into()).unwrap();
+    it.db.write(SetRevoked { revoked_at, name }.into()).unwrap();
+    it.commit();
+    it.db.reopen(NOW).unwrap();
+    let loaded = it.db.load(0).unwrap().credentials;
+    let names: Vec<_> = loaded.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["ada", "ci"]);
+    let ci = &loaded[1];
+    assert_eq!(
+        (ci.expires_ms, ci.used_ms, ci.revoked_ms),
+        (Some(NOW + 9), Some(NOW + 1), Some(NOW + 2))
+    );
+    assert_eq!((ci.hash.as_str(), loaded[0].used_ms), ("1f", None));
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 /// The files above the seam: the state in memory and the commands.
-const ABOVE: [&str; 12] = [
+const ABOVE: [&str; 14] = [
     "core.rs",
+    "audit.rs",
     "batch.rs",
+    "credentials.rs",
     "deadlines.rs",
     "idle.rs",
     "ledger.rs",

@@ -4,6 +4,7 @@
 //! [`Backend`](crate::backend::Backend) serves the writer only.
 
 pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod dependencies;
 pub(crate) mod get;
 pub mod group;

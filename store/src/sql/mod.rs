@@ -5,6 +5,7 @@
 //! one `?` per value, in order. The structs are also the records of [`Backend`](crate::backend::Backend): the code above
 //! it fills the fields and does not see the text.
 
+pub(crate) mod access;
 pub(crate) mod approval;
 pub(crate) mod attempt;
 pub(crate) mod batch;

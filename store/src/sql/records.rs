@@ -1,5 +1,8 @@
 //! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
 
+use super::access::{
+    DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
+};
 use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
 };
@@ -39,14 +42,14 @@ records! {
     /// A change of one table. The answer is the number of changed rows.
     Write<'a>: run -> usize {
         AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild,
-        DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
+        DeleteCredential<'a>, DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
         DeleteLabels, DeleteLane, DeleteLongText, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeletePieces,
-        DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeDependencies, DeleteSomeOutput, DeleteTask, DeleteUsage,
+        DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeAudit, DeleteSomeDependencies, DeleteSomeOutput, DeleteTask, DeleteUsage,
         DeleteWork, DetachPermission, DropLongText, DropStaged, DropTextsOfAttempts, DropTextsOfTask, EndApproval<'a>,
-        InsertAttempt<'a>, InsertBatchPart<'a>, InsertChild, InsertDecision<'a>, InsertDependencies<'a>,
+        InsertAttempt<'a>, InsertAudit<'a>, InsertBatchPart<'a>, InsertChild, InsertCredential<'a>, InsertDecision<'a>, InsertDependencies<'a>,
         InsertDependency, InsertKey<'a>, InsertLabel<'a>, InsertLongText, InsertMember, InsertOutput<'a>,
         InsertPaused<'a>, InsertPiece<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
-        PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SpendApprovals,
+        PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         UseLongText,
     }
 }

@@ -14,6 +14,7 @@ use crate::open;
 use crate::options::StoreOptions;
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
+use crate::sql::access::SelectCredentials;
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::batch::{SelectBatchPart, StoredPart};
@@ -202,6 +203,7 @@ impl Backend for SqliteBackend {
             has_usage: exists(sql::first(c, SelectUsed {})?),
             works: sql::all(c, SelectWork {})?,
             unused_texts: sql::all(c, SelectUnused {})?,
+            credentials: sql::all(c, SelectCredentials {})?,
             ..loaded
         })
     }

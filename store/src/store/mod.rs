@@ -1,10 +1,12 @@
 //! The writer: one batch of commands, one commit.
 
+use crate::audit::Principal;
 use crate::backend::{self, Backend};
 use crate::command::TextId;
 use crate::command::large_batch::BatchId;
 use crate::command::lease::MAX_SERVED;
 use crate::core::{CommandError, Core};
+use crate::credentials::Credential;
 use crate::open;
 use crate::outcome::Outcome;
 use crate::recover::{BatchFailure, cannot_open};
@@ -88,6 +90,17 @@ impl Store {
     /// A refused command (`Err` in its place) has changed nothing and does not affect the others. When the database
     /// fails, the commands are refused with the effect that they may have had.
     pub fn apply(&mut self, now_ms: i64, batch: Vec<Command>) -> Applied {
+        self.apply_by(now_ms, batch, &[])
+    }
+
+    /// As [`apply`](Store::apply), and records successful changes in the audit trail, within the same commit. `by` has the
+    /// principal of each command, in the order of the batch; commands without one leave no entry.
+    pub fn apply_by(
+        &mut self,
+        now_ms: i64,
+        batch: Vec<Command>,
+        by: &[Option<Arc<Principal>>],
+    ) -> Applied {
         self.core.batch.set_now(now_ms);
         if self.outage
             && let Err(error) = self.reload()
@@ -97,9 +110,9 @@ impl Store {
         if let Err(failure) = self.finish_batches() {
             return self.refused(&batch, &failure.answer(Effect::None));
         }
-        let applied = match self.attempt(now_ms, &batch) {
+        let applied = match self.attempt(now_ms, &batch, by) {
             Ok(applied) => applied,
-            Err(failure) => self.recover(now_ms, &batch, failure),
+            Err(failure) => self.recover(now_ms, &batch, by, failure),
         };
         self.core.db.maintain();
         applied
@@ -156,10 +169,15 @@ impl Store {
     }
 
     /// Tries the whole batch as one transaction.
-    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Applied, BatchFailure> {
+    fn attempt(
+        &mut self,
+        now_ms: i64,
+        batch: &[Command],
+        by: &[Option<Arc<Principal>>],
+    ) -> Result<Applied, BatchFailure> {
         let core = &mut self.core;
         // A panic leaves the memory of the core in any state: the caller drops it and loads it again.
-        let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch)));
+        let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch, by)));
         match tried {
             Ok(Ok(outcomes)) => Ok(applied(core, outcomes)),
             Ok(Err(fault)) => Err(BatchFailure::StoreFault(fault)),
@@ -203,7 +221,13 @@ impl Store {
     }
 
     /// Undoes a failed batch. Carries its commands out one by one where that can help.
-    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: BatchFailure) -> Applied {
+    fn recover(
+        &mut self,
+        now_ms: i64,
+        batch: &[Command],
+        by: &[Option<Arc<Principal>>],
+        failure: BatchFailure,
+    ) -> Applied {
         tracing::error!(?failure, commands = batch.len(), "a batch was undone");
         let effect = self.reload_or_wait();
         let is_final = failure.is_of_the_disk() || effect == Effect::Unknown;
@@ -211,11 +235,12 @@ impl Store {
             return self.refused(batch, &failure.answer(effect));
         }
         let mut all = Applied::default();
-        for command in batch {
+        for (at, command) in batch.iter().enumerate() {
             let command = std::slice::from_ref(command);
+            let by = by.get(at..=at).unwrap_or_default();
             let one = match self.outage {
                 true => self.refused(command, &failure.answer(Effect::None)),
-                false => self.attempt(now_ms, command).unwrap_or_else(|failure| {
+                false => self.attempt(now_ms, command, by).unwrap_or_else(|failure| {
                     let effect = self.reload_or_wait();
                     self.refused(command, &failure.answer(effect))
                 }),
@@ -280,6 +305,11 @@ impl Store {
     /// The paused queues by name; a leading `*` means all queues.
     pub fn paused(&self) -> Vec<String> {
         self.core.lanes.paused()
+    }
+
+    /// All credentials, by name.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.core.credentials.iter()
     }
 
     /// The live leases of a session; `None` means all live leases.
@@ -363,7 +393,12 @@ impl Store {
 const CANNOT_LOAD: &str = "its counters cannot be read";
 
 /// Carries a batch out and commits it.
-fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<BatchAnswers> {
+fn run(
+    core: &mut Core,
+    now_ms: i64,
+    batch: &[Command],
+    by: &[Option<Arc<Principal>>],
+) -> backend::Result<BatchAnswers> {
     core.batch.set_now(now_ms);
     core.works.begin();
     core.parked.begin(MAX_SERVED);
@@ -377,6 +412,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> backend::Result<Batch
             Err(CommandError::StoreFault(fault)) => return Err(fault),
         });
     }
+    core.write_audit(batch, &outcomes, by)?;
     // After the commands: what they began goes on within the same commit as far as its length allows, and waiters get
     // the tasks that became ready.
     core.shift_on()?;

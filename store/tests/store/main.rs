@@ -1,6 +1,7 @@
 //! All tests of the store's public interface, as one test program: it links once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod approvals;
 mod bounds;
 mod budgets;

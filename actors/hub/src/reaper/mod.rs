@@ -18,6 +18,8 @@ use std::time::Duration;
 const BATCH: u32 = 50;
 /// The largest number of finished tasks that one prune checks.
 const PRUNE_BATCH: u32 = 50;
+/// The largest number of entries of the audit trail that one command deletes.
+const AUDIT_BATCH: u32 = 500;
 /// Pause between two rounds, in which requests of clients are served and lease actors end.
 const ROUND_PAUSE: Duration = Duration::from_millis(3);
 /// Pause between two steps of retention.
@@ -33,11 +35,12 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 const RETRY_AFTER_MS: i64 = 1000;
 
 /// Bits of a command's number that hold its kind.
-const KIND_BITS: u32 = 2;
+const KIND_BITS: u32 = 3;
 const EXPIRE: u64 = 0;
 const PROMOTE: u64 = 1;
 const PRUNE: u64 = 2;
 const DENY: u64 = 3;
+const PRUNE_AUDIT: u64 = 4;
 
 /// The next deadline in Unix milliseconds. `None`: nothing is ever due.
 #[derive(Message)]
@@ -53,6 +56,8 @@ pub struct Reaper {
     sweep: Option<i64>,
     /// The number of tasks that the sweep has removed.
     pruned: u64,
+    /// The time before which the sweep of the audit trail that is under way deletes entries, in Unix milliseconds.
+    audit_sweep: Option<i64>,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
     round: ReaperRound,
@@ -83,6 +88,7 @@ impl Reaper {
             rules,
             sweep: None,
             pruned: 0,
+            audit_sweep: None,
             deadline: None,
             timer: None,
             round: ReaperRound::default(),
@@ -180,10 +186,19 @@ impl Reaper {
         if self.sweep.is_none()
             && let Some(retention) = self.rules.get().retention
         {
-            let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-            self.sweep = Some(self.now_ms().saturating_sub(keep_ms));
+            self.sweep = Some(self.before(retention));
             self.prune(ctx);
         }
+        if self.audit_sweep.is_none() {
+            self.audit_sweep = Some(self.before(self.rules.get().audit_retention));
+            self.prune_audit(ctx);
+        }
+    }
+
+    /// The time before which everything is older than `age`, in Unix milliseconds.
+    fn before(&self, age: Duration) -> i64 {
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        self.now_ms().saturating_sub(age_ms)
     }
 
     /// Runs the next step of the sweep.
@@ -205,6 +220,24 @@ impl Reaper {
 }
 
 impl Reaper {
+    /// Runs the next step of the sweep of the audit trail.
+    fn prune_audit(&mut self, ctx: &mut Context<Self>) {
+        if let Some(before_ms) = self.audit_sweep {
+            let limit = AUDIT_BATCH;
+            let prune = Command::PruneAudit { before_ms, limit };
+            self.submit(ctx, vec![(PRUNE_AUDIT, prune)]);
+        }
+    }
+
+    /// Continues the sweep of the audit trail after one step, or ends it.
+    fn end_prune_audit(&mut self, ctx: &mut Context<Self>, more: bool) {
+        if more {
+            ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune_audit(ctx));
+        } else {
+            self.audit_sweep = None;
+        }
+    }
+
     /// Continues the sweep after one step, or ends it. A failed sweep begins anew at the next interval.
     fn end_prune(&mut self, ctx: &mut Context<Self>, count: u64, more: bool, failed: bool) {
         self.pruned += count;
@@ -274,13 +307,14 @@ impl Handler<CommandAnswers> for Reaper {
             };
             match kind {
                 PRUNE => self.end_prune(ctx, count, more, failed),
+                PRUNE_AUDIT => self.end_prune_audit(ctx, more),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
                     tracing::info!(count, "permission requests waited too long and were denied");
                 }
                 _ => {}
             }
-            if kind != PRUNE {
+            if !matches!(kind, PRUNE | PRUNE_AUDIT) {
                 self.end_command(ctx, more, failed);
             }
         }

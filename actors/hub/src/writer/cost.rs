@@ -45,6 +45,9 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::LongAnswer { beginning, .. } => USUAL + of_text(Some(beginning)),
         Command::Output { text, .. } => USUAL + of_text(Some(text)),
         Command::AsHolder { command, .. } => of(command),
+        Command::Record(records) => {
+            (records.entries.len() + records.uses.len()) as u64 * USUAL + USUAL
+        }
         Command::DropBatch(_)
         | Command::OpenText(_)
         | Command::DropText(_)
@@ -68,6 +71,9 @@ pub(super) fn of(command: &Command) -> u64 {
         | Command::Pause(_)
         | Command::Resume(_)
         | Command::Prune { .. }
+        | Command::AddCredential(_)
+        | Command::RevokeCredential(_)
+        | Command::PruneAudit { .. }
         | Command::Stats => USUAL,
     }
 }

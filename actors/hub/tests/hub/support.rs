@@ -40,6 +40,7 @@ impl TestHub {
             rules: Rules {
                 session_grace: Duration::from_secs(10),
                 retention: None,
+                audit_retention: Duration::from_secs(3600),
                 retry: store_options.retry_default,
                 retry_jitter: store_options.retry_jitter,
                 strict_expiry: store_options.strict_expiry,

@@ -1,0 +1,143 @@
+//! Credentials, and the audit trail.
+
+use crate::Command;
+use crate::audit::{self, AuditRecord, NewEntry, Principal};
+use crate::backend::Result;
+use crate::core::{CommandResult, Core};
+use crate::credentials::Credential;
+use crate::outcome::Outcome;
+use crate::sql::access::{
+    DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
+};
+use kirosu_protocol::Error;
+use std::sync::Arc;
+
+/// Entries of the audit trail and uses of credentials that the caller has gathered since its last commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessRecords {
+    /// Entries.
+    pub entries: Vec<AuditRecord>,
+    /// Credentials by name, each with the time of its last use in Unix milliseconds.
+    pub uses: Vec<(String, i64)>,
+}
+
+impl Core {
+    /// Adds a credential.
+    pub(crate) fn add_credential(&mut self, new: &Credential) -> CommandResult<Outcome> {
+        self.credentials.check_new(new)?;
+        self.write(InsertCredential {
+            name: &new.name,
+            role: &new.role,
+            hash: &new.hash,
+            scope: &new.scope,
+            created_at: new.created_ms,
+            expires_at: new.expires_ms,
+        })?;
+        self.credentials.insert(new.clone());
+        Ok(Outcome::Ok)
+    }
+
+    /// Ends the validity of a credential. Repeating it is harmless.
+    pub(crate) fn revoke_credential(&mut self, name: &str) -> CommandResult<Outcome> {
+        let revoked_at = self.now();
+        let credential = self.credentials.get_mut(name)?;
+        if credential.revoked_ms.is_none() {
+            credential.revoked_ms = Some(revoked_at);
+            self.write(SetRevoked { revoked_at, name })?;
+        }
+        Ok(Outcome::Ok)
+    }
+
+    /// Stores what the caller has gathered.
+    pub(crate) fn record(&mut self, records: &AccessRecords) -> Result<Outcome> {
+        for record in &records.entries {
+            self.write(InsertAudit {
+                at: record.at_ms,
+                who: &record.by.who,
+                role: record.by.role.as_deref(),
+                peer: &record.by.peer,
+                method: &record.method,
+                first_task: record.task,
+                last_task: record.task,
+                target: None,
+                code: record.code.as_deref(),
+                count: record.count,
+            })?;
+        }
+        for (name, used_at) in &records.uses {
+            // It may have been deleted meanwhile.
+            if let Ok(credential) = self.credentials.get_mut(name) {
+                credential.used_ms = Some(*used_at);
+                self.write(SetUsed {
+                    used_at: *used_at,
+                    name,
+                })?;
+            }
+        }
+        Ok(Outcome::Ok)
+    }
+
+    /// Deletes entries from before a time, the oldest first, then the credentials that ended before it.
+    pub(crate) fn prune_audit(&mut self, before_ms: i64, limit: u32) -> Result<Outcome> {
+        let limit = i64::from(limit.max(1));
+        let before = before_ms;
+        let deleted = self.write(DeleteSomeAudit { before, limit })?;
+        let more = deleted as i64 >= limit;
+        if !more {
+            for name in self.credentials.ended_before(before_ms) {
+                self.write(DeleteCredential { name: &name })?;
+                self.credentials.remove(&name);
+            }
+        }
+        let count = deleted as u64;
+        Ok(Outcome::Counted { count, more })
+    }
+
+    /// Writes the entries of a batch's commands that succeeded. `by` has one principal per command; commands that have none
+    /// leave no entry.
+    pub(crate) fn write_audit(
+        &mut self,
+        batch: &[Command],
+        outcomes: &[Result<Outcome, Error>],
+        by: &[Option<Arc<Principal>>],
+    ) -> Result<()> {
+        let mut open: Option<(&Arc<Principal>, NewEntry)> = None;
+        for ((command, outcome), by) in batch.iter().zip(outcomes).zip(by) {
+            let (Ok(outcome), Some(by)) = (outcome, by) else {
+                continue;
+            };
+            for entry in audit::entries(command, outcome) {
+                if let Some((same, last)) = &mut open
+                    && *same == by
+                    && last.extend(&entry)
+                {
+                    continue;
+                }
+                if let Some((by, entry)) = open.replace((by, entry)) {
+                    self.write_entry(by, &entry)?;
+                }
+            }
+        }
+        match open {
+            Some((by, entry)) => self.write_entry(by, &entry),
+            None => Ok(()),
+        }
+    }
+
+    fn write_entry(&mut self, by: &Principal, entry: &NewEntry) -> Result<()> {
+        let (first_task, last_task) = entry.tasks.unzip();
+        self.write(InsertAudit {
+            at: self.now(),
+            who: &by.who,
+            role: by.role.as_deref(),
+            peer: &by.peer,
+            method: entry.method,
+            first_task,
+            last_task,
+            target: entry.target.as_deref(),
+            code: None,
+            count: 1,
+        })?;
+        Ok(())
+    }
+}
