@@ -3,6 +3,7 @@
 
 mod accept;
 mod acp;
+mod agent_files;
 mod agents;
 mod approvals;
 mod breaker;

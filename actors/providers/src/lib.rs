@@ -42,6 +42,7 @@
 
 mod acp;
 mod adapters;
+mod agent_file;
 mod cancel;
 pub mod containment;
 pub mod definition;
@@ -68,6 +69,7 @@ mod shortage;
 mod text;
 
 pub use adapters::find::find_program;
+pub use agent_file::{AgentFile, FEW_LINES, MANY_LINES};
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, RunnerCommand};
 pub use definition::Definition;

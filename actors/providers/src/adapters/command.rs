@@ -167,8 +167,17 @@ impl CommandProvider {
     ) -> CallOutcome {
         match execute(request, &self.cli.containment, events, cancel).await {
             Ok(mut ran) => {
-                if let Some(frame) = file.and_then(|it| it.read()) {
-                    ran.reading.take_usage(&self.cli.output, &frame, before);
+                let reported = match file {
+                    Some(file) => file.take().await,
+                    None => Ok(None),
+                };
+                match reported {
+                    Ok(Some(frame)) => ran.reading.take_usage(&self.cli.output, &frame, before),
+                    Ok(None) => {}
+                    Err(message) => {
+                        tracing::warn!(provider = %self.name, "{message}");
+                        events.send(RunEvent::Warning { message }).await;
+                    }
                 }
                 let reported = format!("{}\n{}", ran.reading.error(), ran.stderr);
                 let reports_lost = output::reports_lost(&self.cli.output, &ran.reading, &reported);

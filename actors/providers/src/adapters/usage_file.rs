@@ -1,18 +1,21 @@
 //! A file in which a program reports its usage, where it does not print it.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use crate::agent_file::AgentFile;
 use crate::definition::Definition;
 
 /// The placeholder for the file's path in a definition's `command`.
 pub(crate) const PLACE: &str = "{usage_file}";
-/// Bytes of the file that are read. A longer file is not valid JSON then and is ignored.
+/// The file's name in its folder.
+const NAME: &str = "usage.json";
+/// Limit of the file in bytes. A longer one is ignored.
 const MOST: u64 = 1 << 20;
 
 /// The file's place, in a folder that only its owner may enter. Dropping it removes the folder.
@@ -44,7 +47,7 @@ impl UsageFile {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("usage.json")
+        self.folder.join(NAME)
     }
 
     /// The definition with the path in place of the placeholder.
@@ -57,19 +60,48 @@ impl UsageFile {
         definition
     }
 
-    /// The content of the file. `None` where the program wrote no JSON document.
-    pub(super) fn read(&self) -> Option<Value> {
-        let mut text = Vec::new();
-        let file = File::open(self.path()).ok()?;
-        file.take(MOST).read_to_end(&mut text).ok()?;
-        serde_json::from_slice(&text).ok()
+    /// Reads the file, which the program could replace by anything, and removes its folder. `None` where the program
+    /// wrote none.
+    ///
+    /// # Errors
+    /// The file is not used: a sentence for people.
+    pub(super) async fn take(self) -> Result<Option<Value>, String> {
+        let reading = tokio::task::spawn_blocking(move || {
+            let file = self;
+            read(&file.folder)
+        });
+        let read = reading.await.unwrap_or_else(|why| Err(why.to_string()));
+        read.map_err(|why| {
+            format!("the file in which the program reports its usage is ignored: {why}")
+        })
+    }
+}
+
+fn read(folder: &Path) -> Result<Option<Value>, String> {
+    let text = match AgentFile::beneath(folder, Path::new(NAME)).and_then(|it| it.all(MOST)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    // Programs that end early leave it empty.
+    match text.is_empty() {
+        true => Ok(None),
+        false => serde_json::from_slice(&text).map_err(|error| format!("it is not JSON: {error}")),
     }
 }
 
 impl Drop for UsageFile {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::debug!(folder = %self.folder.display(), %error, "cannot remove the folder of a usage file");
+        let folder = std::mem::take(&mut self.folder);
+        let remove = move || {
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::debug!(folder = %folder.display(), %error, "cannot remove the folder of a usage file");
+            }
+        };
+        // The program may have filled the folder, and this thread may serve other runs.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }

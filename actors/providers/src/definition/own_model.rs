@@ -5,6 +5,10 @@ use std::path::Path;
 use super::Definition;
 use super::login::place;
 use super::table_reader::define_table;
+use crate::agent_file::AgentFile;
+
+/// Limit of a settings file in bytes. A longer one counts as unreadable.
+const SETTINGS_BYTES: u64 = 1 << 20;
 
 define_table! {
     /// The default model of a program, and the places of user settings that override it.
@@ -41,7 +45,9 @@ impl Definition {
 
 /// Whether these settings name a model. A file that does not exist or cannot be read names none.
 fn names_a_model(file: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(file) else {
+    // An agent can write there, too.
+    let text = AgentFile::through_links(file).and_then(|it| it.text(SETTINGS_BYTES));
+    let Ok(text) = text else {
         return false;
     };
     let Ok(table) = text.parse::<toml::Table>() else {

@@ -176,7 +176,8 @@ pub(crate) fn prepare(
         }
         _ => task.prompt.clone(),
     };
-    let context = workspace::context(&folder.dir, &folder.root);
+    let mut warnings = folder.notes().to_vec();
+    let context = workspace::context(&folder.dir, &folder.root, &mut warnings);
     let mcp = workspace::mcp_servers(
         options,
         (task.task_id, task.fence),
@@ -211,7 +212,6 @@ pub(crate) fn prepare(
         timeouts,
         max_output_bytes: options.max_output_bytes,
     };
-    let mut warnings = folder.notes().to_vec();
     warnings.extend(mcp.warnings);
     Ok(Ready {
         provider: runner.provider,

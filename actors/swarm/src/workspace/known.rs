@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::{AgentFile, FEW_LINES};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{FolderChange, FolderId};
@@ -31,7 +32,7 @@ pub(super) fn check(folder: &Path, made: bool) -> Result<(), FolderChange> {
         parent: FolderId::of(parent).map_err(unreadable)?,
     };
     let file = file(folder);
-    let before = fs::read(&file).ok();
+    let before = AgentFile::at(&file).and_then(|it| it.all(FEW_LINES)).ok();
     let before = before.and_then(|text| serde_json::from_slice::<KnownFolder>(&text).ok());
     match before {
         Some(before) if before == now => return Ok(()),

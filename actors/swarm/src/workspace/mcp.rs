@@ -4,12 +4,11 @@
 //! repository can write the folder's file, so it applies only if the pool allows it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Read as _;
+use std::io;
 use std::path::Path;
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{McpServer, McpTransport, containment};
+use kirosu_providers::{AgentFile, McpServer, McpTransport, containment};
 use serde_json::{Map, Value};
 
 use crate::options::PoolOptions;
@@ -51,10 +50,13 @@ pub(crate) fn servers(
     let mut found = McpServers::default();
     let mut taken = BTreeSet::new();
     let within = dir.ancestors().take_while(|it| it.starts_with(root));
-    let near = within.map(|it| it.join(FILE)).find(|it| it.is_file());
+    let near = within
+        .map(|it| it.join(FILE))
+        .find(|it| it.symlink_metadata().is_ok());
     if let Some(path) = near.clone() {
+        let open = || AgentFile::beneath(root, path.strip_prefix(root).unwrap_or(&path));
         match options.workspace_mcp {
-            true => take(&path, &variable, &mut taken, &mut found),
+            true => take(&path, open(), &variable, &mut taken, &mut found),
             false => found.warnings.push(format!(
                 "{} is not used: it can start programs, and pool '{}' does not trust its folder with that; set workspace_mcp = true on the pool if it may",
                 path.display(),
@@ -63,8 +65,11 @@ pub(crate) fn servers(
         }
     }
     let home = variable("HOME").map(|home| Path::new(&home).join(FILE));
-    if let Some(path) = home.filter(|it| it.is_file() && near.as_ref() != Some(it)) {
-        take(&path, &variable, &mut taken, &mut found);
+    if let Some(path) = home.filter(|it| near.as_ref() != Some(it)) {
+        match AgentFile::through_links(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => take(&path, opened, &variable, &mut taken, &mut found),
+        }
     }
     for server in &mut found.servers {
         if let McpTransport::Stdio { env, .. } = &mut server.transport {
@@ -87,12 +92,13 @@ fn run_variables((task, fence): (TaskId, i64)) -> [(&'static str, String); 2] {
 
 fn take(
     path: &Path,
+    opened: io::Result<AgentFile>,
     variable: &dyn Fn(&str) -> Option<String>,
     taken: &mut BTreeSet<String>,
     found: &mut McpServers,
 ) {
     let mut faults = Vec::new();
-    match read(path) {
+    match read(opened) {
         Ok(table) => {
             for (name, entry) in table {
                 // A server disabled here is disabled even if the user's file has it.
@@ -105,7 +111,10 @@ fn take(
                 }
             }
         }
-        Err(fault) => faults.push(fault),
+        Err(fault) => {
+            tracing::warn!(file = %path.display(), %fault, "a file of MCP servers is not used");
+            faults.push(fault);
+        }
     }
     if !faults.is_empty() {
         let (path, faults) = (path.display(), faults.join("; "));
@@ -113,11 +122,9 @@ fn take(
     }
 }
 
-fn read(path: &Path) -> Result<Map<String, Value>, String> {
-    let mut text = String::new();
-    let file = fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let read = file.take(FILE_BYTES).read_to_string(&mut text);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+fn read(opened: io::Result<AgentFile>) -> Result<Map<String, Value>, String> {
+    let text = opened.and_then(|file| file.text(FILE_BYTES));
+    let text = text.map_err(|error| format!("is ignored: {error}"))?;
     let document: Value =
         serde_json::from_str(&text).map_err(|error| format!("is not JSON: {error}"))?;
     match document.get("mcpServers") {
@@ -216,8 +223,14 @@ mod tests {
         let (mut names, mut found) = (BTreeSet::new(), McpServers::default());
         for (number, file) in files.iter().enumerate() {
             let path = dir.path().join(number.to_string());
-            fs::write(&path, file.to_string()).unwrap();
-            take(&path, &variable, &mut names, &mut found);
+            std::fs::write(&path, file.to_string()).unwrap();
+            take(
+                &path,
+                AgentFile::at(&path),
+                &variable,
+                &mut names,
+                &mut found,
+            );
         }
         found
     }

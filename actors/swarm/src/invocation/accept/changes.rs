@@ -187,10 +187,8 @@ fn scratch(parent: &Path, task: (i64, i64), index: &Path) -> std::io::Result<Scr
         _ => fs::create_dir_all(dir.join("objects"))?,
     }
     let scratch = Scratch(dir);
-    match fs::copy(index, scratch.0.join("index")) {
-        Err(why) if why.kind() != ErrorKind::NotFound => Err(why),
-        _ => Ok(scratch),
-    }
+    worktree::copy_index(index, &scratch.0.join("index"))?;
+    Ok(scratch)
 }
 
 async fn git(

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use kirosu_providers::{AgentFile, MANY_LINES};
+
 use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
 use super::inventory;
@@ -200,7 +202,8 @@ fn move_folder(from: &Worktree, to: &Worktree) -> io::Result<Vec<(PathBuf, Strin
     let mut folders = vec![(to.git_dir.join("modules"), 0)];
     while let Some((folder, depth)) = folders.pop() {
         let settings = folder.join("config");
-        let text = fs::read_to_string(&settings).unwrap_or_default();
+        let text = AgentFile::at(&settings).and_then(|it| it.text(MANY_LINES));
+        let text = text.unwrap_or_default();
         if let Some(old) = worktree_setting(&text)
             && let Ok(rest) = plain(&folder.join(old)).strip_prefix(&from.path)
         {

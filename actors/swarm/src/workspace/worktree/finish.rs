@@ -1,8 +1,6 @@
 //! The end of a run in a worktree: its changes become a commit on the task's branch.
 
-use std::fs;
-
-use kirosu_providers::ProgramExit;
+use kirosu_providers::{AgentFile, FEW_LINES, ProgramExit};
 
 use super::git::{At, Git, GitFault, fault};
 use super::index::renew;
@@ -270,7 +268,7 @@ fn still_holds(before: Option<(Vec<FileStatus>, Vec<String>)>, taken: StageResul
 
 /// Whether `HEAD` of the worktree is the branch, according to its file.
 pub(super) fn is_on(record: &Worktree, branch: &str) -> bool {
-    let head = fs::read_to_string(record.git_dir.join("HEAD"));
+    let head = AgentFile::at(&record.git_dir.join("HEAD")).and_then(|it| it.text(FEW_LINES));
     head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::{AgentFile, FEW_LINES};
+
 use super::git::GitFault;
 use super::record::Worktree;
 use super::verify::{Unverified, verify_folder, verify_git_dir};
@@ -78,7 +80,8 @@ fn git_folders(record: &Worktree) -> Vec<PathBuf> {
         return Vec::new();
     };
     let is_ours = |folder: &PathBuf| {
-        let back = fs::read_to_string(folder.join("gitdir")).unwrap_or_default();
+        let back = AgentFile::at(&folder.join("gitdir")).and_then(|it| it.text(FEW_LINES));
+        let back = back.unwrap_or_default();
         Path::new(back.trim_end_matches('\n')) == ours
     };
     let folders = entries.flatten().map(|entry| entry.path());

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::Path;
 
+use kirosu_providers::{AgentFile, FEW_LINES};
 use serde::{Deserialize, Serialize};
 
 use super::finish::tip_of;
@@ -16,8 +18,21 @@ use super::verify::tree;
 
 /// Maximum size in bytes of a file that is searched for conflict markers.
 const SEARCHED: u64 = 16 << 20;
+/// Maximum size in bytes of an index: about eight million files.
+pub(super) const INDEX_BYTES: u64 = 1 << 30;
 /// A file with a zero byte in this number of first bytes is binary, as in git.
 const HEAD_BYTES: usize = 8000;
+
+/// Copies an index, so that git need not read all files again; without one there is no copy, and git makes a new one.
+///
+/// # Errors
+/// The copy cannot be written, or the index is not a regular file or is too long.
+pub(crate) fn copy_index(index: &Path, copy: &Path) -> io::Result<()> {
+    match AgentFile::at(index) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        file => file?.copy_to(copy, INDEX_BYTES),
+    }
+}
 
 /// A file with an unfinished merge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +54,8 @@ pub struct Conflict {
 /// The folder is not the worktree, or git cannot read it after the repair either.
 pub(super) async fn mend(git: &Git, record: &Worktree) -> Result<Unmerged, GitFault> {
     let head = record.git_dir.join("HEAD");
-    if !is_head(&fs::read_to_string(&head).unwrap_or_default()) {
+    let text = AgentFile::at(&head).and_then(|it| it.text(FEW_LINES));
+    if !is_head(&text.unwrap_or_default()) {
         set_aside(&head)?;
         let text = format!("ref: refs/heads/{}\n", record.branch);
         fs::write(&head, text).map_err(|error| cannot("write", &head, &error))?;
@@ -202,10 +218,7 @@ fn both(stages: u8) -> bool {
 }
 
 fn content(file: &Path) -> Option<Vec<u8>> {
-    let found = fs::symlink_metadata(file).ok()?;
-    (found.is_file() && found.len() <= SEARCHED)
-        .then(|| fs::read(file).ok())
-        .flatten()
+    AgentFile::at(file).and_then(|it| it.all(SEARCHED)).ok()
 }
 
 fn is_binary(bytes: &[u8]) -> bool {

@@ -57,6 +57,8 @@ mod stage;
 mod status;
 mod verify;
 
+pub(crate) use index::copy_index;
+
 pub use apply::{ApplyMode, ApplyOutcome, apply};
 pub use check::base;
 pub(crate) use check::check;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kirosu_providers::RunUsage;
+use kirosu_providers::{AgentFile, MANY_LINES, RunUsage};
 use serde::{Deserialize, Serialize};
 
 use super::git::GitFault;
@@ -154,7 +154,7 @@ impl Worktree {
     }
 
     fn load(path: &Path) -> io::Result<Option<Worktree>> {
-        let text = match fs::read(path) {
+        let text = match AgentFile::at(path).and_then(|it| it.all(MANY_LINES)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kirosu_providers::ProgramExit;
+use kirosu_providers::{AgentFile, FEW_LINES, MANY_LINES, ProgramExit};
 
 use super::git::{At, Git, GitFault, fault};
 use super::inventory::{git_dir_of, heads, is_object, reflog};
@@ -136,7 +136,8 @@ pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<
         let args = ["symbolic-ref", "--quiet", name];
         return git.holds(At::Bare(common), &args).await;
     }
-    Ok(fs::read_to_string(common.join(name)).is_ok_and(|text| text.starts_with("ref:")))
+    let text = AgentFile::at(&common.join(name)).and_then(|it| it.text(FEW_LINES));
+    Ok(text.is_ok_and(|text| text.starts_with("ref:")))
 }
 
 /// Checks whether git could remove all of these references now.
@@ -331,8 +332,7 @@ fn candidates(record: &Worktree) -> io::Result<Vec<String>> {
 }
 
 fn text(path: &Path) -> String {
-    let is_file = path.symlink_metadata().is_ok_and(|it| it.is_file());
-    let bytes = is_file.then(|| fs::read(path).ok()).flatten();
+    let bytes = AgentFile::at(path).and_then(|it| it.beginning(MANY_LINES));
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 

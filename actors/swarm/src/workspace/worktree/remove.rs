@@ -1,7 +1,10 @@
 //! Removes worktrees and everything that was made for them, if nothing is lost.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
+
+use kirosu_providers::{AgentFile, FEW_LINES};
 
 use super::finish::{commit, commit_rest, finish, is_on, tip_of};
 use super::folders::{not_replaced, remove_folders};
@@ -154,7 +157,10 @@ async fn take_all(git: &Git, record: &Worktree) {
 
 /// The sentence with the reason if `git worktree lock` protects it.
 fn locked(record: &Worktree) -> Option<String> {
-    let reason = fs::read_to_string(record.git_dir.join("locked")).ok()?;
+    let reason = match AgentFile::at(&record.git_dir.join("locked")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        file => file.and_then(|it| it.text(FEW_LINES)).unwrap_or_default(),
+    };
     let reason = match reason.trim() {
         "" => String::new(),
         reason => format!(" ({reason})"),

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::AgentFile;
+
 use super::git::{At, Git, GitFault};
 use super::kept_refs;
 use super::record::Worktree;
@@ -108,10 +110,8 @@ fn hashes_in(path: &Path, found: &mut BTreeSet<String>) {
         }
         return;
     }
-    if !about.is_file() || about.len() > SEARCHED {
-        return;
-    }
-    let bytes = fs::read(path).unwrap_or_default();
+    let bytes = AgentFile::at(path).and_then(|it| it.all(SEARCHED));
+    let bytes = bytes.unwrap_or_default();
     let words = bytes.split(|it| !it.is_ascii_alphanumeric());
     let is_hash =
         |word: &&[u8]| matches!(word.len(), 40 | 64) && word.iter().all(u8::is_ascii_hexdigit);

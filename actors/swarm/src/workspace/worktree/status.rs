@@ -1,11 +1,11 @@
 //! Lists worktrees and their changes for people.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finish::tip_of;
 use super::git::{At, Git, GitFault, plain_command};
+use super::index::copy_index;
 use super::names;
 use super::record::{Worktree, WorktreeState};
 use super::stage::stage_all;
@@ -70,11 +70,7 @@ async fn tree_now(git: &Git, record: &Worktree) -> Result<String, GitFault> {
         .join(format!("kirosu-index-{}", std::process::id()));
     let cannot = |error| GitFault(format!("cannot copy the worktree's index: {error}"));
     let own = git.with("GIT_INDEX_FILE", &index);
-    match fs::copy(record.git_dir.join("index"), &index) {
-        // Git makes a new one.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        copied => drop(copied.map_err(cannot)?),
-    }
+    copy_index(&record.git_dir.join("index"), &index).map_err(cannot)?;
     let added = stage_all(&own, record).await;
     let written = own.stdout(tree(record)?, &["write-tree"]).await;
     for name in [index.clone(), index.with_extension("lock")] {

@@ -8,6 +8,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::AgentFile;
+
 use super::git::{At, GitFault};
 use super::record::Worktree;
 pub use crate::workspace::identity::FolderId;
@@ -144,10 +146,7 @@ pub(super) fn link_file(file: &Path, base: &Path) -> Option<PathBuf> {
 
 /// The text of a small regular file; links are not followed.
 fn small_file(path: &Path) -> Option<String> {
-    let found = fs::symlink_metadata(path).ok()?;
-    (found.is_file() && found.len() <= LINK_MAX)
-        .then(|| fs::read_to_string(path).ok())
-        .flatten()
+    AgentFile::at(path).and_then(|it| it.text(LINK_MAX)).ok()
 }
 
 /// Whether the folder of the `.git` file that a back pointer names exists.

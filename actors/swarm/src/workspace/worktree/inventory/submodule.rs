@@ -9,7 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kirosu_providers::{AgentFile, FEW_LINES};
+
 use super::super::git::{At, Git, GitFault};
+use super::super::index::INDEX_BYTES;
 use super::parse::{self, FileStatus};
 use super::{LIST, names};
 
@@ -217,7 +220,7 @@ pub(in super::super) fn git_dir_of(folder: &Path) -> Option<PathBuf> {
     if dot.symlink_metadata().ok()?.is_dir() {
         return Some(dot);
     }
-    let text = fs::read_to_string(dot).ok()?;
+    let text = AgentFile::at(&dot).and_then(|it| it.text(FEW_LINES)).ok()?;
     let named = text.strip_prefix("gitdir:")?.trim();
     let path = folder.join(named);
     path.is_dir().then_some(path)
@@ -308,14 +311,13 @@ fn borrowed(git_dir: &Path, scratch: &Path) -> io::Result<(Borrowed, Vec<String>
 
 /// The bytes of a regular file, which an agent may have replaced by anything; `None` if there is none.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_file() => fs::read(path).map(Some),
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{} is not a file", path.display()),
-        )),
+    match AgentFile::at(path).and_then(|it| it.all(INDEX_BYTES)) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(io::Error::new(
+            error.kind(),
+            format!("{}: {error}", path.display()),
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use super::undo::Scratch;
 use super::{Checkout, room};
 use crate::workspace::worktree::git::{At, Git, GitFault};
+use crate::workspace::worktree::index::copy_index;
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_shared_lock;
 use crate::workspace::worktree::names;
@@ -37,9 +38,7 @@ pub(super) async fn rehearse(
     let (index, empty) = (scratch.0.join("index"), scratch.files());
     fs::create_dir_all(&empty).map_err(failed)?;
     let own = checkout.git_dir.join("index");
-    if own.exists() {
-        fs::copy(own, &index).map_err(failed)?;
-    }
+    copy_index(&own, &index).map_err(failed)?;
     let git = git.with("GIT_INDEX_FILE", &index);
     let at = checkout.at();
     // It exits with 1 if files differ, which is checked elsewhere.

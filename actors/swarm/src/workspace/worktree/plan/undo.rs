@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use kirosu_providers::AgentFile;
+
 use super::{ApplyPlan, Checkout};
 use crate::workspace::worktree::git::plain_command;
 use crate::workspace::worktree::inventory::list;
@@ -170,7 +172,7 @@ fn is_begun(now: &Path, new: &Path) -> bool {
 }
 
 fn begins_with(now: &Path, new: &Path) -> io::Result<bool> {
-    let (mut now, mut new) = (File::open(now)?, File::open(new)?);
+    let (mut now, mut new) = (AgentFile::at(now)?.into_file(), File::open(new)?);
     let (mut one, mut other) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
         let read = now.read(&mut one)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::{AgentFile, FEW_LINES};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace::worktree::git::{At, Git};
@@ -86,7 +87,8 @@ fn file(common: &Path) -> PathBuf {
 }
 
 fn read(common: &Path) -> Option<Suspect> {
-    serde_json::from_slice(&fs::read(file(common)).ok()?).ok()
+    let text = AgentFile::at(&file(common)).and_then(|it| it.all(FEW_LINES));
+    serde_json::from_slice(&text.ok()?).ok()
 }
 
 /// Records a change.

@@ -13,6 +13,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::time::SystemTime;
 
+use kirosu_providers::{AgentFile, MANY_LINES};
+
 use super::git::{At, Git, GitFault};
 use super::inventory::reflog;
 use super::name_claim::PREFIXES;
@@ -224,7 +226,8 @@ fn fingerprint(path: &Path) -> Option<u64> {
     if found.is_symlink() {
         fs::read_link(path).ok().hash(&mut hasher);
     } else if found.is_file() && found.len() <= READ_MAX {
-        fs::read(path).ok().hash(&mut hasher);
+        let content = AgentFile::at(path).and_then(|it| it.all(READ_MAX));
+        content.ok().hash(&mut hasher);
     } else {
         found.modified().ok().hash(&mut hasher);
     }
@@ -235,7 +238,8 @@ fn fingerprint(path: &Path) -> Option<u64> {
 /// and when its last entry is removed.
 fn stash(common: &Path) -> (Vec<String>, Vec<Option<SystemTime>>) {
     let log = common.join("logs/refs/stash");
-    let text = fs::read(&log).unwrap_or_default();
+    let text = AgentFile::at(&log).and_then(|it| it.beginning(MANY_LINES));
+    let text = text.unwrap_or_default();
     let lines = String::from_utf8_lossy(&text).into_owned();
     let entries = lines.lines().filter_map(|line| {
         let name = line.split(' ').nth(1)?;
