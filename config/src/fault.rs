@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::origin::Origin;
 
+/// Key of the fault that the user has not trusted the file.
+const UNTRUSTED: &str = "untrusted file";
+
 /// One fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigFault {
@@ -26,6 +29,18 @@ impl ConfigFault {
             origin: origin.cloned(),
             message: message.into(),
         }
+    }
+}
+
+impl ConfigFault {
+    /// The fault that the user has not trusted the file of the working directory.
+    pub(crate) fn untrusted(message: String) -> Self {
+        Self::new(UNTRUSTED, None, message)
+    }
+
+    /// Whether the only fault is that the user has not trusted the file.
+    pub fn is_untrusted(&self) -> bool {
+        self.key == UNTRUSTED
     }
 }
 

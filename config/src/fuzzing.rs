@@ -12,6 +12,7 @@ pub fn toml_layers(text: &str) {
         let found = FoundFile {
             path: "kirosu.toml".into(),
             text: text.to_owned(),
+            found_here: false,
         };
         let options = LoadOptions {
             purpose,

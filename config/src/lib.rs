@@ -61,6 +61,7 @@ mod show;
 mod size;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use env::words;
 pub use fault::{ConfigFault, ConfigFaults};
@@ -71,3 +72,5 @@ pub use read_text::read_text;
 pub use reload::{PoolChange, SettingsDiff, diff};
 pub use secret::Secret;
 pub use settings::*;
+pub use show::{Effect, FileSetting};
+pub use trust::{Trust, TrustRecord, TrustStore};

@@ -12,7 +12,7 @@ use crate::origin::{Origin, Origins};
 use crate::raw::RawValue;
 use crate::read_text::read_text;
 use crate::settings::Settings;
-use crate::{client_faults, cross_check, env, file, hub_key, locate};
+use crate::{client_faults, cross_check, env, file, hub_key, locate, trust};
 
 /// Largest settings file, in bytes.
 const FILE_BYTES: u64 = 4 << 20;
@@ -28,7 +28,11 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
-    options: LoadOptions,
+    /// The SHA-256 of its content, in hexadecimal.
+    pub(crate) sha256: Option<String>,
+    /// Whether it was found in the working directory, and not named.
+    found_here: bool,
+    pub(crate) options: LoadOptions,
 }
 
 impl Loaded {
@@ -36,6 +40,7 @@ impl Loaded {
     pub fn again(&self) -> LoadOptions {
         LoadOptions {
             file: self.file.clone().or_else(|| self.options.file.clone()),
+            found_here: self.found_here,
             ..self.options.clone()
         }
     }
@@ -45,6 +50,8 @@ impl Loaded {
 pub(crate) struct FoundFile {
     pub path: PathBuf,
     pub text: String,
+    /// Whether it was found in the working directory, and not named.
+    pub found_here: bool,
 }
 
 impl Settings {
@@ -98,6 +105,8 @@ impl Settings {
             settings,
             origins,
             warnings,
+            sha256: found.as_ref().map(|it| trust::hash(it.text.as_bytes())),
+            found_here: found.as_ref().is_some_and(|it| it.found_here),
             file: found.map(|found| found.path),
             options,
         };
@@ -186,18 +195,50 @@ fn add(names: &mut Vec<String>, name: &str) {
     }
 }
 
-/// Reads the first file that exists. `Ok(None)` means that there is no file.
+/// Reads the first file that exists and that the user trusts. `Ok(None)` means that there is no file.
 fn find(
     options: &LoadOptions,
     warnings: &mut Vec<String>,
 ) -> Result<Option<FoundFile>, ConfigFaults> {
-    let candidates = locate::candidates(options.file.as_deref(), &options.here, |name| {
+    let mut candidates = locate::candidates(options.file.as_deref(), &options.here, |name| {
         options.var(name)
     });
+    if let [named] = candidates.as_mut_slice() {
+        named.needs_trust |= options.found_here;
+    }
+    let trusted: Vec<PathBuf> = candidates
+        .iter()
+        .filter(|it| !it.needs_trust)
+        .filter_map(|it| it.path.canonicalize().ok())
+        .collect();
     for candidate in candidates {
         let path = candidate.path;
+        // In `/etc/kirosu`, the file of the working directory is that of the system.
+        let found_here = candidate.needs_trust
+            && !(path.canonicalize()).is_ok_and(|canonical| trusted.contains(&canonical));
         match read_text(&path, FILE_BYTES) {
-            Ok(text) => return Ok(Some(FoundFile { path, text })),
+            Ok(text) => {
+                let doubt = match found_here {
+                    true => trust::doubt(options, &path, &text),
+                    false => None,
+                };
+                match doubt {
+                    Some(doubt) if options.reads_untrusted => warnings.push(doubt),
+                    Some(doubt) if options.purpose == Purpose::Client => {
+                        warnings.push(format!("ignored: {doubt}"));
+                        continue;
+                    }
+                    Some(doubt) => {
+                        return Err(ConfigFaults(vec![ConfigFault::untrusted(doubt)]));
+                    }
+                    None => {}
+                }
+                return Ok(Some(FoundFile {
+                    path,
+                    text,
+                    found_here,
+                }));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && !candidate.must_exist => {}
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());

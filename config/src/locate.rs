@@ -8,6 +8,8 @@ pub(crate) struct FileCandidate {
     pub path: PathBuf,
     /// Whether the file was named by flag or variable, so that its absence is a fault.
     pub must_exist: bool,
+    /// Whether it counts only if the user has trusted it: a file of the working directory that was not named.
+    pub needs_trust: bool,
 }
 
 /// The files in the order in which they are tried: only the one named by the flag, else only the one named by
@@ -25,15 +27,19 @@ pub(crate) fn candidates(
         return vec![FileCandidate {
             path,
             must_exist: true,
+            needs_trust: false,
         }];
     }
     let user = xdg(&var, "XDG_CONFIG_HOME", ".config").map(|(dir, _)| dir.join("kirosu"));
     let system = Some(PathBuf::from("/etc/kirosu"));
-    let folders = [Some(here.to_owned()), user, system].into_iter().flatten();
+    let here = Some((here.to_owned(), true));
+    let others = [user, system].map(|dir| dir.map(|dir| (dir, false)));
+    let folders = [here].into_iter().chain(others).flatten();
     folders
-        .map(|dir| FileCandidate {
+        .map(|(dir, needs_trust)| FileCandidate {
             path: dir.join("kirosu.toml"),
             must_exist: false,
+            needs_trust,
         })
         .collect()
 }

@@ -12,7 +12,8 @@ pub enum Purpose {
     #[default]
     Serve,
     /// Connecting to a hub. Faults outside of `[hub]` become one warning, and checks that concern only a hub are skipped
-    /// (a client may name a remote host without a key). A system file or key file that the user may not read is a warning.
+    /// (a client may name a remote host without a key). A system file or key file that the user may not read is a warning, and so
+    /// is a file of the working directory that the user has not trusted.
     Client,
     /// Running agents for a remote hub, or inspecting agents' folders: as a client, but any fault of the file counts.
     Agent,
@@ -58,6 +59,12 @@ pub struct LoadOptions {
     pub here: PathBuf,
     /// The purpose of the settings.
     pub purpose: Purpose,
+    /// Whether a file of the working directory that the user has not trusted is read anyway, with a warning: for commands
+    /// that only print the settings. Otherwise clients ignore it with a warning, and for all others it is a fault.
+    pub reads_untrusted: bool,
+    /// Whether `file` was found by a search in the working directory, so that it needs the user's trust; set by
+    /// [`Loaded::again`].
+    pub found_here: bool,
     /// Checks the parts that only other crates can read (definitions, patterns, prices). It runs in the same load, so that
     /// its faults are reported together with all others, on a reload too.
     pub also: Option<fn(&Loaded) -> Vec<ConfigFault>>,

@@ -15,7 +15,64 @@ struct ShownTable {
     values: Value,
 }
 
+/// The effect of a setting, for a user who decides whether to trust a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// It starts programs, or chooses the programs and services that get prompts, or what they may do unasked.
+    Runs,
+    /// It chooses the hub, which gets the user's key, or that key.
+    Hub,
+    /// It names files and folders that are read or written.
+    Files,
+    /// Anything else.
+    Other,
+}
+
+/// A setting that the file sets.
+#[derive(Debug, Clone)]
+pub struct FileSetting {
+    /// Dotted key.
+    pub key: String,
+    /// The value in TOML; the hub's key is hidden.
+    pub value: String,
+    /// Its effect.
+    pub effect: Effect,
+}
+
 impl Loaded {
+    /// The settings that the file sets, as a user must see them who decides whether to trust it.
+    pub fn of_file(&self) -> Vec<FileSetting> {
+        let is_of_file = |origin: Option<&Origin>| matches!(origin, Some(Origin::File { .. }));
+        let mut found = Vec::new();
+        for table in self.tables() {
+            for key in table.section.keys {
+                let value = &table.values[key.name];
+                let mut add = |name: &str, value: &Value| {
+                    if is_of_file(self.origin(&table, name)) {
+                        let start = match table.path.as_str() {
+                            "" => String::new(),
+                            path => format!("{path}."),
+                        };
+                        found.push(FileSetting {
+                            key: format!("{start}{name}"),
+                            value: toml_text(key, value),
+                            effect: effect(table.section.name, key),
+                        });
+                    }
+                };
+                match (key.allowed, value) {
+                    (Allowed::Map, Value::Object(entries)) => {
+                        for (name, value) in entries {
+                            add(&format!("{}.{name}", key.name), value);
+                        }
+                    }
+                    _ => add(key.name, value),
+                }
+            }
+        }
+        found
+    }
+
     /// The settings as TOML that loads to the same settings (except for a hidden key). Each line has its origin as a comment.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
@@ -135,6 +192,19 @@ impl Loaded {
                 .into(),
             (_, value) => entry(value, key.name),
         }
+    }
+}
+
+fn effect(section: &str, key: &SettingKey) -> Effect {
+    match (section, key.name, key.allowed) {
+        ("providers", ..) | ("agent" | "pool", "provider", _) | ("approval", "rule", _) => {
+            Effect::Runs
+        }
+        (_, "trust_all_tools" | "trust" | "accept_commands" | "workspace_mcp", _) => Effect::Runs,
+        (_, "hooks" | "env", _) | (_, _, Allowed::Command | Allowed::Program) => Effect::Runs,
+        ("hub", ..) => Effect::Hub,
+        (_, _, Allowed::Path) => Effect::Files,
+        _ => Effect::Other,
     }
 }
 

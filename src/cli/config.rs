@@ -69,9 +69,9 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         ConfigCommand::Example { profile } => {
             screen.print(profile.map_or(EXAMPLE, Profile::text))?;
         }
-        ConfigCommand::Check => check(&globals.for_server([])?, context)?,
+        ConfigCommand::Check => check(&globals.for_reading()?, context)?,
         ConfigCommand::Show => {
-            let loaded = globals.for_server([])?;
+            let loaded = globals.for_reading()?;
             match screen.json {
                 true => screen.json(&loaded.to_json())?,
                 false => screen.print(loaded.to_toml().trim_start())?,

@@ -10,7 +10,7 @@ use crate::log;
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
-    /// Settings file [default: the first of ./kirosu.toml, ~/.config/kirosu/kirosu.toml, /etc/kirosu/kirosu.toml]
+    /// Settings file [default: the first of ./kirosu.toml once you trust it, ~/.config/kirosu/kirosu.toml, /etc/kirosu/kirosu.toml]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Sets a key of the settings, such as lease.default=2m; may be repeated
@@ -83,6 +83,16 @@ impl Globals {
     pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Agent, log.into_iter().chain(more));
+        Ok(Settings::load(with_definitions(options))?)
+    }
+
+    /// Loads the settings to print or check them: the file of the working directory is read even if the user has not
+    /// trusted it.
+    pub fn for_reading(&self) -> Result<Loaded, Failure> {
+        let options = LoadOptions {
+            reads_untrusted: true,
+            ..self.load_options(Purpose::Serve, self.log_flags())
+        };
         Ok(Settings::load(with_definitions(options))?)
     }
 

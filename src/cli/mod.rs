@@ -126,6 +126,7 @@ verbs! {
     }
     "Set up" {
         config: Config, blocking;
+        trust: Trust, blocking;
         doctor: Doctor, client;
         completions: Completions, blocking;
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   kirosu config example > kirosu.toml       a commented file with every setting
-  kirosu up                                 runs the pools of ./kirosu.toml
+  kirosu trust && kirosu up                 runs the pools of ./kirosu.toml
   kirosu up fleet.toml                      uses another file
   kirosu up --set pool.coders.provider=codex --set pool.coders.size=4
 

@@ -44,8 +44,11 @@ fn bad(faults: &ConfigFaults) -> Vec<Finding> {
     let finding = |fault: &kirosu_config::ConfigFault| {
         let place = fault.origin.as_ref().map(ToString::to_string);
         let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-        Finding::problem(AREA, &fault.key, format!("{}{place}", fault.message))
-            .advise("correct it; `kirosu config check` checks again, `kirosu config example` shows every key")
+        let finding = Finding::problem(AREA, &fault.key, format!("{}{place}", fault.message));
+        match fault.is_untrusted() {
+            true => finding,
+            false => finding.advise("correct it; `kirosu config check` checks again, `kirosu config example` shows every key"),
+        }
     };
     let mut findings: Vec<Finding> = faults.0.iter().map(finding).collect();
     findings.push(Finding::note(

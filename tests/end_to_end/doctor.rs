@@ -1,6 +1,6 @@
 //! `kirosu doctor` with the built binary: a bare home, stand-ins of agent programs in PATH, faults of every area.
 
-use crate::common::Setup;
+use crate::common::{Setup, own_settings};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs::{self, Permissions};
@@ -54,6 +54,7 @@ impl Bare {
                 format!("{}:/usr/bin:/bin", self.path("bin").display()),
             )
             .current_dir(self.home.path());
+        own_settings(&mut command, self.home.path());
         command
     }
 

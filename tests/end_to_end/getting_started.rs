@@ -77,6 +77,10 @@ impl Person {
             self.running.push(Running(child));
             return String::new();
         }
+        if line == "kirosu trust" {
+            // Asks on a terminal.
+            return self.types("kirosu trust --yes");
+        }
         if line == "kirosu up" {
             let mut command = self.command("exec kirosu up");
             let mut child = command
@@ -128,6 +132,7 @@ fn the_page_works_from_an_empty_folder() {
                     .unwrap();
                 file.write_all(text.as_bytes()).unwrap();
                 if !person.running.is_empty() {
+                    person.types("kirosu trust");
                     person.types("kirosu reload");
                 }
             }

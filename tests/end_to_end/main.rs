@@ -42,6 +42,7 @@ mod surroundings;
 mod systemd;
 mod systemd_units;
 mod terminal;
+mod trust;
 mod usage;
 mod verbs;
 mod wire_additions;

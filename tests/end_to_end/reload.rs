@@ -136,7 +136,7 @@ fn a_closed_terminal_ends_it_and_a_signal_of_a_person_does_not() {
     let start = |wrapper: &str, number: u32| {
         let (log, db) = (format!("up{number}.log"), format!("up{number}.db"));
         let command = format!(
-            "cd '{}' && exec env -u KIROSU_CONFIG {wrapper} '{}' up --port 0 --db {db} --set log.file={log}",
+            "cd '{}' && exec {wrapper} '{}' up --config kirosu.toml --port 0 --db {db} --set log.file={log}",
             home.display(),
             env!("CARGO_BIN_EXE_kirosu"),
         );

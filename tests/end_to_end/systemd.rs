@@ -1,7 +1,7 @@
 //! Notifications that the built binary sends to systemd, received on a test socket: ready, status, reload, stop, and watchdog
 //! heartbeats, which stop while a thread hangs. `tests/end_to_end/systemd_units.rs` checks the units.
 
-use crate::common::{Hub, PATIENCE, Setup};
+use crate::common::{Hub, PATIENCE, Setup, own_settings};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -147,6 +147,7 @@ fn agent(arguments: &[&str], manager: &Manager, setup: &Setup) -> Running {
         .current_dir(setup.directory.path())
         .stdin(Stdio::null())
         .stderr(Stdio::null());
+    own_settings(&mut agent, setup.directory.path());
     Running(agent.spawn().unwrap())
 }
 

@@ -165,6 +165,7 @@ fn a_half_edited_pool_stops_no_client() {
             .args(verb)
             .env_clear()
             .env("HOME", home)
+            .env("KIROSU_CONFIG", home.join("kirosu.toml"))
             .current_dir(home)
             .output()
             .unwrap()

@@ -197,8 +197,26 @@ fn the_file_is_searched_in_order() {
     make("xdg/kirosu/kirosu.toml", 2);
     options.env.push(("XDG_CONFIG_HOME".into(), xdg));
     assert_eq!(port(&options), 2);
-    make("here/kirosu.toml", 3);
-    assert_eq!(port(&options), 3);
+    let here = make("here/kirosu.toml", 3);
+    let faults = Settings::load(options.clone()).unwrap_err();
+    assert!(faults.0[0].is_untrusted(), "{faults}");
+    let client = LoadOptions {
+        purpose: Purpose::Client,
+        ..options.clone()
+    };
+    assert_eq!(port(&client), 2);
+    let named = LoadOptions {
+        file: Some(here.into()),
+        ..options.clone()
+    };
+    Settings::load(named).unwrap().trust().unwrap();
+    assert_eq!((port(&options), port(&client)), (3, 3));
+    // The settings of the user are no less trusted in their own folder.
+    let at_home = LoadOptions {
+        here: dir.path().join("xdg/kirosu"),
+        ..options.clone()
+    };
+    assert_eq!(port(&at_home), 2);
     options
         .env
         .push(("KIROSU_CONFIG".into(), make("named.toml", 4)));

@@ -3,11 +3,19 @@
 use super::{Client, PATIENCE, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tempfile::TempDir;
+
+/// Names the `kirosu.toml` that a test wrote into its folder: one that a search finds there would need trust.
+pub fn own_settings(command: &mut Command, home: &Path) {
+    let file = home.join("kirosu.toml");
+    if file.exists() {
+        command.env("KIROSU_CONFIG", file);
+    }
+}
 
 /// How a hub is started; the directory lives as long as anybody holds on to it, so that a hub can be started again.
 #[derive(Clone)]
@@ -102,6 +110,7 @@ impl Setup {
             .env("HOME", home)
             .env("NO_COLOR", "1")
             .current_dir(home);
+        own_settings(&mut command, home);
         command
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
@@ -222,16 +231,17 @@ impl Hub {
     /// A client command of the built binary against this hub, in its directory.
     pub fn cli(&self, arguments: &[&str]) -> std::process::Output {
         let home = self.setup.directory.path();
-        Command::new(env!("CARGO_BIN_EXE_kirosu"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
+        command
             .args(arguments)
             .args(["--port", &self.port.to_string()])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", home)
             .current_dir(home)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary starts")
+            .stdin(Stdio::null());
+        own_settings(&mut command, home);
+        command.output().expect("the binary starts")
     }
 
     /// SIGKILL, as a crash.

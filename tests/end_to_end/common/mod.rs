@@ -10,7 +10,7 @@ pub mod process;
 pub mod tmux;
 
 pub use client::Client;
-pub use hub::{Hub, Setup};
+pub use hub::{Hub, Setup, own_settings};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
