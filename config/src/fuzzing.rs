@@ -1,7 +1,7 @@
 //! The entry point of the fuzz target `toml_layers` (`fuzz/`). A test calls it too, with random texts.
 
 use crate::load::FoundFile;
-use crate::{LoadOptions, Purpose, Settings, diff};
+use crate::{LoadOptions, Purpose, SecretDisplay, Settings, diff};
 
 /// Loads a text as the settings file, with one environment variable above it, for a hub and for a client.
 ///
@@ -21,7 +21,7 @@ pub fn toml_layers(text: &str) {
         match Settings::load_found(options, Some(found), Vec::new()) {
             Ok(loaded) => {
                 assert!(diff(&loaded.settings, &loaded.settings).is_empty());
-                loaded.to_toml();
+                loaded.to_toml(SecretDisplay::Hidden);
             }
             Err(faults) => assert!(!faults.0.is_empty() && !faults.to_string().is_empty()),
         }

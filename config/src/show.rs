@@ -1,9 +1,10 @@
-//! Prints the settings in force, each value with its origin. Secrets are hidden.
+//! Prints the settings in force, each value with its origin. SecretDisplay are hidden unless the caller asks for them.
 
 use serde_json::{Map, Value, json};
 
 use crate::load::Loaded;
 use crate::origin::Origin;
+use crate::redact::{self, SecretDisplay};
 use crate::schema::{Allowed, Section, SettingKey, Shape};
 use crate::settings::SECTIONS;
 use crate::size;
@@ -47,6 +48,7 @@ impl Loaded {
         for table in self.tables() {
             for key in table.section.keys {
                 let value = &table.values[key.name];
+                // Unchanged: a secret must not hide a program from the user who decides.
                 let mut add = |name: &str, value: &Value| {
                     if is_of_file(self.origin(&table, name)) {
                         let start = match table.path.as_str() {
@@ -73,10 +75,11 @@ impl Loaded {
         found
     }
 
-    /// The settings as TOML that loads to the same settings (except for a hidden key). Each line has its origin as a comment.
-    pub fn to_toml(&self) -> String {
+    /// The settings as TOML that loads to the same settings (except for hidden secrets). Each line has its origin as a
+    /// comment.
+    pub fn to_toml(&self, secrets: SecretDisplay) -> String {
         let mut text = String::new();
-        for table in self.tables() {
+        for table in self.shown_tables(secrets) {
             match table.section.shape {
                 Shape::Top => {}
                 Shape::Array => text.push_str(&format!("\n[[{}]]\n", table.section.name)),
@@ -91,9 +94,9 @@ impl Loaded {
 
     /// The settings as JSON: `{"hub": {"port": {"value": 8765, "origin": "default", "layer": "default"}}}`. Pools and
     /// providers are objects by name. The value and the origin of a key that is not set are `null`.
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, secrets: SecretDisplay) -> Value {
         let mut root = Map::new();
-        for table in self.tables() {
+        for table in self.shown_tables(secrets) {
             let keys = table.section.keys.iter();
             let values = keys.map(|key| (key.name.to_owned(), self.entry(&table, key)));
             match table.path.split_once('.') {
@@ -109,6 +112,21 @@ impl Loaded {
             }
         }
         Value::Object(root)
+    }
+
+    fn shown_tables(&self, secrets: SecretDisplay) -> Vec<ShownTable> {
+        let mut tables = self.tables();
+        if secrets == SecretDisplay::Hidden {
+            for table in &mut tables {
+                for key in table.section.keys {
+                    let is_map = matches!(key.allowed, Allowed::Map);
+                    if let Some(value) = table.values.get_mut(key.name) {
+                        *value = redact::hide(value, is_map);
+                    }
+                }
+            }
+        }
+        tables
     }
 
     fn tables(&self) -> Vec<ShownTable> {

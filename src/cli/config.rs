@@ -2,7 +2,7 @@
 
 use super::{Context, Failure, Paint};
 use clap::{Subcommand, ValueEnum};
-use kirosu_config::Loaded;
+use kirosu_config::{Loaded, SecretDisplay};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -24,8 +24,12 @@ pub struct Args {
 enum ConfigCommand {
     /// Lists every fault of the settings
     Check,
-    /// Shows every value in force and its origin
-    Show,
+    /// Shows every value in force and its origin; secrets are hidden
+    Show {
+        /// Shows secrets: variables, headers, keys and passwords in arguments; never the hub's key
+        #[arg(long)]
+        secrets: bool,
+    },
     /// Prints a commented file with every setting, or a profile
     Example {
         /// A ready-made file for one kind of work
@@ -70,11 +74,15 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             screen.print(profile.map_or(EXAMPLE, Profile::text))?;
         }
         ConfigCommand::Check => check(&globals.for_reading()?, context)?,
-        ConfigCommand::Show => {
+        ConfigCommand::Show { secrets } => {
+            let secrets = match secrets {
+                true => SecretDisplay::Shown,
+                false => SecretDisplay::Hidden,
+            };
             let loaded = globals.for_reading()?;
             match screen.json {
-                true => screen.json(&loaded.to_json())?,
-                false => screen.print(loaded.to_toml().trim_start())?,
+                true => screen.json(&loaded.to_json(secrets))?,
+                false => screen.print(loaded.to_toml(secrets).trim_start())?,
             }
         }
         ConfigCommand::Path => path(&globals.for_client()?, context)?,

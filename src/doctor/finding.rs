@@ -69,6 +69,14 @@ impl Finding {
         }
     }
 
+    /// Hides secrets in what programs printed and in command lines.
+    pub(super) fn hide_secrets(&mut self) {
+        self.message = kirosu_config::hide_in_text(&self.message);
+        for (_, value) in &mut self.details {
+            *value = kirosu_config::hide_in_text(value);
+        }
+    }
+
     /// A finding without fault.
     pub fn ok(area: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(area, name, Level::Ok, message.into())

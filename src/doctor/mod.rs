@@ -14,7 +14,6 @@ mod login;
 mod pools;
 mod providers;
 mod repositories;
-mod secrets;
 mod settings;
 mod store;
 mod system;
@@ -60,7 +59,9 @@ pub async fn examine(input: &DoctorInput, options: &DoctorOptions) -> Result<Vec
     let Some(loaded) = good.or(input.defaults.as_ref()) else {
         return Ok(settings::findings(&input.settings));
     };
-    let of_providers = providers::findings(loaded, options, good.is_some(), &containment).await?;
+    let found = providers::findings(loaded, options, good.is_some(), &containment).await;
+    let mut of_providers = found?;
+    of_providers.iter_mut().for_each(Finding::hide_secrets);
     if options.provider.is_some() {
         return Ok(of_providers);
     }
@@ -75,5 +76,6 @@ pub async fn examine(input: &DoctorInput, options: &DoctorOptions) -> Result<Vec
     }
     findings.extend(systemd::findings(&containment).await);
     findings.extend(system::findings(&loaded.settings, good.is_some()));
+    findings.iter_mut().for_each(Finding::hide_secrets);
     Ok(findings)
 }

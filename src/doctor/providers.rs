@@ -1,9 +1,11 @@
 //! Providers: first those that pools use, in full; then the others, with one line each.
 
-use super::{DoctorOptions, Finding, login, secrets};
+use super::{DoctorOptions, Finding, login};
 use crate::options;
 use futures_util::future::join_all;
-use kirosu_config::{Loaded, PoolSection, ProviderKind, ProviderSection, Settings};
+use kirosu_config::{
+    Loaded, PoolSection, ProviderKind, ProviderSection, Settings, hide_in_command,
+};
 use kirosu_providers::{Containment, ProbeReport, TrustLevel};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -204,7 +206,7 @@ impl<'a> ProviderCheck<'a> {
                     let own = || options::model_of(self.name, self.provider, &pool.env);
                     let model = pool.model.clone().or_else(own);
                     let call = definition.call(trust(pool), model.as_deref());
-                    let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
+                    let call = call.map(|argv| hide_in_command(&argv, &known).join(" "));
                     let call = call.unwrap_or_else(|why| why);
                     finding = finding.detail("runs", format!("{call}  (pool {})", pool.name));
                 }
@@ -212,7 +214,7 @@ impl<'a> ProviderCheck<'a> {
             (Some(definition), true) => {
                 let model = options::model_of(self.name, self.provider, &BTreeMap::new());
                 let call = definition.call(TrustLevel::Safe, model.as_deref());
-                let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
+                let call = call.map(|argv| hide_in_command(&argv, &known).join(" "));
                 finding = finding.detail("runs", call.unwrap_or_else(|why| why));
             }
             (None, _) => finding = finding.detail("runs", &probe.command),

@@ -1,4 +1,5 @@
 use super::Case;
+use crate::SecretDisplay;
 
 const FILE: &str = r#"
     [hub]
@@ -16,7 +17,7 @@ const FILE: &str = r#"
 #[test]
 fn the_text_has_values_and_origins_and_loads_again() {
     let loaded = Case::new(FILE).env("KIROSU_HUB__PORT", "9").load();
-    let text = loaded.to_toml();
+    let text = loaded.to_toml(SecretDisplay::Shown);
     for line in [
         "port = 9 # environment KIROSU_HUB__PORT",
         "host = \"127.0.0.1\" # default",
@@ -37,7 +38,10 @@ fn the_text_has_values_and_origins_and_loads_again() {
 
 #[test]
 fn the_json_has_the_same_values() {
-    let json = Case::new(FILE).env("KIRO_SWARM_PORT", "9").load().to_json();
+    let json = Case::new(FILE)
+        .env("KIRO_SWARM_PORT", "9")
+        .load()
+        .to_json(SecretDisplay::Shown);
     assert_eq!(json["hub"]["port"]["value"], 9);
     assert_eq!(json["hub"]["port"]["layer"], "env");
     assert_eq!(json["hub"]["port"]["origin"], "environment KIRO_SWARM_PORT");
@@ -48,4 +52,31 @@ fn the_json_has_the_same_values() {
     assert_eq!(json["providers"]["mine"]["command"]["layer"], "file");
     assert_eq!(json["data_dir"]["value"], "/home/me/.local/share/kirosu");
     assert!(!json.to_string().contains("very secret"));
+}
+
+#[test]
+fn secrets_are_hidden() {
+    let file = r#"
+        [[pool]]
+        name = "a"
+        env = { DB = "in-the-pool" }
+        hooks = { before = ["sh", "-c", "curl https://me:in-a-hook@h"] }
+        [providers.mine]
+        kind = "command"
+        command = ["run", "--token", "in-the-arguments", "postgres://me:in-a-dsn@db"]
+        env = { X = "in-the-provider" }
+        [providers.api]
+        kind = "openai"
+        headers = { "X-Team" = "in-a-header" }
+        body = { safety = { token = "in-the-body" } }
+    "#;
+    let loaded = Case::new(file).load();
+    let hidden =
+        loaded.to_toml(SecretDisplay::Hidden) + &loaded.to_json(SecretDisplay::Hidden).to_string();
+    assert!(!hidden.contains("in-"), "{hidden}");
+    for name in ["env.DB", "X-Team", "postgres://me:***@db", "--token"] {
+        assert!(hidden.contains(name), "{name}: {hidden}");
+    }
+    let shown = loaded.to_toml(SecretDisplay::Shown);
+    assert_eq!(shown.matches("\"in-").count(), 5, "{shown}");
 }

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 
-/// Variables that no program gets: the hub's key, systemd's channels to this process, and those that would direct git to
-/// another folder than that of the run.
+/// Variables that no program gets: settings by the names of earlier versions (those with other names are in
+/// [`is_setting`]), systemd's channels to this process, and those that would direct git to another folder than that of the
+/// run.
 const WITHHELD: &[&str] = &[
-    "KIRO_SWARM_KEY",
+    "KIRO_PROVIDER",
+    "KIRO_CODEX_EXTRA_ARGS",
+    "MITTELO_KIRO_MODEL",
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -21,6 +24,15 @@ const WITHHELD: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_NAMESPACE",
     "GIT_PREFIX",
+];
+
+/// The hub's address, which programs of a run may need to enqueue tasks.
+const ADDRESS: &[&str] = &[
+    "KIRO_SWARM_HOST",
+    "KIRO_SWARM_PORT",
+    "KIROSU_HUB__HOST",
+    "KIROSU_HUB__PORT",
+    "KIROSU_HUB__SOCKET",
 ];
 
 /// Variables that every program may see: paths, locale, network access; no keys.
@@ -72,18 +84,16 @@ pub(super) fn inherited(
 /// Whether a program gets this variable only where it is listed by its full name.
 #[must_use]
 pub fn is_withheld(name: &str) -> bool {
-    WITHHELD.contains(&name) || is_secret_setting(name)
+    WITHHELD.contains(&name) || is_setting(name)
 }
 
-/// Whether a variable `KIROSU_SECTION__KEY` sets a secret or may contain one: a key, or the headers, body or environment of
-/// a provider or pool. Setting names are case-insensitive.
-fn is_secret_setting(name: &str) -> bool {
+/// Whether a variable is Kirosu's own (`KIROSU_SECTION__KEY`, `KIROSU_CONFIG`, `KIRO_SWARM_KEY`, the marks of a run around
+/// this process) and is not the hub's address. Settings may hold secrets, and the names of new ones are not known here.
+/// Names of settings are case-insensitive.
+fn is_setting(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let Some(path) = name.strip_prefix("KIROSU_") else {
-        return false;
-    };
-    let mut steps = path.split("__").skip(1);
-    steps.any(|step| matches!(step, "KEY" | "KEY_FILE" | "HEADERS" | "BODY" | "ENV"))
+    let is_ours = name.starts_with("KIROSU_") || name.starts_with("KIRO_SWARM_");
+    is_ours && !ADDRESS.contains(&name.as_str())
 }
 
 fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> bool {
@@ -123,21 +133,30 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_with_a_possible_secret_passes_only_when_listed() {
+    fn a_setting_passes_only_when_listed() {
         for name in [
             "KIROSU_HUB__KEY",
             "KIROSU_hub__key",
             "KIROSU_HUB__KEY_FILE",
             "KIROSU_PROVIDERS__API__HEADERS",
-            "KIROSU_PROVIDERS__API__HEADERS__AUTHORIZATION",
             "KIROSU_POOL__CODERS__ENV__TOKEN",
+            "KIROSU_STORE__PATH",
+            "KIROSU_CONFIG",
+            "KIROSU_RUN",
+            "KIRO_SWARM_ANYTHING",
+            "KIRO_PROVIDER",
         ] {
             assert!(!may_pass(Some(name), &[], None), "{name}");
-            let all = ["KIROSU_*".to_owned()];
+            let all = ["KIROSU_*".to_owned(), "KIRO_*".to_owned()];
             assert!(!may_pass(Some(name), &[], Some(&all)), "{name}");
             assert!(may_pass(Some(name), &[name.to_owned()], None), "{name}");
         }
-        for name in ["KIROSU_HUB__PORT", "KIROSU_CONFIG", "KIROSU_KEY", "MY__KEY"] {
+        for name in [
+            "KIROSU_HUB__PORT",
+            "KIRO_SWARM_HOST",
+            "KIRO_API_KEY",
+            "MY__KEY",
+        ] {
             assert!(may_pass(Some(name), &[], None), "{name}");
         }
     }
