@@ -97,7 +97,7 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
 }
 
 /// Whether only this machine can reach the address.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),

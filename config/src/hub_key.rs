@@ -5,9 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::cross_check::is_loopback;
 use crate::fault::ConfigFault;
 use crate::options::Purpose;
 use crate::origin::{Origin, Origins};
+use crate::own_key::own_key;
 use crate::secret::Secret;
 use crate::settings::Settings;
 
@@ -28,6 +30,10 @@ pub(crate) fn choose(
     warn_about(key_origin.as_ref().filter(|_| hub.key.is_some()), warnings);
     let (Some(path), Some(file_origin)) = (&hub.key_file, origins.get("hub.key_file").cloned())
     else {
+        // An emptied key is a key that is set.
+        if purpose != Purpose::Serve && key_origin.is_none() {
+            find_own(settings, warnings);
+        }
         return;
     };
     let key_rank = key_origin.as_ref().map(Origin::rank);
@@ -61,6 +67,18 @@ pub(crate) fn choose(
                 message,
             ));
         }
+    }
+}
+
+/// A client of a hub on this machine takes the key that the hub has made for itself. It is sent to no other machine.
+fn find_own(settings: &mut Settings, warnings: &mut Vec<String>) {
+    let hub = &settings.hub;
+    if hub.socket.is_none() && !is_loopback(&hub.host) {
+        return;
+    }
+    match own_key(&settings.data_dir) {
+        Ok(key) => settings.own_key = key,
+        Err(message) => warnings.push(message),
     }
 }
 

@@ -37,6 +37,8 @@ wire_enum! {
         NotFound,
         /// The permission request is already decided, or its agent no longer waits for the decision.
         StaleApproval,
+        /// The client's key does not have the right; `data.right` names it.
+        Forbidden,
     }
 }
 
@@ -60,6 +62,7 @@ impl ErrorCode {
             ErrorCode::ShuttingDown => -32009,
             ErrorCode::NotFound => -32010,
             ErrorCode::StaleApproval => -32011,
+            ErrorCode::Forbidden => -32012,
         }
     }
 

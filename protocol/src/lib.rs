@@ -17,6 +17,7 @@
 mod wire_enum;
 
 pub mod accept;
+pub mod access;
 pub mod answer;
 pub mod approval;
 pub mod budget;
@@ -43,6 +44,7 @@ mod waiting;
 mod weight;
 
 pub use accept::{Accept, NotAccepted};
+pub use access::AccessRole;
 pub use approval::{
     Approval, ApprovalKind, DecisionAnswer, PermissionId, PermissionState, Subject, Verdict,
 };

@@ -9,21 +9,22 @@ pub enum VerbEffect {
     Read,
 }
 
-/// The right that a client needs for a verb. The hub does not check rights yet: a client that may connect has all of them.
-///
-/// Rights are independent; none includes another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Right {
-    /// See tasks, agents, pools, metrics and events.
-    Observe,
-    /// Add tasks; cancel and retry them.
-    Enqueue,
-    /// Lease tasks and report on their runs.
-    Work,
-    /// Decide in a person's name: approve, answer, reject.
-    Person,
-    /// Operate the hub: pause, drain, reload, back up, stop.
-    Admin,
+wire_enum! {
+    /// A right that a client needs for a verb. Rights are independent; none includes another.
+    pub enum Right {
+        /// Introduce itself, and learn that the hub answers.
+        Connect,
+        /// See tasks, agents, pools, metrics and events.
+        Observe,
+        /// Add tasks; cancel and retry them.
+        Enqueue,
+        /// Lease tasks and report on their runs.
+        Work,
+        /// Decide in a person's name: approve, answer, reject.
+        Person,
+        /// Operate the hub: pause, drain, reload, back up, stop.
+        Admin,
+    }
 }
 
 macro_rules! method {
@@ -60,9 +61,7 @@ macro_rules! method {
                 }
             }
 
-            /// The right that the method needs.
-            ///
-            /// `pools` needs [`Right::Observe`] to list; its parameters `resize` and `probe` need [`Right::Admin`] too.
+            /// The right that the method needs. A request may need more: [`Request::rights`](crate::Request::rights).
             pub fn right(self) -> Right {
                 match self {
                     $(Method::$variant => Right::$right,)*

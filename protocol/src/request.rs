@@ -1,7 +1,7 @@
 //! A method and its parameters become one typed request.
 
 use crate::verbs;
-use crate::{Error, ErrorCode, Limits, Method, Params, Verb, VerbEffect};
+use crate::{Error, ErrorCode, Limits, Method, Params, Right, Verb, VerbEffect};
 
 macro_rules! request {
     ($($(#[$doc:meta])* $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {
@@ -52,3 +52,15 @@ macro_rules! request {
 }
 
 crate::for_each_verb!(request);
+
+impl Request {
+    /// The rights that the request needs.
+    pub fn rights(&self) -> impl Iterator<Item = Right> {
+        let changes_pools = match self {
+            Request::Pools(params) => params.resize.is_some() || params.probe.is_some(),
+            _ => false,
+        };
+        let more = changes_pools.then_some(Right::Admin);
+        std::iter::once(self.method().right()).chain(more)
+    }
+}

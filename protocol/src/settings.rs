@@ -29,6 +29,22 @@ pub enum SyncMode {
     Normal,
 }
 
+/// Clients on this machine that are served without a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Keyless {
+    /// None.
+    Off,
+    /// Those of the hub's own user, with the methods of the Python version.
+    Owner,
+    /// Those of every user of this machine, with the methods of the Python version.
+    AnyLocalUser,
+    /// Those of the hub's own user, with every method.
+    #[default]
+    All,
+}
+
 /// The folder in which a task runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
 #[serde(rename_all = "lowercase")]

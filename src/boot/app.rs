@@ -85,8 +85,9 @@ impl App {
         let Some(manager) = self.manager.clone() else {
             return Ok(self);
         };
+        let key = hub_key(settings)?;
         if let Some(address) = self.address
-            && let Err(error) = notify::wait_for_hub(address, hub_key(settings).as_deref()).await
+            && let Err(error) = notify::wait_for_hub(address, Some(key.expose())).await
         {
             self.stop().await;
             return Err(error.into());

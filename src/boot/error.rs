@@ -12,6 +12,9 @@ pub enum BootError {
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The hub's own key could not be read or made.
+    #[error("{0}")]
+    OwnKey(String),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),

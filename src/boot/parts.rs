@@ -2,10 +2,10 @@
 
 use super::BootError;
 use crate::options;
-use kirosu_config::Settings;
-use kirosu_config::StoreThread;
+use kirosu_config::{Secret, Settings, StoreThread, own_key_or_new};
 use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
 use kirosu_providers::{Containment, containment};
 use kirosu_store::Store;
@@ -28,8 +28,14 @@ pub(super) fn hub(
     threads: &ThreadRegistry,
     boot_id: &str,
 ) -> Result<(HubParts, Option<SocketAddr>), BootError> {
-    let hub_options = options::hub(settings);
-    let has_key = hub_options.key.is_some();
+    let key = hub_key(settings)?;
+    let hub_options = options::hub(settings, &key);
+    let has_key = settings.hub.key.is_some();
+    if hub_options.keyless == Keyless::AnyLocalUser {
+        tracing::warn!(
+            "hub.keyless = \"any-local-user\": every user of this machine can read prompts, add tasks and stop the hub"
+        );
+    }
     let sockets = Sockets {
         tcp: Some(Arc::new(kirosu_hub::bind::tcp(
             &settings.hub.host,
@@ -106,10 +112,15 @@ pub(super) fn remote_hub(settings: &Settings) -> Endpoint {
     }
 }
 
-/// The hub's key, if the settings have one.
-pub(super) fn hub_key(settings: &Settings) -> Option<String> {
-    let key = settings.hub.key.as_ref();
-    key.map(|key| key.expose().to_owned())
+/// The hub's key: that of the settings, else the one that a hub makes for itself.
+///
+/// # Errors
+/// The hub's own key cannot be read or made.
+pub(super) fn hub_key(settings: &Settings) -> Result<Secret, BootError> {
+    match &settings.hub.key {
+        Some(key) => Ok(key.clone()),
+        None => own_key_or_new(&settings.data_dir).map_err(BootError::OwnKey),
+    }
 }
 
 /// The pools of this process for the hub's verb `pools`.

@@ -79,7 +79,7 @@ pub async fn start(
         gateway = Some(handle);
     }
     if let Some(manager) = &manager {
-        let key = parts::hub_key(settings);
+        let key = settings.client_key();
         root = root.child(notify::spec(manager, &endpoint, key, swarm.as_ref()));
     }
     let root = Root::start(root, Clock::system());

@@ -53,12 +53,7 @@ impl Context {
         }
         let endpoint = endpoint(&loaded)?;
         let options = ClientOptions {
-            key: loaded
-                .settings
-                .hub
-                .key
-                .as_ref()
-                .map(|key| key.expose().to_owned()),
+            key: loaded.settings.client_key(),
             delays,
             ..ClientOptions::default()
         };

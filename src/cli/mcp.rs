@@ -31,8 +31,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
         context.screen.note(&format!("kirosu: {warning}"))?;
     }
     let endpoint = connect::endpoint(&loaded)?;
-    let key = loaded.settings.hub.key.as_ref();
-    let key = key.map(|key| key.expose().to_owned());
+    let key = loaded.settings.client_key();
     if io::stdin().is_terminal() {
         context.screen.note(
             "kirosu: waiting for an MCP client on standard input, which is the terminal; \

@@ -46,7 +46,7 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
         (None, false) => Finding::ok(
             AREA,
             "key",
-            "not set: all users of this machine can use the hub",
+            "not set: programs of the hub's user can use it; the hub makes a key for them in its data folder",
         ),
         // A hub without a key refuses to start on such an address.
         (None, true) => Finding::note(AREA, "key", format!("none for {}", hub.host)).advise(
@@ -94,9 +94,8 @@ fn not_leasing(stats: &Stats) -> Vec<Finding> {
 
 /// The hub's own report, the reasons why it leases no tasks, and its pools.
 async fn examine(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
-    let key = loaded.settings.hub.key.as_ref();
     let options = ClientOptions {
-        key: key.map(|key| key.expose().to_owned()),
+        key: loaded.settings.client_key(),
         // The pause is longer than the time limit, so there is only one attempt.
         delays: Arc::new(|| Box::new(std::iter::repeat(10 * PATIENCE))),
         connect_timeout: PATIENCE,

@@ -10,10 +10,11 @@ pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
 
 use crate::boot::Role;
-use kirosu_config::Settings;
+use kirosu_config::{Secret, Settings};
 use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{Limits, RetryPolicy, millis};
 use kirosu_store::StoreOptions;
 use std::collections::BTreeMap;
@@ -29,12 +30,17 @@ pub fn now_ms() -> i64 {
 }
 
 /// The options of the hub.
-pub fn hub(settings: &Settings) -> HubOptions {
+pub fn hub(settings: &Settings, key: &Secret) -> HubOptions {
+    let unset = match settings.hub.key {
+        Some(_) => Keyless::Off,
+        None => Keyless::default(),
+    };
     HubOptions {
         host: Some(settings.hub.host.clone()),
         port: settings.hub.port,
         socket: settings.hub.socket.clone(),
-        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
+        key: key.expose().to_owned(),
+        keyless: settings.hub.keyless.unwrap_or(unset),
         trust_all_tools: settings.hub.trust_all_tools,
         limits: limits(settings),
         rules: rules(settings),
@@ -135,6 +141,7 @@ pub fn gateway(
     }
     let mut options = GatewayOptions {
         endpoint,
+        hub_key: settings.client_key(),
         key: key.clone(),
         http: None,
         metrics: None,

@@ -32,7 +32,7 @@ pub fn swarm(
     let host = host_name();
     Ok(SwarmOptions {
         endpoint,
-        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
+        key: settings.client_key(),
         pools: pools(settings, containment)?,
         instance: format!("{host}:{boot}"),
         host,

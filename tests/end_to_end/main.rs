@@ -17,6 +17,7 @@ mod doctor;
 mod faults;
 mod faults_disk;
 mod getting_started;
+mod keyless;
 mod kill_nine;
 mod lanes;
 mod large_requests;

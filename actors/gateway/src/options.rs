@@ -10,8 +10,9 @@ use std::time::Duration;
 pub struct GatewayOptions {
     /// Endpoint of the hub.
     pub endpoint: Endpoint,
-    /// The hub's key, which the gateway's clients must send too. `None` means that only requests over loopback are
-    /// accepted, without a key.
+    /// The key that the gateway sends to the hub.
+    pub hub_key: Option<String>,
+    /// The key that the gateway's clients send. `None` means that only requests over loopback are accepted, without a key.
     pub key: Option<String>,
     /// REST and MCP. `None` means that they are not served.
     pub http: Option<HttpServerOptions>,

@@ -20,6 +20,7 @@ mod clock;
 mod connection;
 mod connection_registry;
 mod hub;
+mod identity;
 mod leases;
 mod listener;
 mod measure;

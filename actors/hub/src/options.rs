@@ -2,6 +2,7 @@
 
 use crate::tuning::Rules;
 use kirosu_protocol::Limits;
+use kirosu_protocol::settings::Keyless;
 use std::path::PathBuf;
 
 /// The sockets, the limits and the files of the hub.
@@ -13,8 +14,10 @@ pub struct HubOptions {
     pub port: u16,
     /// Path of the Unix socket. `None` disables it.
     pub socket: Option<PathBuf>,
-    /// The key that every request or `hello` must contain. `None` accepts every client.
-    pub key: Option<String>,
+    /// The key that has every right but that of a person.
+    pub key: String,
+    /// The clients of this machine that are served without a key.
+    pub keyless: Keyless,
     /// Whether `python` tasks are accepted. They run any code on the workers' machines.
     pub trust_all_tools: bool,
     /// Limits of sizes, counts and ranges.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kirosu_protocol::limits::NESTING_MAX;
-use kirosu_protocol::settings::SyncMode;
+use kirosu_protocol::settings::{Keyless, SyncMode};
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
@@ -25,10 +25,12 @@ define_section! {
         port: u16 = Int(0, 65_535), Is("8765"), restart;
         /// Path of an additional Unix socket.
         socket: Option<PathBuf> = Path, Unset, restart;
-        /// Key that clients must send, written here or read from `key_file`. `None` lets every client in.
+        /// Key that clients send, written here or read from `key_file`. `None`: the hub makes one in its data folder.
         key: Option<Secret> = OneLine, Unset, restart;
         /// File with the key. If it takes effect, `key` already holds its content.
         key_file: Option<PathBuf> = Path, Unset, restart;
+        /// Clients on this machine that are served without a key. `None` means `off` if a key is set, else `owner`.
+        keyless: Option<Keyless> = Choice(Keyless::VARIANTS), Unset, restart;
         /// Whether the hub accepts tasks that run code on the agent's host (type `python`).
         trust_all_tools: bool = Bool, Is("false"), restart;
     }

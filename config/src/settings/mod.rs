@@ -12,6 +12,7 @@ use kirosu_protocol::settings::AccountLimits;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::schema::{Allowed, KeyDefault, Section, SettingKey, Shape};
+use crate::secret::Secret;
 
 pub use agents::{
     AgentSection, ApprovalSection, BudgetSection, PoolSection, SILENCE_TIMEOUT, START_TIMEOUT,
@@ -72,6 +73,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Prices of models as written; the swarm reads them.
     pub prices: Option<serde_json::Value>,
+    /// The key that a hub of this user has made for itself, if its clients need it: `hub.key` is not set.
+    #[serde(skip)]
+    pub own_key: Option<Secret>,
     /// `[hub]`
     pub hub: HubSection,
     /// `[store]`
@@ -111,6 +115,12 @@ impl Settings {
     /// The definition of the pool's provider. `None` only for a pool of other settings.
     pub fn provider_of(&self, pool: &PoolSection) -> Option<&ProviderSection> {
         self.providers.get(&pool.provider)
+    }
+
+    /// The key that a client sends to the hub.
+    pub fn client_key(&self) -> Option<String> {
+        let key = self.hub.key.as_ref().or(self.own_key.as_ref());
+        key.map(|key| key.expose().to_owned())
     }
 
     /// Parent folder of private workspaces of pools without a `workdir`.

@@ -82,7 +82,7 @@ macro_rules! for_each_verb {
     ($callback:ident) => {
         $callback! {
             /// Authenticates the connection and opens or resumes a session.
-            hello: Hello(HelloParams), Change, Observe;
+            hello: Hello(HelloParams), Change, Connect;
             /// Adds one task.
             enqueue: Enqueue(EnqueueRequest), Change, Enqueue;
             /// Adds several tasks, all or none.
@@ -142,7 +142,7 @@ macro_rules! for_each_verb {
             /// Returns the hub's metrics.
             metrics: Metrics(MetricsParams), Read, Observe;
             /// Shows that the hub answers.
-            ping: Ping(PingParams), Read, Observe;
+            ping: Ping(PingParams), Read, Connect;
             /// Writes a copy of the store.
             backup: Backup(BackupParams), Read, Admin;
             /// Reads the configuration again.

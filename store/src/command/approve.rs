@@ -9,7 +9,7 @@ use crate::rules::approval::{MeantPrompt, meant};
 use crate::rules::transition;
 use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
-use kirosu_protocol::{Error, Fence, Status, TaskId, Verdict, stale_approval};
+use kirosu_protocol::{Error, ErrorCode, Fence, Status, TaskId, Verdict, stale_approval};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -138,6 +138,7 @@ impl Core {
         fence: Option<Fence>,
         by: Option<&str>,
         comment: Option<&str>,
+        only_human: bool,
     ) -> CommandResult<Outcome> {
         let now = self.now();
         let request = DecisionRequest {
@@ -155,6 +156,12 @@ impl Core {
                 self.end_by_person(id, PersonResult::Approved)?;
                 self.report_by(id, "approved", by);
                 self.ended(id)?;
+            }
+            Some(DecisionSubject::Run) if only_human => {
+                let message = format!(
+                    "task {id} waits for a person's approval, which needs a key with the right `person`"
+                );
+                return Err(Error::new(ErrorCode::Forbidden, message).into());
             }
             Some(DecisionSubject::Run) => {
                 self.decide(id, "approved", by, comment)?;

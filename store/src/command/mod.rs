@@ -217,6 +217,8 @@ pub enum Command {
         by: Option<String>,
         /// The person's comment.
         comment: Option<String>,
+        /// Whether only a `human` task may be approved.
+        only_human: bool,
     },
     /// Sets the result of a `human` task. The same answer again is harmless. Answer: `Ok`.
     Answer {
@@ -359,7 +361,14 @@ impl Core {
                 fence,
                 by,
                 comment,
-            } => self.approve(*task, *fence, by.as_deref(), comment.as_deref())?,
+                only_human,
+            } => self.approve(
+                *task,
+                *fence,
+                by.as_deref(),
+                comment.as_deref(),
+                *only_human,
+            )?,
             Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref(), None)?,
             Command::Reject {
                 task,

@@ -585,6 +585,7 @@ impl Model {
             }
             Step::Approve(task) => {
                 let command = Command::Approve {
+                    only_human: false,
                     task: id(task),
                     fence: None,
                     by: None,

@@ -111,10 +111,21 @@ impl Setup {
             .env("NO_COLOR", "1")
             .current_dir(home);
         own_settings(&mut command, home);
+        if !self.has_key() {
+            // Most tests speak the protocol as a client does that has the key.
+            command.env("KIROSU_HUB__KEYLESS", "all");
+        }
         command
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
+    }
+
+    /// Whether the hub has a key that a test has set.
+    fn has_key(&self) -> bool {
+        let named = |text: &String| text.contains("key");
+        let variable = |(name, _): &(String, String)| name.contains("KEY");
+        self.arguments.iter().any(named) || self.environment.iter().any(variable)
     }
 
     /// Starts it and waits for its first line.

@@ -27,6 +27,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(crate) struct HttpServerFactory {
     endpoint: Endpoint,
+    hub_key: Option<String>,
     key: Option<Arc<str>>,
     options: HttpServerOptions,
     socket: Arc<TcpListener>,
@@ -43,6 +44,7 @@ impl HttpServerFactory {
     ) -> HttpServerFactory {
         HttpServerFactory {
             endpoint: options.endpoint.clone(),
+            hub_key: options.hub_key.clone(),
             key: options.key.as_deref().map(Arc::from),
             options: http.clone(),
             socket,
@@ -71,12 +73,8 @@ impl Actor for HttpServer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let factory = self.factory.clone();
-        let hub = HubLink::start(
-            factory.endpoint.clone(),
-            factory.key.as_deref().map(str::to_owned),
-            "gateway",
-        )
-        .with_query_connection();
+        let hub = HubLink::start(factory.endpoint.clone(), factory.hub_key.clone(), "gateway")
+            .with_query_connection();
         let state = AppState {
             hub,
             key: factory.key,

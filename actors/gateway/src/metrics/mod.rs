@@ -33,7 +33,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct MetricsServerFactory {
     endpoint: Endpoint,
-    key: Option<Arc<str>>,
+    hub_key: Option<String>,
     socket: Arc<TcpListener>,
     /// Connections to this listener.
     own: Arc<HttpCounts>,
@@ -50,7 +50,7 @@ impl MetricsServerFactory {
     ) -> MetricsServerFactory {
         MetricsServerFactory {
             endpoint: options.endpoint.clone(),
-            key: options.key.as_deref().map(Arc::from),
+            hub_key: options.hub_key.clone(),
             socket,
             own: Arc::default(),
             http,
@@ -78,9 +78,8 @@ impl Actor for MetricsServer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let factory = self.factory.clone();
-        let key = factory.key.as_deref().map(str::to_owned);
         let sources = page::Sources {
-            hub: HubLink::start(factory.endpoint, key, "metrics"),
+            hub: HubLink::start(factory.endpoint, factory.hub_key, "metrics"),
             http: factory.http,
             child: self.child.clone(),
         };

@@ -57,7 +57,9 @@ fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::ParseError | ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
         ErrorCode::InvalidParams => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorCode::Unauthorized | ErrorCode::NotTrusted => StatusCode::FORBIDDEN,
+        ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::NotTrusted => {
+            StatusCode::FORBIDDEN
+        }
         ErrorCode::UnknownTask | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::StaleLease | ErrorCode::StaleApproval | ErrorCode::WrongState => {
             StatusCode::CONFLICT
@@ -158,6 +160,7 @@ mod tests {
             ("shutting_down", 503),
             ("not_found", 404),
             ("stale_approval", 409),
+            ("forbidden", 403),
         ];
         assert_eq!(table, expected);
     }

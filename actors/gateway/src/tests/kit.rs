@@ -44,6 +44,7 @@ pub(super) fn with_gateway<F>(
         change(&mut http);
         let (spec, handle) = specs(GatewayOptions {
             endpoint: Endpoint::InMemory(connect),
+            hub_key: None,
             key: None,
             http: Some(http),
             metrics: None,

@@ -30,6 +30,7 @@ use crate::bus::Unwatch;
 use crate::caller::{Caller, CommandAnswers, ConnectionId, Notify};
 use crate::clock::now_ms;
 use crate::hub::Hub;
+use crate::identity::Identity;
 use crate::sessions::Closed;
 use crate::verbs::{self, Started};
 use crate::writer::messages::Submit;
@@ -63,8 +64,9 @@ pub struct Connection {
     watches: BTreeMap<Tag, EventWatch>,
     /// Commands for the writer that this turn has gathered.
     commands: Vec<(u64, Command)>,
-    /// Whether the client has sent the key with `hello`, or needs none.
-    authenticated: bool,
+    /// The party for which the client speaks: that of the key that it sent with `hello`, or of a client without a key. `None`
+    /// means that each request needs a key.
+    identity: Option<Identity>,
     /// Whether the client has sent `hello`: it understands notices.
     greeted: bool,
     session: Option<Arc<str>>,
@@ -87,6 +89,7 @@ impl Connection {
     pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
         let limits = hub.limits();
         let transport = Transport::new(peer, limits.line_bytes);
+        let identity = Identity::keyless(transport.owner, hub.options().keyless);
         let in_flight = hub
             .connections()
             .add(id, transport.peer.clone(), now_ms(&child));
@@ -101,7 +104,7 @@ impl Connection {
             parking: Parking::default(),
             watches: BTreeMap::new(),
             commands: Vec::new(),
-            authenticated: hub.options().key.is_none(),
+            identity,
             greeted: false,
             session: None,
             ended: false,

@@ -1,6 +1,7 @@
 //! The state of a request that is not answered yet.
 
 use super::responses::Tag;
+use crate::identity::Identity;
 use crate::verbs::Finish;
 use crate::verbs::ack::AckProgress;
 use crate::verbs::group::GroupProgress;
@@ -15,6 +16,8 @@ pub struct PendingRequest {
     pub id: RawId,
     /// Whether the client speaks JSON-RPC 2.0.
     pub jsonrpc: bool,
+    /// The party for which the request speaks. `None` for a line that is no request.
+    pub identity: Option<Identity>,
     /// How the answer is made.
     pub responding: Responding,
     /// The name under which the store parks the request. `None` if it is not parked.
@@ -27,10 +30,11 @@ pub struct PendingRequest {
 
 impl PendingRequest {
     /// A request that has just been read.
-    pub fn new(id: RawId, jsonrpc: bool) -> PendingRequest {
+    pub fn new(id: RawId, jsonrpc: bool, identity: Option<Identity>) -> PendingRequest {
         PendingRequest {
             id,
             jsonrpc,
+            identity,
             responding: Responding::Elsewhere,
             park: None,
             timer: None,

@@ -4,6 +4,7 @@ use super::Connection;
 use super::pending::{PendingRequest, UNANSWERED};
 use super::responses::Tag;
 use crate::hub::Hub;
+use crate::identity::{Identity, PeerOwner};
 use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
@@ -57,6 +58,14 @@ impl Connection {
         }
     }
 
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            hub: self.hub.clone(),
+            owner: self.transport.owner,
+            identity: self.identity.clone(),
+        }
+    }
+
     fn read_line(&mut self, line: SplitLine<'_>, ctx: &mut Context<Self>) {
         let limits = self.limits.clone();
         let text = match line {
@@ -75,8 +84,7 @@ impl Connection {
         if frame.method == "_panic" {
             return self.inject_panic(frame);
         }
-        let key = self.hub.options().key.as_deref();
-        let read = read_frame(frame, key, self.authenticated, &limits);
+        let read = self.speaker().read(frame, &limits);
         self.take(read, text.len(), || text.into(), ctx);
     }
 
@@ -84,15 +92,14 @@ impl Connection {
     fn read_long_line(&mut self, line: LongLine, ctx: &mut Context<Self>) {
         self.is_reading_on_blocking_thread = true;
         let hub = self.hub.clone();
-        let (authenticated, limits) = (self.authenticated, self.limits.clone());
+        let (speaker, limits) = (self.speaker(), self.limits.clone());
         let read = async move {
             // The semaphore is never closed. If it were, the line would only be read without its turn.
             let _turn = hub.reading().acquire_owned().await.ok();
-            let key = hub.options().key.clone();
             let read = move |text: &[u8]| {
                 let frame = Frame::read(text, &limits).map_err(|bad| *bad)?;
                 let (id, jsonrpc) = (frame.id.clone(), frame.jsonrpc);
-                let read = || read_frame(frame, key.as_deref(), authenticated, &limits);
+                let read = || speaker.read(frame, &limits);
                 // The client waits for an answer with this id.
                 catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
                     let error = not_read();
@@ -132,7 +139,9 @@ impl Connection {
             Ok(line) => line,
             Err(bad) => return self.refuse_line(bad),
         };
-        self.authenticated |= line.is_hello;
+        if line.is_hello {
+            self.identity = Some(line.identity.clone());
+        }
         if let Err(error) = self.count_in() {
             return self.refuse_line(BadLine {
                 id: line.id,
@@ -140,25 +149,29 @@ impl Connection {
                 error,
             });
         }
-        let tag = self
-            .responses
-            .open(PendingRequest::new(line.id, line.jsonrpc));
+        let tag = self.responses.open(PendingRequest::new(
+            line.id,
+            line.jsonrpc,
+            Some(line.identity.clone()),
+        ));
         match line.request {
             Some(Ok(request)) => self.admit(tag, bytes, request, ctx),
             Some(Err(error)) => self.refuse(tag, error),
-            None => self.compile(tag, text(), ctx),
+            None => self.compile(tag, text(), line.identity, ctx),
         }
     }
 
     /// Reads a request again on another thread, because its `accept` clauses must be compiled first. No further line is read
     /// until that is done, so that the order of requests is kept.
-    fn compile(&mut self, tag: Tag, text: Vec<u8>, ctx: &mut Context<Self>) {
+    fn compile(&mut self, tag: Tag, text: Vec<u8>, identity: Identity, ctx: &mut Context<Self>) {
         self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
         let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_on_blocking_thread = false;
-            match request.unwrap_or_else(|_| Err(not_read())) {
+            let request = request.unwrap_or_else(|_| Err(not_read()));
+            let allowed = request.and_then(|request| identity.check(&request).map(|()| request));
+            match allowed {
                 Ok(request) => act.admit(tag, bytes, request, ctx),
                 Err(error) => act.refuse(tag, error),
             }
@@ -203,14 +216,14 @@ impl Connection {
     fn inject_panic(&mut self, frame: Frame<'_>) {
         let path = frame.params.text("path").unwrap_or_default();
         let found = self.hub.tree().is_some_and(|tree| tree.inject_panic(&path));
-        let pending = PendingRequest::new(frame.id, frame.jsonrpc);
+        let pending = PendingRequest::new(frame.id, frame.jsonrpc, None);
         self.answer_uncounted(pending, |pending, out| {
             answer::write_result(out, &pending.id, pending.jsonrpc, &found);
         });
     }
 
     fn refuse_line(&mut self, bad: BadLine) {
-        let pending = PendingRequest::new(bad.id, bad.jsonrpc);
+        let pending = PendingRequest::new(bad.id, bad.jsonrpc, None);
         self.answer_uncounted(pending, |pending, out| {
             answer::write_error(out, &pending.id, pending.jsonrpc, &bad.error)
         });
@@ -231,36 +244,48 @@ impl Connection {
 struct ReadLine {
     id: RawId,
     jsonrpc: bool,
+    /// The party for which it speaks.
+    identity: Identity,
     /// Whether it is `hello`, after which the connection needs the key no more.
     is_hello: bool,
     /// `None` means that `accept` clauses must be compiled first.
     request: Option<Result<Request, Error>>,
 }
 
-/// Checks the key and reads the parameters of a request. The key comes first: a client without it learns nothing, and costs
-/// little.
-fn read_frame(
-    frame: Frame<'_>,
-    key: Option<&str>,
-    authenticated: bool,
-    limits: &Limits,
-) -> Result<ReadLine, BadLine> {
-    let allowed = match (key, frame.auth.as_deref()) {
-        (None, _) => true,
-        (Some(key), Some(token)) => same(token, key),
-        (Some(_), None) => authenticated,
-    };
-    let (id, jsonrpc) = (frame.id, frame.jsonrpc);
-    if !allowed {
-        let error = Error::unauthorized();
-        return Err(BadLine { id, jsonrpc, error });
+/// What a connection knows of its client.
+struct Speaker {
+    hub: Hub,
+    owner: PeerOwner,
+    identity: Option<Identity>,
+}
+
+impl Speaker {
+    /// Checks the key and the right, and reads the parameters of a request. The key comes first: a client without it learns
+    /// nothing, and costs little.
+    fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, BadLine> {
+        let identity = match frame.auth.as_deref() {
+            Some(token) => self.hub.identify(token, self.owner),
+            None => self.identity.clone(),
+        };
+        let (id, jsonrpc) = (frame.id, frame.jsonrpc);
+        let Some(identity) = identity else {
+            let error = Error::unauthorized();
+            return Err(BadLine { id, jsonrpc, error });
+        };
+        let read = read_known(|| Request::read(&frame.method, &frame.params, limits));
+        let request = read.map(|request| {
+            let request = request?;
+            identity.check(&request)?;
+            Ok(request)
+        });
+        Ok(ReadLine {
+            id,
+            jsonrpc,
+            identity,
+            is_hello: frame.method == "hello",
+            request,
+        })
     }
-    Ok(ReadLine {
-        id,
-        jsonrpc,
-        is_hello: frame.method == "hello",
-        request: read_known(|| Request::read(&frame.method, &frame.params, limits)),
-    })
 }
 
 /// Reads a request and compiles its `accept` clauses: those of one request at a time, so that they do not take all
@@ -284,10 +309,4 @@ fn not_read() -> Error {
     tracing::error!("a request could not be read");
     let message = "the hub crashed while it read this request; nothing was done";
     Error::internal(Effect::None, message)
-}
-
-/// Compares in constant time: the time reveals nothing about how much of the key is right.
-fn same(given: &str, key: &str) -> bool {
-    let (given, key) = (given.as_bytes(), key.as_bytes());
-    given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

@@ -9,6 +9,7 @@ use super::watches::EventWatch;
 use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
+use crate::identity::Identity;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
 use actix::prelude::*;
 use kirosu_protocol::{Effect, Error, Fence, Limits, Task, TaskId, answer};
@@ -47,6 +48,11 @@ impl RequestScope<'_> {
 
     pub fn peer(&self) -> &str {
         &self.connection.transport.peer
+    }
+
+    /// The party for which the request speaks.
+    pub fn identity(&mut self) -> Option<&Identity> {
+        self.pending()?.identity.as_ref()
     }
 
     /// The connection's session. `None` if it opened none.

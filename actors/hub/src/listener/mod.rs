@@ -4,13 +4,17 @@
 //! that waits in the kernel's queue.
 
 pub mod bind;
+mod owner;
 
 use crate::connection::{Connection, Peer};
 use crate::hub::Hub;
+use crate::identity::PeerOwner;
 use actix::prelude::*;
 use futures_util::stream::unfold;
+use kirosu_protocol::settings::Keyless;
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::DuplexStream;
@@ -96,6 +100,14 @@ impl Listener {
         Ok(())
     }
 
+    /// The owner of a client, where clients without a key are served.
+    fn owner_of(&self, stream: &TcpStream, peer: SocketAddr) -> PeerOwner {
+        match (self.hub.options().keyless, stream.local_addr()) {
+            (Keyless::Off, _) | (_, Err(_)) => PeerOwner::Unknown,
+            (_, Ok(local)) => owner::of_tcp(peer, local),
+        }
+    }
+
     fn start_connection(&self, peer: Peer) {
         if !self.hub.enter() {
             peer.refuse(self.hub.limits().connections);
@@ -144,7 +156,8 @@ impl StreamHandler<Accepted> for Listener {
         }
         match accepted {
             Accepted::Tcp(Ok((stream, address))) => {
-                self.start_connection(Peer::tcp(stream, address))
+                let owner = self.owner_of(&stream, address);
+                self.start_connection(Peer::tcp(stream, address, owner))
             }
             Accepted::Unix(Ok(stream)) => self.start_connection(Peer::unix(stream)),
             Accepted::Local(pipe) => self.start_connection(Peer::local(pipe)),

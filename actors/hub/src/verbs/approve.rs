@@ -1,15 +1,19 @@
 //! `approve`: lets a task run, or a tool of a running agent.
 
 use super::{Begun, Command, RequestScope, Started, finish_ok};
+use crate::identity::Identity;
 use kirosu_protocol::{ApproveParams, Subject, Verdict};
 
-pub fn begin(params: ApproveParams, _: &mut RequestScope<'_>) -> Begun {
+pub fn begin(params: ApproveParams, scope: &mut RequestScope<'_>) -> Begun {
+    let only_human = scope.identity().is_some_and(|identity| !identity.may_approve());
     let command = match params.subject {
+        Subject::Approval(_) if only_human => return Err(Identity::needs_person()),
         Subject::Task(task) => Command::Approve {
             task,
             fence: params.fence,
             by: params.by,
             comment: params.comment,
+            only_human,
         },
         Subject::Approval(approval) => Command::DecidePermission {
             approval,

@@ -2,6 +2,7 @@
 
 use kirosu_hub::{HubOptions, HubParts, HubThreads, Rules, Sockets};
 use kirosu_protocol::Limits;
+use kirosu_protocol::settings::Keyless;
 use kirosu_store::{Store, StoreOptions};
 use kirosu_supervision::{Clock, Root, SupervisorSpec};
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ impl TestHub {
             host: None,
             port: 0,
             socket: None,
-            key: None,
+            key: "key".into(),
+            keyless: Keyless::Off,
             trust_all_tools: false,
             limits: Limits::default(),
             rules: Rules {

@@ -229,6 +229,7 @@ impl Story {
                 },
                 1 => Command::RetryFailed { queue: None },
                 _ => Command::Approve {
+                    only_human: false,
                     task: self.task(random),
                     fence: None,
                     by: None,

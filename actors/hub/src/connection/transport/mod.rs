@@ -11,6 +11,7 @@ pub use peer::Peer;
 pub use send_buffer::SendBuffer;
 pub use socket::{Inbound, ReadGate, Received, RestWritten, SendHalf, write_rest};
 
+use crate::identity::PeerOwner;
 use kirosu_protocol::LineSplitter;
 use socket::{ReadHalf, TURN_BYTES, close, write_now};
 use std::cell::RefCell;
@@ -26,6 +27,8 @@ const UNREAD_BYTES: usize = 1 << 20;
 pub struct Transport {
     /// The peer's name, for people.
     pub peer: String,
+    /// The owner of the peer's process.
+    pub owner: PeerOwner,
     /// Received bytes, split into lines. Shared with the reading stream.
     pub splitter: Rc<RefCell<LineSplitter>>,
     /// Pauses the reading stream.
@@ -44,12 +47,18 @@ pub struct Transport {
 impl Transport {
     /// The transport to a client. `None` as the peer: the actor was restarted, and its client is gone.
     pub fn new(peer: Option<Peer>, line_bytes: usize) -> Transport {
-        let (peer, reading, writing) = match peer {
-            Some(peer) => (peer.name, Some(peer.reading), Some(peer.writing)),
-            None => (String::new(), None, None),
+        let (peer, owner, reading, writing) = match peer {
+            Some(peer) => (
+                peer.name,
+                peer.owner,
+                Some(peer.reading),
+                Some(peer.writing),
+            ),
+            None => (String::new(), PeerOwner::Unknown, None, None),
         };
         Transport {
             peer,
+            owner,
             splitter: Rc::new(RefCell::new(LineSplitter::new(line_bytes))),
             gate: Rc::default(),
             reading,

@@ -1,5 +1,7 @@
 //! A client that has just connected, over any transport.
 
+use crate::identity::PeerOwner;
+
 use super::socket::{ReadHalf, SendHalf, close, write_now};
 use kirosu_protocol::{Error, ErrorCode, RawId, answer};
 use rustix::net::sockopt;
@@ -12,13 +14,15 @@ use tokio::net::{TcpStream, UnixStream};
 pub struct Peer {
     /// `127.0.0.1:50112`, `unix` or `local`.
     pub name: String,
+    /// The owner of the client's process.
+    pub owner: PeerOwner,
     pub(super) reading: ReadHalf,
     pub(super) writing: SendHalf,
 }
 
 impl Peer {
     /// Over TCP, without Nagle's delay, and with keep-alive probes, which detect a client whose machine vanished.
-    pub fn tcp(stream: TcpStream, address: SocketAddr) -> Peer {
+    pub fn tcp(stream: TcpStream, address: SocketAddr, owner: PeerOwner) -> Peer {
         let tuned = stream
             .set_nodelay(true)
             .and_then(|()| Ok(keep_alive(&stream)?));
@@ -28,6 +32,7 @@ impl Peer {
         let (reading, writing) = stream.into_split();
         Peer {
             name: address.to_string(),
+            owner,
             reading: Box::new(reading),
             writing: SendHalf::Tcp(writing),
         }
@@ -35,9 +40,15 @@ impl Peer {
 
     /// Over a Unix socket.
     pub fn unix(stream: UnixStream) -> Peer {
+        let owner = match stream.peer_cred() {
+            Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() => PeerOwner::Own,
+            Ok(_) => PeerOwner::Other,
+            Err(_) => PeerOwner::Unknown,
+        };
         let (reading, writing) = stream.into_split();
         Peer {
             name: "unix".into(),
+            owner,
             reading: Box::new(reading),
             writing: SendHalf::Unix(writing),
         }
@@ -48,6 +59,7 @@ impl Peer {
         let (reading, writing) = tokio::io::split(pipe);
         Peer {
             name: "local".into(),
+            owner: PeerOwner::Internal,
             reading: Box::new(reading),
             writing: SendHalf::Local(writing),
         }
