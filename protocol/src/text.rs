@@ -8,6 +8,17 @@ pub fn shorten(text: &str, chars: usize) -> String {
     }
 }
 
+/// The text, or its first `chars` characters with the number of those that are left out.
+pub fn counted(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            let more = text[at..].chars().count();
+            format!("{}... [{more} more characters]", &text[..at])
+        }
+    }
+}
+
 /// The longest beginning of at most `bytes` bytes that ends between two characters.
 pub fn head(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());

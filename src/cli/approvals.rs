@@ -3,12 +3,11 @@
 use super::watch;
 use super::{
     Cell, Column, Context, Failure, HubClient, Paint, Screen, StreamItem, TextTable, WatchStream,
-    task_id, time, whole,
+    task_id, text, time, whole,
 };
-use kirosu_protocol::approval::options_line;
 use kirosu_protocol::{
     APPROVALS_LIMIT, APPROVALS_LIMIT_MAX, Approval, ApprovalKind, ApprovalsAnswer, ApprovalsParams,
-    Cursor, EventKind, PermissionState, TaskId, WatchParams, WhichState,
+    Cursor, EventKind, PermissionId, PermissionState, TaskId, WatchParams, WhichState,
 };
 
 const EXAMPLES: &str = "\
@@ -19,7 +18,9 @@ Examples:
   kirosu reject a17 --reason \"not on main\"  an agent that stops for it gets the reason
   kirosu approvals --watch
   kirosu approvals --state any --task 42    past decisions on this task's tools, by a person or a rule
-In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, decided by, question.";
+In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, decided by, question.
+The question begins with the program and arguments that would run; (agent: \"...\") is the agent's own title for it. If a
+terminal is too narrow for it, it follows the table as a whole.";
 
 /// Lists what waits for a person: permission requests, tasks to approve, tasks to answer
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,7 @@ fn show(
             _ => "there are no such permission requests",
         });
     }
-    table(&answer.approvals, time::now()).print(screen)?;
+    table(&answer.approvals, time::now()).print_whole(screen)?;
     match &answer.next {
         Some(next) if screen.width.is_some() => screen.note(&format!(
             "more: kirosu approvals --cursor {next} (with the same filters)"
@@ -119,9 +120,40 @@ async fn follow(hub: &HubClient, params: &ApprovalsParams, screen: &Screen) -> R
             StreamItem::Missed => show(params, &hub.request_idempotent(params).await?, screen)?,
             StreamItem::Event(event) if !concerns(&event.what) => {}
             StreamItem::Event(event) if screen.json => screen.json(&event)?,
-            StreamItem::Event(event) => screen.print(&watch::line(&event, screen))?,
+            StreamItem::Event(event) => {
+                screen.print(&watch::line(&event, screen))?;
+                if let Some(asked) = opened(&event.what) {
+                    let question = asked_by(hub, asked).await?;
+                    let question = question.map(|approval| approval.question());
+                    screen.print_untrusted(&text::one_line(&question.unwrap_or_default()))?;
+                }
+            }
         }
     }
+}
+
+/// The permission request that an event opens: the event has its title, but not its arguments.
+fn opened(what: &EventKind) -> Option<PermissionId> {
+    match what {
+        EventKind::Approval {
+            approval_id,
+            state: PermissionState::Open,
+            ..
+        } => Some(*approval_id),
+        _ => None,
+    }
+}
+
+/// A permission request by its number; `None` if there is none.
+///
+/// # Errors
+/// The hub refuses, or it does not come back in time.
+pub(crate) async fn asked_by(
+    hub: &HubClient,
+    approval_id: PermissionId,
+) -> Result<Option<Approval>, Failure> {
+    let params = ApprovalsParams::only(approval_id);
+    Ok(hub.request_idempotent(&params).await?.only(approval_id))
 }
 
 fn concerns(what: &EventKind) -> bool {
@@ -145,7 +177,7 @@ pub(crate) fn table(approvals: &[Approval], now: f64) -> TextTable {
         Column::text("POOL").yields(3),
         Column::text("TOOL").yields(1),
         Column::text("BY"),
-        Column::long("QUESTION"),
+        Column::long("QUESTION").counted(),
     ]);
     for approval in approvals {
         let (id, what) = match (approval.what, approval.approval_id) {
@@ -165,7 +197,7 @@ pub(crate) fn table(approvals: &[Approval], now: f64) -> TextTable {
             Cell::new(place.cloned().unwrap_or_default()),
             Cell::new(approval.tool.clone().unwrap_or_default()),
             Cell::new(approval.by.clone().or(rule).unwrap_or_default()),
-            Cell::new(question(approval)),
+            Cell::new(approval.question()),
         ]);
     }
     table
@@ -178,22 +210,5 @@ pub(crate) fn paint(state: PermissionState) -> Paint {
         PermissionState::Approved => Paint::Good,
         PermissionState::Rejected | PermissionState::Expired => Paint::Bad,
         PermissionState::Void => Paint::Dim,
-    }
-}
-
-/// The title, the options to choose from, and the arguments of the call, which show what would run.
-pub(crate) fn question(approval: &Approval) -> String {
-    let mut text = approval.title.clone();
-    // Pools put the options into the title already.
-    let options = options_line(&approval.options);
-    if !text.contains(&options) {
-        text.push_str(&format!(" [{options}]"));
-    }
-    if let Some(option) = &approval.option {
-        text.push_str(&format!(" => {option}"));
-    }
-    match approval.args.as_deref().filter(|args| *args != "{}") {
-        Some(args) => format!("{text} {args}"),
-        None => text,
     }
 }

@@ -1,9 +1,10 @@
 //! Sends the same request for several tasks or permission requests. Each result is printed; a refusal does not stop the
 //! others.
 
-use super::{Context, Failure, HubClient, task_id};
+use super::approvals::asked_by;
+use super::{Context, Failure, HubClient, task_id, text};
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::{Fence, GetParams, Status, Subject, Verb};
+use kirosu_protocol::{Approval, Fence, GetParams, Status, Subject, Verb};
 use serde_json::{Value, json};
 
 /// Sends one request per task or permission request; `done` is printed for each success, such as `cancelled`. The exit
@@ -28,8 +29,23 @@ pub async fn each_checked<V: Verb>(
     hub: &HubClient,
     context: &Context,
 ) -> Result<u8, Failure> {
+    let requests = requests
+        .into_iter()
+        .map(|(subject, params)| (subject, params, None));
+    each_about(requests, done, check, hub, context).await
+}
+
+/// As [`each_checked`]. The permission request of a decision is printed with its success.
+async fn each_about<V: Verb>(
+    requests: impl IntoIterator<Item = (Subject, V, Option<Approval>)>,
+    done: &str,
+    check: impl Fn(Subject, V::Answer) -> Result<(), Failure>,
+    hub: &HubClient,
+    context: &Context,
+) -> Result<u8, Failure> {
+    let mut decided: Vec<Approval> = Vec::new();
     let (mut done_ids, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
-    for (subject, params) in requests {
+    for (subject, params, about) in requests {
         let id_json = match subject {
             Subject::Task(id) => json!(id),
             Subject::Approval(_) => json!(subject.to_string()),
@@ -43,8 +59,12 @@ pub async fn each_checked<V: Verb>(
             Ok(()) => {
                 done_ids.push(id_json);
                 if !context.screen.json {
-                    context.screen.print(&format!("{subject} {done}"))?;
+                    let call = about.as_ref().map(Approval::tool_and_question);
+                    let call = call.map(|call| format!(": {}", text::one_line(&call)));
+                    let call = call.unwrap_or_default();
+                    context.screen.print(&format!("{subject} {done}{call}"))?;
                 }
+                decided.extend(about);
             }
             Err(failure) => {
                 failure.report(context.screen.json);
@@ -59,9 +79,11 @@ pub async fn each_checked<V: Verb>(
         }
     }
     if context.screen.json {
-        context
-            .screen
-            .json(&json!({ "ok": done_ids, "refused": refused }))?;
+        let mut answer = json!({ "ok": done_ids, "refused": refused });
+        if !decided.is_empty() {
+            answer["decided"] = json!(decided);
+        }
+        context.screen.json(&answer)?;
     }
     Ok(u8::from(!refused.is_empty()))
 }
@@ -92,9 +114,14 @@ impl DecisionArgs {
         let mut requests = Vec::new();
         for subject in self.subjects.iter().copied() {
             let fence = fence_of(subject, &hub.client).await;
-            requests.push((subject, params(subject, fence, actor(&self.by))));
+            // Before the decision: it has the arguments that the agent cannot change any more.
+            let about = match subject {
+                Subject::Approval(id) => asked_by(&hub, id).await?,
+                Subject::Task(_) => None,
+            };
+            requests.push((subject, params(subject, fence, actor(&self.by)), about));
         }
-        each(requests, done, &hub, context).await
+        each_about(requests, done, |_, _| Ok(()), &hub, context).await
     }
 }
 

@@ -83,7 +83,7 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     body("Error", answer.task.error.as_deref(), screen)?;
     if !answer.decisions.is_empty() {
         heading("Decisions", screen)?;
-        decisions(&answer.decisions, now()).print(screen)?;
+        decisions(&answer.decisions, now()).print_whole(screen)?;
     }
     for output in answer.output.iter().flatten() {
         let cut = if output.cut { ", cut" } else { "" };
@@ -213,7 +213,7 @@ pub(crate) fn decisions(decisions: &[RecordedDecision], now: f64) -> TextTable {
         Column::text("DECISION"),
         Column::text("BY"),
         Column::text("WHEN"),
-        Column::long("COMMENT"),
+        Column::long("COMMENT").counted(),
     ]);
     for decision in decisions {
         let paint = match decision.verdict.as_str() {

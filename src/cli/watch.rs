@@ -116,7 +116,8 @@ pub(crate) fn describe(what: &EventKind) -> (String, Paint, String) {
             let by = by.as_ref().map(|by| format!(" by {by}"));
             let rule = rule.as_ref().map(|rule| format!(" by rule {rule}"));
             let who = by.or(rule).unwrap_or_default();
-            let describe = format!("a{approval_id} {state}{who}: {tool}: {title}");
+            // The event has no arguments: the title is what the agent says.
+            let describe = format!("a{approval_id} {state}{who}: {tool} (agent: \"{title}\")");
             (task(task_id), paint, describe)
         }
         EventKind::Progress { task_id, data, .. } => {

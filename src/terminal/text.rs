@@ -26,6 +26,25 @@ pub fn fit(text: &str, max: usize) -> String {
     if max == 0 { start } else { start + "…" }
 }
 
+/// As [`fit`], with the number of characters that are left out: `make test… [+12]`.
+pub fn fit_counted(text: &str, max: usize) -> String {
+    if width(text) <= max {
+        return text.to_owned();
+    }
+    let all = text.chars().count();
+    let room = max.saturating_sub(format!("… [+{all}]").chars().count());
+    let mut used = 0;
+    let start: String = text
+        .chars()
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= room
+        })
+        .collect();
+    let more = all - start.chars().count();
+    format!("{start}… [+{more}]")
+}
+
 /// The text as one line: escape sequences and invisible characters are removed, and each run of blanks and line ends becomes
 /// one blank. No text of a task can move the cursor, colour the terminal or imitate another text.
 pub fn one_line(text: &str) -> String {

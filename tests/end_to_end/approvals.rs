@@ -84,7 +84,7 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
         &first[2..8],
         ["tool", "open", &task.to_string(), "coders", "shell", ""]
     );
-    assert_eq!(first[8], r#"run git push {"command":"git push"}"#);
+    assert_eq!(first[8], r#"git push (agent: "run git push")"#);
     let screen = said(&kirosu(
         &hub,
         &["dashboard", "--plain", "--screen", "inbox"],
@@ -93,7 +93,10 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
         screen.contains(r#"a3 "#) && screen.contains("rm -r build"),
         "{screen}"
     );
-    assert_eq!(said(&kirosu(&hub, &["approve", "a1"])), "a1 approved\n");
+    assert_eq!(
+        said(&kirosu(&hub, &["approve", "a1"])),
+        "a1 approved: shell: git push (agent: \"run git push\")\n"
+    );
     let told = worker.notice("decided");
     assert_eq!(
         told,
@@ -141,8 +144,14 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
     assert_eq!(error["data"]["why"], "attempt_over");
     assert!(open(&mut person).is_empty());
     let decisions = person.call("get", json!({"task_id": task}))["decisions"].take();
-    assert_eq!(decisions[0]["comment"], "a1 shell: run git push");
-    assert_eq!(decisions[1]["comment"], "a2 shell: run make (not today)");
+    assert_eq!(
+        decisions[0]["comment"],
+        r#"a1 shell: git push (agent: "run git push")"#
+    );
+    assert_eq!(
+        decisions[1]["comment"],
+        r#"a2 shell: make (agent: "run make") (not today)"#
+    );
     let failed = kirosu(&hub, &["reject", "a3", "--reason", "no"]);
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(
@@ -192,7 +201,7 @@ fn a_hub_that_is_killed_forgets_no_question_and_its_worker_goes_on() {
     // Approved before the worker has found its way back.
     assert_eq!(
         said(&kirosu(&hub, &["approve", "a1", "--comment", "go"])),
-        "a1 approved\n"
+        "a1 approved: shell: git push (agent: \"run git push\")\n"
     );
     let mut worker = hub.session("w");
     let answer = worker.call("ask", asked);

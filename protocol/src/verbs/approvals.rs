@@ -7,7 +7,7 @@
 //! {"id":1,"result":{"approvals":[{"what":"tool","approval_id":17,"task_id":42,"fence":1,"state":"open","title":"git push","tool":"shell",...},{"what":"run",...}],"next":"r43"},"error":null}
 //! ```
 
-use crate::{Approval, Error, Limits, Method, Params, PermissionState, TaskId, Verb};
+use crate::{Approval, Error, Limits, Method, Params, PermissionId, PermissionState, TaskId, Verb};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The default of `limit`: entries per page.
@@ -112,6 +112,27 @@ pub struct ApprovalsAnswer {
     pub approvals: Vec<Approval>,
     /// `cursor` of the next page. `None` means that this is the last page.
     pub next: Option<String>,
+}
+
+impl ApprovalsParams {
+    /// The page of which [`ApprovalsAnswer::only`] takes this permission request, in any state.
+    pub fn only(id: PermissionId) -> ApprovalsParams {
+        ApprovalsParams {
+            state: WhichState::Any,
+            limit: Some(1),
+            // The list of all states goes back from its cursor.
+            cursor: id.checked_add(1).map(Cursor::Tool),
+            ..ApprovalsParams::default()
+        }
+    }
+}
+
+impl ApprovalsAnswer {
+    /// The entry of this permission request. `None` if the page does not have it.
+    pub fn only(self, id: PermissionId) -> Option<Approval> {
+        let mut entries = self.approvals.into_iter();
+        entries.find(|entry| entry.approval_id == Some(id))
+    }
 }
 
 impl Verb for ApprovalsParams {

@@ -2,8 +2,9 @@
 
 use super::layout::{self, ColumnWidth, GAP};
 use super::{Failure, Screen};
+use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
-use crate::terminal::text::{fit, one_line, width};
+use crate::terminal::text::{fit, fit_counted, one_line, width};
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub struct Column {
     pub shrinks: bool,
     /// The column is left out on a terminal if every cell has this text.
     pub dull: Option<&'static str>,
+    /// Whether a cut cell ends with the number of characters that it leaves out.
+    pub counted: bool,
     /// Order in which columns are left out on a narrow terminal, the highest first; 0 means never.
     pub yields: u8,
 }
@@ -28,6 +31,7 @@ impl Column {
             right: false,
             shrinks: false,
             dull: Some(""),
+            counted: false,
             yields: 0,
         }
     }
@@ -58,6 +62,14 @@ impl Column {
 }
 
 impl Column {
+    /// Ends a cut cell with the number of characters that it leaves out, as in `… [+12]`.
+    pub const fn counted(self) -> Column {
+        Column {
+            counted: true,
+            ..self
+        }
+    }
+
     /// Leaves the column out on a narrow terminal, the one with the highest `order` first.
     pub const fn yields(self, order: u8) -> Column {
         Column {
@@ -123,6 +135,31 @@ impl TextTable {
     /// Prints the table.
     pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
         screen.print(&self.render(screen.width, screen.colour))
+    }
+
+    /// Prints the table, then each cell of a [counted](Column::counted) column that was cut, as a whole, with the first
+    /// cell of its row.
+    ///
+    /// # Errors
+    /// As [`Screen::print`].
+    pub fn print_whole(&self, screen: &Screen) -> Result<(), Failure> {
+        self.print(screen)?;
+        let Some(columns) = screen.width else {
+            return Ok(());
+        };
+        let plain = self.render(Some(columns), false);
+        let counted = (0..self.columns.len()).filter(|at| self.columns[*at].counted);
+        for at in counted {
+            for row in &self.rows {
+                let text = one_line(&row[at].text);
+                if !plain.contains(&text) {
+                    let name = row.first().map_or("", |cell| cell.text.as_str());
+                    let lines = wrap(&text, columns.saturating_sub(2)).join("\n  ");
+                    screen.print(&format!("\n{name} in full:\n  {lines}"))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The table as text: for a terminal of `columns` columns, or for programs if `None`.
@@ -207,9 +244,10 @@ impl TextTable {
         let mut pending = 0;
         for ((text, paint), it) in cells.zip(widths) {
             let (column, wide) = (&self.columns[it.column], it.width);
-            let text = match column.shrinks {
-                true => fit(text, wide),
-                false => text.to_owned(),
+            let text = match (column.shrinks, column.counted) {
+                (true, true) => fit_counted(text, wide),
+                (true, false) => fit(text, wide),
+                (false, _) => text.to_owned(),
             };
             let pad = wide.saturating_sub(width(&text));
             let (before, after) = if column.right { (pad, 0) } else { (0, pad) };

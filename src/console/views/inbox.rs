@@ -3,21 +3,18 @@
 
 use super::canvas::Canvas;
 use super::{nothing, short};
-use crate::cli::approvals::{paint, question};
+use crate::cli::approvals::paint;
 use crate::console::model::{Model, View};
 use crate::console::query::TaskFilter;
 use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
-use crate::terminal::text;
-use crate::terminal::text::one_line_start;
+use crate::terminal::text::{fit_counted, one_line};
 use kirosu_protocol::{Approval, ApprovalKind, Subject, TaskId};
 
 /// Lines of the chosen entry.
 const DETAIL: usize = 6;
 /// Lines that are not rows: the heading and the chosen entry.
 pub const OTHER_LINES: usize = 1 + DETAIL;
-/// Maximum number of characters of an entry.
-const SHOWN: usize = 4000;
 
 /// Draws the screen.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
@@ -47,7 +44,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         canvas.text(20, y, &entry.task_id.to_string(), Paint::Plain, 7);
         let tool = entry.tool.as_deref().unwrap_or_default();
         canvas.text(28, y, tool, Paint::Plain, 14);
-        let about = one_line_start(&question(entry), 500);
+        let room = canvas.width().saturating_sub(43);
+        let about = fit_counted(&one_line(&entry.question()), room);
         canvas.line(43, y, &about, Paint::Plain);
         if cursor.top + line == cursor.at {
             canvas.choose(y);
@@ -60,7 +58,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
 
 fn detail(entry: &Approval, top: usize, canvas: &mut Canvas<'_>) {
     let width = canvas.width().saturating_sub(2).max(1);
-    let whole = text::one_line(&one_line_start(&question(entry), SHOWN));
+    let lines = whole(&entry.question(), width, DETAIL - 2);
     let position_of = entry.pool.as_ref().or(entry.queue.as_ref());
     let position_of = position_of.cloned().unwrap_or_default();
     canvas.line(
@@ -69,9 +67,20 @@ fn detail(entry: &Approval, top: usize, canvas: &mut Canvas<'_>) {
         &format!("{} of {position_of}", name(entry)),
         Paint::Dim,
     );
-    for (at, line) in wrap(&whole, width).iter().take(DETAIL - 2).enumerate() {
+    for (at, line) in lines.iter().enumerate() {
         canvas.line(1, top + 1 + at, line, Paint::Plain);
     }
+}
+
+/// A question in lines of `width` columns, at most `most`. If there are more, the last one counts their characters.
+pub(super) fn whole(question: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines = wrap(&one_line(question), width);
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1));
+        let more: usize = rest.iter().map(|line| line.chars().count()).sum();
+        lines.push(format!("[{more} more characters: kirosu approvals]"));
+    }
+    lines
 }
 
 /// The name that users type: a task's number or a permission request's.
@@ -101,7 +110,7 @@ fn subject_of(entry: &Approval) -> Option<Subject> {
 pub fn shown(model: &Model) -> Vec<&Approval> {
     let query = TaskFilter::words(&model.filters[View::Inbox as usize]);
     let passes = |entry: &&Approval| {
-        let words = [name(entry), entry.task_id.to_string(), question(entry)];
+        let words = [name(entry), entry.task_id.to_string(), entry.question()];
         let tool = entry.tool.iter().chain(&entry.pool).chain(&entry.queue);
         let all = words.iter().chain(tool).map(String::as_str);
         query.is_empty() || query.matches_texts(all)
@@ -113,7 +122,7 @@ pub fn shown(model: &Model) -> Vec<&Approval> {
 pub fn chosen(model: &Model) -> Option<(Subject, String)> {
     let entries = shown(model);
     let entry = entries.get(model.cursors[View::Inbox as usize].at)?;
-    Some((subject_of(entry)?, one_line_start(&question(entry), 300)))
+    Some((subject_of(entry)?, one_line(&entry.question())))
 }
 
 /// The task of the chosen entry.

@@ -1,8 +1,8 @@
 //! Popups over a screen: a confirmation, and the keys.
 
 use super::canvas::Canvas;
+use super::inbox::whole;
 use crate::console::model::{Model, PendingConfirm, TaskAction};
-use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::width;
 use kirosu_protocol::Subject;
@@ -56,8 +56,11 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
         TaskAction::Retry => ("retry", "the task is enqueued again"),
     };
     let inner = canvas.width().saturating_sub(8).min(70);
-    let mut about = wrap(&confirm.about, inner);
-    about.truncate(4);
+    let about = whole(
+        &confirm.about,
+        inner,
+        canvas.height().saturating_sub(8).max(1),
+    );
     let lines = about.len() + 4;
     let mut canvas = boxed(
         canvas,

@@ -10,11 +10,14 @@ use crate::sql::approval::{
     EndApproval, Permission, SelectApproval, SelectOpen, SelectOverdue, SelectReplacement,
     SpendApprovals, state_number,
 };
-use kirosu_protocol::approval::option_named;
+use kirosu_protocol::approval::{call_line, option_named};
 use kirosu_protocol::{
     Error, ErrorCode, PermissionId, PermissionState, TaskId, Verdict, stale_approval,
 };
 use serde_json::json;
+
+/// Characters of a call's program and arguments, and of its title, in the record of a decision. The request keeps them all.
+const RECORDED_CHARS: usize = 4000;
 
 impl Core {
     /// Takes a person's decision on a permission request. Repeating it is harmless.
@@ -60,9 +63,12 @@ impl Core {
             .map_err(Error::invalid_params)?;
         let choice = chosen.as_ref().map(|chosen| format!(": {chosen}"));
         let said = reason.map(|reason| format!(" ({reason})"));
-        let Permission { tool, title, .. } = &permission;
+        let Permission {
+            tool, title, args, ..
+        } = &permission;
+        let call = call_line(args.as_deref(), title, RECORDED_CHARS);
         let about = format!(
-            "a{id} {tool}: {title}{}{}",
+            "a{id} {tool}: {call}{}{}",
             choice.unwrap_or_default(),
             said.unwrap_or_default()
         );

@@ -1,7 +1,7 @@
 //! The rules of permission requests and approvals: identity, deadline, and which requests outlive their attempt.
 
 use kirosu_protocol::approval::{PermissionOption, canonical, option_named, options_line};
-use kirosu_protocol::text::head;
+use kirosu_protocol::text::{counted, head};
 use kirosu_protocol::{AskParams, FailureClass, Fence, PermissionId, PermissionState, Verdict};
 use sha2::{Digest, Sha256};
 
@@ -29,12 +29,8 @@ pub(crate) fn args_hash(request: &AskParams) -> String {
 /// The arguments for display, cut to [`ARGS_BYTES`].
 pub(crate) fn shown_args(request: &AskParams) -> Option<String> {
     let text = canonical(request.args.as_ref()?);
-    let bytes = text.len();
-    if bytes <= ARGS_BYTES {
-        return Some(text);
-    }
-    let start = head(&text, ARGS_BYTES);
-    Some(format!("{start}... [cut here: {bytes} bytes]"))
+    let start = head(&text, ARGS_BYTES).chars().count();
+    Some(counted(&text, start))
 }
 
 /// The options as stored JSON; `None` for a request that is decided by yes or no.
@@ -173,7 +169,7 @@ mod tests {
         let long = "ö".repeat(ARGS_BYTES);
         let shown = shown_args(&ask("t", "t", Some(json!(long)))).unwrap();
         assert!(shown.len() < ARGS_BYTES + 64);
-        assert!(shown.ends_with("... [cut here: 131074 bytes]"), "{shown}");
+        assert!(shown.ends_with("... [32770 more characters]"), "{shown}");
     }
 
     #[test]

@@ -257,10 +257,11 @@ async def decide(client):
     task_id = (await call(client, "enqueue_task", prompt="push", queue="asks"))["task_id"]
     lease = await worker.lease("asks")
     assert lease["task_id"] == task_id, lease
-    asked = {**lease, "call": "c", "tool": "shell", "title": "git push"}
+    asked = {**lease, "call": "c", "tool": "shell", "title": "publish", "args": {"command": "git push"}}
     question = (await worker.ask("ask", **asked))["approval_id"]
     approved = await call(client, "approve_task", approval_id=question)
-    assert approved == {"message": f"a{question} is approved; its agent may use the tool, once"}, approved
+    sentence = f"a{question} is approved; its agent may use the tool, once"
+    assert approved == {"message": f'{sentence}: shell: git push (agent: "publish")'}, approved
     assert (await worker.ask("ask", **asked))["state"] == "approved"
 
 

@@ -11,8 +11,8 @@ use super::waiting::TaskWaits;
 use crate::link::{HubError, HubLink};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
-    AnswerParams, ApproveParams, CancelParams, Error, Fence, GetParams, ListParams, NewTask,
-    Params, Status, Subject, TaskId, Verb,
+    AnswerParams, Approval, ApprovalsParams, ApproveParams, CancelParams, Error, Fence, GetParams,
+    ListParams, NewTask, Params, PermissionId, Status, Subject, TaskId, Verb,
 };
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
@@ -84,6 +84,14 @@ impl McpTools {
         let task = self.hub.request(ask).await.ok()?.task;
         let waits = matches!(task.status, Status::AwaitingApproval | Status::Queued);
         waits.then_some(task.fence)
+    }
+
+    /// A permission request by its number; `None` if there is none, or the hub cannot be reached.
+    async fn asked(&self, approval_id: PermissionId) -> Option<Approval> {
+        let page = self
+            .request_idempotent(ApprovalsParams::only(approval_id))
+            .await;
+        page.ok()?.only(approval_id)
     }
 
     /// The status of a task after a decision; `None` if the hub cannot be reached.
@@ -283,10 +291,18 @@ impl McpTools {
         if let (None, Subject::Task(task_id)) = (ask.fence, subject) {
             ask.fence = self.open_fence(task_id).await;
         }
+        let asked = match subject {
+            Subject::Approval(id) => self.asked(id).await,
+            Subject::Task(_) => None,
+        };
         self.request_idempotent(ask).await?;
         let Subject::Task(task_id) = subject else {
+            let call = asked.map(|asked| format!(": {}", asked.tool_and_question()));
             return Ok(Json(DecisionReport {
-                message: format!("{subject} is approved; its agent may use the tool, once"),
+                message: format!(
+                    "{subject} is approved; its agent may use the tool, once{}",
+                    call.unwrap_or_default()
+                ),
                 task_id: None,
                 status: None,
             }));
