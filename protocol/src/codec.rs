@@ -50,6 +50,17 @@ impl From<&[u8]> for LongLine {
     }
 }
 
+impl SplitLine<'_> {
+    /// The first byte that is not white space. `None` for a line that is too long.
+    pub fn first_byte(&self) -> Option<u8> {
+        match self {
+            SplitLine::Text(text) => first_byte(text),
+            SplitLine::Long(line) => line.pieces.iter().find_map(|piece| first_byte(piece)),
+            SplitLine::TooLong => None,
+        }
+    }
+}
+
 /// Splits a stream of bytes into lines. Holds at most `limit` bytes and one chunk from the caller.
 ///
 /// Append bytes with [`push`](LineSplitter::push) or to [`buffer`](LineSplitter::buffer), then call
@@ -148,6 +159,14 @@ impl LineSplitter {
         Some(SplitLine::Text(without_cr(&self.buffer[from..end])))
     }
 
+    /// The first byte that is not white space of the line that is not complete yet.
+    pub fn first_byte(&self) -> Option<u8> {
+        let long = self.long.pieces.iter();
+        long.map(Vec::as_slice)
+            .chain([&self.buffer[self.start..]])
+            .find_map(first_byte)
+    }
+
     /// The number of bytes of the line that is not complete yet.
     pub fn pending(&self) -> usize {
         self.long.bytes + self.buffer.len() - self.start
@@ -185,6 +204,12 @@ fn find_newline(bytes: &[u8]) -> Option<usize> {
         base += block.len();
     }
     None
+}
+
+fn first_byte(text: &[u8]) -> Option<u8> {
+    text.iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace())
 }
 
 fn is_blank(line: &[u8]) -> bool {

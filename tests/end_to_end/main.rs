@@ -44,6 +44,7 @@ mod systemd;
 mod systemd_units;
 mod terminal;
 mod trust;
+mod unknown_clients;
 mod usage;
 mod verbs;
 mod wire_additions;

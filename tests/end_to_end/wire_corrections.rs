@@ -784,6 +784,7 @@ fn pipelined_answers_do_not_wait_for_each_other_on_the_wire() {
 fn a_flood_of_refused_lines_is_answered_to_the_end() {
     let hub = Hub::start();
     let mut client = hub.client();
+    client.call("stats", json!({}));
     let mut sending = client.another_handle();
     let flood = std::thread::spawn(move || sending.write_all(&b"x\n".repeat(200_000)).unwrap());
     for _ in 0..200_000 {

@@ -66,6 +66,8 @@ struct HubInner {
     /// Memory for long texts in answers, in units of [`MEMORY_UNIT`].
     answer_memory: Arc<Semaphore>,
     waiting_bytes: AtomicUsize,
+    /// Bytes of incomplete lines of clients that have not sent a valid key.
+    unknown_bytes: AtomicUsize,
     /// Held while the clauses of a request are compiled: one thread compiles at a time.
     compiling: Arc<Semaphore>,
     /// Held while a long line is read on another thread.
@@ -91,6 +93,7 @@ impl Hub {
             (options.limits.answer_bytes as u64 / MEMORY_UNIT).clamp(1, u64::from(u32::MAX >> 3));
         Hub(Arc::new(HubInner {
             waiting_bytes: AtomicUsize::new(0),
+            unknown_bytes: AtomicUsize::new(0),
             answer_memory: Arc::new(Semaphore::new(units as usize)),
             addresses,
             limits: RwLock::new(Arc::new(options.limits.clone())),
@@ -316,6 +319,15 @@ impl Hub {
             .connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter)
             .is_ok()
+    }
+
+    /// Replaces the count of a client's bytes. Returns the bytes of all unknown clients.
+    pub(crate) fn count_unknown(&self, now: usize, before: usize) -> usize {
+        let all = &self.0.unknown_bytes;
+        match now >= before {
+            true => all.fetch_add(now - before, Ordering::Relaxed) + (now - before),
+            false => all.fetch_sub(before - now, Ordering::Relaxed) - (before - now),
+        }
     }
 
     /// Counts a connection as closed.

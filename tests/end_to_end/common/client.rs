@@ -35,6 +35,11 @@ impl Client {
             .expect("the hub reads");
     }
 
+    /// Sends bytes to a hub that may close the connection meanwhile.
+    pub fn try_raw(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.reading.get_mut().write_all(bytes.as_ref())
+    }
+
     /// Says that nothing more will be sent.
     pub fn half_close(&mut self) {
         self.reading.get_mut().shutdown(Shutdown::Write).unwrap();

@@ -16,6 +16,7 @@ mod requests;
 mod responses;
 mod scope;
 mod transport;
+mod unknown;
 mod watches;
 
 pub(crate) use leases::{ConnectionLeases, as_holder};
@@ -46,6 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use transport::{Received, Transport};
+use unknown::Acquaintance;
 
 /// The actor of one connection.
 pub struct Connection {
@@ -67,6 +69,7 @@ pub struct Connection {
     /// The party for which the client speaks: that of the key that it sent with `hello`, or of a client without a key. `None`
     /// means that each request needs a key.
     identity: Option<Identity>,
+    acquaintance: Acquaintance,
     /// Whether the client has sent `hello`: it understands notices.
     greeted: bool,
     session: Option<Arc<str>>,
@@ -104,6 +107,7 @@ impl Connection {
             parking: Parking::default(),
             watches: BTreeMap::new(),
             commands: Vec::new(),
+            acquaintance: Acquaintance::new(identity.is_some()),
             identity,
             greeted: false,
             session: None,
@@ -321,6 +325,7 @@ impl Drop for Connection {
             self.hub.bus().do_send(Unwatch((self.id, tag)));
         }
         self.hub.count_waiting(0, self.counted_bytes);
+        self.count_unknown_bytes(0);
         self.count_answered(self.responses.open_requests());
         self.hub.connections().remove(self.id.0);
         self.hub.leave();
@@ -337,6 +342,7 @@ impl Actor for Connection {
             return;
         };
         ctx.add_stream(inbound);
+        self.await_first_request(ctx);
         self.child.on_stop(ctx, |act, ctx| {
             act.write(ctx);
             act.close(ctx);

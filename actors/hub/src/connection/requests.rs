@@ -23,6 +23,7 @@ impl Connection {
     /// Whether another request may be read.
     pub(super) fn may_read(&self) -> bool {
         !self.transport.is_unread()
+            && !self.acquaintance.is_refused
             && !self.is_reading_on_blocking_thread
             && self.transport.has_room()
             && self.responses.in_order() < self.limits.in_flight_per_connection
@@ -42,7 +43,10 @@ impl Connection {
             }
             match splitter.next_line() {
                 Some(line) => self.read_line(line, ctx),
-                None => break,
+                None => {
+                    self.examine_rest(splitter.first_byte(), splitter.pending(), ctx);
+                    break;
+                }
             }
             read += 1;
         }
@@ -67,6 +71,9 @@ impl Connection {
     }
 
     fn read_line(&mut self, line: SplitLine<'_>, ctx: &mut Context<Self>) {
+        if !self.admits_line(line.first_byte(), ctx) {
+            return;
+        }
         let limits = self.limits.clone();
         let text = match line {
             SplitLine::Text(text) if text.len() > LONG_LINE => {
@@ -139,6 +146,9 @@ impl Connection {
             Ok(line) => line,
             Err(bad) => return self.refuse_line(bad),
         };
+        if !self.acquaintance.is_known {
+            self.is_known_now();
+        }
         if line.is_hello {
             self.identity = Some(line.identity.clone());
         }
@@ -222,7 +232,7 @@ impl Connection {
         });
     }
 
-    fn refuse_line(&mut self, bad: BadLine) {
+    pub(super) fn refuse_line(&mut self, bad: BadLine) {
         let pending = PendingRequest::new(bad.id, bad.jsonrpc, None);
         self.answer_uncounted(pending, |pending, out| {
             answer::write_error(out, &pending.id, pending.jsonrpc, &bad.error)

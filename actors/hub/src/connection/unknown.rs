@@ -1,0 +1,108 @@
+//! A client that is not known yet: its connection allows little before the first request with a valid key.
+//!
+//! Whatever is not the protocol is closed at its first bytes. A web page can make a browser send an HTTP request to any local
+//! port, with lines of its choice in the body: no line after a first one that is not a request may be read.
+
+use super::Connection;
+use actix::prelude::*;
+use kirosu_protocol::{BadLine, Error, ErrorCode, RawId};
+use std::time::Duration;
+
+/// The time for the first request with a valid key. A client that needs none has any time.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// Bytes of incomplete lines of all unknown clients together.
+const UNKNOWN_BYTES: usize = 64 << 20;
+
+/// The state of a connection until its client is known.
+#[derive(Debug, Default)]
+pub(super) struct Acquaintance {
+    /// Whether the client has sent a valid key, or needs none.
+    pub is_known: bool,
+    /// Whether a line was read. The first one shows the protocol.
+    has_line: bool,
+    /// Whether the client was turned away. Nothing further is read.
+    pub is_refused: bool,
+    /// Bytes of its incomplete line, as the hub counts them.
+    bytes: usize,
+}
+
+impl Acquaintance {
+    /// `is_known`: whether the client needs no key.
+    pub fn new(is_known: bool) -> Acquaintance {
+        Acquaintance {
+            is_known,
+            ..Acquaintance::default()
+        }
+    }
+}
+
+impl Connection {
+    /// Begins the time for the first request.
+    pub(super) fn await_first_request(&mut self, ctx: &mut Context<Self>) {
+        if !self.acquaintance.is_known {
+            ctx.run_later(FIRST_REQUEST, |act, ctx| {
+                if !act.acquaintance.is_known {
+                    act.refuse_client(Error::unauthorized(), ctx);
+                    act.advance(ctx);
+                }
+            });
+        }
+    }
+
+    /// The client has sent a valid key.
+    pub(super) fn is_known_now(&mut self) {
+        self.acquaintance.is_known = true;
+        self.count_unknown_bytes(0);
+    }
+
+    /// Whether a line that begins with this byte may be read. The client of a first line that is not an object is refused.
+    pub(super) fn admits_line(&mut self, first: Option<u8>, ctx: &mut Context<Self>) -> bool {
+        if !self.acquaintance.has_line && first.is_some_and(|first| first != b'{') {
+            let message = "this is the port of a Kirosu hub, which takes JSON-RPC requests, one JSON object per line";
+            self.refuse_client(Error::new(ErrorCode::ParseError, message), ctx);
+            return false;
+        }
+        self.acquaintance.has_line |= first.is_some();
+        true
+    }
+
+    /// Looks at the bytes of a line that is not complete.
+    pub(super) fn examine_rest(
+        &mut self,
+        first: Option<u8>,
+        bytes: usize,
+        ctx: &mut Context<Self>,
+    ) {
+        let has_line = self.acquaintance.has_line;
+        if self.acquaintance.is_refused || !self.admits_line(first, ctx) {
+            return;
+        }
+        self.acquaintance.has_line = has_line;
+        if !self.acquaintance.is_known && self.count_unknown_bytes(bytes) > UNKNOWN_BYTES {
+            let message = "too many clients without a valid key send long lines; send the key with `hello` first";
+            self.refuse_client(Error::new(ErrorCode::Busy, message), ctx);
+        }
+    }
+
+    /// Counts the bytes of this client's incomplete line. Returns those of all unknown clients.
+    pub(super) fn count_unknown_bytes(&mut self, bytes: usize) -> usize {
+        let before = std::mem::replace(&mut self.acquaintance.bytes, bytes);
+        self.hub.count_unknown(bytes, before)
+    }
+
+    /// Answers with an error, and ends the connection.
+    fn refuse_client(&mut self, error: Error, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.acquaintance.is_refused, true) {
+            return;
+        }
+        tracing::info!(connection = self.id.0, peer = self.transport.peer, %error, "a client was turned away");
+        self.transport.gate.close();
+        self.count_unknown_bytes(0);
+        self.refuse_line(BadLine {
+            id: RawId::null(),
+            jsonrpc: false,
+            error,
+        });
+        self.end(ctx);
+    }
+}
