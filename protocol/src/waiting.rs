@@ -58,7 +58,7 @@ pub enum WaitReason {
     Short,
     /// Runs fail immediately after their start.
     Failing,
-    /// The pool has not opted in to the execution of code.
+    /// The pool, or the hub of a `python` task, has not opted in to the execution of code.
     NotTrusted,
     /// The pool's sessions crashed repeatedly; they are started again after a pause.
     GaveUp,

@@ -20,7 +20,7 @@ use kirosu_config::Loaded;
 
 pub use app::App;
 pub use error::BootError;
-pub use role::Role;
+pub use role::{Role, keep_code_to_python_tasks};
 pub use tree::start;
 
 /// Serves in this role until a signal or a client ends the process.

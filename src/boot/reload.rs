@@ -1,7 +1,7 @@
 //! Reload of the settings, on SIGHUP and `kirosu reload`. Settings that can change in a running process take effect;
 //! settings with a fault change nothing.
 
-use super::{App, Role};
+use super::{App, Role, keep_code_to_python_tasks};
 use crate::log;
 use crate::options;
 use futures_util::future::BoxFuture;
@@ -70,6 +70,8 @@ pub(super) async fn reload(
         // `kirosu agent` runs only the pools for which it was started.
         let ours = |pool: &PoolSection| loaded.settings.pools.iter().any(|it| it.name == pool.name);
         fresh.settings.pools.retain(ours);
+        let kept = keep_code_to_python_tasks(&mut fresh.settings);
+        kept.map_err(|fault| refused(&fault))?;
     }
     let change = kirosu_config::diff(&loaded.settings, &fresh.settings);
     let mut changed = keys(&change);

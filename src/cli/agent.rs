@@ -111,6 +111,7 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
             )));
         }
     }
+    crate::boot::keep_code_to_python_tasks(&mut loaded.settings).map_err(Failure::Usage)?;
     Ok(loaded)
 }
 

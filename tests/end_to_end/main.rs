@@ -8,6 +8,7 @@ mod agents;
 mod approvals;
 mod breaker;
 mod children;
+mod code;
 mod common;
 mod dashboard;
 mod demo;

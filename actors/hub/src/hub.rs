@@ -288,6 +288,7 @@ impl Hub {
         WaitContext {
             pools: pools.pools,
             draining: self.is_draining(),
+            python: self.options().trust_all_tools,
         }
     }
 

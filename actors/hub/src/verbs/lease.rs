@@ -1,6 +1,7 @@
 //! `lease`: hands out tasks, now or when some become ready.
 
 use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
+use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::{LeaseAnswer, LeaseParams};
 
 pub fn begin(params: LeaseParams, scope: &mut RequestScope<'_>) -> Begun {
@@ -14,6 +15,10 @@ pub fn begin(params: LeaseParams, scope: &mut RequestScope<'_>) -> Begun {
 pub(super) fn command(mut params: LeaseParams, scope: &mut RequestScope<'_>) -> Command {
     let default_ms = scope.limits().lease_ms_default;
     params.lease_ms.get_or_insert(default_ms);
+    // Also tasks from a time at which the hub accepted them.
+    if !scope.hub().options().trust_all_tools {
+        params.exclude_types.push(TYPE_PYTHON.to_owned());
+    }
     let park = scope.allow_park(params.wait_ms);
     let session = scope.session().map(|session| session.to_string());
     Command::Lease {

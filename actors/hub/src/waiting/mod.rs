@@ -14,6 +14,8 @@ pub struct WaitContext {
     pub pools: Vec<PoolInfo>,
     /// Whether the hub has stopped leasing tasks.
     pub draining: bool,
+    /// Whether the hub hands out `python` tasks.
+    pub python: bool,
 }
 
 /// Whether a task with this status waits for something.
@@ -123,6 +125,10 @@ fn queued(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Waiting {
     if facts.paused.contains(queue) {
         let message = format!("queue '{queue}' is paused: kirosu resume {queue}");
         return simple(WaitReason::Paused, message);
+    }
+    if task.task_type == TYPE_PYTHON && !context.python {
+        let message = "python tasks run code, and this hub is not trusted with that any more: start it with hub.trust_all_tools = true, or cancel the task";
+        return simple(WaitReason::NotTrusted, message);
     }
     let serving: Vec<&PoolInfo> = context.pools.iter().filter(|it| serves(it, task)).collect();
     let takes = |pool: &&&PoolInfo| pool.size > 0 && WaitReason::of_pool(&pool.state).is_none();

@@ -30,6 +30,7 @@ fn of(task: &Task, facts: &WaitFacts, pools: Vec<PoolInfo>) -> (WaitReason, Stri
     let context = WaitContext {
         pools,
         draining: false,
+        python: true,
     };
     let waiting = reason(task, facts, &context).unwrap();
     (waiting.reason, waiting.message)
@@ -110,6 +111,7 @@ fn a_stopped_hub_or_queue_comes_before_a_stopped_pool() {
     let context = WaitContext {
         pools: missing,
         draining: true,
+        python: true,
     };
     let waiting = reason(&queued, &paused("docs"), &context).unwrap();
     assert_eq!(waiting.reason, WaitReason::Draining);
@@ -161,6 +163,7 @@ fn a_queued_task_names_the_state_of_its_pools() {
     let context = WaitContext {
         pools: vec![parked(None), parked(Some(900)), parked(Some(500))],
         draining: false,
+        python: true,
     };
     assert_eq!(reason(&queued, &none, &context).unwrap().until, Some(500.0));
 }
@@ -194,4 +197,14 @@ fn a_task_without_a_pool_names_the_busy_worker_if_there_is_one() {
         of(&task("queued", json!({})), &busy, vec![]).0,
         WaitReason::Busy
     );
+}
+
+#[test]
+fn a_python_task_waits_for_a_hub_that_allows_code() {
+    let mut python = task("queued", json!({}));
+    python.task_type = TYPE_PYTHON.to_owned();
+    let context = WaitContext::default();
+    let waiting = reason(&python, &WaitFacts::default(), &context).unwrap();
+    assert_eq!(waiting.reason, WaitReason::NotTrusted);
+    assert!(waiting.message.contains("hub.trust_all_tools"));
 }
