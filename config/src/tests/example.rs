@@ -158,3 +158,28 @@ fn the_configuration_page_has_a_row_for_every_key() {
         }
     }
 }
+
+/// The rules of the example file and of docs/approvals.md.
+#[test]
+fn the_documented_rules_list_the_arguments_that_they_allow() {
+    let page = include_str!("../../../docs/approvals.md");
+    let example = include_str!("../../kirosu.example.toml");
+    let mut found = 0;
+    for line in page.lines().chain(example.lines()) {
+        let line = line.trim_start_matches(['#', ' ']);
+        if !line.starts_with("args = {") || line.contains("sudo") {
+            continue;
+        }
+        let rule = format!("[[approval.rule]]\nname = \"r\"\naction = \"allow\"\n{line}\n");
+        assert_eq!(Case::new(&rule).load().warnings, [""; 0], "{line}");
+        found += 1;
+    }
+    assert_eq!(found, 2);
+    let open = "[[approval.rule]]\nname = \"r\"\naction = \"allow\"\nargs = { \"/command\" = \"git log .*\" }\n";
+    let warnings = Case::new(open).load().warnings;
+    assert!(
+        warnings[0].contains("approval.rule[0].args"),
+        "{warnings:?}"
+    );
+    assert!(warnings[0].contains("--output=FILE"), "{warnings:?}");
+}
