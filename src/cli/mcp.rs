@@ -14,7 +14,8 @@ Examples:
   kirosu mcp --host hub.lan --port 8765     for a remote hub
 
 Configuration of other clients: {\"mcpServers\": {\"kirosu\": {\"command\": \"kirosu\", \"args\": [\"mcp\"]}}}
-The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, cancel_task, approve_task.
+The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, cancel_task; with --decisions approve_task and
+answer_task, too.
 If the agent of a task starts it, tasks that it enqueues are children of that task (KIROSU_TASK_ID) and use the budgets of
 its tree. It starts without a hub too; the tools fail until one can be reached. `kirosu api`, and `kirosu up` with
 [gateway] enabled = true, serve the same over HTTP, at /mcp. See docs/mcp.md.";
@@ -22,10 +23,14 @@ its tree. It starts without a hub too; the tools fail until one can be reached. 
 /// Offers the queue to a model as MCP tools, over standard input and output
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {}
+pub struct Args {
+    /// Also offers approve_task and answer_task, which decide in your name: the model can then approve what it enqueued
+    #[arg(long)]
+    decisions: bool,
+}
 
 /// Serves until standard input ends.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
     for warning in &loaded.warnings {
         context.screen.note(&format!("kirosu: {warning}"))?;
@@ -38,7 +43,8 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
              `kirosu mcp --help` shows how a client starts it; Ctrl-C ends it",
         )?;
     }
-    match serve_stdio(HubLink::start(endpoint, key, "mcp"), running_task()).await {
+    let hub = HubLink::start(endpoint, key, "mcp");
+    match serve_stdio(hub, running_task(), args.decisions).await {
         Ok(()) => Ok(0),
         Err(error @ StdioError::NotMcp(_)) => Err(Failure::Usage(error.to_string())),
         Err(error) => Err(Failure::Local(error.to_string())),

@@ -38,6 +38,8 @@ pub struct HttpServerOptions {
     /// The listening socket. It outlives crashes of the server, so that clients in the system's queue are served after
     /// the restart.
     pub socket: Arc<TcpListener>,
+    /// Whether MCP clients get the tools that decide in a person's name.
+    pub mcp_decisions: bool,
     /// Maximum size of a request body in bytes.
     pub body_bytes: usize,
     /// Maximum number of connections. A further one receives 503.

@@ -12,6 +12,8 @@ pub(crate) struct AppState {
     pub(crate) hub: HubLink,
     /// The key that clients must send. `None` means that only local clients are accepted.
     pub(crate) key: Option<Arc<str>>,
+    /// Whether MCP clients get the tools that decide in a person's name.
+    pub(crate) mcp_decisions: bool,
     /// Maximum size of a request body in bytes.
     pub(crate) body_bytes: usize,
     /// Maximum time to receive a request body.

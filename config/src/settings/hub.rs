@@ -156,6 +156,8 @@ define_section! {
         host: String = Text, Is("\"127.0.0.1\""), restart;
         /// TCP port; 0 lets the system choose a free one.
         port: u16 = Int(0, 65_535), Is("8000"), restart;
+        /// Whether MCP clients get the tools `approve_task` and `answer_task`, which decide in a person's name.
+        mcp_decisions: bool = Bool, Is("false"), restart;
         /// Longest request body, in bytes.
         body_bytes: u64 = Size(KIB, GIB), Is("\"16 MiB\""), restart;
         /// Open connections; further ones get a 503.

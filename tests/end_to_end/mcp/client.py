@@ -234,7 +234,7 @@ async def wait_in_vain(client):
 async def decide(client):
     task_id = (await call(client, "enqueue_task", prompt="dangerous", queue="held", requires_approval=True))["task_id"]
     status = await call(client, "get_task_status", task_id=task_id)
-    assert status["status"] == "awaiting_approval" and "approve_task" in status["message"]
+    assert status["status"] == "awaiting_approval" and "kirosu approve" in status["message"]
     approved = await call(client, "approve_task", task_id=task_id, comment="go ahead")
     assert approved["status"] == "queued", approved
     cancelled = await call(client, "cancel_task", task_id=task_id, reason="changed my mind")
@@ -246,7 +246,7 @@ async def decide(client):
     assert approved["status"] == "done", approved
     question = (await call(client, "enqueue_task", prompt="Which?", task_type="human"))["task_id"]
     asked = await call(client, "get_task_status", task_id=question)
-    assert "answer_task" in asked["message"], asked
+    assert "kirosu answer" in asked["message"], asked
     answered = await call(client, "answer_task", task_id=question, text="the second")
     assert answered["status"] == "done", answered
     assert (await call(client, "wait_for_task", task_id=question))["result"] == "the second"

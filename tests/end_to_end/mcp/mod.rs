@@ -152,7 +152,7 @@ impl Drop for Scenario {
 fn stdio(setup: &Setup, port: u16, key: &str) -> Value {
     json!({
         "command": env!("CARGO_BIN_EXE_kirosu"),
-        "arguments": ["mcp", "--port", port.to_string()],
+        "arguments": ["mcp", "--decisions", "--port", port.to_string()],
         "environment": {"HOME": setup.directory.path(), "KIRO_SWARM_KEY": key},
     })
 }
@@ -162,6 +162,7 @@ fn with_gateway() -> Setup {
     Setup::new()
         .up()
         .set("gateway.enabled=true")
+        .set("gateway.mcp_decisions=true")
         .set("gateway.port=0")
 }
 
@@ -352,4 +353,23 @@ fn what_is_no_mcp_is_no_crash() {
         errors.starts_with("kirosu: standard input does not speak MCP: "),
         "{errors}"
     );
+}
+
+#[test]
+fn a_model_decides_in_nobodys_name_unless_that_is_switched_on() {
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let call = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"approve_task","arguments":{"task_id":1}}}"#;
+    let (code, said, _, _) = piped(&format!("{HELLO}{list}\n{call}\n"), false);
+    assert_eq!(code, Some(0));
+    let answers = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    let answers: Vec<Value> = answers.collect();
+    let of = |id: u64| answers.iter().find(|answer| answer["id"] == id).unwrap();
+    let tools = of(2)["result"]["tools"].as_array().unwrap();
+    let names: Vec<&str> = tools
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect();
+    assert!(names.contains(&"enqueue_task"), "{names:?}");
+    assert!(!names.contains(&"approve_task") && !names.contains(&"answer_task"));
+    assert!(of(3)["error"].is_object(), "{}", of(3));
 }

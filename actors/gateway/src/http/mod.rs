@@ -78,6 +78,7 @@ impl Actor for HttpServer {
         let state = AppState {
             hub,
             key: factory.key,
+            mcp_decisions: factory.options.mcp_decisions,
             body_bytes: factory.options.body_bytes,
             body_time: factory.options.timeouts.body,
             bodies: Arc::default(),

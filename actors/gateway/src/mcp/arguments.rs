@@ -34,7 +34,7 @@ pub(super) struct EnqueueTask {
     prompt: String,
     /// Instructions that frame the prompt, such as a role or an output format.
     system_prompt: Option<String>,
-    /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with answer_task; "python":
+    /// "chat" (default): a prompt for an agent; "human": a question for a person, whose answer is the result; "python":
     /// code, if the hub allows it; or a type that the workers define.
     task_type: Option<String>,
     /// The queue, "default" by default. Only pools that serve the queue run the task.

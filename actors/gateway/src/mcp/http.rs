@@ -34,7 +34,7 @@ struct Mcp {
 
 impl Mcp {
     fn new(state: &AppState) -> Mcp {
-        let tools = McpTools::new(state.hub.clone(), None);
+        let tools = McpTools::new(state.hub.clone(), None, state.mcp_decisions);
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(IDLE);
         let sessions = Arc::new(sessions);

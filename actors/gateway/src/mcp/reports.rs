@@ -315,13 +315,13 @@ fn sentence(task: &Task) -> String {
     let by = task.worker_id.as_deref().unwrap_or("a worker");
     let plain = match task.status {
         Status::Queued if task.task_type == "human" => {
-            format!("task {id} waits for a person's answer (answer_task)")
+            format!("task {id} waits for a person's answer (`kirosu answer {id} TEXT`)")
         }
         Status::Queued => format!("task {id} is queued"),
         Status::Blocked => format!("task {id} waits for the tasks it depends on"),
         Status::Scheduled => format!("task {id} waits for its time"),
         Status::AwaitingApproval => {
-            format!("task {id} waits for a person's approval (approve_task)")
+            format!("task {id} waits for a person's approval (`kirosu approve {id}`)")
         }
         Status::Leased => format!("task {id} is being run by {by}"),
         Status::Done => format!("task {id} is done"),

@@ -26,13 +26,17 @@ pub enum StdioError {
 }
 
 /// Serves until standard input ends. `parent` is the task for which the client runs: tasks that the client enqueues without
-/// a parent become its children. Nothing else may write to standard output meanwhile. While the hub is unreachable, the
+/// a parent become its children. `decisions`: whether the client gets the tools that decide in a person's name. Nothing else may write to standard output meanwhile. While the hub is unreachable, the
 /// tools return an error.
 ///
 /// # Errors
 /// The client does not send MCP, or the server fails.
-pub async fn serve_stdio(hub: HubLink, parent: Option<TaskId>) -> Result<(), StdioError> {
-    let tools = McpTools::new(hub, parent);
+pub async fn serve_stdio(
+    hub: HubLink,
+    parent: Option<TaskId>,
+    decisions: bool,
+) -> Result<(), StdioError> {
+    let tools = McpTools::new(hub, parent, decisions);
     let (reader, writer) = stdio_pipes();
     let reader = McpInput {
         reader,

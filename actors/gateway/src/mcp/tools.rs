@@ -25,6 +25,9 @@ const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a du
 with enqueue_task, which returns immediately; wait_for_task waits for its end and returns its result. A task does not see \
 this conversation, so its prompt must be complete. Several tasks run at the same time: enqueue all, then wait for each.";
 
+/// The tools that decide in a person's name. A model that may call them can approve its own work.
+const DECISIONS: [&str; 2] = ["answer_task", "approve_task"];
+
 /// Header with the number of the task for which an HTTP client runs. The client's tasks become children of that task.
 const TASK_HEADER: &str = "kirosu-task";
 
@@ -39,8 +42,12 @@ pub(super) struct McpTools {
 }
 
 impl McpTools {
-    pub(super) fn new(hub: HubLink, parent: Option<TaskId>) -> McpTools {
+    /// `decisions`: whether the model gets the tools that decide in a person's name.
+    pub(super) fn new(hub: HubLink, parent: Option<TaskId>, decisions: bool) -> McpTools {
         let mut router = McpTools::tool_router();
+        if !decisions {
+            DECISIONS.iter().for_each(|tool| router.remove_route(tool));
+        }
         for route in router.map.values_mut() {
             let tool = &mut route.attr;
             tool.input_schema = Arc::new(schema::without_booleans(&tool.input_schema));
@@ -133,7 +140,7 @@ impl McpTools {
         };
         let task_id = answer?.task_id;
         let message = match approval {
-            true => format!("enqueued task {task_id}; it runs after approve_task"),
+            true => format!("enqueued task {task_id}; it runs after a person has approved it"),
             false => format!("enqueued task {task_id}"),
         };
         Ok(Json(EnqueueReport { message, task_id }))
