@@ -48,11 +48,12 @@ fn cannot_open(path: &Path, why: io::Error) -> String {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    // The group and others cannot write, whatever the umask.
+    // It names tasks, files and errors: a new one is for its owner only. An existing file keeps its mode, so that an operator
+    // or logrotate can let others read it.
     File::options()
         .create(true)
         .append(true)
-        .mode(0o644)
+        .mode(0o600)
         .open(path)
 }
 

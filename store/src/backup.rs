@@ -16,8 +16,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The end of an unfinished copy's name.
-const SUFFIX: &str = ".part";
+/// The end of an unfinished copy's name. No backup has such a name: it would be removed as one that was left behind.
+const SUFFIX: &str = ".kirosu-part";
 
 /// An error that prevents a backup.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,11 @@ pub enum BackupError {
     /// A file with that name exists.
     #[error("the file {0} exists already; choose another name")]
     Exists(PathBuf),
+    /// The name is that of an unfinished copy.
+    #[error(
+        "the name {0} is that of an unfinished backup; choose one that does not end with {SUFFIX}"
+    )]
+    Name(PathBuf),
     /// The directory, the file or the disk failed.
     #[error("cannot write the backup {path}: {source}")]
     Io {
@@ -62,12 +67,15 @@ statement! {
 /// while it copies. Returns the size of the copy in bytes.
 ///
 /// # Errors
-/// `target` exists, the disk failed, or the copy is damaged; nothing is left at `target`.
+/// `target` exists or has the name of an unfinished copy, the disk failed, or the copy is damaged; nothing is left at `target`.
 pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
     let wrap = |source| BackupError::Io {
         path: target.to_owned(),
         source,
     };
+    if target.to_string_lossy().ends_with(SUFFIX) {
+        return Err(BackupError::Name(target.to_owned()));
+    }
     if target.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(target.to_owned()));
     }

@@ -391,7 +391,7 @@ fn a_crash_of_an_actor_is_counted_and_one_of_the_figures_own_heals() {
         let mut stream = TcpStream::connect(&address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
@@ -401,4 +401,26 @@ fn a_crash_of_an_actor_is_counted_and_one_of_the_figures_own_heals() {
         )
         .filter(|restarts| *restarts == 1.0)
     });
+}
+
+#[test]
+fn a_web_page_cannot_read_the_metrics_of_its_visitors_machine() {
+    let hub = setup().start();
+    let address = address(&hub);
+    let status = |headers: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let own = format!("host: {address}\r\n");
+    assert_eq!(status(&own), "200");
+    assert_eq!(status("host: localhost\r\n"), "200");
+    assert_eq!(status("host: rebound.example\r\n"), "403");
+    assert_eq!(
+        status(&format!("{own}origin: https://evil.example\r\n")),
+        "403"
+    );
 }

@@ -81,3 +81,15 @@ fn what_nothing_fills_in_is_refused_with_its_place() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+#[test]
+fn a_nul_in_a_models_name_is_named_as_the_cause() {
+    let hub = hub(r#"["bin/agent", "{model}"]"#);
+    let mut client = hub.client();
+    let id = client.enqueue_with(json!({"prompt": "x", "model": "a\0b"}));
+    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 20}));
+    let task = client.task(id);
+    let error = task["error"].as_str().unwrap();
+    assert!(error.contains("NUL") && error.contains("model"), "{task}");
+    assert!(!error.contains("memory"), "{task}");
+}

@@ -344,3 +344,45 @@ fn an_address_of_another_machine_is_refused_with_what_to_name() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("`host` in [gateway]: 127.0.0.1"), "{said}");
 }
+
+#[test]
+fn logs_and_backups_are_for_their_owner_from_the_first_byte() {
+    let setup = Setup::new();
+    let home = setup.directory.path().to_owned();
+    let backups = home.join("data/backups");
+    fs::create_dir_all(&backups).unwrap();
+    let setup = setup
+        .under(&["sh", "-c", "umask 0; exec \"$0\" \"$@\""])
+        .set(&format!("data_dir={}", home.join("data").display()))
+        .set(&format!("log.file={}", home.join("own.log").display()));
+    let hub = setup.start();
+    let mut client = hub.client();
+    for _ in 0..10 {
+        client.enqueue(&"x".repeat(500_000));
+    }
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let open = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut open = std::collections::BTreeSet::new();
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                for file in fs::read_dir(&backups).unwrap().flatten() {
+                    // It may be gone already.
+                    let mode = file.metadata().map_or(0, |meta| meta.mode());
+                    if mode & 0o077 != 0 {
+                        open.insert(format!("{:?} {mode:o}", file.file_name()));
+                    }
+                }
+            }
+            open
+        });
+        client.call("backup", json!({"name": "weekly.part"}));
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        watcher.join().unwrap()
+    });
+    assert!(open.is_empty(), "{open:?}");
+    let mode = |name: &str| fs::metadata(home.join(name)).unwrap().mode() & 0o777;
+    assert_eq!(mode("own.log"), 0o600);
+    assert_eq!(mode("data/backups/weekly.part"), 0o600);
+    let error = client.refused("backup", json!({"name": "x.kirosu-part"}));
+    assert!(error.to_string().contains("unfinished"), "{error}");
+}

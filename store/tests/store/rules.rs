@@ -723,14 +723,22 @@ fn a_file_has_one_hub_and_a_backup_is_sound() {
     );
     let copy = b.directory.path().join("copy.db");
     // Unfinished copies of a hub that ended: the old one is removed, the other one may still be written.
-    let [left, fresh] = ["left.db.part", "fresh.db.part"].map(|name| b.directory.path().join(name));
+    let [left, fresh] =
+        ["left.db.kirosu-part", "fresh.db.kirosu-part"].map(|name| b.directory.path().join(name));
     std::fs::write(&fresh, "x").unwrap();
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
     let file = std::fs::File::create(&left).unwrap();
     file.set_modified(old).unwrap();
+    // A finished one is kept, whatever its age and name.
+    let weekly = b.directory.path().join("weekly.part");
+    backup(&b.options.path, &weekly).unwrap();
+    let file = std::fs::File::options().write(true).open(&weekly);
+    file.unwrap().set_modified(old).unwrap();
+    let named = backup(&b.options.path, &left).unwrap_err();
+    assert!(matches!(named, BackupError::Name(_)), "{named}");
     let bytes = backup(&b.options.path, &copy).unwrap();
     assert_eq!(bytes, std::fs::metadata(&copy).unwrap().len());
-    assert!(!left.exists() && fresh.exists());
+    assert!(!left.exists() && fresh.exists() && weekly.exists());
     let again = backup(&b.options.path, &copy).unwrap_err();
     assert!(matches!(again, BackupError::Exists(_)), "{again}");
     b.store.close().unwrap();

@@ -51,26 +51,49 @@ fn shows_key(heads: &RequestHeads<'_>, key: &str) -> Result<(), HttpError> {
 }
 
 fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
-    if let Some(host) = heads.host.filter(|host| !is_loopback(host)) {
-        return Err(HttpError::forbidden(format!(
+    match foreign(heads.host, heads.origin) {
+        None => Ok(()),
+        Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
             "refusing a request for host {host}: without a key only requests for localhost are accepted; set KIRO_SWARM_KEY to use another name"
-        )));
-    }
-    let own = heads.host.map(|host| format!("http://{host}"));
-    match heads.origin {
-        Some(origin) if own.as_deref() != Some(origin) => Err(HttpError::forbidden(format!(
+        ))),
+        Some(ForeignRequest::Page(origin)) => Err(HttpError::forbidden(format!(
             "refusing a request of the web page {origin}: without a key no other site may use this one; set KIRO_SWARM_KEY"
         ))),
-        _ => Ok(()),
     }
+}
+
+/// The reason why a request does not come from a program of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ForeignRequest<'a> {
+    /// It is for this host, which is not loopback.
+    Host(&'a str),
+    /// It is of a web page of this origin.
+    Page(&'a str),
+}
+
+/// Whether a request with these headers `Host` and `Origin` may be one of a web page. `None` means that it is not.
+pub(crate) fn foreign<'a>(
+    host: Option<&'a str>,
+    origin: Option<&'a str>,
+) -> Option<ForeignRequest<'a>> {
+    if let Some(host) = host.filter(|host| !is_loopback(host)) {
+        return Some(ForeignRequest::Host(host));
+    }
+    let own = host.map(|host| format!("http://{host}"));
+    let is_other = |origin: &&str| own.as_deref() != Some(*origin);
+    origin.filter(is_other).map(ForeignRequest::Page)
 }
 
 /// Whether a `Host` header names the loopback interface.
 fn is_loopback(host: &str) -> bool {
-    let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let (bare, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
+    let is_port = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return false;
+    }
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     match bare.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
@@ -149,6 +172,8 @@ mod tests {
             heads(Some("evil.example:8000"), None),
             heads(Some("localhost.evil.example"), None),
             heads(Some("192.168.1.7:8000"), None),
+            heads(Some("[::1].evil.example"), None),
+            heads(Some("localhost:80@evil"), None),
             heads(Some(""), None),
             heads(Some("\u{fffd}"), None),
             heads(Some("localhost:8000"), Some("http://localhost:3000")),

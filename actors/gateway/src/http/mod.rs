@@ -3,7 +3,7 @@
 mod accept_loop;
 mod app;
 mod counts;
-mod guard;
+pub(crate) mod guard;
 mod timed_stream;
 mod turn_away;
 

@@ -6,8 +6,8 @@
 //! instead of using a client library. The metrics of the process and of the gateway are added.
 //!
 //! A scrape succeeds even if the hub does not answer, with `kirosu_up 0`: an alert can distinguish a hub that is down from
-//! a missing exporter. Scrapes need no key: every client that can reach the address can read the metrics, which name
-//! queues, pools and providers, but contain no prompt, result or key.
+//! a missing exporter. Scrapes need no key: every program that can reach the address can read the metrics, which name
+//! queues, pools and providers, but contain no prompt, result or key. On loopback, requests of web pages are refused.
 
 mod page;
 mod process;
@@ -82,6 +82,9 @@ impl Actor for MetricsServer {
             hub: HubLink::start(factory.endpoint, factory.hub_key, "metrics"),
             http: factory.http,
             child: self.child.clone(),
+            // An unknown address counts as local.
+            is_local: (factory.socket.local_addr())
+                .map_or(true, |address| address.ip().to_canonical().is_loopback()),
         };
         let accept = AcceptLoop {
             socket: factory.socket,

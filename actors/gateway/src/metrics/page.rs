@@ -2,11 +2,11 @@
 
 use super::series::plain;
 use super::{process, text};
-use crate::http::{HttpApp, HttpCounts};
+use crate::http::{HttpApp, HttpCounts, guard};
 use crate::link::HubLink;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt};
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 use kirosu_protocol::{Metric, MetricsParams};
 use kirosu_supervision::ChildContext;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub(super) struct Sources {
     pub(super) hub: HubLink,
     pub(super) http: Option<Arc<HttpCounts>>,
     pub(super) child: ChildContext,
+    /// Whether the socket is on loopback, where only programs of this machine may scrape. A web page whose name resolves to
+    /// loopback must not read the names of queues and pools.
+    pub(super) is_local: bool,
 }
 
 /// The factory of the application.
@@ -39,8 +42,17 @@ async fn elsewhere() -> HttpResponse {
         .body("only GET /metrics is served here\n")
 }
 
-async fn scrape(sources: web::Data<Sources>) -> HttpResponse {
+async fn scrape(request: HttpRequest, sources: web::Data<Sources>) -> HttpResponse {
     sources.child.handled();
+    let header = |name: &str| {
+        let value = request.headers().get(name)?;
+        Some(value.to_str().unwrap_or("\u{fffd}"))
+    };
+    if sources.is_local && guard::foreign(header("host"), header("origin")).is_some() {
+        return HttpResponse::Forbidden()
+            .content_type("text/plain; charset=utf-8")
+            .body("metrics on loopback are for programs of this machine: use localhost, or set metrics.host\n");
+    }
     HttpResponse::Ok()
         .content_type(text::CONTENT_TYPE)
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -76,6 +76,7 @@ fn copy(hub: &Hub, name: String) -> Result<BackupAnswer, Error> {
                 seconds: (seconds * 1000.0).round() / 1000.0,
             })
         }
+        Err(error @ BackupError::Name(_)) => Err(Error::invalid_params(error.to_string())),
         Err(error @ BackupError::Exists(_)) => {
             Err(Error::new(ErrorCode::WrongState, error.to_string()))
         }

@@ -66,7 +66,9 @@ impl Obstacle {
             Self::Shortage => {
                 "; see that this machine has memory, processes and file descriptors left, and /proc"
             }
-            Self::Input => "",
+            Self::Input => {
+                "; see that no argument or variable of the program (the model, for one) has a NUL character, and that they are not too long"
+            }
             Self::Folder => "; give this user access to the folder, or name another workdir",
         }
     }
