@@ -29,6 +29,7 @@ pub use tree::start;
 /// The process cannot start, or its supervisor gave up.
 pub fn run(loaded: Loaded, role: Role) -> Result<(), BootError> {
     crate::panics::to_log();
+    kirosu_providers::containment::close_to_others();
     let serve = async move {
         let mut signals = Signals::listen()?;
         kirosu_providers::containment::raise_limit();

@@ -10,6 +10,7 @@ mod breaker;
 mod children;
 mod code;
 mod common;
+mod contained;
 mod dashboard;
 mod demo;
 mod directions;

@@ -8,6 +8,7 @@ use super::turn::TurnStart;
 use crate::adapters::find::{advice, find_program};
 use crate::adapters::{AgentCli, arguments};
 use crate::containment::{Exit, LaunchSpec, StartError};
+use crate::invocation::runner_lost;
 use crate::job::Job;
 use crate::limits::{ReferenceTime, ReportedError};
 use crate::outcome::{FailureKind, RunFailure};
@@ -98,10 +99,7 @@ impl AgentCli {
             Some(ProcessEnd::NotStarted(error, reason)) => {
                 (error.class(), format!("cannot run '{program}': {reason}"))
             }
-            Some(ProcessEnd::RunnerLost) | None => (
-                FailureKind::Crashed,
-                format!("the runner of '{program}' was killed; its processes were found and ended"),
-            ),
+            Some(ProcessEnd::RunnerLost) | None => (FailureKind::Crashed, runner_lost(program)),
         }
     }
 }

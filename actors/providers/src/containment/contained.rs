@@ -7,14 +7,15 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::time::{Instant, sleep_until};
 
 use super::descriptors::{limit_of_programs, spare_reserve};
 use super::environment::inherited;
@@ -104,6 +105,11 @@ impl LaunchError {
     }
 }
 
+/// How often a runner is checked for a stop.
+const STOP_CHECK: Duration = Duration::from_secs(1);
+/// A runner that is stopped more often than this is killed: its run does it on purpose.
+const STOPS_MAX: u32 = 3;
+
 /// A program under its runner. Dropping it makes the runner end everything, without waiting for it.
 pub(crate) struct Contained {
     control: UnixStream,
@@ -112,6 +118,10 @@ pub(crate) struct Contained {
     runner: Child,
     runner_pid: Option<u32>,
     run: String,
+    /// When the runner is next checked for a stop.
+    next_check: Instant,
+    /// How often it was found stopped.
+    stops: u32,
 }
 
 /// The program's three streams.
@@ -171,6 +181,8 @@ impl Contained {
             runner_pid: runner.id(),
             runner,
             run,
+            next_check: Instant::now() + STOP_CHECK,
+            stops: 0,
         };
         Ok((contained, streams))
     }
@@ -212,9 +224,38 @@ impl Contained {
             if let Some(report) = self.take_report() {
                 return RunnerNotice::Report(report);
             }
-            match self.control.read_buf(&mut self.pending).await {
+            let read = tokio::select! {
+                read = self.control.read_buf(&mut self.pending) => read,
+                () = sleep_until(self.next_check) => {
+                    self.check_stop();
+                    continue;
+                }
+            };
+            match read {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return self.lost().await,
+            }
+        }
+    }
+
+    /// Continues a runner that is stopped, and kills one that is stopped again and again: a run could otherwise hold its
+    /// task for ever, as a stopped runner reports no end.
+    fn check_stop(&mut self) {
+        self.next_check = Instant::now() + STOP_CHECK;
+        let raw = self.runner.id().and_then(|id| i32::try_from(id).ok());
+        let Some(pid) = raw.and_then(Pid::from_raw) else {
+            return;
+        };
+        let question = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if !matches!(waitid(WaitId::Pid(pid), question), Ok(Some(_))) {
+            return;
+        }
+        self.stops += 1;
+        match self.stops > STOPS_MAX {
+            true => self.kill_runner(),
+            false => {
+                tracing::warn!(run = %self.run, "a runner was stopped by a signal, which only its run or a person can have sent; it is continued");
+                self.wake();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Containment: starts processes so that none outlives its invocation, and finds the processes of a dead runner. The
 //! runner's own side is in [`crate::runner`].
 
+mod closed;
 mod contained;
 mod descriptors;
 mod environment;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use closed::close_to_others;
 pub(crate) use contained::{Contained, LaunchError, LaunchSpec, RunnerNotice};
 pub(crate) use descriptors::lower_limit;
 pub use descriptors::raise_limit;

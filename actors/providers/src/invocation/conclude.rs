@@ -146,11 +146,15 @@ fn verdict(
         ProgramOutcome::NotStarted(error, reason) => {
             (error.class(), format!("cannot run '{program}': {reason}"))
         }
-        ProgramOutcome::RunnerLost => (
-            FailureKind::Crashed,
-            format!("the runner of '{program}' was killed; its processes were found and ended"),
-        ),
+        ProgramOutcome::RunnerLost => (FailureKind::Crashed, runner_lost(program)),
     })
+}
+
+/// The sentence about a runner that died. It promises nothing: the knowledge of the runner is lost with it.
+pub(crate) fn runner_lost(program: &str) -> String {
+    format!(
+        "the runner of '{program}' was killed; processes of the run that have its mark or session were ended, others may be left"
+    )
 }
 
 pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {

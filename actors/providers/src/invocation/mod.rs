@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use clock::RunClock;
-pub(crate) use conclude::{complaint, conclude, tail};
+pub(crate) use conclude::{complaint, conclude, runner_lost, tail};
 pub(crate) use patience::{ExitPatience, PatienceEnd};
 
 use crate::cancel::Cancel;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
-use crate::containment::{RunnerReport, StartError, lower_limit};
+use crate::containment::{RunnerReport, StartError, close_to_others, lower_limit};
 use crate::shortage::is_shortage;
 use control::Control;
 use machine::EndingMachine;
@@ -97,6 +97,8 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
 }
 
 fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> {
+    // Before the program starts: it must not take the control socket and report its own end.
+    close_to_others();
     let short = |message: String| RunnerReport::Failed {
         error: StartError::Short,
         message,
