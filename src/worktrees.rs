@@ -14,10 +14,12 @@ pub use kirosu_swarm::worktree::{
 };
 
 /// A handle to run git.
-pub fn git(settings: &Settings) -> Git {
+pub fn git() -> Git {
     let instance = format!("cli {}", std::process::id());
-    let containment = Containment::new(RunnerCommand::this_executable(runner::VERB), instance);
-    Git::new(containment).knowing(&settings.workspaces_dir())
+    Git::new(Containment::new(
+        RunnerCommand::this_executable(runner::VERB),
+        instance,
+    ))
 }
 
 /// The newest worktree of a task on this machine, with the current path of its repository.

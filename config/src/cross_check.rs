@@ -24,6 +24,11 @@ const SERVICE: &[&str] = &[
     "body",
 ];
 
+/// Characters of the shortest key with which a hub listens beyond loopback.
+const SHORTEST_KEY: usize = 16;
+/// Characters below which such a key causes a warning.
+const SHORT_KEY: usize = 32;
+
 /// Adds a fault for every contradiction between keys. A fault that follows from an earlier one is left out.
 pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<ConfigFault>) {
     let mut checker = Checker {
@@ -83,6 +88,17 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
                 ),
             ));
         }
+    }
+    let length = key_length(settings);
+    if let Some(length @ SHORTEST_KEY..SHORT_KEY) = length
+        && listens_beyond_loopback(settings)
+    {
+        warnings.push(warning(
+            "hub.key".to_owned(),
+            format!(
+                "has {length} characters: beyond loopback at least {SHORT_KEY} random ones are safe"
+            ),
+        ));
     }
     for pool in &settings.pools {
         if pool.trust_all_tools && !settings.hub.trust_all_tools {
@@ -154,6 +170,19 @@ fn is_open(pattern: &str) -> bool {
     false
 }
 
+/// The number of characters of the hub's key.
+fn key_length(settings: &Settings) -> Option<usize> {
+    let key = settings.hub.key.as_ref()?;
+    Some(key.expose().chars().count())
+}
+
+fn listens_beyond_loopback(settings: &Settings) -> bool {
+    let (gateway, metrics) = (&settings.gateway, &settings.metrics);
+    !is_loopback(&settings.hub.host)
+        || gateway.enabled && !is_loopback(&gateway.host)
+        || metrics.enabled && !is_loopback(&metrics.host)
+}
+
 /// Whether only this machine can reach the address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -182,7 +211,18 @@ impl Checker<'_> {
             ("gateway.host", &gateway.host, gateway.enabled),
             ("metrics.host", &metrics.host, metrics.enabled),
         ] {
-            if listens && !is_loopback(host) && hub.key.is_none() {
+            if !listens || is_loopback(host) {
+                continue;
+            }
+            if let Some(length) = key_length(settings).filter(|length| *length < SHORTEST_KEY) {
+                self.refuse(
+                    key,
+                    format!(
+                        "refusing to listen beyond loopback ({host}) with a key of {length} characters, which can be guessed: set one of at least {SHORT_KEY} random characters"
+                    ),
+                );
+            }
+            if hub.key.is_none() {
                 self.refuse(
                     key,
                     format!(

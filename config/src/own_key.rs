@@ -1,8 +1,8 @@
 //! The key that a hub makes for itself where none is set, in its data folder: programs of the same user find it there.
 
 use crate::secret::Secret;
+use kirosu_protocol::access::new_secret;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -10,28 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// The file's name in the data folder.
 pub const OWN_KEY_FILE: &str = "hub.key";
-/// Marks a key of Kirosu, so that scanners for leaked secrets can find it.
-const PREFIX: &str = "krs_";
-/// Random bytes of a key: as many as an attacker could not try.
-const RANDOM_BYTES: usize = 32;
 /// The longest file in bytes.
 const LONGEST: u64 = 4096;
 
 /// The path of the key's file.
 pub fn own_key_path(data_dir: &Path) -> PathBuf {
     data_dir.join(OWN_KEY_FILE)
-}
-
-/// A new random key.
-///
-/// # Errors
-/// The system gives no random bytes.
-pub fn new_key() -> io::Result<Secret> {
-    let mut bytes = [0; RANDOM_BYTES];
-    getrandom(&mut bytes, GetRandomFlags::empty())?;
-    let mut key = PREFIX.to_owned();
-    key.extend(bytes.iter().map(|byte| format!("{byte:02x}")));
-    Ok(Secret::new(key))
 }
 
 /// The key in a data folder. `None`: no hub of this user has made one there.
@@ -102,7 +86,7 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
         flags,
         Mode::RUSR | Mode::WUSR,
     )?);
-    let written = writeln!(file, "{}", new_key()?.expose()).and_then(|()| file.sync_all());
+    let written = writeln!(file, "{}", new_secret()?).and_then(|()| file.sync_all());
     // A link does not replace the key that another hub has made at the same time.
     let linked = written.and_then(|()| {
         match rustix::fs::linkat(CWD, &partial, CWD, path, AtFlags::empty()) {
@@ -117,6 +101,7 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kirosu_protocol::access::SECRET_PREFIX;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
@@ -125,7 +110,7 @@ mod tests {
         let data = folder.path().join("a/data");
         assert_eq!(own_key(&data), Ok(None));
         let key = own_key_or_new(&data).unwrap();
-        assert_eq!(key.expose().len(), PREFIX.len() + 2 * RANDOM_BYTES);
+        assert!(key.expose().starts_with(SECRET_PREFIX));
         assert_eq!(own_key_or_new(&data), Ok(key.clone()));
         assert_eq!(own_key(&data), Ok(Some(key)));
         let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;

@@ -1,9 +1,32 @@
 //! The roles of credentials.
 
 use crate::Right;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::fmt::Write;
+use std::io;
+
+/// The beginning of every key that Kirosu makes. Scanners for leaked secrets can find it.
+pub const SECRET_PREFIX: &str = "krs_";
+/// Random bytes of a key: too many to try.
+const RANDOM_BYTES: usize = 32;
+
+/// Makes a random key.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn new_secret() -> io::Result<String> {
+    let mut bytes = [0; RANDOM_BYTES];
+    getrandom(&mut bytes, GetRandomFlags::empty())?;
+    let mut secret = SECRET_PREFIX.to_owned();
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(secret, "{byte:02x}");
+    }
+    Ok(secret)
+}
 
 wire_enum! {
-    /// What a credential is for. Every role but `work` may also look on.
+    /// The purpose of a key, which decides its rights. Every role but `work` may also look on.
     pub enum AccessRole {
         /// Looks on: tasks, pools, metrics, events.
         Observe,

@@ -36,6 +36,7 @@ pub mod method;
 pub mod notice;
 pub mod params;
 pub mod request;
+pub mod scope;
 pub mod settings;
 pub mod task;
 pub mod text;
@@ -60,6 +61,7 @@ pub use method::{Method, Right, VerbEffect};
 pub use notice::Notice;
 pub use params::Params;
 pub use request::Request;
+pub use scope::AccessScope;
 pub use task::{
     Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage,
 };

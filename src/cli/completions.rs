@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use kirosu_config::Settings;
-use kirosu_protocol::{PermissionState, Status, UsageBy};
+use kirosu_protocol::{AccessRole, PermissionState, Status, UsageBy};
 use std::collections::BTreeSet;
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,7 @@ enum Values {
     UsageBy,
     TaskType,
     OnLost,
+    AccessRole,
     Queue,
     Pool,
     Provider,
@@ -68,6 +69,10 @@ const ARGUMENTS: &[(&[&str], &str, Values)] = &[
     (&["resume"], "queue", Values::Queue),
     (&["pool", "resize"], "name", Values::Pool),
     (&["pool", "probe"], "name", Values::Pool),
+    (&["key", "add"], "role", Values::AccessRole),
+    (&["key", "add"], "queues", Values::Queue),
+    (&["key", "add"], "types", Values::TaskType),
+    (&["key", "add"], "pools", Values::Pool),
     (&["agent"], "pool", Values::Pool),
     (&["agent"], "provider", Values::Provider),
     (&["doctor"], "provider", Values::Provider),
@@ -94,6 +99,7 @@ impl Values {
                 types.chain(builtin).collect()
             }
             Values::OnLost => own(&["retry", "fail", "ask"]),
+            Values::AccessRole => own(&AccessRole::ALL.map(AccessRole::as_str)),
             Values::Queue => pools
                 .iter()
                 .flat_map(|pool| pool.queues.iter().cloned())

@@ -41,8 +41,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     let more: &[&str] = if args.stat { &["--stat"] } else { &[] };
-    let command = worktrees::diff_command(&git, &record, &tip, more).await;
-    print(command.map_err(local)?, screen)?;
+    print(worktrees::diff_command(&record, &tip, more), screen)?;
     Ok(0)
 }
 
@@ -55,7 +54,7 @@ pub(super) async fn worktree(
     context: &Context,
 ) -> Result<(Git, Worktree), Failure> {
     let loaded = context.globals.for_folders()?;
-    let git = worktrees::git(&loaded.settings);
+    let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, task_id).await;
     Ok((git, record.map_err(Failure::Local)?))
 }

@@ -124,6 +124,10 @@ verbs! {
         drain: Drain, client;
         shutdown: Shutdown, client;
     }
+    "Access" {
+        key: Key, client;
+        audit: Audit, client;
+    }
     "Set up" {
         config: Config, blocking;
         trust: Trust, blocking;
@@ -259,6 +263,9 @@ mod tests {
         (Method::Ask, "only workers send it"),
         (Method::Pools, "pool list, pool resize and pool probe"),
         (Method::Metrics, "the gateway serves it"),
+        (Method::KeyAdd, "key add"),
+        (Method::KeyList, "key list"),
+        (Method::KeyRevoke, "key revoke"),
     ];
 
     #[test]

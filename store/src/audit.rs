@@ -122,7 +122,9 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             };
             return of_batch(method, outcome);
         }
-        Command::AsHolder { command, .. } => return entries(command, outcome),
+        Command::AsHolder { command, .. } | Command::InScope { command, .. } => {
+            return entries(command, outcome);
+        }
         Command::Reserve(ask) => NewEntry::of_task("reserve", ask.task_id),
         Command::Release { task, .. } => NewEntry::of_task("release", *task),
         Command::Cancel { task, .. } => NewEntry::of_task("cancel", *task),

@@ -37,7 +37,9 @@ impl<'a> BatchNames<'a> {
             | Command::Answer { task, .. }
             | Command::LongAnswer { task, .. }
             | Command::Reject { task, .. } => self.tasks.push(*task),
-            Command::AsHolder { command, .. } => self.add(command),
+            Command::AsHolder { command, .. } | Command::InScope { command, .. } => {
+                self.add(command);
+            }
             Command::Reserve(reserve) => self.tasks.push(reserve.task_id),
             Command::RequestPermission(request) => self.tasks.push(request.task_id),
             Command::Lease { .. }

@@ -1,6 +1,7 @@
 //! Connections that only read.
 
 use crate::audit::AuditEntry;
+use crate::credentials::Credential;
 use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
@@ -8,7 +9,8 @@ use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
-use crate::{StoreError, open};
+use crate::sql::access::SelectCredentials;
+use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{
@@ -137,6 +139,11 @@ impl StoreReader {
     /// The stored facts about why these tasks wait.
     pub fn wait_facts(&mut self, tasks: &[TaskId]) -> Result<WaitFacts, StoreError> {
         self.snapshot(|conn| query::waiting::facts(conn, tasks))
+    }
+
+    /// All credentials, by name.
+    pub fn credentials(&mut self) -> Result<Vec<Credential>, StoreError> {
+        self.snapshot(|conn| sql::all(conn, SelectCredentials {}))
     }
 
     /// Entries of the audit trail, newest first.

@@ -83,7 +83,7 @@ fn a_client_of_the_hubs_user_has_the_methods_of_the_python_version() {
     client.call("retry_failed", json!({}));
     let (human, gated) = waiting(&mut client);
     client.call("approve", json!({"task_id": human}));
-    // What the Python version did not have.
+    // Requests that the Python version did not have.
     for (method, params, right) in [
         ("approve", json!({"task_id": gated}), "person"),
         ("approve", json!({"approval_id": 1}), "person"),

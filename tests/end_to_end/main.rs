@@ -20,6 +20,7 @@ mod faults;
 mod faults_disk;
 mod getting_started;
 mod keyless;
+mod keys;
 mod kill_nine;
 mod lanes;
 mod large_requests;

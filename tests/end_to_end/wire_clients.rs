@@ -686,7 +686,6 @@ fn shutdown_is_answered_and_ends_the_process_with_0() {
 #[test]
 fn a_key_is_checked_before_the_method() {
     let hub = Setup::new().environment("KIRO_SWARM_KEY", "s3cret").start();
-    let mut client = hub.client();
     for params in [
         json!({}),
         json!({"auth_token": "wrong"}),
@@ -695,6 +694,8 @@ fn a_key_is_checked_before_the_method() {
         json!({"auth_token": 5}),
         json!({"auth_token": "s3cret "}),
     ] {
+        // The third wrong key ends the connection.
+        let mut client = hub.client();
         for method in ["stats", "nothing", "shutdown"] {
             let error = client.refused(method, params.clone());
             assert!(
@@ -705,6 +706,7 @@ fn a_key_is_checked_before_the_method() {
         }
     }
     // Parameters are not looked at either.
+    let mut client = hub.client();
     assert_eq!(
         word(&client.refused("enqueue", json!({"prompt": [5]}))),
         "unauthorized"
@@ -748,10 +750,11 @@ fn beyond_loopback_a_key_is_needed() {
         errors.contains("without a key") && errors.contains("KIRO_SWARM_KEY"),
         "{errors}"
     );
-    let hub = setup.environment("KIRO_SWARM_KEY", "k").start();
+    let key = "a-key-of-more-than-32-characters-in-all";
+    let hub = setup.environment("KIRO_SWARM_KEY", key).start();
     assert_eq!(
         hub.first_line,
         format!("KIRO_SWARM_HUB tcp://0.0.0.0:{}", hub.port)
     );
-    hub.client().call("stats", json!({"auth_token": "k"}));
+    hub.client().call("stats", json!({"auth_token": key}));
 }

@@ -2,16 +2,57 @@
 
 use crate::leases::Holder;
 use kirosu_protocol::{
-    AgentInfo, AgentsAnswer, AttemptOutput, Error, ErrorCode, GetAnswer, GetParams, HeldLease,
-    TaskId, TreeAnswer, TreeNode,
+    AccessRole, AgentInfo, AgentsAnswer, AttemptOutput, AuditLine, Error, ErrorCode, GetAnswer,
+    GetParams, HeldLease, KeyInfo, KeyListAnswer, TaskId, TreeAnswer, TreeNode,
 };
-use kirosu_store::{OutputChunk, TaskDetail};
+use kirosu_store::{AuditEntry, Credential, OutputChunk, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;
 
 /// The answer to `tree`.
 pub(crate) fn tree(root: &ChildSnapshot) -> TreeAnswer {
     TreeAnswer { tree: branch(root) }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// The answer to `key_list`. Keys with a role of a later version have no rights in this one and are left out.
+pub(crate) fn keys(stored: Vec<Credential>) -> KeyListAnswer {
+    let info = |key: Credential| {
+        Some(KeyInfo {
+            role: AccessRole::from_name(&key.role)?,
+            scope: serde_json::from_str(&key.scope).ok()?,
+            name: key.name,
+            created_at: seconds(key.created_ms),
+            expires_at: key.expires_ms.map(seconds),
+            used_at: key.used_ms.map(seconds),
+            revoked_at: key.revoked_ms.map(seconds),
+        })
+    };
+    KeyListAnswer {
+        keys: stored.into_iter().filter_map(info).collect(),
+    }
+}
+
+/// An entry of the answer to `audit`.
+pub(crate) fn audit_line(entry: AuditEntry) -> AuditLine {
+    AuditLine {
+        id: entry.id,
+        at: seconds(entry.at_ms),
+        who: entry.who,
+        role: entry.role,
+        peer: entry.peer,
+        method: entry.method,
+        task_id: entry.first_task,
+        last_task_id: entry
+            .last_task
+            .filter(|last| Some(*last) != entry.first_task),
+        target: entry.target,
+        code: entry.code,
+        count: entry.count,
+    }
 }
 
 fn branch(node: &ChildSnapshot) -> TreeNode {

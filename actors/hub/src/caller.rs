@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 use kirosu_protocol::{Effect, Error, Fence, Notice, TaskId};
-use kirosu_store::Outcome;
+use kirosu_store::{Outcome, Principal};
 use std::sync::Arc;
 
 /// A connection's number, unique within the hub's process.
@@ -22,6 +22,8 @@ pub enum Notify {
     Client(Notice),
     /// Closes the connection: another one has opened its session.
     Superseded,
+    /// Keys were revoked: ends what waits under them.
+    KeysRevoked,
 }
 
 /// The sender of commands. It decides who holds the leases, and where the answers go.
@@ -36,6 +38,8 @@ pub struct Caller {
     pub notify: Option<Recipient<Notify>>,
     /// The recipient of the answers.
     pub reply: Recipient<CommandAnswers>,
+    /// The party for the audit trail. `None`: the commands leave no entry.
+    pub by: Option<Arc<Principal>>,
 }
 
 impl Caller {
@@ -46,6 +50,7 @@ impl Caller {
             session: None,
             notify: None,
             reply,
+            by: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Each connection counts its own requests in a counter that the registry can read. The registry is locked when a connection
 //! opens, opens a session or closes, never for a request.
 
+use crate::caller::Notify;
+use actix::Recipient;
 use kirosu_protocol::ConnectionInfo;
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -15,11 +17,12 @@ struct ConnectionEntry {
     session: Option<Arc<str>>,
     since_ms: i64,
     in_flight: Arc<AtomicUsize>,
+    notify: Option<Recipient<Notify>>,
 }
 
-/// The open connections by their numbers.
-#[derive(Debug, Default)]
-pub struct ConnectionRegistry(Mutex<BTreeMap<u64, ConnectionEntry>>);
+/// The open connections by their numbers. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionRegistry(Arc<Mutex<BTreeMap<u64, ConnectionEntry>>>);
 
 impl ConnectionRegistry {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, ConnectionEntry>> {
@@ -34,9 +37,26 @@ impl ConnectionRegistry {
             session: None,
             since_ms,
             in_flight: in_flight.clone(),
+            notify: None,
         };
         self.entries().insert(connection, entry);
         in_flight
+    }
+
+    /// Records the actor of a connection.
+    pub fn set_actor(&self, connection: u64, notify: Recipient<Notify>) {
+        if let Some(entry) = self.entries().get_mut(&connection) {
+            entry.notify = Some(notify);
+        }
+    }
+
+    /// Sends a message to every connection.
+    pub fn broadcast(&self, notify: &Notify) {
+        for entry in self.entries().values() {
+            if let Some(connection) = &entry.notify {
+                connection.do_send(notify.clone());
+            }
+        }
     }
 
     /// Records the session that a connection opened.

@@ -1,8 +1,10 @@
 //! The handle to the hub: the addresses of its actors, which survive restarts, its limits and its counters.
 
+use crate::access_log::AccessLog;
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
 use crate::connection_registry::ConnectionRegistry;
-use crate::identity::{Access, Identity, PeerOwner};
+use crate::credentials::{Keys, same};
+use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
@@ -11,13 +13,15 @@ use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::waiting::WaitContext;
 use crate::writer::Writer;
-use crate::writer::messages::{Drain, Tune};
+use crate::writer::messages::{Drain, StoreRecords, Tune};
+use crate::wrong_keys::WrongKeys;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The pools of this process. The hub sees the swarm's supervisor only through this trait.
@@ -44,6 +48,17 @@ pub(crate) struct Addresses {
     pub sessions: Addr<Sessions>,
     pub readers: Readers,
     pub events: SharedRing,
+}
+
+/// State that the writer shares with the connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedWithWriter {
+    /// The keys of clients.
+    pub keys: Keys,
+    /// Refusals and uses of keys until the next commit.
+    pub access_log: AccessLog,
+    /// The open connections.
+    pub connections: ConnectionRegistry,
 }
 
 struct HubInner {
@@ -73,10 +88,15 @@ struct HubInner {
     /// Held while a long line is read on another thread.
     reading: Arc<Semaphore>,
     tuning: Tuning,
+    keys: Keys,
+    access_log: AccessLog,
+    wrong_keys: WrongKeys,
 }
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
 const READING_THREADS: usize = 2;
+/// Interval between two lines of the log about wrong keys.
+const WRONG_KEYS_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes per permit of the memory for long answers.
 const MEMORY_UNIT: u64 = 1 << 10;
 
@@ -88,6 +108,7 @@ impl Hub {
         boot_id: String,
         draining: Arc<AtomicBool>,
         tuning: Tuning,
+        shared: SharedWithWriter,
     ) -> Hub {
         let units =
             (options.limits.answer_bytes as u64 / MEMORY_UNIT).clamp(1, u64::from(u32::MAX >> 3));
@@ -109,22 +130,45 @@ impl Hub {
             tree,
             pools: OnceLock::new(),
             reload: OnceLock::new(),
-            registry: ConnectionRegistry::default(),
+            registry: shared.connections,
             backing_up: AtomicBool::new(false),
             compiling: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(READING_THREADS)),
             tuning,
+            keys: shared.keys,
+            access_log: shared.access_log,
+            wrong_keys: WrongKeys::default(),
         }))
     }
 
-    /// The party that sends a key. A client that needs none may send any, as it did before the hub had one.
-    pub(crate) fn identify(&self, token: &str, owner: PeerOwner) -> Option<Identity> {
+    /// The party that sends a key, at a time in Unix milliseconds. A client that needs none may send any, as it did before the
+    /// hub had one.
+    pub(crate) fn identify(
+        &self,
+        token: &str,
+        owner: PeerOwner,
+        now_ms: i64,
+    ) -> Option<ClientIdentity> {
         let options = &self.0.options;
-        let without = Identity::keyless(owner, options.keyless);
-        let has_all = |it: &Identity| it.access == Access::Everything;
-        match same(token, &options.key) && !without.as_ref().is_some_and(has_all) {
-            true => Some(Identity::new("admin", Access::Everything)),
-            false => without,
+        if let Some(key) = self.0.keys.find(token) {
+            // One that has ended does not make its client one without a key.
+            if !key.is_valid(now_ms) {
+                return None;
+            }
+            if key.note_use(now_ms) && self.0.access_log.used(&key.name, now_ms) {
+                self.writer().do_send(StoreRecords);
+            }
+            return Some(ClientIdentity::of_key(key));
+        }
+        match (same(token, &options.key), owner) {
+            (true, PeerOwner::Own | PeerOwner::Other | PeerOwner::Unknown) => {
+                Some(ClientIdentity::new(ADMIN, Access::Everything))
+            }
+            // The gateway passes keys of its clients on.
+            (false, PeerOwner::Internal) => None,
+            (true, PeerOwner::Internal) | (false, _) => {
+                ClientIdentity::keyless(owner, options.keyless)
+            }
         }
     }
 
@@ -351,6 +395,27 @@ impl Hub {
         &self.0.backing_up
     }
 
+    /// Records refusals and uses of keys until the next commit.
+    pub(crate) fn access_log(&self) -> &AccessLog {
+        &self.0.access_log
+    }
+
+    /// Counts a wrong key that a client sent.
+    pub(crate) fn count_wrong_key(&self, peer: &str) {
+        if self.0.wrong_keys.count(peer) {
+            let hub = self.clone();
+            actix::spawn(async move {
+                tokio::time::sleep(WRONG_KEYS_INTERVAL).await;
+                hub.0.wrong_keys.log();
+            });
+        }
+    }
+
+    /// The number of wrong keys since the start.
+    pub(crate) fn wrong_keys(&self) -> u64 {
+        self.0.wrong_keys.total()
+    }
+
     /// Counts a connection that is ended because its client does not read its answers.
     pub(crate) fn count_unread(&self) {
         self.0.unread.fetch_add(1, Ordering::Relaxed);
@@ -365,10 +430,4 @@ impl Hub {
     pub(crate) fn in_flight(&self) -> &AtomicUsize {
         &self.0.in_flight
     }
-}
-
-/// Compares in constant time: the time reveals nothing about how much of the key is right.
-fn same(given: &str, key: &str) -> bool {
-    let (given, key) = (given.as_bytes(), key.as_bytes());
-    given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

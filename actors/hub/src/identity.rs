@@ -1,7 +1,10 @@
 //! The party for which a connection speaks, and its rights.
 
+use crate::credentials::LiveKey;
+use crate::key_limits;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{AccessRole, Error, ErrorCode, Method, Request, Right};
+use kirosu_store::Principal;
 use std::sync::Arc;
 
 /// The owner of the other end of a connection.
@@ -19,11 +22,13 @@ pub enum PeerOwner {
 
 /// The party for which a connection or a single request speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The name for records: of the credential, or `keyless`.
+pub struct ClientIdentity {
+    /// The name for records: of its key, or [`ADMIN`], [`KEYLESS`] or [`INTERNAL`].
     pub who: Arc<str>,
     /// Its rights.
     pub access: Access,
+    /// Its key, unless it is the hub's own or it has none.
+    pub key: Option<Arc<LiveKey>>,
 }
 
 /// The rights of an identity.
@@ -36,15 +41,20 @@ pub enum Access {
     /// A client that sends no key: the methods of the Python version, in their meaning there.
     Keyless,
     /// A credential's role.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the hub has no credentials yet")
-    )]
     Role(AccessRole),
 }
 
+/// The party with the hub's own key.
+pub const ADMIN: &str = "admin";
+/// A client without a key.
+pub const KEYLESS: &str = "keyless";
+/// A part of this process.
+pub const INTERNAL: &str = "kirosu";
+/// A client with a wrong key.
+pub const UNKNOWN: &str = "unknown";
+
 /// The methods of the Python version.
-const KEYLESS: [Method; 8] = [
+const WITHOUT_KEY: [Method; 8] = [
     Method::Enqueue,
     Method::Lease,
     Method::Ack,
@@ -55,34 +65,74 @@ const KEYLESS: [Method; 8] = [
     Method::Shutdown,
 ];
 
-impl Identity {
+impl ClientIdentity {
     /// An identity by its name.
-    pub fn new(who: impl Into<Arc<str>>, access: Access) -> Identity {
+    pub fn new(who: impl Into<Arc<str>>, access: Access) -> ClientIdentity {
         let who = who.into();
-        Identity { who, access }
+        let key = None;
+        ClientIdentity { who, access, key }
+    }
+
+    /// The identity of a client with a key.
+    pub fn of_key(key: Arc<LiveKey>) -> ClientIdentity {
+        ClientIdentity {
+            who: key.name.clone(),
+            access: Access::Role(key.role),
+            key: Some(key),
+        }
+    }
+
+    /// Whether it has rights at a time in Unix milliseconds: its key is neither revoked nor expired.
+    pub fn is_valid(&self, now_ms: i64) -> bool {
+        self.key.as_ref().is_none_or(|key| key.is_valid(now_ms))
+    }
+
+    /// The party for the audit trail, with the address of its connection.
+    pub fn principal(&self, peer: &str) -> Principal {
+        Principal {
+            who: self.who.to_string(),
+            role: self.key.as_ref().map(|key| key.role.to_string()),
+            peer: peer.to_owned(),
+        }
+    }
+
+    /// Allows a request, with the identity's own name in the place of the one that it claims.
+    ///
+    /// # Errors
+    /// `forbidden`: the identity lacks a right, or the request is beyond the limits of its key.
+    pub fn allow(&self, mut request: Request) -> Result<Request, Error> {
+        self.check(&request)?;
+        if let Some(key) = &self.key {
+            key_limits::apply(key, &mut request)?;
+        }
+        Ok(request)
     }
 
     /// The identity of a client that sends no key.
-    pub fn keyless(owner: PeerOwner, keyless: Keyless) -> Option<Identity> {
+    pub fn keyless(owner: PeerOwner, keyless: Keyless) -> Option<ClientIdentity> {
         let access = match (owner, keyless) {
-            (PeerOwner::Internal, _) => return Some(Identity::new("kirosu", Access::Internal)),
+            (PeerOwner::Internal, _) => {
+                return Some(ClientIdentity::new(INTERNAL, Access::Internal));
+            }
             (PeerOwner::Own, Keyless::All) => Access::Everything,
             (PeerOwner::Own, Keyless::Owner | Keyless::AnyLocalUser)
             | (PeerOwner::Other, Keyless::AnyLocalUser) => Access::Keyless,
             _ => return None,
         };
-        Some(Identity::new("keyless", access))
+        Some(ClientIdentity::new(KEYLESS, access))
     }
 
     /// Refuses a request for which the identity lacks a right.
     ///
     /// # Errors
     /// `forbidden`, with the missing right as `data.right`.
-    pub fn check(&self, request: &Request) -> Result<(), Error> {
+    fn check(&self, request: &Request) -> Result<(), Error> {
         let method = request.method();
         let role = match self.access {
             Access::Internal | Access::Everything => return Ok(()),
-            Access::Keyless if KEYLESS.contains(&method) => return Ok(()),
+            Access::Keyless if WITHOUT_KEY.contains(&method) && !is_report(request) => {
+                return Ok(());
+            }
             Access::Keyless => None,
             Access::Role(role) => Some(role),
         };
@@ -101,10 +151,21 @@ impl Identity {
     }
 }
 
-impl Identity {
+impl ClientIdentity {
     /// The refusal of a decision that a client without a key may not make.
     pub fn needs_person() -> Error {
         forbidden(Method::Approve, Right::Person, None)
+    }
+}
+
+/// Whether a worker reports facts that only an agent host may report.
+fn is_report(request: &Request) -> bool {
+    match request {
+        Request::Ack(params) => params
+            .acks
+            .iter()
+            .any(|ack| ack.accepted || ack.usage.is_some()),
+        _ => false,
     }
 }
 
@@ -130,13 +191,15 @@ mod tests {
     #[test]
     fn a_request_needs_the_right_of_its_method_and_of_its_parameters() {
         let refused = |access, request: Request| {
-            let error = Identity::new("x", access).check(&request).unwrap_err();
+            let error = ClientIdentity::new("x", access)
+                .check(&request)
+                .unwrap_err();
             assert_eq!(error.code, ErrorCode::Forbidden);
             error.data.unwrap()["right"].as_str().unwrap().to_owned()
         };
         let observe = Access::Role(AccessRole::Observe);
         let list = Request::Pools(PoolsParams::default());
-        assert_eq!(Identity::new("x", observe).check(&list), Ok(()));
+        assert_eq!(ClientIdentity::new("x", observe).check(&list), Ok(()));
         let probe = PoolsParams {
             probe: Some("codex".into()),
             ..PoolsParams::default()
@@ -144,13 +207,16 @@ mod tests {
         assert_eq!(refused(observe, Request::Pools(probe)), "admin");
         assert_eq!(refused(Access::Keyless, list), "observe");
         let stats = Request::Stats(StatsParams {});
-        assert_eq!(Identity::new("x", Access::Keyless).check(&stats), Ok(()));
+        assert_eq!(
+            ClientIdentity::new("x", Access::Keyless).check(&stats),
+            Ok(())
+        );
     }
 
     #[test]
     fn without_a_key_the_owner_of_the_process_and_the_settings_decide() {
         use PeerOwner::{Internal, Other, Own, Unknown};
-        let access = |owner, keyless| Identity::keyless(owner, keyless).map(|it| it.access);
+        let access = |owner, keyless| ClientIdentity::keyless(owner, keyless).map(|it| it.access);
         for keyless in [
             Keyless::Off,
             Keyless::Owner,

@@ -13,14 +13,17 @@
 //!
 //! [`HubParts::build`] wires the actors; `src/boot/` adds them to the root supervisor, in start order.
 
+mod access_log;
 mod answers;
 mod bus;
 mod caller;
 mod clock;
 mod connection;
 mod connection_registry;
+mod credentials;
 mod hub;
 mod identity;
+mod key_limits;
 mod leases;
 mod listener;
 mod measure;
@@ -33,6 +36,7 @@ mod tuning;
 mod verbs;
 mod waiting;
 mod writer;
+mod wrong_keys;
 
 pub use hub::{Hub, Pools, ReloadSettings};
 pub use listener::bind::{self, BindError};

@@ -1,7 +1,7 @@
 //! The hub's actors, wired together and ready to be added to a supervisor.
 
 use crate::bus::{Bus, RING_CAPACITY, Ring, SharedWatchers};
-use crate::hub::{Addresses, Hub};
+use crate::hub::{Addresses, Hub, SharedWithWriter};
 use crate::leases::Leases;
 use crate::listener::{Listener, Sockets};
 use crate::options::HubOptions;
@@ -73,6 +73,7 @@ impl HubParts {
         let draining = Arc::new(AtomicBool::new(false));
         let tuning = Tuning::new(options.rules.clone());
 
+        let shared = SharedWithWriter::default();
         let factory = WriterFactory {
             store: store_options,
             tuning: tuning.clone(),
@@ -81,6 +82,7 @@ impl HubParts {
             leases: leases.clone(),
             reaper: reaper.clone(),
             draining: draining.clone(),
+            shared: shared.clone(),
         };
         let writer_spec = ChildSpec::new("writer", writer_mailbox, move |child| {
             Writer::new(child.clone(), factory.clone())
@@ -144,7 +146,7 @@ impl HubParts {
             readers,
             events,
         };
-        let hub = Hub::new(addresses, options, tree, boot_id, draining, tuning);
+        let hub = Hub::new(addresses, options, tree, boot_id, draining, tuning, shared);
         HubParts {
             bus: bus_spec,
             sessions: sessions_spec,

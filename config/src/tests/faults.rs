@@ -389,8 +389,11 @@ fn a_loopback_host_needs_no_key_and_a_key_opens_the_others() {
         Case::new("").flag("hub.host", host).load();
     }
     let open = Case::new("").flag("hub.host", "0.0.0.0");
+    let short = open.env("KIRO_SWARM_KEY", "fifteen-letters").faults();
+    assert!(short[0].contains("15 characters"), "{short:?}");
+    let open = Case::new("").flag("hub.host", "0.0.0.0");
     assert!(
-        open.env("KIRO_SWARM_KEY", "k")
+        open.env("KIRO_SWARM_KEY", "sixteen-letters-")
             .load()
             .settings
             .hub

@@ -26,6 +26,7 @@ pub mod answer;
 pub mod approvals;
 pub mod approve;
 pub mod ask;
+pub mod audit;
 pub mod backup;
 pub mod cancel;
 pub mod drain;
@@ -34,6 +35,9 @@ pub mod enqueue_batch;
 pub mod get;
 pub mod heartbeat;
 pub mod hello;
+pub mod key_add;
+pub mod key_list;
+pub mod key_revoke;
 pub mod lease;
 pub mod list;
 pub mod metrics;
@@ -145,6 +149,14 @@ macro_rules! for_each_verb {
             ping: Ping(PingParams), Read, Connect;
             /// Writes a copy of the store.
             backup: Backup(BackupParams), Read, Admin;
+            /// Adds a key for a client.
+            key_add: KeyAdd(KeyAddParams), Change, Admin;
+            /// Lists the keys of clients.
+            key_list: KeyList(KeyListParams), Read, Admin;
+            /// Ends the validity of a key.
+            key_revoke: KeyRevoke(KeyRevokeParams), Change, Admin;
+            /// Lists changes and refused requests.
+            audit: Audit(AuditParams), Read, Admin;
             /// Reads the configuration again.
             reload: Reload(ReloadParams), Read, Admin;
             /// Stops leasing until the next start; running tasks go on.

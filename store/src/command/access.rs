@@ -9,7 +9,8 @@ use crate::outcome::Outcome;
 use crate::sql::access::{
     DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
 };
-use kirosu_protocol::Error;
+use kirosu_protocol::{AccessScope, Effect, Error, ErrorCode};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Entries of the audit trail and uses of credentials that the caller has gathered since its last commit.
@@ -46,6 +47,32 @@ impl Core {
             self.write(SetRevoked { revoked_at, name })?;
         }
         Ok(Outcome::Ok)
+    }
+
+    /// Carries out a change of a task within the limits of a key.
+    pub(crate) fn in_scope(
+        &mut self,
+        scope: &AccessScope,
+        command: &Command,
+    ) -> CommandResult<Outcome> {
+        let (Command::Cancel { task, .. } | Command::Retry { task }) = command else {
+            return Err(Error::internal(Effect::None, "not a change of one task").into());
+        };
+        let task = *task;
+        let lane = self.known(task)?.lane;
+        let labels = self.task_options(task)?.labels;
+        let lane = self.lanes.get(lane);
+        let (queue, task_type) = lane.map_or(("", ""), |lane| (&*lane.queue, &*lane.task_type));
+        match scope.excludes(queue, task_type, &labels) {
+            None => self.execute(command),
+            Some(limit) => {
+                let message = format!(
+                    "task {task} is beyond the limit `{limit}` of this key; `kirosu key list` shows its limits"
+                );
+                let error = Error::new(ErrorCode::Forbidden, message);
+                Err(error.with_data(json!({ "limit": limit })).into())
+            }
+        }
     }
 
     /// Stores what the caller has gathered.

@@ -27,8 +27,10 @@ use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use kirosu_protocol::{
-    Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId, Verdict,
+    AccessScope, Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId,
+    Verdict,
 };
+use std::sync::Arc;
 
 pub use access::AccessRecords;
 pub use large_batch::{BatchId, BatchPart, DependencyPart, MANY_DEPENDENCIES};
@@ -122,6 +124,14 @@ pub enum Command {
         /// The worker that claims the lease. `None` means whichever worker holds it.
         worker: Option<String>,
         /// The command. The fence [`LIVE_LEASE`] is replaced by that of the task's live lease.
+        command: Box<Command>,
+    },
+    /// A `Cancel` or `Retry` by a client whose key is limited. It is refused with `forbidden` unless the task is within the
+    /// limits. Answer: that of the command.
+    InScope {
+        /// The limits.
+        scope: Arc<AccessScope>,
+        /// The command.
         command: Box<Command>,
     },
     /// Stores the newest report of progress of a running task. Answer: `Ok`.
@@ -330,6 +340,7 @@ impl Core {
                 fence,
                 lease_ms,
             } => self.heartbeat(*task, *fence, *lease_ms)?,
+            Command::InScope { scope, command } => self.in_scope(scope, command)?,
             Command::AsHolder { worker, command } => self.as_holder(worker.as_deref(), command)?,
             Command::Progress { task, fence, data } => self.progress(*task, *fence, data)?,
             Command::Output {

@@ -68,7 +68,7 @@ statement! {
 pub(crate) const SELECT_AUDIT: &str = "SELECT id, at, who, role, peer, method, first_task, last_task, target, code, count \
     FROM audit ";
 
-/// The condition for rows about a task; `?` stands for its id.
+/// The condition for rows about the task with this id.
 pub(crate) fn about_task(id: i64) -> String {
     // A row has at most `MAX_TASKS` tasks, so the index on the first one bounds the search.
     let from = id.saturating_sub(MAX_TASKS);

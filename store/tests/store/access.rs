@@ -1,7 +1,7 @@
 //! Credentials and the audit trail.
 
 use crate::common::*;
-use kirosu_protocol::{ErrorCode, NewTask};
+use kirosu_protocol::{AccessScope, ErrorCode, NewTask};
 use kirosu_store::*;
 use std::sync::Arc;
 
@@ -205,4 +205,39 @@ fn retention_deletes_old_entries_and_the_credentials_that_ended_before_them() {
     assert_eq!(trail(&mut b, AuditQuery::default()).len(), 1);
     let names: Vec<_> = b.store.credentials().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["live", "new"]);
+}
+
+#[test]
+fn a_limited_key_changes_only_tasks_within_its_limits() {
+    let mut b = Bench::new();
+    let task = |b: &mut Bench, queue: &str, label: &str| {
+        let new = NewTask {
+            queue: queue.to_owned(),
+            labels: vec![label.to_owned()],
+            ..NewTask::chat("p")
+        };
+        b.enqueue(new)
+    };
+    let own = task(&mut b, "a", "team");
+    let foreign = [task(&mut b, "b", "team"), task(&mut b, "a", "other")];
+    let scope = Arc::new(AccessScope {
+        queues: vec!["a".to_owned()],
+        labels: vec!["team".to_owned()],
+        ..AccessScope::default()
+    });
+    // Also after a restart, when no task is in memory.
+    let mut b = b.reopen();
+    let mut within = |command| {
+        let command = Command::InScope {
+            scope: scope.clone(),
+            command: Box::new(command),
+        };
+        b.one(command).map_err(|error| error.code)
+    };
+    for (task, limit) in foreign.into_iter().zip(["queues", "labels"]) {
+        assert_eq!(within(cancel(task)), Err(ErrorCode::Forbidden), "{limit}");
+    }
+    within(cancel(own)).unwrap();
+    within(Command::Retry { task: own }).unwrap();
+    assert_eq!(within(cancel(99)), Err(ErrorCode::UnknownTask));
 }

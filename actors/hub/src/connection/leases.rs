@@ -29,6 +29,14 @@ impl ConnectionLeases {
         }
     }
 
+    /// The newest leases of each task that were handed out here. Some of them may be over.
+    pub fn all(&self) -> Vec<(TaskId, Fence)> {
+        self.fences
+            .iter()
+            .map(|(task, fence)| (*task, *fence))
+            .collect()
+    }
+
     /// The fence of the lease that was handed out here, if one was.
     pub fn fence(&self, task_id: TaskId) -> Option<Fence> {
         self.fences.get(&task_id).copied()

@@ -7,6 +7,7 @@
 //! `parking` has the requests that wait, [`leases`] the leases of the client, `long_answers` and `watches` the answers and
 //! events that are sent piece by piece, `lifecycle` the end of the connection. [`Connection::advance`] follows each step.
 
+mod identified;
 mod leases;
 mod lifecycle;
 mod long_answers;
@@ -30,18 +31,19 @@ pub(crate) use watches::EventWatch;
 use crate::bus::Unwatch;
 use crate::caller::{Caller, CommandAnswers, ConnectionId, Notify};
 use crate::clock::now_ms;
+use crate::credentials::LiveKey;
 use crate::hub::Hub;
-use crate::identity::Identity;
+use crate::identity::ClientIdentity;
 use crate::sessions::Closed;
 use crate::verbs::{self, Started};
 use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Fence, Limits, Request, TaskId, answer};
-use kirosu_store::{Command, Outcome};
+use kirosu_store::{Command, Outcome, Principal};
 use kirosu_supervision::{ChildContext, supervised};
 use long_answers::LongAnswers;
 use parking::Parking;
-use pending::{PendingRequest, UNANSWERED, command_origin};
+use pending::{PendingRequest, REVOKED, UNANSWERED, command_origin};
 use responses::ResponseQueue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +70,7 @@ pub struct Connection {
     commands: Vec<(u64, Command)>,
     /// The party for which the client speaks: that of the key that it sent with `hello`, or of a client without a key. `None`
     /// means that each request needs a key.
-    identity: Option<Identity>,
+    identity: Option<ClientIdentity>,
     acquaintance: Acquaintance,
     /// Whether the client has sent `hello`: it understands notices.
     greeted: bool,
@@ -79,6 +81,16 @@ pub struct Connection {
     closing: bool,
     /// Whether a line is read on another thread. No further line is read meanwhile.
     is_reading_on_blocking_thread: bool,
+    /// Whether the answer to a wrong key is delayed. No further line is read meanwhile.
+    is_delayed: bool,
+    /// The number of wrong keys.
+    wrong_keys: u32,
+    /// The key of the newest request that had one: leases of this connection belong to it.
+    last_key: Option<Arc<LiveKey>>,
+    /// The party of `commands`.
+    commands_by: Option<Arc<Principal>>,
+    /// The party of the newest command, with the name by which it is found again.
+    principal: Option<(Arc<str>, Arc<Principal>)>,
     /// Bytes of requests that have not started, as the hub counts them.
     counted_bytes: usize,
     /// The number of unanswered requests, which the hub's list of connections reads.
@@ -92,7 +104,7 @@ impl Connection {
     pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
         let limits = hub.limits();
         let transport = Transport::new(peer, limits.line_bytes);
-        let identity = Identity::keyless(transport.owner, hub.options().keyless);
+        let identity = ClientIdentity::keyless(transport.owner, hub.options().keyless);
         let in_flight = hub
             .connections()
             .add(id, transport.peer.clone(), now_ms(&child));
@@ -114,6 +126,11 @@ impl Connection {
             ended: false,
             closing: false,
             is_reading_on_blocking_thread: false,
+            is_delayed: false,
+            wrong_keys: 0,
+            last_key: None,
+            commands_by: None,
+            principal: None,
             counted_bytes: 0,
             child,
             limits,
@@ -132,6 +149,7 @@ impl Connection {
             session: self.session.clone(),
             notify: (self.greeted && self.session.is_none()).then(|| own.clone().recipient()),
             reply: own.recipient(),
+            by: None,
         }
     }
 
@@ -139,7 +157,10 @@ impl Connection {
     fn send_commands(&mut self, ctx: &mut Context<Self>) {
         if !self.commands.is_empty() {
             let commands = std::mem::take(&mut self.commands);
-            let caller = self.caller(ctx);
+            let caller = Caller {
+                by: self.commands_by.take(),
+                ..self.caller(ctx)
+            };
             self.hub.writer().do_send(Submit::new(caller, commands));
         }
     }
@@ -150,6 +171,10 @@ impl Connection {
             // The commands of earlier requests must be on their way before a query can see their effects.
             self.send_commands(ctx);
         }
+        if !self.is_valid(tag) {
+            return self.refuse(tag, Error::unauthorized());
+        }
+        self.record_action(tag, &request);
         let mut scope = RequestScope {
             connection: self,
             tag,
@@ -172,6 +197,9 @@ impl Connection {
         answer: Result<Outcome, Error>,
         ctx: &mut Context<Self>,
     ) {
+        if number == REVOKED {
+            return self.give_session_back(&answer);
+        }
         let (tag, part) = command_origin(number);
         let Some(pending) = self.responses.get_mut(tag) else {
             return self.give_back(answer);
@@ -182,6 +210,10 @@ impl Connection {
             _ => None,
         };
         let is_group = matches!(responding, Responding::Group(_));
+        let added = match responding {
+            Responding::KeyAdded(added) => Some(added.clone()),
+            _ => None,
+        };
         let scope = &mut RequestScope {
             connection: self,
             tag,
@@ -190,6 +222,8 @@ impl Connection {
         match (finish, answer) {
             (Some(finish), Ok(outcome)) => finish(outcome, scope),
             (Some(_), Err(error)) => scope.refuse(error),
+            (None, Ok(_)) if let Some(added) = added => scope.answer(&*added),
+            (None, Err(error)) if added.is_some() => scope.refuse(error),
             (None, answer) if is_group => verbs::group::take(part, answer, scope),
             (None, answer) => verbs::ack::take(part, answer, scope),
         }
@@ -233,6 +267,7 @@ impl Connection {
         if error.code == ErrorCode::Internal {
             tracing::error!(connection = self.id.0, %error, "a request failed");
         }
+        self.record_refused(tag, error.code);
         self.respond(tag, |pending, out| {
             answer::write_error(out, &pending.id, pending.jsonrpc, &error)
         });
@@ -287,6 +322,7 @@ impl Connection {
         self.count_waiting_bytes();
         if self.ended
             && !self.is_reading_on_blocking_thread
+            && !self.is_delayed
             && self.responses.is_empty()
             && self.commands.is_empty()
             && (self.transport.is_flushed() || self.transport.is_broken())
@@ -341,6 +377,8 @@ impl Actor for Connection {
             self.child.finish(ctx);
             return;
         };
+        let own = ctx.address().recipient();
+        self.hub.connections().set_actor(self.id.0, own);
         ctx.add_stream(inbound);
         self.await_first_request(ctx);
         self.child.on_stop(ctx, |act, ctx| {
@@ -391,6 +429,7 @@ impl Handler<Notify> for Connection {
                 self.end(ctx);
                 return self.close(ctx);
             }
+            Notify::KeysRevoked => self.end_revoked(ctx),
         }
         self.advance(ctx);
     }

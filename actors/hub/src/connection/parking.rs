@@ -56,6 +56,7 @@ impl Connection {
         ctx: &mut Context<Self>,
         end: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
     ) {
+        let wait_ms = wait_ms.min(self.validity_ms(tag));
         let timer = ctx.run_later(Duration::from_millis(wait_ms), end);
         if let Some(pending) = self.responses.get_mut(tag) {
             pending.timer = Some(timer);

@@ -1,13 +1,13 @@
 //! The state of a request that is not answered yet.
 
 use super::responses::Tag;
-use crate::identity::Identity;
+use crate::identity::ClientIdentity;
 use crate::verbs::Finish;
 use crate::verbs::ack::AckProgress;
 use crate::verbs::group::GroupProgress;
 use crate::verbs::wait::WaitProgress;
 use actix::SpawnHandle;
-use kirosu_protocol::RawId;
+use kirosu_protocol::{KeyAddAnswer, Method, RawId};
 use kirosu_store::ParkId;
 
 /// A request between its line and its answer.
@@ -16,8 +16,10 @@ pub struct PendingRequest {
     pub id: RawId,
     /// Whether the client speaks JSON-RPC 2.0.
     pub jsonrpc: bool,
+    /// Its method. `None` if there is none of its name.
+    pub method: Option<Method>,
     /// The party for which the request speaks. `None` for a line that is no request.
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
     /// How the answer is made.
     pub responding: Responding,
     /// The name under which the store parks the request. `None` if it is not parked.
@@ -30,10 +32,16 @@ pub struct PendingRequest {
 
 impl PendingRequest {
     /// A request that has just been read.
-    pub fn new(id: RawId, jsonrpc: bool, identity: Option<Identity>) -> PendingRequest {
+    pub fn new(
+        id: RawId,
+        jsonrpc: bool,
+        method: Option<Method>,
+        identity: Option<ClientIdentity>,
+    ) -> PendingRequest {
         PendingRequest {
             id,
             jsonrpc,
+            method,
             identity,
             responding: Responding::Elsewhere,
             park: None,
@@ -49,6 +57,8 @@ pub enum Responding {
     Elsewhere,
     /// From the writer's outcome of the request's one command.
     Once(Finish),
+    /// From the writer's outcome of the request's one command: this, if it succeeds.
+    KeyAdded(Box<KeyAddAnswer>),
     /// From the outcomes of one or several acks, and of a lease.
     Ack(Box<AckProgress>),
     /// From the outcomes of many commands, page by page.
@@ -68,6 +78,9 @@ pub enum CommandPart {
 
 /// The number of a command whose answer belongs to no request.
 pub const UNANSWERED: u64 = u64::MAX;
+
+/// The number of the command that gives back the leases of a session whose key was revoked. It belongs to no request, either.
+pub const REVOKED: u64 = UNANSWERED - 1;
 
 /// The number under which the writer answers a command.
 pub fn command_number(tag: Tag, part: CommandPart) -> u64 {

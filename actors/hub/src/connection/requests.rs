@@ -3,21 +3,31 @@
 use super::Connection;
 use super::pending::{PendingRequest, UNANSWERED};
 use super::responses::Tag;
+use crate::access_log::AUTH;
+use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::{Identity, PeerOwner};
+use crate::identity::{ClientIdentity, PeerOwner, UNKNOWN};
 use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::{
-    BadLine, Effect, Error, ErrorCode, Frame, Limits, LongLine, RawId, Request, SplitLine, answer,
+    BadLine, Effect, Error, ErrorCode, Frame, Limits, LongLine, Method, RawId, Request, SplitLine,
+    answer,
 };
+use kirosu_store::Principal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Bytes of a line that is read on another thread. A shorter one is read in a millisecond.
 const LONG_LINE: usize = 128 << 10;
+
+/// Wrong keys after which a connection ends.
+const WRONG_KEYS: u32 = 3;
+/// Pause before a wrong key is answered, so that trying keys takes long.
+const WRONG_KEY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// Whether another request may be read.
@@ -25,6 +35,8 @@ impl Connection {
         !self.transport.is_unread()
             && !self.acquaintance.is_refused
             && !self.is_reading_on_blocking_thread
+            && !self.is_delayed
+            && self.wrong_keys < WRONG_KEYS
             && self.transport.has_room()
             && self.responses.in_order() < self.limits.in_flight_per_connection
             && self.responses.waiting_bytes() <= self.limits.waiting_bytes_per_connection
@@ -67,6 +79,7 @@ impl Connection {
             hub: self.hub.clone(),
             owner: self.transport.owner,
             identity: self.identity.clone(),
+            now_ms: now_ms(&self.child),
         }
     }
 
@@ -104,13 +117,13 @@ impl Connection {
             // The semaphore is never closed. If it were, the line would only be read without its turn.
             let _turn = hub.reading().acquire_owned().await.ok();
             let read = move |text: &[u8]| {
-                let frame = Frame::read(text, &limits).map_err(|bad| *bad)?;
+                let frame = Frame::read(text, &limits).map_err(|bad| Unread::Bad(*bad))?;
                 let (id, jsonrpc) = (frame.id.clone(), frame.jsonrpc);
                 let read = || speaker.read(frame, &limits);
                 // The client waits for an answer with this id.
                 catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
                     let error = not_read();
-                    Err(BadLine { id, jsonrpc, error })
+                    Err(Unread::Bad(BadLine { id, jsonrpc, error }))
                 })
             };
             let read = move || {
@@ -127,7 +140,7 @@ impl Connection {
                     jsonrpc: false,
                     error: not_read(),
                 };
-                (Err(bad), Vec::new())
+                (Err(Unread::Bad(bad)), Vec::new())
             });
             act.take(read, text.len(), || text, ctx);
             act.advance(ctx);
@@ -137,19 +150,27 @@ impl Connection {
     /// Takes a line of `bytes` bytes that was read. `text`: the line, to read it again.
     fn take(
         &mut self,
-        read: Result<ReadLine, BadLine>,
+        read: Result<ReadLine, Unread>,
         bytes: usize,
         text: impl FnOnce() -> Vec<u8>,
         ctx: &mut Context<Self>,
     ) {
         let line = match read {
             Ok(line) => line,
-            Err(bad) => return self.refuse_line(bad),
+            Err(Unread::Bad(bad)) => return self.refuse_line(bad),
+            Err(Unread::NoKey(bad)) => {
+                self.record_wrong_key();
+                return self.refuse_line(bad);
+            }
+            Err(Unread::WrongKey(bad)) => return self.refuse_wrong_key(bad, ctx),
         };
         if !self.acquaintance.is_known {
             self.is_known_now();
         }
-        if line.is_hello {
+        if line.identity.key.is_some() {
+            self.last_key.clone_from(&line.identity.key);
+        }
+        if line.method == Some(Method::Hello) {
             self.identity = Some(line.identity.clone());
         }
         if let Err(error) = self.count_in() {
@@ -162,6 +183,7 @@ impl Connection {
         let tag = self.responses.open(PendingRequest::new(
             line.id,
             line.jsonrpc,
+            line.method,
             Some(line.identity.clone()),
         ));
         match line.request {
@@ -173,14 +195,20 @@ impl Connection {
 
     /// Reads a request again on another thread, because its `accept` clauses must be compiled first. No further line is read
     /// until that is done, so that the order of requests is kept.
-    fn compile(&mut self, tag: Tag, text: Vec<u8>, identity: Identity, ctx: &mut Context<Self>) {
+    fn compile(
+        &mut self,
+        tag: Tag,
+        text: Vec<u8>,
+        identity: ClientIdentity,
+        ctx: &mut Context<Self>,
+    ) {
         self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
         let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_on_blocking_thread = false;
             let request = request.unwrap_or_else(|_| Err(not_read()));
-            let allowed = request.and_then(|request| identity.check(&request).map(|()| request));
+            let allowed = request.and_then(|request| identity.allow(request));
             match allowed {
                 Ok(request) => act.admit(tag, bytes, request, ctx),
                 Err(error) => act.refuse(tag, error),
@@ -226,14 +254,41 @@ impl Connection {
     fn inject_panic(&mut self, frame: Frame<'_>) {
         let path = frame.params.text("path").unwrap_or_default();
         let found = self.hub.tree().is_some_and(|tree| tree.inject_panic(&path));
-        let pending = PendingRequest::new(frame.id, frame.jsonrpc, None);
+        let pending = PendingRequest::new(frame.id, frame.jsonrpc, None, None);
         self.answer_uncounted(pending, |pending, out| {
             answer::write_result(out, &pending.id, pending.jsonrpc, &found);
         });
     }
 
+    /// Refuses a line with a wrong key after a pause in which the connection reads no further line. After some wrong keys the
+    /// connection ends.
+    fn refuse_wrong_key(&mut self, bad: BadLine, ctx: &mut Context<Self>) {
+        self.hub.count_wrong_key(&self.transport.peer);
+        self.record_wrong_key();
+        self.wrong_keys += 1;
+        self.is_delayed = true;
+        ctx.run_later(WRONG_KEY_PAUSE, move |act, ctx| {
+            act.is_delayed = false;
+            act.refuse_line(bad);
+            if act.wrong_keys >= WRONG_KEYS {
+                act.end(ctx);
+            }
+            act.advance(ctx);
+        });
+    }
+
+    /// Records a wrong or missing key in the audit trail.
+    fn record_wrong_key(&self) {
+        let by = Principal {
+            who: UNKNOWN.to_owned(),
+            role: None,
+            peer: self.transport.peer.clone(),
+        };
+        self.record_refusal(&Arc::new(by), AUTH, ErrorCode::Unauthorized);
+    }
+
     pub(super) fn refuse_line(&mut self, bad: BadLine) {
-        let pending = PendingRequest::new(bad.id, bad.jsonrpc, None);
+        let pending = PendingRequest::new(bad.id, bad.jsonrpc, None, None);
         self.answer_uncounted(pending, |pending, out| {
             answer::write_error(out, &pending.id, pending.jsonrpc, &bad.error)
         });
@@ -250,49 +305,59 @@ impl Connection {
     }
 }
 
+/// A line that is not a request, or whose key is wrong.
+enum Unread {
+    Bad(BadLine),
+    NoKey(BadLine),
+    WrongKey(BadLine),
+}
+
 /// A line that is a request.
 struct ReadLine {
     id: RawId,
     jsonrpc: bool,
+    /// Its method. `None` if there is none of its name.
+    method: Option<Method>,
     /// The party for which it speaks.
-    identity: Identity,
-    /// Whether it is `hello`, after which the connection needs the key no more.
-    is_hello: bool,
+    identity: ClientIdentity,
     /// `None` means that `accept` clauses must be compiled first.
     request: Option<Result<Request, Error>>,
 }
 
-/// What a connection knows of its client.
+/// The facts about a connection's client that decide its rights.
 struct Speaker {
     hub: Hub,
     owner: PeerOwner,
-    identity: Option<Identity>,
+    identity: Option<ClientIdentity>,
+    /// Unix milliseconds.
+    now_ms: i64,
 }
 
 impl Speaker {
     /// Checks the key and the right, and reads the parameters of a request. The key comes first: a client without it learns
     /// nothing, and costs little.
-    fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, BadLine> {
+    fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, Unread> {
+        let is_guess = frame.auth.as_deref().is_some_and(|token| !token.is_empty());
         let identity = match frame.auth.as_deref() {
-            Some(token) => self.hub.identify(token, self.owner),
+            Some(token) => self.hub.identify(token, self.owner, self.now_ms),
             None => self.identity.clone(),
         };
         let (id, jsonrpc) = (frame.id, frame.jsonrpc);
-        let Some(identity) = identity else {
+        let Some(identity) = identity.filter(|it| it.is_valid(self.now_ms)) else {
             let error = Error::unauthorized();
-            return Err(BadLine { id, jsonrpc, error });
+            let bad = BadLine { id, jsonrpc, error };
+            return Err(match is_guess {
+                true => Unread::WrongKey(bad),
+                false => Unread::NoKey(bad),
+            });
         };
         let read = read_known(|| Request::read(&frame.method, &frame.params, limits));
-        let request = read.map(|request| {
-            let request = request?;
-            identity.check(&request)?;
-            Ok(request)
-        });
+        let request = read.map(|request| identity.allow(request?));
         Ok(ReadLine {
             id,
             jsonrpc,
+            method: Method::from_name(&frame.method),
             identity,
-            is_hello: frame.method == "hello",
             request,
         })
     }

@@ -9,7 +9,7 @@ use super::watches::EventWatch;
 use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::Identity;
+use crate::identity::ClientIdentity;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
 use actix::prelude::*;
 use kirosu_protocol::{Effect, Error, Fence, Limits, Task, TaskId, answer};
@@ -51,7 +51,7 @@ impl RequestScope<'_> {
     }
 
     /// The party for which the request speaks.
-    pub fn identity(&mut self) -> Option<&Identity> {
+    pub fn identity(&mut self) -> Option<&ClientIdentity> {
         self.pending()?.identity.as_ref()
     }
 
@@ -105,6 +105,8 @@ impl RequestScope<'_> {
     /// Adds a command to the connection's next submission.
     pub fn submit(&mut self, part: CommandPart, command: Command) {
         let number = command_number(self.tag, part);
+        let command = self.connection.within_limits(self.tag, command);
+        self.connection.set_commands_by(self.tag, self.ctx);
         self.connection.commands.push((number, command));
     }
 
@@ -212,6 +214,10 @@ impl RequestScope<'_> {
         self.cancel_timer();
         if let Some(pending) = self.pending() {
             pending.park = None;
+        }
+        if !self.connection.is_valid(self.tag) {
+            self.release(&tasks);
+            return self.refuse(Error::unauthorized());
         }
         if self.connection.transport.is_broken() {
             self.release(&tasks);

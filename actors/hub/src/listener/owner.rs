@@ -1,6 +1,6 @@
 //! The owner of the process at the other end of a TCP connection on this machine.
 //!
-//! The kernel tells the user of a socket by its two addresses: over netlink (`sock_diag(7)`), in a constant time, or where that
+//! The kernel shows the user of a socket by its two addresses: over netlink (`sock_diag(7)`), in a constant time, or where that
 //! is not there, in `/proc/net/tcp` and `tcp6`, which list all sockets. A socket that its process has closed has no owner any
 //! more, and is shown with user 0.
 

@@ -60,6 +60,8 @@ pub(crate) struct MetricFacts {
     pub connections: usize,
     /// The number of connections that were ended because their clients did not read.
     pub unread: u64,
+    /// The number of wrong keys.
+    pub wrong_keys: u64,
     pub in_flight: usize,
     pub memory: Memory,
     pub draining: bool,
@@ -301,6 +303,9 @@ fn hub(families: &mut Families, facts: &MetricFacts) {
             "Connections that were ended because their clients did not read their answers.",
         )
         .add(&[], facts.unread as f64);
+    families
+        .counter("kirosu_wrong_keys_total", "Requests with a wrong key.")
+        .add(&[], facts.wrong_keys as f64);
 }
 
 fn actors(families: &mut Families, places: &[Restarts]) {

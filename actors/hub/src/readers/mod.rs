@@ -13,9 +13,10 @@ use crate::answers;
 use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
-    ApprovalsAnswer, ApprovalsParams, Effect, Error, GetParams, Status, Task, TaskId, UsageParams,
+    AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
+    GetParams, Status, Task, TaskId, UsageParams,
 };
-use kirosu_store::{GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
+use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -50,6 +51,10 @@ pub enum StoreQuery {
     Serialize(DeferredAnswer),
     /// Reads the usage and the budgets at a time in Unix milliseconds.
     Usage(UsageParams, i64),
+    /// Reads the keys of clients.
+    Keys,
+    /// Reads a page of the audit trail.
+    Audit(AuditParams),
 }
 
 /// The reply to a query.
@@ -169,6 +174,8 @@ impl QueryReader {
             StoreQuery::GroupSummary(query, context) => group_summary(store, &query, &context)?,
             StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
             StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
+            StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
+            StoreQuery::Audit(params) => QueryReply::Json(json(&audit(store, params)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)
             }
@@ -195,6 +202,22 @@ fn get(
         detail.task.waiting = waiting::reason(&detail.task, &facts, context).map(Box::new);
     }
     Ok(QueryReply::Json(json(&answers::detail(detail, params)?)?))
+}
+
+fn audit(store: &mut StoreReader, params: AuditParams) -> Result<AuditAnswer, StoreError> {
+    let limit = params.limit.unwrap_or(AUDIT_LIMIT);
+    let entries = store.audit(&AuditQuery {
+        who: params.who,
+        task: params.task_id,
+        since_ms: params.since_ms,
+        before: params.cursor,
+        limit,
+    })?;
+    let is_full = entries.len() >= limit as usize;
+    Ok(AuditAnswer {
+        next: entries.last().filter(|_| is_full).map(|last| last.id),
+        entries: entries.into_iter().map(answers::audit_line).collect(),
+    })
 }
 
 fn group_summary(

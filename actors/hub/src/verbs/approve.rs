@@ -1,13 +1,15 @@
 //! `approve`: lets a task run, or a tool of a running agent.
 
 use super::{Begun, Command, RequestScope, Started, finish_ok};
-use crate::identity::Identity;
+use crate::identity::ClientIdentity;
 use kirosu_protocol::{ApproveParams, Subject, Verdict};
 
 pub fn begin(params: ApproveParams, scope: &mut RequestScope<'_>) -> Begun {
-    let only_human = scope.identity().is_some_and(|identity| !identity.may_approve());
+    let only_human = scope
+        .identity()
+        .is_some_and(|identity| !identity.may_approve());
     let command = match params.subject {
-        Subject::Approval(_) if only_human => return Err(Identity::needs_person()),
+        Subject::Approval(_) if only_human => return Err(ClientIdentity::needs_person()),
         Subject::Task(task) => Command::Approve {
             task,
             fence: params.fence,

@@ -54,6 +54,7 @@ fn finish(scope: &mut RequestScope<'_>, collected: Collected) {
         sessions: collected.sessions,
         connections: hub.open_connections(),
         unread: hub.unread(),
+        wrong_keys: hub.wrong_keys(),
         in_flight: hub.in_flight().load(Ordering::Relaxed),
         memory: hub.memory(),
         draining: hub.is_draining(),

@@ -44,7 +44,7 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::Answer { text, .. } => USUAL + of_text(Some(text)),
         Command::LongAnswer { beginning, .. } => USUAL + of_text(Some(beginning)),
         Command::Output { text, .. } => USUAL + of_text(Some(text)),
-        Command::AsHolder { command, .. } => of(command),
+        Command::AsHolder { command, .. } | Command::InScope { command, .. } => of(command),
         Command::Record(records) => {
             (records.entries.len() + records.uses.len()) as u64 * USUAL + USUAL
         }

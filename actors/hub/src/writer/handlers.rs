@@ -2,7 +2,8 @@
 
 use super::Writer;
 use super::messages::{
-    Drain, GetMetrics, GetStats, ReportDeadline, ReportLeases, Settle, Shrink, Submit, Tune,
+    Drain, GetMetrics, GetStats, ReportDeadline, ReportLeases, Settle, Shrink, StoreRecords,
+    Submit, Tune,
 };
 use crate::bus::Publish;
 use crate::caller::{Caller, CommandAnswers, GiveBack};
@@ -12,8 +13,11 @@ use kirosu_protocol::{ErrorCode, EventKind, Stats};
 use kirosu_store::Command;
 use std::future::ready;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// The longest time for which refusals and uses of keys wait for a commit.
+const RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// Free pages that one step gives back to the disk. A step takes some milliseconds.
 const SHRINK_PAGES: u32 = 256;
 /// Free pages that the store keeps for new tasks (2 MiB in new files).
@@ -155,6 +159,20 @@ impl Handler<Shrink> for Writer {
             }
             None => false,
         }
+    }
+}
+
+impl Handler<StoreRecords> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: StoreRecords, ctx: &mut Self::Context) {
+        if std::mem::replace(&mut self.record_scheduled, true) {
+            return;
+        }
+        ctx.run_later(RECORD_PAUSE, |writer, _| {
+            writer.record_scheduled = false;
+            writer.flush();
+        });
     }
 }
 

@@ -51,6 +51,11 @@ pub struct Drain;
 #[rtype(result = "()")]
 pub struct ReportLeases;
 
+/// Makes the writer store the gathered refusals and uses of keys: with its next commit, at the latest in a second.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StoreRecords;
+
 /// Makes the writer check the clock, and send the next deadline to the reaper.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -13,8 +13,9 @@ mod queue;
 mod reply;
 
 use crate::bus::Bus;
-use crate::caller::PendingReply;
+use crate::caller::{Notify, PendingReply};
 use crate::clock::now_ms;
+use crate::hub::SharedWithWriter;
 use crate::leases::{Leases, Rebuild};
 use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
@@ -22,10 +23,12 @@ use crate::tuning::Tuning;
 use actix::prelude::*;
 use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests};
-use kirosu_store::{BatchId, Command, OpenError, Outcome, Store, StoreOptions, TextId, WorkId};
+use kirosu_store::{
+    BatchId, Command, OpenError, Outcome, Principal, Store, StoreOptions, TextId, WorkId,
+};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::Submit;
-use queue::{CommandQueue, NewIds};
+use queue::{CommandQueue, NewIds, Taken};
 use reply::CommitBatch;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +57,8 @@ pub struct WriterFactory {
     pub reaper: Addr<Reaper>,
     /// Whether leasing has stopped. It survives a restart of the writer.
     pub draining: Arc<AtomicBool>,
+    /// State that it shares with the connections.
+    pub(crate) shared: SharedWithWriter,
 }
 
 impl WriterFactory {
@@ -71,6 +76,40 @@ impl WriterFactory {
             }),
         }
     }
+}
+
+impl WriterFactory {
+    /// Takes over the keys of the store, and ends what waits under those that are revoked now.
+    fn take_keys(&self, store: &Store) {
+        let revoked = self.shared.keys.replace(store.credentials());
+        for key in &revoked {
+            tracing::info!(name = &*key.name, "a key was revoked");
+        }
+        if !revoked.is_empty() {
+            self.shared.connections.broadcast(&Notify::KeysRevoked);
+        }
+    }
+}
+
+/// Whether a command may change the keys of clients.
+fn changes_keys(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::AddCredential(_) | Command::RevokeCredential(_) | Command::PruneAudit { .. }
+    )
+}
+
+/// The principal of each command of a commit. `shifts`: the first command is the writer's own.
+fn principals(taken: &[Taken], shifts: bool) -> Vec<Option<Arc<Principal>>> {
+    let mut by = vec![None; usize::from(shifts)];
+    for taken in taken {
+        let (caller, commands) = match taken {
+            Taken::Whole(reply) => (reply.caller(), reply.numbers().len()),
+            Taken::Parts(entry, parts) => (entry.caller(), parts.len()),
+        };
+        by.extend(std::iter::repeat_n(&caller.by, commands).cloned());
+    }
+    by
 }
 
 /// The actor that changes the store.
@@ -100,6 +139,8 @@ pub struct Writer {
     clocks: ClockReading,
     /// Milliseconds by which the wall clock was set and which the store has not added to its deadlines yet.
     clock_shift_ms: i64,
+    /// Whether a commit is scheduled for refusals and uses of keys.
+    record_scheduled: bool,
 }
 
 supervised!(Writer);
@@ -110,6 +151,7 @@ impl Writer {
         Writer {
             clocks: ClockReading::new(now_ms(&child), child.clock().now()),
             clock_shift_ms: 0,
+            record_scheduled: false,
             child,
             factory,
             store: None,
@@ -183,7 +225,11 @@ impl Writer {
     fn flush(&mut self) {
         let now_ms = self.check_clock();
         let (taken, mut batch) = self.queue.take();
-        if batch.is_empty() && self.clock_shift_ms == 0 {
+        let records = match self.store {
+            Some(_) => self.factory.shared.access_log.take(),
+            None => None,
+        };
+        if batch.is_empty() && self.clock_shift_ms == 0 && records.is_none() {
             return;
         }
         let contexts: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
@@ -198,9 +244,25 @@ impl Writer {
             let by_ms = self.clock_shift_ms;
             batch.insert(0, Command::ShiftLeases { by_ms });
         }
+        let mut by = principals(&taken, shifts);
+        if let Some(records) = &records {
+            batch.push(Command::Record(Box::new(records.clone())));
+            by.resize(batch.len(), None);
+        }
+        let changes_keys = batch.iter().any(changes_keys);
         let (began, size) = (Instant::now(), batch.len());
         // Durable when it returns: answers and events follow the effect, never the other way round.
-        let mut applied = store.apply(now_ms, batch);
+        let mut applied = store.apply_by(now_ms, batch, &by);
+        if changes_keys {
+            // Before the answers: after that of a revocation no client uses the key.
+            self.factory.take_keys(store);
+        }
+        if let Some(records) = records
+            && let Some(Err(error)) = applied.outcomes.pop()
+        {
+            tracing::error!(%error, "entries of the audit trail could not be stored; trying again with the next commit");
+            self.factory.shared.access_log.put_back(records);
+        }
         let deadline = store.next_deadline();
         self.commits.observe(began.elapsed(), size);
         // If the shift failed (the disk took nothing), the next commit tries it again.
@@ -266,6 +328,8 @@ impl Writer {
         while !self.queue.is_empty() && self.store.is_some() {
             self.flush();
         }
+        // The last refusals and uses of keys.
+        self.flush();
         if let Some(Err(error)) = self.store.take().map(Store::close) {
             tracing::error!(%error, "the store could not be closed in good order; nothing that was answered is lost");
         }
@@ -311,6 +375,7 @@ impl Actor for Writer {
         });
         match self.factory.open(self.now_ms()) {
             Ok(store) => {
+                self.factory.take_keys(&store);
                 self.deadline = store.next_deadline();
                 self.send_deadline();
                 self.store = Some(store);

@@ -105,8 +105,12 @@ impl GroupProgress {
             }) if self.order.is_some() => {}
             Ok(_) if is_first => self.changed += 1,
             Ok(_) => self.dependencies += 1,
-            // Another request changed or pruned it after the page was read.
-            Err(error) if matches!(error.code, ErrorCode::WrongState | ErrorCode::UnknownTask) => {}
+            // Another request changed or pruned it after the page was read, or it is beyond the limits of the key.
+            Err(error)
+                if matches!(
+                    error.code,
+                    ErrorCode::WrongState | ErrorCode::UnknownTask | ErrorCode::Forbidden
+                ) => {}
             Err(error) => self.failed = Some(error),
         }
         self.unanswered == 0

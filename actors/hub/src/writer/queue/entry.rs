@@ -1,7 +1,7 @@
 //! One entry of the queue: commands of a submission, or a large command with what its parts have brought so far.
 
 use super::large_lease::LeaseRest;
-use crate::caller::{CommandAnswers, ConnectionId, GiveBack, PendingReply};
+use crate::caller::{Caller, CommandAnswers, ConnectionId, GiveBack, PendingReply};
 use actix::Recipient;
 use kirosu_protocol::{NewTask, Task};
 use kirosu_store::{BatchId, Command, Outcome, TextId};
@@ -97,6 +97,11 @@ pub(in crate::writer) enum PartKind {
 }
 
 impl Entry {
+    /// The sender of its commands.
+    pub fn caller(&self) -> &Caller {
+        self.reply.caller()
+    }
+
     pub fn connection(&self) -> ConnectionId {
         self.reply.caller().connection
     }
