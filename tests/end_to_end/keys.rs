@@ -1,5 +1,7 @@
 //! Keys of clients: their rights and limits, their end, and the audit trail.
 
+use crate::common::http::with;
+use crate::common::process::{address, setup};
 use crate::common::{Client, Hub, Setup, sentence, until, word};
 use kirosu_protocol::{AccessRole, Method, Right};
 use serde_json::{Value, json};
@@ -400,4 +402,80 @@ fn the_command_line_adds_lists_and_revokes_keys() {
     assert_eq!(unknown.status.code(), Some(1));
     let stderr = String::from_utf8(unknown.stderr).unwrap();
     assert!(stderr.contains("kirosu key list"), "{stderr}");
+}
+
+/// The header with a key.
+fn header(key: &str) -> String {
+    format!("x-kiro-key: {key}\r\n")
+}
+
+#[test]
+fn over_http_a_key_has_its_own_rights_and_limits() {
+    for own in [None, Some("the-key-of-this-hub")] {
+        let hub = match own {
+            None => setup().start(),
+            Some(key) => setup().environment("KIRO_SWARM_KEY", key).start(),
+        };
+        let at = address(&hub);
+        let add = |name: &str, role: &str, limits: Value| {
+            let mut params = limits;
+            params["name"] = json!(name);
+            params["role"] = json!(role);
+            params["auth_token"] = json!(own);
+            let added = hub.client().call("key_add", params);
+            added["key"].as_str().unwrap().to_owned()
+        };
+        let ci = add("ci", "enqueue", json!({"queues": ["a"]}));
+        let task = json!({"prompt": "p", "queue": "a", "requires_approval": true}).to_string();
+        let added = with(&at, "POST", "/tasks", &header(&ci), &task);
+        assert_eq!(added.status, 200, "{added:?}");
+        let beyond = with(&at, "POST", "/tasks", &header(&ci), r#"{"prompt": "p"}"#);
+        assert_eq!(
+            (
+                beyond.status,
+                beyond.json()["error"]["data"]["code"].as_str()
+            ),
+            (403, Some("forbidden"))
+        );
+        let approve = with(&at, "POST", "/tasks/1/approve", &header(&ci), "{}");
+        assert_eq!(approve.status, 403);
+        assert_eq!(approve.json()["error"]["data"]["right"], "person");
+
+        let ada = add("ada", "person", json!({}));
+        let bearer = format!("Authorization: Bearer {ada}\r\n");
+        let approve = with(
+            &at,
+            "POST",
+            "/tasks/1/approve",
+            &bearer,
+            r#"{"by": "the boss"}"#,
+        );
+        assert_eq!(approve.status, 200, "{approve:?}");
+        let got = with(&at, "GET", "/tasks/1", &header(&ci), "");
+        assert_eq!(got.json()["decisions"][0]["by"], "ada");
+
+        // MCP over HTTP.
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "enqueue_task", "arguments": {"prompt": "p", "queue": "b"},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            },
+        }});
+        let headers = format!(
+            "{}content-type: application/json\r\naccept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: enqueue_task\r\n",
+            header(&ci)
+        );
+        let answer = with(&at, "POST", "/mcp", &headers, &call.to_string());
+        assert!(answer.body.contains("queues"), "{answer:?}");
+
+        let wrong = with(&at, "GET", "/stats", &header("krs_wrong"), "");
+        assert_eq!(wrong.status, 403);
+        assert!(wrong.sentence().contains("Invalid KIRO_SWARM_KEY"));
+        let revoke = json!({"name": "ci", "auth_token": own});
+        hub.client().call("key_revoke", revoke);
+        let revoked = with(&at, "GET", "/stats", &header(&ci), "");
+        assert_eq!(revoked.status, 403, "{revoked:?}");
+    }
 }

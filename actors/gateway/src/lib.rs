@@ -23,6 +23,7 @@
 pub mod mcp;
 pub mod metrics;
 
+mod clients;
 mod http;
 mod link;
 mod options;

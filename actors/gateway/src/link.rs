@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// Maximum wait of a request for a connection that is not open yet.
 const CONNECT_WAIT: Duration = Duration::from_millis(300);
+/// Maximum wait for the end of the first attempt to connect, in addition: the hub takes a second to refuse a wrong key.
+const FIRST_WAIT: Duration = Duration::from_millis(1500);
 /// Timeout of the hub's answer, in addition to the time for which the request is parked.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum number of requests in flight of all clients of this gateway.
@@ -131,6 +133,23 @@ impl HubLink {
     /// A new connection, for a subscriber to the hub's notifications.
     pub(crate) fn new_client(&self) -> Client {
         Client::start(self.endpoint.clone(), self.options.clone())
+    }
+
+    /// Connections to the same hub that speak for this key.
+    pub(crate) fn with_key(&self, key: &str) -> HubLink {
+        let key = Some(key.to_owned());
+        let name = self.options.hello.name.as_deref().unwrap_or_default();
+        HubLink::start(self.endpoint.clone(), key, name).with_query_connection()
+    }
+
+    /// Sends a request with this key over a connection of its own.
+    ///
+    /// # Errors
+    /// `Refused` with `unauthorized` if the hub does not know the key, and all other cases of [`HubError`].
+    pub(crate) async fn check_key<V: Verb>(&self, key: &str, ask: &V) -> Result<(), HubError> {
+        let answer = streaming::open(&self.endpoint, Some(key), ask).await?;
+        drop(answer);
+        Ok(())
     }
 
     /// Sends a request to the hub and waits for its answer.
@@ -259,6 +278,9 @@ impl Drop for RequestSlot {
 /// Waits for a connection and returns the hub's answer to `hello`.
 async fn wait_connected(client: &Client) -> Result<Arc<HelloAnswer>, HubError> {
     let mut state = client.state();
+    let first = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(None)));
+    // An error means that the client has closed.
+    let _ = tokio::time::timeout(FIRST_WAIT, first).await;
     let settled = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
     let settled = tokio::time::timeout(CONNECT_WAIT, settled).await;
     if let Ok(Ok(state)) = &settled

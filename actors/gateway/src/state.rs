@@ -1,15 +1,25 @@
 //! State that all HTTP handlers share.
 
+use crate::clients::KeyLinks;
 use crate::http::HttpCounts;
 use crate::link::HubLink;
+use actix_web::dev::Payload;
+use actix_web::error::ErrorInternalServerError;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use kirosu_supervision::{ChildContext, StopToken};
+use std::future::{Ready, ready};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-/// State of one incarnation of the actor `http`, passed to handlers as `web::Data<AppState>`.
+/// State of one incarnation of the actor `http`. Handlers get it as [`ClientState`].
+#[derive(Clone)]
 pub(crate) struct AppState {
+    /// The connection to the hub for the party of the request.
     pub(crate) hub: HubLink,
+    /// The connections for the keys of clients.
+    pub(crate) clients: KeyLinks,
     /// The key that clients must send. `None` means that only local clients are accepted.
     pub(crate) key: Option<Arc<str>>,
     /// Whether MCP clients get the tools that decide in a person's name.
@@ -28,5 +38,52 @@ impl AppState {
     /// Signals that the gateway is to stop.
     pub(crate) fn stop_token(&self) -> StopToken {
         self.child.stop_token()
+    }
+}
+
+/// The connection to the hub for the key of a request, in the request's extensions.
+pub(crate) struct OfKey {
+    pub(crate) hub: HubLink,
+    pub(crate) key: String,
+}
+
+/// The state with the connection to the hub for the party of a request.
+pub(crate) struct ClientState {
+    state: Arc<AppState>,
+    /// The client's key, unless it speaks for the party of the gateway's own connection.
+    pub(crate) key: Option<String>,
+}
+
+impl Deref for ClientState {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.state
+    }
+}
+
+impl FromRequest for ClientState {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<ClientState, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(state) = request.app_data::<web::Data<AppState>>() else {
+            return ready(Err(ErrorInternalServerError("the gateway has no state")));
+        };
+        let extensions = request.extensions();
+        let state = match extensions.get::<OfKey>() {
+            None => ClientState {
+                state: state.clone().into_inner(),
+                key: None,
+            },
+            Some(client) => ClientState {
+                state: Arc::new(AppState {
+                    hub: client.hub.clone(),
+                    ..(***state).clone()
+                }),
+                key: Some(client.key.clone()),
+            },
+        };
+        ready(Ok(state))
     }
 }

@@ -2,15 +2,18 @@
 
 use super::HttpApp;
 use super::counts::HttpCounts;
-use super::guard::{self, RequestHeads};
+use super::guard::{self, HttpAdmission, RequestHeads};
 use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
+use crate::link::HubError;
 use crate::rest::{self, HttpError};
-use crate::state::AppState;
-use actix_service::{IntoServiceFactory, Service, ServiceFactoryExt};
+use crate::state::{AppState, OfKey};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::{App, Error, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, HttpMessage, web};
 use futures_util::FutureExt;
+use kirosu_protocol::ErrorCode;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -23,18 +26,22 @@ pub(super) fn factory(state: AppState) -> impl HttpApp {
         .configure(rest::configure)
         .configure(|routes| crate::mcp::configure(routes, &state))
         .default_service(web::to(rest::no_such_route))
-        .wrap_fn(move |request, service| {
+        .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| {
             let active = request.request().conn_data::<ActiveRequests>();
             let answering = active.map(ActiveRequests::begin);
-            let admitted = admit(&request, &shared).map(|()| service.call(request));
-            answer(admitted, answering, shared.clone())
-        })
+            let shared = shared.clone();
+            async move {
+                let admitted = admit(&request, &shared).await;
+                let admitted = admitted.map(|()| next.call(request));
+                answer(admitted, answering, shared).await
+            }
+        }))
         .into_factory()
         .map_err(|error: Error| error.error_response())
 }
 
-/// Admits a request by its headers.
-fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpError> {
+/// Admits a request by its headers. For a key of a client the hub decides; the connection to it is kept in the extensions.
+async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpError> {
     let header = |name: &str| {
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("\u{fffd}"))
@@ -46,7 +53,18 @@ fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpError> {
         host: header("host"),
         origin: header("origin"),
     };
-    guard::admit(&heads, state.key.as_deref())
+    let HttpAdmission::Key(key) = guard::admit(&heads, state.key.as_deref())? else {
+        return Ok(());
+    };
+    let hub = match state.clients.find(key, &state.hub).await {
+        Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
+            return Err(guard::wrong_key());
+        }
+        found => found?,
+    };
+    let key = key.to_owned();
+    request.extensions_mut().insert(OfKey { hub, key });
+    Ok(())
 }
 
 /// Executes an admitted request and counts it. A panic of the handler becomes a response 500.

@@ -1,4 +1,4 @@
-//! Admission of requests: pure rules over a request's headers.
+//! HttpAdmission of requests: pure rules over a request's headers.
 //!
 //! With a key, every request that sends the key is admitted. Without a key, the gateway listens on loopback only, and the
 //! remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
@@ -6,6 +6,7 @@
 //! origin).
 
 use crate::rest::HttpError;
+use kirosu_protocol::access::SECRET_PREFIX;
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
@@ -22,31 +23,46 @@ pub(super) struct RequestHeads<'a> {
     pub(super) origin: Option<&'a str>,
 }
 
+/// The party for which an admitted request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpAdmission<'a> {
+    /// That of the gateway's own connection to the hub.
+    Own,
+    /// That of this key, which the hub must check.
+    Key(&'a str),
+}
+
 /// Admits a request.
 ///
 /// # Errors
 /// 403, with the reason, if the key is wrong or the request is not local.
-pub(super) fn admit(heads: &RequestHeads<'_>, key: Option<&str>) -> Result<(), HttpError> {
-    match key {
-        Some(key) => shows_key(heads, key),
-        None => is_local(heads),
+pub(super) fn admit<'a>(
+    heads: &RequestHeads<'a>,
+    key: Option<&str>,
+) -> Result<HttpAdmission<'a>, HttpError> {
+    match (heads.given_key(), key) {
+        _ if key.is_some() && OPEN.contains(&heads.path) => Ok(HttpAdmission::Own),
+        (Some(given), Some(key)) if same(given, key) => Ok(HttpAdmission::Own),
+        (Some(given), _) if given.starts_with(SECRET_PREFIX) => Ok(HttpAdmission::Key(given)),
+        (_, Some(_)) => Err(wrong_key()),
+        (_, None) => is_local(heads).map(|()| HttpAdmission::Own),
     }
 }
 
-fn shows_key(heads: &RequestHeads<'_>, key: &str) -> Result<(), HttpError> {
-    if OPEN.contains(&heads.path) {
-        return Ok(());
-    }
-    // The name of the scheme is case-insensitive (RFC 9110).
-    let bearer = || {
-        let (scheme, token) = heads.authorization?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    };
-    match heads.key.or_else(bearer) {
-        Some(given) if same(given, key) => Ok(()),
-        _ => Err(HttpError::forbidden(
-            "Invalid KIRO_SWARM_KEY: send the hub's key as header x-kiro-key",
-        )),
+/// The refusal of a wrong key.
+pub(super) fn wrong_key() -> HttpError {
+    HttpError::forbidden("Invalid KIRO_SWARM_KEY: send the hub's key as header x-kiro-key")
+}
+
+impl<'a> RequestHeads<'a> {
+    /// The key that the client sends.
+    fn given_key(&self) -> Option<&'a str> {
+        // The name of the scheme is case-insensitive (RFC 9110).
+        let bearer = || {
+            let (scheme, token) = self.authorization?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        };
+        self.key.or_else(bearer)
     }
 }
 
@@ -148,6 +164,25 @@ mod tests {
             let why = refused(bad, key).unwrap_or_default();
             assert!(why.contains("Invalid KIRO_SWARM_KEY"), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_key_of_a_client_is_left_to_the_hub() {
+        let heads = |key| RequestHeads {
+            path: "/tasks",
+            key: Some(key),
+            host: Some("any.example"),
+            ..RequestHeads::default()
+        };
+        for own in [Some("k1"), None] {
+            let admitted = admit(&heads("krs_1"), own).unwrap();
+            assert_eq!(admitted, HttpAdmission::Key("krs_1"));
+        }
+        assert_eq!(
+            admit(&heads("krs_1"), Some("krs_1")).unwrap(),
+            HttpAdmission::Own
+        );
+        assert!(admit(&heads("other"), Some("k1")).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod turn_away;
 pub(crate) use accept_loop::{AcceptLoop, HttpApp};
 pub use counts::HttpCounts;
 
+use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
 use crate::state::AppState;
@@ -77,6 +78,7 @@ impl Actor for HttpServer {
             .with_query_connection();
         let state = AppState {
             hub,
+            clients: KeyLinks::default(),
             key: factory.key,
             mcp_decisions: factory.options.mcp_decisions,
             body_bytes: factory.options.body_bytes,

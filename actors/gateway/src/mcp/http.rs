@@ -9,20 +9,23 @@
 
 use super::tools::McpTools;
 use crate::rest::{self, HttpError};
-use crate::state::AppState;
+use crate::state::{AppState, ClientState};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use http_body_util::{BodyDataStream, BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Time without a message after which a session ends. Longer than the longest wait of a client without progress.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
 /// Maximum number of sessions.
 const SESSIONS: usize = 1000;
+/// The most keys with sessions of their own; above it, those without a request at the moment lose theirs.
+const KEYS: usize = 64;
 /// The first revision without sessions. Revisions are dates, so they compare as text.
 const SESSIONLESS: &str = "2026-07-28";
 
@@ -30,6 +33,36 @@ const SESSIONLESS: &str = "2026-07-28";
 struct Mcp {
     service: StreamableHttpService<McpTools, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
+}
+
+/// The services by the key of the client: a session belongs to one key.
+struct McpServices {
+    /// For the party of the gateway's own connection.
+    own: Arc<Mcp>,
+    by_key: Mutex<HashMap<String, Arc<Mcp>>>,
+}
+
+impl McpServices {
+    fn of(&self, state: &ClientState) -> Arc<Mcp> {
+        let Some(key) = &state.key else {
+            return self.own.clone();
+        };
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of keys that are not used any more hold sessions and a connection.
+        if by_key.len() >= KEYS && !by_key.contains_key(key) {
+            by_key.retain(|_, mcp| Arc::strong_count(mcp) > 1);
+        }
+        let new = || Arc::new(Mcp::new(state));
+        by_key.entry(key.clone()).or_insert_with(new).clone()
+    }
+
+    /// Ends all sessions and streams.
+    fn close(&self) {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        for mcp in by_key.drain().map(|(_, mcp)| mcp).chain([self.own.clone()]) {
+            mcp.service.config.cancellation_token.cancel();
+        }
+    }
 }
 
 impl Mcp {
@@ -72,15 +105,24 @@ impl Drop for Mcp {
 
 /// Adds the routes below `/mcp`. Called once per incarnation of the actor `http`, on its thread.
 pub(crate) fn configure(routes: &mut ServiceConfig, state: &AppState) {
-    let mcp = web::Data::new(Mcp::new(state));
+    let mcp = web::Data::new(McpServices {
+        own: Arc::new(Mcp::new(state)),
+        by_key: Mutex::default(),
+    });
     // Open streams would delay the stop of the gateway.
     let (stop, open) = (
         state.stop_token(),
-        mcp.service.config.cancellation_token.clone(),
+        mcp.own.service.config.cancellation_token.clone(),
     );
+    // Weak: the sessions end with the application.
+    let all = Arc::downgrade(&mcp.clone().into_inner());
     actix_rt::spawn(async move {
         tokio::select! {
-            () = stop.requested() => open.cancel(),
+            () = stop.requested() => {
+                if let Some(all) = all.upgrade() {
+                    all.close();
+                }
+            }
             () = open.cancelled() => {}
         }
     });
@@ -94,9 +136,10 @@ pub(crate) fn configure(routes: &mut ServiceConfig, state: &AppState) {
 async fn answer(
     request: HttpRequest,
     payload: web::Payload,
-    state: web::Data<AppState>,
-    mcp: web::Data<Mcp>,
+    state: ClientState,
+    mcp: web::Data<McpServices>,
 ) -> Result<HttpResponse, HttpError> {
+    let mcp = mcp.of(&state);
     mcp.has_room(&request).await?;
     let body = rest::read_body(&request, payload, &state).await?;
     let bytes = Bytes::copy_from_slice(body.bytes());

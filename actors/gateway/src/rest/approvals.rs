@@ -4,7 +4,7 @@ use super::body;
 use super::error::HttpError;
 use super::forward::{forward, read, text_params, with_id};
 use super::schema;
-use crate::state::AppState;
+use crate::state::ClientState;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::{ApprovalsAnswer, ApprovalsParams, ApproveParams, RejectParams, verbs};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ type RestResult = Result<HttpResponse, HttpError>;
 )]
 pub(super) async fn list(
     query: web::Query<BTreeMap<String, String>>,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let params = text_params(query.into_inner(), []);
     forward(&state, read::<ApprovalsParams>(&params, &state)?).await
@@ -48,7 +48,7 @@ pub(super) async fn decide(
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let body = body::read(&request, payload, &state).await?;
     let (id, verdict) = path.into_inner();

@@ -4,7 +4,7 @@ use super::body;
 use super::error::HttpError;
 use super::forward::{forward, forward_stream, object, read, text_params, with_id};
 use super::schema;
-use crate::state::AppState;
+use crate::state::ClientState;
 use crate::streaming::of_one_task;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -41,7 +41,7 @@ type Query = web::Query<BTreeMap<String, String>>;
 pub(super) async fn enqueue(
     request: HttpRequest,
     payload: web::Payload,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let body = body::read(&request, payload, &state).await?;
     let Some(text) = body.text()? else {
@@ -77,11 +77,7 @@ pub(super) async fn enqueue(
         (status = 422, description = "a parameter is invalid", body = schema::RefusedSchema),
     ),
 )]
-pub(super) async fn list(
-    request: HttpRequest,
-    query: Query,
-    state: web::Data<AppState>,
-) -> RestResult {
+pub(super) async fn list(request: HttpRequest, query: Query, state: ClientState) -> RestResult {
     let params = text_params(query.into_inner(), []);
     let ask = read::<ListParams>(&params, &state)?;
     let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
@@ -99,7 +95,7 @@ pub(super) async fn list(
     (status = 200, description = "the counters", body = StatsAnswer),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
 ))]
-pub(super) async fn stats(state: web::Data<AppState>) -> RestResult {
+pub(super) async fn stats(state: ClientState) -> RestResult {
     forward(&state, StatsParams::default()).await
 }
 
@@ -118,7 +114,7 @@ pub(super) async fn get(
     id: web::Path<String>,
     request: HttpRequest,
     query: Query,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let mut params = text_params(query.into_inner(), [("task_id", id.as_str())]);
     // A query has only strings, and the protocol's parser accepts only booleans here.
@@ -149,7 +145,7 @@ pub(super) async fn wait(
     id: web::Path<String>,
     request: HttpRequest,
     query: Query,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let seconds = query.get("seconds").map_or(WAIT_DEFAULT, String::as_str);
     let params = text_params(
@@ -211,7 +207,7 @@ pub(super) async fn act(
     path: web::Path<(String, String)>,
     request: HttpRequest,
     payload: web::Payload,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> RestResult {
     let body = body::read(&request, payload, &state).await?;
     let (id, act) = path.into_inner();

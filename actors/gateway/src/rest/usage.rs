@@ -3,7 +3,7 @@
 use super::error::HttpError;
 use super::forward::{forward, read, text_params};
 use super::schema;
-use crate::state::AppState;
+use crate::state::ClientState;
 use actix_web::{HttpResponse, web};
 use kirosu_protocol::{UsageAnswer, UsageParams};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 )]
 pub(super) async fn usage(
     query: web::Query<BTreeMap<String, String>>,
-    state: web::Data<AppState>,
+    state: ClientState,
 ) -> Result<HttpResponse, HttpError> {
     let params = text_params(query.into_inner(), []);
     let ask = read::<UsageParams>(&params, &state)?;
