@@ -14,12 +14,10 @@ pub use kirosu_swarm::worktree::{
 };
 
 /// A handle to run git.
-pub fn git() -> Git {
+pub fn git(settings: &Settings) -> Git {
     let instance = format!("cli {}", std::process::id());
-    Git::new(Containment::new(
-        RunnerCommand::this_executable(runner::VERB),
-        instance,
-    ))
+    let containment = Containment::new(RunnerCommand::this_executable(runner::VERB), instance);
+    Git::new(containment).knowing(&settings.workspaces_dir())
 }
 
 /// The newest worktree of a task on this machine, with the current path of its repository.

@@ -41,7 +41,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     let more: &[&str] = if args.stat { &["--stat"] } else { &[] };
-    print(worktrees::diff_command(&record, &tip, more), screen)?;
+    let command = worktrees::diff_command(&git, &record, &tip, more).await;
+    print(command.map_err(local)?, screen)?;
     Ok(0)
 }
 
@@ -54,7 +55,7 @@ pub(super) async fn worktree(
     context: &Context,
 ) -> Result<(Git, Worktree), Failure> {
     let loaded = context.globals.for_folders()?;
-    let git = worktrees::git();
+    let git = worktrees::git(&loaded.settings);
     let record = worktrees::of_task(&loaded.settings, &git, task_id).await;
     Ok((git, record.map_err(Failure::Local)?))
 }

@@ -33,7 +33,7 @@ pub struct Args {
 /// The task has no worktree here, one of them must be kept, or git fails.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_folders()?;
-    let git = worktrees::git();
+    let git = worktrees::git(&loaded.settings);
     let id = args.task_id;
     let found = worktrees::all_of_task(&loaded.settings, &git, id).await;
     let (records, others) = found.map_err(Failure::Local)?;

@@ -47,7 +47,7 @@ struct WorktreeRow {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_folders()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
-    let git = worktrees::git();
+    let git = worktrees::git(&loaded.settings);
     let settings = &loaded.settings;
     if args.prune {
         return prune(settings, &git, records, args.ignored, context).await;

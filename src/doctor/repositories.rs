@@ -18,7 +18,7 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
             continue;
         }
         let name = format!("of pool {}", pool.name);
-        match concerns(&git, workdir).await {
+        match concerns(&git, &settings.workspaces_dir(), workdir).await {
             Ok(found) if found.is_empty() => {
                 findings.push(Finding::ok(
                     AREA,

@@ -122,16 +122,17 @@ impl AgentFile {
             .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
-    /// Copies the whole file to a new or emptied file.
+    /// Copies the whole file, with its time of change, to a new or emptied file.
     ///
     /// # Errors
     /// It is longer than `limit` bytes, or cannot be read, or the copy cannot be written.
     pub fn copy_to(self, copy: &Path, limit: u64) -> io::Result<()> {
+        let modified = self.0.metadata()?.modified()?;
         let mut copy = File::create(copy)?;
         let copied = io::copy(&mut self.0.take(limit.saturating_add(1)), &mut copy)?;
         match copied > limit {
             true => Err(too_long(limit)),
-            false => Ok(()),
+            false => copy.set_modified(modified),
         }
     }
 

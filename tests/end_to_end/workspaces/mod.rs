@@ -13,6 +13,7 @@ mod kept;
 mod mcp;
 mod moved;
 mod names;
+mod planted;
 mod private;
 mod replaced;
 mod shared_faults;

@@ -2,32 +2,25 @@
 //!
 //! The folder is written as a git tree before the run and after it; equal names mean equal content. So changes made
 //! before the run do not count, new files count, ignored files do not, and commits of the run count, in submodules
-//! too. The index and objects for this are in a separate folder: the repository is only read. Hooks, watchers and
-//! filters of the repository are code that an agent may have put there; they do not run.
+//! too. The index and objects for this are in a git folder of their own: the repository is only read, and none of its
+//! settings apply, which can name programs and which an agent may have written.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use kirosu_providers::{
-    EventSink, FailureKind, Program, ProgramEnd, ProgramExit, RunFailure, is_shortage,
-};
+use kirosu_providers::{FailureKind, ProgramEnd, ProgramExit, RunFailure, is_shortage};
 
 use super::Check;
-use crate::workspace::worktree;
+use crate::workspace::worktree::{Git, OwnGitDir, WorkTree};
 
-/// Time limit of one call of git.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// Maximum size of git's output in bytes; it consists of file names.
-const KEEP: usize = 256 << 20;
+/// The name of the check in messages.
+const WHAT: &str = "git, for accept.diff,";
 
 /// A work tree before the run.
 pub(super) struct Snapshot {
-    git_dir: String,
-    top: String,
-    objects: String,
+    git: Git,
+    own: OwnGitDir,
     scratch: Scratch,
     tree: String,
     /// Submodules with content that exists only there, with the state of each: a tree contains only their last
@@ -54,32 +47,44 @@ impl Snapshot {
     /// # Errors
     /// The folder is in no repository, or git is missing: a retry would fail as well.
     pub(super) async fn take(check: &Check<'_>) -> Result<Self, RunFailure> {
-        let dir = check.parts.folder.dir.display();
-        let args = [
-            "rev-parse",
-            "--path-format=absolute",
-            "--git-dir",
-            "--show-toplevel",
-            "--git-path",
-            "objects",
-            "--git-path",
-            "index",
-        ];
-        let folder = ["-C".to_owned(), dir.to_string()];
-        let end = git(check, &folder, &[], &args).await?;
+        let Some(containment) = &check.parts.options.containment else {
+            return Err(refuse(
+                "cannot check accept.diff: this process runs no programs beside its providers"
+                    .to_owned(),
+            ));
+        };
+        let folder = &check.parts.folder.dir;
+        let dir = folder.display();
+        // With a person's settings, which may allow a repository of another user.
+        let finder = Git::new(containment.clone());
+        let found = std::cell::RefCell::new(None);
+        let around = async || {
+            let (end, tree) = WorkTree::around(&finder, folder).await;
+            found.replace(tree);
+            end
+        };
+        let end = check.run(WHAT, around).await?;
         if let ProgramExit::Missing(_) = end.exit {
             return Err(refuse("cannot check accept.diff: git is not in PATH; install it (apt install git) or leave the clause out".to_owned()));
         }
-        let lines: Vec<&str> = end.stdout.lines().collect();
-        let (true, [git_dir, top, objects, index]) = (end.is_good(), lines.as_slice()) else {
+        let Some(tree) = found.into_inner() else {
             return Err(refuse(format!(
                 "cannot check accept.diff: {dir} is not in a git checkout; leave the clause out, or name a pool or workdir that is"
             )));
         };
+        let mut git = Git::alone(containment.clone(), check.parts.cancel.clone());
+        if let Some(file) = tree.excludes_file(&finder).await {
+            git = git.with_setting("core.excludesFile", file);
+        }
         let parent = check.parts.options.workspaces_dir.join(".accept");
-        let (into, task, index) = (parent.clone(), check.task, PathBuf::from(index));
-        let scratch = blocking(move || scratch(&into, task, &index)).await;
-        let scratch = scratch.map_err(|why| {
+        let (into, task) = (parent.clone(), check.task);
+        let root = check.parts.folder.root.clone();
+        let made = blocking(move || {
+            let scratch = scratch(&into, task)?;
+            let own = OwnGitDir::make(&scratch.0, tree, &root)?;
+            Ok((scratch, own))
+        });
+        let (scratch, own) = made.await.map_err(|why| {
             let parent = parent.display();
             let text = format!("cannot check accept.diff: {parent} cannot be written: {why}");
             match is_shortage(&why) {
@@ -88,27 +93,25 @@ impl Snapshot {
             }
         })?;
         let mut snapshot = Self {
-            git_dir: (*git_dir).to_owned(),
-            top: (*top).to_owned(),
-            objects: (*objects).to_owned(),
+            git,
+            own,
             scratch,
             tree: String::new(),
             submodules: Vec::new(),
         };
-        snapshot.tree = snapshot.write_tree(check).await?.map_err(|why| {
+        let now = snapshot.now(check).await?;
+        (snapshot.tree, snapshot.submodules) = now.map_err(|why| {
             refuse(format!(
                 "cannot check accept.diff: the state of {dir} at the start cannot be read: {why}"
             ))
         })?;
-        snapshot.submodules = snapshot.submodules_now(check).await?;
         Ok(snapshot)
     }
 
     /// Returns a sentence if nothing changed since; `None` if something did.
     pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, RunFailure> {
-        let fault = match self.write_tree(check).await? {
-            Ok(tree) if tree != self.tree => None,
-            Ok(_) if self.submodules_now(check).await? != self.submodules => None,
+        let fault = match self.now(check).await? {
+            Ok(now) if now != (self.tree, self.submodules) => None,
             Ok(_) => Some("the diff is empty: nothing in the workspace has changed".to_owned()),
             Err(why) => Some(format!("the diff could not be made: {why}")),
         };
@@ -117,59 +120,33 @@ impl Snapshot {
         Ok(fault)
     }
 
-    /// Submodules with content that exists only there.
-    async fn submodules_now(&self, check: &Check<'_>) -> Result<Vec<(String, String)>, RunFailure> {
-        let at = [
-            "-C".to_owned(),
-            self.top.clone(),
-            format!("--git-dir={}", self.git_dir),
-            format!("--work-tree={}", self.top),
-        ];
-        let listed = git(check, &at, &[], &["ls-files", "-v", "--stage"]).await?;
-        let Some(containment) = &check.parts.options.containment else {
-            return Ok(Vec::new());
+    /// Returns the name of the folder's tree and the submodules with content of their own, or git's last output.
+    async fn now(&self, check: &Check<'_>) -> Result<Result<State, String>, RunFailure> {
+        let (git, own) = (&self.git, &self.own);
+        let failed = |ends: &[&ProgramEnd]| {
+            let output: Vec<&str> = ends.iter().map(|end| end.stderr.trim()).collect();
+            let exit = ends.last().map(|end| end.exit.to_string());
+            format!("git {}: {}", exit.unwrap_or_default(), output.join(" "))
         };
-        let git = worktree::Git::new(containment.clone());
-        let top = Path::new(&self.top);
-        Ok(worktree::submodules(&git, top, &self.scratch.0, &listed.stdout).await)
-    }
-
-    /// Returns the name of the folder's tree, or git's last output.
-    async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, RunFailure> {
-        let at = [
-            "-C".to_owned(),
-            check.parts.folder.root.display().to_string(),
-            format!("--git-dir={}", self.git_dir),
-            format!("--work-tree={}", self.top),
-        ];
-        let mut at = at.to_vec();
-        let names = ["config", "--name-only", "--get-regexp", r"^filter\."];
-        let filters = git(check, &at, &[], &names).await?;
-        for name in filters.stdout.lines() {
-            let off = match name.ends_with(".required") {
-                true => "false",
-                false => "",
-            };
-            at.extend(["-c".to_owned(), format!("{name}={off}")]);
+        let listed = check.run(WHAT, async || own.list(git).await).await?;
+        if !listed.is_good() {
+            return Ok(Err(failed(&[&listed])));
         }
-        let scratch = |leaf: &str| self.scratch.0.join(leaf).display().to_string();
-        let env = [
-            ("GIT_INDEX_FILE", scratch("index")),
-            ("GIT_OBJECT_DIRECTORY", scratch("objects")),
-            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.objects.clone()),
-        ];
-        let add = ["add", "--all", "--ignore-errors", "--", "."];
-        let added = git(check, &at, &env, &add).await?;
-        let end = git(check, &at, &env, &["write-tree"]).await?;
-        Ok(match end.is_good() {
-            true => Ok(end.stdout.trim().to_owned()),
-            false => {
-                let output = [added.stderr.trim(), end.stderr.trim()].join(" ");
-                Err(format!("git {}: {output}", end.exit))
-            }
-        })
+        let added = check
+            .run(WHAT, async || own.add(git, &listed.stdout).await)
+            .await?;
+        let written = check.run(WHAT, async || own.write_tree(git).await).await?;
+        if !written.is_good() {
+            return Ok(Err(failed(&[&added, &written])));
+        }
+        let listed = check.run(WHAT, async || own.list(git).await).await?;
+        let submodules = own.submodules(git, &listed.stdout).await;
+        Ok(Ok((written.stdout.trim().to_owned(), submodules)))
     }
 }
+
+/// The name of a tree, and submodules with their states.
+type State = (String, Vec<(String, String)>);
 
 /// Runs on another thread, as this one serves other sessions.
 async fn blocking<T: Send + 'static>(
@@ -179,55 +156,12 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|why| Err(why.into()))
 }
 
-/// Makes the folder, with a copy of the index so that git need not read all files again.
-fn scratch(parent: &Path, task: (i64, i64), index: &Path) -> std::io::Result<Scratch> {
+/// Makes the folder.
+fn scratch(parent: &Path, task: (i64, i64)) -> std::io::Result<Scratch> {
     let dir = parent.join(format!("{}-{}", task.0, task.1));
     match fs::remove_dir_all(&dir) {
         Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
-        _ => fs::create_dir_all(dir.join("objects"))?,
+        _ => fs::create_dir_all(&dir)?,
     }
-    let scratch = Scratch(dir);
-    worktree::copy_index(index, &scratch.0.join("index"))?;
-    Ok(scratch)
-}
-
-async fn git(
-    check: &Check<'_>,
-    at: &[String],
-    env: &[(&str, String)],
-    args: &[&str],
-) -> Result<ProgramEnd, RunFailure> {
-    let Some(containment) = &check.parts.options.containment else {
-        return Err(refuse(
-            "cannot check accept.diff: this process runs no programs beside its providers"
-                .to_owned(),
-        ));
-    };
-    let mut argv = vec!["git".to_owned()];
-    argv.extend(at.iter().cloned());
-    for setting in [
-        "core.hooksPath=/dev/null",
-        "core.fsmonitor=false",
-        "core.quotePath=true",
-    ] {
-        argv.extend(["-c".to_owned(), setting.to_owned()]);
-    }
-    argv.extend(args.iter().map(|arg| (*arg).to_owned()));
-    let own = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()));
-    let program = Program {
-        env: own.chain([("LC_ALL".to_owned(), "C".to_owned())]).collect(),
-        env_pass: Some(vec!["!GIT_*".to_owned()]),
-        limit: LIMIT,
-        keep: KEEP,
-        ..Program::new(argv, "/")
-    };
-    let discard = EventSink::discard();
-    let run = async || {
-        program
-            .run(containment, &discard, check.parts.cancel.clone())
-            .await
-    };
-    check.run("git, for accept.diff,", run).await
+    Ok(Scratch(dir))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::finish::{commit_rest, tip_of};
-use super::git::{At, Git, GitFault, plain_command};
+use super::git::{At, Git, GitFault};
 use super::index::conflicts_in;
 use super::inventory::{self, Inventory, LeftoverReason, list};
 use super::lock_wait::lock;
@@ -286,7 +286,9 @@ fn forward(plan: &ApplyPlan, commit: &str) -> Result<(), GitFault> {
         "--no-verify-signatures",
         commit,
     ];
-    let output = plain_command(plan.checkout.at(), &args)
+    let output = plan
+        .checkout
+        .command(&args)
         .process_group(0)
         .stdin(Stdio::null())
         .output();

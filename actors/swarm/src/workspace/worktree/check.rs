@@ -12,6 +12,7 @@ use super::git::{At, Git, GitFault};
 use super::locks::clear_shared_locks;
 use super::make::{BranchStart::New, add};
 use super::name_claim::prefix;
+use super::programs;
 use super::references::{RefList, listed};
 use super::repository::Repository;
 use crate::options::PoolOptions;
@@ -158,12 +159,14 @@ pub(super) async fn ground(options: &PoolOptions) -> Result<Ground, NoFolder> {
         let why = "this process runs no programs beside its providers, and so no git";
         return Err(NoFolder::Pool(why.to_owned()));
     };
-    let git = Git::new(containment);
+    let git = Git::new(containment).knowing(&options.workspaces_dir);
     let dir = shared(options.workdir.as_deref())?.dir;
     let base = options.base.as_deref().unwrap_or("HEAD");
     let found = Repository::around_with(&git, &dir, base).await;
     let (repository, base) = found.map_err(pool)?;
     repository.has_prefix(&git, &base).await.map_err(pool)?;
+    let adopted = programs::adopt(&git, &options.workspaces_dir, &repository.common).await;
+    adopted.map_err(pool)?;
     Ok(Ground {
         git,
         repository,

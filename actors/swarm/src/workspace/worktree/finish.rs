@@ -11,7 +11,7 @@ use super::open_worktree::OpenWorktree;
 use super::record::{Worktree, WorktreeState, write};
 use super::stage::{StageResult, leave_out, stage_all};
 use super::verify::tree;
-use super::{references, shared};
+use super::{programs, references, shared};
 
 /// Commits the changes of a run, records how it ended (`done`, or the failure's class) and releases the worktree.
 /// Returns lines for the run's output: the content of the branch, content that is only in the worktree, and changes
@@ -24,11 +24,13 @@ pub(crate) async fn finish(opened: &OpenWorktree, ended: &str) -> Vec<String> {
         class => format!("attempt {} ended as {class}", record.attempt_number()),
     };
     let git = &opened.git;
+    // While the record says that a run works here, no other process adopts what this run has set.
+    let refused = refuse(git, &record).await;
     let committed = commit_rest(git, &record, &note).await;
     record.state = WorktreeState::Kept;
     record.ended = Some(ended.to_owned());
     let written = write(&mut record).await;
-    let mut lines = Vec::new();
+    let mut lines = Vec::from_iter(refused);
     let mut tip = record.base.clone();
     match committed.and_then(|it| written.map(|()| it)) {
         Ok(committed) => {
@@ -61,6 +63,15 @@ pub(crate) async fn finish(opened: &OpenWorktree, ended: &str) -> Vec<String> {
     }
     opened.release();
     lines
+}
+
+/// Refuses programs that the run has named in the settings of the repository; returns a sentence about them.
+async fn refuse(git: &Git, record: &Worktree) -> Option<String> {
+    let workspaces = record.folder().parent()?;
+    let refused = programs::refuse(git, workspaces, &record.common_dir).await;
+    let line = refused.unwrap_or_else(|fault| Some(fault.to_string()))?;
+    tracing::warn!(task_id = record.task_id, "{line}");
+    Some(line)
 }
 
 fn on_the_branch(record: &Worktree, files: usize) -> Option<String> {

@@ -1,5 +1,10 @@
 //! Calls git: with arguments, never through a shell; contained and with a time limit like any program; with the
 //! location as flags, so that neither the environment nor a file that an agent can write redirects it.
+//!
+//! This is the only place that makes a command line of git. Git runs nothing that a tree brings: hooks, watchers,
+//! transports and fetches of missing objects are off, submodules are not entered, and of the programs that settings
+//! name only known ones run (`programs.rs`). Settings are passed as variables, because git cuts the key of a `-c`
+//! argument at its first `=`.
 
 use std::fmt;
 use std::path::Path;
@@ -13,6 +18,7 @@ use kirosu_providers::{
 use tokio::time::{Instant, sleep};
 
 use super::inventory::is_object;
+use super::programs::{self, ProgramSetting, ProgramsFile};
 use super::shortage;
 
 /// Time limit of one call: a checkout of a large repository, with filters that fetch.
@@ -25,31 +31,40 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Maximum number of bytes of git's error that are passed on.
 const COMPLAINT: usize = 1000;
 
-/// Settings of every call. Hooks and watchers of the repository are code that must not run here; submodules are not
-/// touched.
-const SETTINGS: &[&str] = &[
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
+/// Settings of every call. Hooks, watchers and transports of the repository are code that must not run here; submodules
+/// are not touched.
+const SETTINGS: &[(&str, &str)] = &[
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("protocol.allow", "never"),
+    ("core.sshCommand", "false"),
+    ("credential.helper", ""),
+    ("log.showSignature", "false"),
     // A running git holds these locks only briefly.
-    "core.filesRefLockTimeout=3000",
-    "core.packedRefsTimeout=5000",
+    ("core.filesRefLockTimeout", "3000"),
+    ("core.packedRefsTimeout", "5000"),
     // The output is text: names that are not UTF-8 are in quotation marks.
-    "core.quotePath=true",
+    ("core.quotePath", "true"),
     // Output, and patches for `git apply`, have one form whatever a person or an agent has configured.
-    "color.ui=false",
-    "color.diff=false",
-    "diff.noprefix=false",
-    "diff.mnemonicPrefix=false",
-    "diff.orderFile=/dev/null",
-    "diff.submodule=short",
-    "core.editor=true",
-    "commit.gpgSign=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-    "diff.ignoreSubmodules=dirty",
-    "advice.addEmbeddedRepo=false",
+    ("color.ui", "false"),
+    ("color.diff", "false"),
+    ("diff.noprefix", "false"),
+    ("diff.mnemonicPrefix", "false"),
+    ("diff.orderFile", "/dev/null"),
+    ("diff.submodule", "short"),
+    ("core.editor", "true"),
+    ("commit.gpgSign", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("submodule.recurse", "false"),
+    ("status.submoduleSummary", "false"),
+    ("advice.addEmbeddedRepo", "false"),
 ];
+
+/// Calls that inspect submodules by starting git there, with the settings of the submodule. A flag prevents it; the
+/// setting of its name does not, as `.gitmodules` overrides it.
+const ENTERING: [&str; 2] = ["diff", "status"];
+const NOT_ENTERING: &str = "--ignore-submodules=dirty";
 
 /// Author of commits of agents' work.
 const AUTHOR: (&str, &str) = ("Kirosu", "kirosu@localhost");
@@ -126,6 +141,13 @@ impl From<String> for GitFault {
 pub struct Git {
     containment: Containment,
     env: Vec<(String, String)>,
+    /// Settings in addition to [`SETTINGS`].
+    settings: Vec<(String, String)>,
+    /// The programs that settings of repositories may name. `None`: no such program runs.
+    known: Option<ProgramsFile>,
+    /// Whether only the settings of the git folder apply, none of the system or the user.
+    is_alone: bool,
+    cancel: Cancel,
     /// How long a call that cannot be started is retried.
     patience: Duration,
 }
@@ -136,9 +158,35 @@ impl Git {
     pub fn new(containment: Containment) -> Self {
         Self {
             containment,
-            env: environment(),
+            env: Vec::new(),
+            settings: Vec::new(),
+            known: None,
+            is_alone: false,
+            cancel: Cancel::never(),
             patience: Duration::ZERO,
         }
+    }
+
+    /// Lets programs run that settings of repositories name, if they are known in this folder of worktrees.
+    #[must_use]
+    pub fn knowing(self, workspaces: &Path) -> Self {
+        Self {
+            known: Some(ProgramsFile::of(workspaces)),
+            ..self
+        }
+    }
+
+    /// Without settings of the system and the user, for a git folder that Kirosu has made; until it is cancelled.
+    pub(crate) fn alone(containment: Containment, cancel: Cancel) -> Self {
+        let mut git = Self::new(containment);
+        (git.is_alone, git.cancel) = (true, cancel);
+        for (name, value) in [
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+        ] {
+            git.env.push((name.to_owned(), value.to_owned()));
+        }
+        git
     }
 
     /// Retries calls that cannot be started, for work that must not be left out for a short lack of a resource.
@@ -157,35 +205,60 @@ impl Git {
         git
     }
 
-    /// Adds settings, each a key and its value.
-    pub(super) fn with_settings(&self, settings: &[(String, String)]) -> Self {
-        let mut git = self.clone();
-        let mut put = |name: String, value: String| git.env.push((name, value));
-        put("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
-        for (number, (key, value)) in settings.iter().enumerate() {
-            put(format!("GIT_CONFIG_KEY_{number}"), key.clone());
-            put(format!("GIT_CONFIG_VALUE_{number}"), value.clone());
-        }
-        git
+    /// Adds a setting.
+    pub(crate) fn with_setting(mut self, key: &str, value: String) -> Self {
+        self.settings.push((key.to_owned(), value));
+        self
     }
 
-    /// Disables every filter in the settings that apply at this location.
+    /// Disables every filter and every other program in the settings that apply at this location.
     ///
     /// # Errors
     /// The settings cannot be read.
-    pub(super) async fn without_filters(&self, at: At<'_>) -> Result<Self, GitFault> {
-        let args = ["config", "--name-only", "-z", "--get-regexp", r"^filter\."];
-        let end = self.run(at, &args).await;
-        if !matches!(end.exit, ProgramExit::Code(0 | 1)) {
-            return Err(fault(&args, &end));
+    pub(super) async fn without_programs(&self, at: At<'_>) -> Result<Self, GitFault> {
+        let mut git = self.clone();
+        git.settings
+            .extend(programs::all_off(&self.programs(at).await?));
+        Ok(git)
+    }
+
+    /// The programs that settings name at this location.
+    ///
+    /// # Errors
+    /// The settings cannot be read.
+    pub(super) async fn programs(&self, at: At<'_>) -> Result<Vec<ProgramSetting>, GitFault> {
+        let end = self.call(at, programs::LIST, b"", &[]).await;
+        match end.exit {
+            ProgramExit::Code(0 | 1) => Ok(programs::parse(&end.stdout)),
+            _ => Err(fault(programs::LIST, &end)),
         }
-        let off = |key: &str| match key.ends_with(".required") {
-            true => "false".to_owned(),
-            false => String::new(),
-        };
-        let keys = end.stdout.split_terminator('\0');
-        let settings: Vec<_> = keys.map(|key| (key.to_owned(), off(key))).collect();
-        Ok(self.with_settings(&settings))
+    }
+
+    /// The settings of a call at this location, in which only known programs run.
+    ///
+    /// # Errors
+    /// The end of the call that reads the settings.
+    async fn guarded(&self, at: At<'_>) -> Result<Vec<(String, String)>, ProgramEnd> {
+        let end = self.call(at, programs::LIST, b"", &[]).await;
+        if !matches!(end.exit, ProgramExit::Code(0 | 1)) {
+            return Err(end);
+        }
+        let listed = programs::parse(&end.stdout);
+        if listed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.known.as_ref().map(|file| file.known(at));
+        Ok(known.unwrap_or_default().overrides(&listed))
+    }
+
+    /// The call as a child of this process, for calls that must not end with it, or that print to a person's terminal.
+    ///
+    /// # Errors
+    /// The settings cannot be read.
+    pub(super) async fn plain(&self, at: At<'_>) -> Result<PlainGit, GitFault> {
+        let settings = self.guarded(at).await;
+        let settings = settings.map_err(|end| fault(programs::LIST, &end))?;
+        Ok(PlainGit { settings })
     }
 
     /// The objects that these names refer to, in order, `None` for a name without one. Names contain no newline.
@@ -264,9 +337,27 @@ impl Git {
 
     /// Returns the end of the call, with bytes for standard input.
     pub(super) async fn run_with(&self, at: At<'_>, args: &[&str], input: &[u8]) -> ProgramEnd {
+        let settings = match !self.is_alone && programs::may_run(args) {
+            true => self.guarded(at).await,
+            false => Ok(Vec::new()),
+        };
+        match settings {
+            Ok(settings) => self.call(at, args, input, &settings).await,
+            Err(end) => end,
+        }
+    }
+
+    async fn call(
+        &self,
+        at: At<'_>,
+        args: &[&str],
+        input: &[u8],
+        guards: &[(String, String)],
+    ) -> ProgramEnd {
+        let settings = [guards, &self.settings].concat();
         let program = Program {
             stdin: input.to_vec(),
-            env: self.env.clone(),
+            env: [environment(&settings), self.env.clone()].concat(),
             env_pass: Some(vec!["!GIT_*".to_owned()]),
             limit: LIMIT,
             keep: KEEP,
@@ -274,7 +365,9 @@ impl Git {
         };
         let (begin, log) = (Instant::now(), EventSink::discard());
         loop {
-            let end = program.run(&self.containment, &log, Cancel::never()).await;
+            let end = program
+                .run(&self.containment, &log, self.cancel.clone())
+                .await;
             let again =
                 matches!(end.exit, ProgramExit::Short(_)) && begin.elapsed() < self.patience;
             if !again {
@@ -285,34 +378,57 @@ impl Git {
     }
 }
 
-/// The same call as a child of this process, for calls that must not end with it, or that print to a person's
-/// terminal.
-pub(super) fn plain_command(at: At<'_>, args: &[&str]) -> Command {
-    let line = command_line(at, args);
-    let mut command = Command::new(&line[0]);
-    let set = std::env::vars_os().map(|(name, _)| name);
-    for name in set.filter(|name| name.to_string_lossy().starts_with("GIT_")) {
-        command.env_remove(name);
-    }
-    command.args(&line[1..]).envs(environment());
-    command
+/// Git as a plain child of this process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PlainGit {
+    settings: Vec<(String, String)>,
 }
 
-/// Variables that make a call independent of the environment of this process.
-fn environment() -> Vec<(String, String)> {
+impl PlainGit {
+    /// The command, with a clean environment.
+    pub(super) fn command(&self, at: At<'_>, args: &[&str]) -> Command {
+        let line = command_line(at, args);
+        let mut command = Command::new(&line[0]);
+        let set = std::env::vars_os().map(|(name, _)| name);
+        for name in set.filter(|name| name.to_string_lossy().starts_with("GIT_")) {
+            command.env_remove(name);
+        }
+        command.args(&line[1..]).envs(environment(&self.settings));
+        command
+    }
+}
+
+/// Variables that make a call independent of the environment of this process, with the settings of the call.
+fn environment(settings: &[(String, String)]) -> Vec<(String, String)> {
     let (name, mail) = AUTHOR;
-    [
+    let fixed = [
         ("LC_ALL", "C"),
         ("GIT_TERMINAL_PROMPT", "0"),
         // An agent can replace a commit by another one for all worktrees.
         ("GIT_NO_REPLACE_OBJECTS", "1"),
+        // A repository with a promised object that is missing names the program that fetches it.
+        ("GIT_NO_LAZY_FETCH", "1"),
+        // No transport at all; a setting of one transport would override that of all.
+        ("GIT_ALLOW_PROTOCOL", ""),
         ("GIT_AUTHOR_NAME", name),
         ("GIT_AUTHOR_EMAIL", mail),
         ("GIT_COMMITTER_NAME", name),
         ("GIT_COMMITTER_EMAIL", mail),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
+    ];
+    let mut variables: Vec<(String, String)> = fixed
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    let always = SETTINGS
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let mut count = 0;
+    for (key, value) in always.chain(settings.iter().cloned()) {
+        variables.push((format!("GIT_CONFIG_KEY_{count}"), key));
+        variables.push((format!("GIT_CONFIG_VALUE_{count}"), value));
+        count += 1;
+    }
+    variables.push(("GIT_CONFIG_COUNT".to_owned(), count.to_string()));
+    variables
 }
 
 /// Program and arguments of a call.
@@ -329,15 +445,18 @@ fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
             format!("--work-tree={}", path(work_tree)),
         ]),
     }
-    for setting in SETTINGS {
-        line.extend(["-c".to_owned(), (*setting).to_owned()]);
-    }
     if let At::Tree { git_dir, .. } = at
         && is_case_sensitive(git_dir)
     {
         line.extend(["-c".to_owned(), "core.ignoreCase=false".to_owned()]);
     }
-    line.extend(args.iter().map(|arg| (*arg).to_owned()));
+    let settings = args.chunks(2).take_while(|it| it[0] == "-c").count() * 2;
+    for (number, arg) in args.iter().enumerate() {
+        line.push((*arg).to_owned());
+        if number == settings && ENTERING.contains(arg) {
+            line.push(NOT_ENTERING.to_owned());
+        }
+    }
     line
 }
 

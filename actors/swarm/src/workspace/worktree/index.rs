@@ -27,7 +27,7 @@ const HEAD_BYTES: usize = 8000;
 ///
 /// # Errors
 /// The copy cannot be written, or the index is not a regular file or is too long.
-pub(crate) fn copy_index(index: &Path, copy: &Path) -> io::Result<()> {
+pub(super) fn copy_index(index: &Path, copy: &Path) -> io::Result<()> {
     match AgentFile::at(index) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         file => file?.copy_to(copy, INDEX_BYTES),

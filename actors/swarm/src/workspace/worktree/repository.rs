@@ -76,7 +76,7 @@ impl Repository {
     }
 
     /// From the output of [`AROUND`].
-    fn read(dir: &Path, output: &str) -> Result<Self, GitFault> {
+    pub(super) fn read(dir: &Path, output: &str) -> Result<Self, GitFault> {
         let mut lines = output.split('\n').map(PathBuf::from);
         let mut next = || lines.next().unwrap_or_default();
         let (git_dir, common) = (next(), next());

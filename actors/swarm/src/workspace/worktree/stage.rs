@@ -1,5 +1,8 @@
 //! Stages the files of a worktree: all that git takes, even if some files fail.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use kirosu_providers::{ProgramEnd, ProgramExit};
 
 use super::git::{Git, GitFault};
@@ -10,6 +13,10 @@ use super::verify::tree;
 
 /// Files outside a sparse checkout count like all others.
 const ADD: &[&str] = &["add", "--all", "--sparse", "--ignore-errors"];
+/// The files for [`ADD`] come from standard input.
+pub(super) const FROM_STDIN: &[&str] = &["--pathspec-from-file=-", "--pathspec-file-nul"];
+/// Takes the present commits of repositories in the work tree, without starting git in them as `git add` does.
+pub(super) const TAKE_LINKS: &[&str] = &["update-index", "--add", "--remove", "-z", "--stdin"];
 /// Maximum number of calls of git to find the files that it does not take. Beyond them the rest is left out.
 const CALLS: usize = 100;
 
@@ -29,18 +36,35 @@ pub(super) struct StageResult {
 /// The folder is not the worktree that was made, or its index cannot be written.
 pub(super) async fn stage_all(git: &Git, record: &Worktree) -> Result<StageResult, GitFault> {
     let at = tree(record)?;
-    let all = git.run(at, ADD).await;
+    let links = inventory::links(&git.stdout(at, LIST).await?);
+    let all = match links.is_empty() {
+        true => git.run(at, ADD).await,
+        false => {
+            let args = [ADD, FROM_STDIN].concat();
+            git.run_with(at, &args, &beside(None, &links)).await
+        }
+    };
+    let moved = match links.is_empty() {
+        true => None,
+        false => {
+            let end = git
+                .run_with(at, TAKE_LINKS, &names::terminated(&links))
+                .await;
+            (!end.is_good()).then(|| complaint(&end))
+        }
+    };
     let complaint = match all.exit {
         ProgramExit::Code(0) => None,
         // The others were taken.
         ProgramExit::Code(1) => Some(complaint(&all)),
         // None was taken: one of them made git give up.
-        ProgramExit::Code(_) => one_by_one(git, record).await?,
+        ProgramExit::Code(_) => one_by_one(git, record, &links).await?,
         _ => return Err(super::git::fault(ADD, &all)),
     };
+    let complaint = complaint.or(moved);
     let rest = leave_out(git, record).await?;
     Ok(StageResult {
-        is_all: rest.is_all && all.is_good(),
+        is_all: rest.is_all && all.is_good() && complaint.is_none(),
         complaint,
         ..rest
     })
@@ -60,8 +84,27 @@ pub(super) async fn leave_out(git: &Git, record: &Worktree) -> Result<StageResul
     })
 }
 
+/// The files for `git add`: all in the folder `prefix`, but none of these links to repositories. Git would start itself in
+/// them, with their settings, which agents write.
+pub(super) fn beside(prefix: Option<&Path>, links: &[String]) -> Vec<u8> {
+    let mut bytes = match prefix {
+        Some(prefix) => [b":(top,literal)", prefix.as_os_str().as_bytes()].concat(),
+        None => b":(top)".to_vec(),
+    };
+    bytes.push(0);
+    for link in links {
+        bytes.extend(b":(top,exclude,literal)");
+        bytes.extend(names::terminated(&[link]));
+    }
+    bytes
+}
+
 /// Halves the changed files until the failing ones are alone.
-async fn one_by_one(git: &Git, record: &Worktree) -> Result<Option<String>, GitFault> {
+async fn one_by_one(
+    git: &Git,
+    record: &Worktree,
+    links: &[String],
+) -> Result<Option<String>, GitFault> {
     let (statuses, _) = inventory::statuses(git, record).await?;
     let mut paths: Vec<String> = statuses
         .into_iter()
@@ -71,14 +114,14 @@ async fn one_by_one(git: &Git, record: &Worktree) -> Result<Option<String>, GitF
             _ => None,
         })
         .collect();
+    paths.retain(|path| !links.contains(path));
     // Files with the same filter often have the same suffix.
     paths.sort_by_cached_key(|path| {
         let kind = path.rsplit_once('.').map(|(_, kind)| kind.to_owned());
         (kind, path.clone())
     });
-    let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
-    let more = ["--pathspec-from-file=-", "--pathspec-file-nul"];
-    let args = [ADD, &more].concat();
+    let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
+    let args = [ADD, FROM_STDIN].concat();
     let mut output = None;
     let mut left = CALLS;
     let mut parts = vec![paths.as_slice()];
@@ -145,7 +188,7 @@ async fn links_of_base(
     record: &Worktree,
     links: &[String],
 ) -> Result<Vec<String>, GitFault> {
-    let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
+    let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
     let mut found = Vec::new();
     for some in links.chunks(500) {
         let mut args = vec!["ls-tree"];

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::finish::tip_of;
-use super::git::{At, Git, GitFault, plain_command};
+use super::git::{At, Git, GitFault};
 use super::index::copy_index;
 use super::names;
 use super::record::{Worktree, WorktreeState};
@@ -116,14 +116,22 @@ fn change(line: &str) -> Option<FileChange> {
 }
 
 /// The call that prints the exact difference between base and `tip` for a person's terminal; `more` are flags.
-#[must_use]
-pub fn diff_command(record: &Worktree, tip: &str, more: &[&str]) -> std::process::Command {
+///
+/// # Errors
+/// Git cannot read its settings.
+pub async fn diff_command(
+    git: &Git,
+    record: &Worktree,
+    tip: &str,
+    more: &[&str],
+) -> Result<std::process::Command, GitFault> {
     // Names unescaped, for people and for `git apply`.
     let mut args = vec!["-c", "core.quotePath=false"];
     args.extend(DIFF);
     args.extend(more);
     args.extend([record.base.as_str(), tip, "--"]);
-    plain_command(At::Bare(&record.common_dir), &args)
+    let at = At::Bare(&record.common_dir);
+    Ok(git.plain(at).await?.command(at, &args))
 }
 
 /// Size of a worktree on disk in bytes. Links are not followed; unreadable files do not count. Blocks.

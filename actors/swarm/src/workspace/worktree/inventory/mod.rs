@@ -272,7 +272,7 @@ pub(super) async fn inspect_with(
 
 /// Returns the submodules of a checkout with content that exists only there, with the state of each for comparison.
 /// `scratch` is a temporary folder on the same disk.
-pub(crate) async fn submodules(
+pub(super) async fn submodules(
     git: &Git,
     root: &Path,
     scratch: &Path,
@@ -315,14 +315,13 @@ pub(super) async fn statuses(
         "--porcelain=v2",
         "--untracked-files=all",
         "--ignored=matching",
-        "--ignore-submodules=dirty",
         "--no-renames",
     ];
     let at = tree(record)?;
     let mut end = git.run(at, &args).await;
     if !end.is_good() {
         // A filter cannot run: without filters, files that it would have changed count as changed.
-        let plain = git.without_filters(at).await?;
+        let plain = git.without_programs(at).await?;
         end = plain.run(at, &args).await;
     }
     if !end.is_good() {

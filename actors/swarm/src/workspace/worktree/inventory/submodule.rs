@@ -144,7 +144,6 @@ async fn inspect(
         "--porcelain=v2",
         "--untracked-files=normal",
         "--ignored=matching",
-        "--ignore-submodules=dirty",
         "--no-renames",
     ];
     let output = git.stdout(at, &args).await?;

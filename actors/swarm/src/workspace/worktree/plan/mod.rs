@@ -11,12 +11,14 @@ mod undo;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kirosu_providers::ProgramExit;
 
-use super::git::{At, Git, GitFault};
+use super::git::{At, Git, GitFault, PlainGit};
 use super::inventory::list;
 use super::names;
+use super::programs;
 use super::record::Worktree;
 use super::shared::{Identity, Suspect};
 use undo::Scratch;
@@ -28,10 +30,12 @@ pub(super) use undo::{Undone, present, undo};
 pub(super) struct Checkout {
     pub(super) root: PathBuf,
     pub(super) git_dir: PathBuf,
+    /// Git for calls that must not end with this process.
+    plain: PlainGit,
 }
 
 impl Checkout {
-    fn of(record: &Worktree) -> Result<Self, GitFault> {
+    async fn of(git: &Git, record: &Worktree) -> Result<Self, GitFault> {
         let root = record.repository.clone();
         let git_dir = super::inventory::git_dir_of(&root).ok_or_else(|| {
             GitFault(format!(
@@ -39,7 +43,21 @@ impl Checkout {
                 root.display()
             ))
         })?;
-        Ok(Self { root, git_dir })
+        let at = At::Tree {
+            git_dir: &git_dir,
+            work_tree: &root,
+        };
+        let plain = git.plain(at).await?;
+        Ok(Self {
+            root,
+            git_dir,
+            plain,
+        })
+    }
+
+    /// A call that does not end with this process.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        self.plain.command(self.at(), args)
     }
 
     pub(super) fn at(&self) -> At<'_> {
@@ -82,7 +100,13 @@ pub(super) enum Planned {
 /// # Errors
 /// Why it is not possible, and advice.
 pub(super) async fn plan(git: &Git, record: &Worktree, tip: &str) -> Result<Planned, GitFault> {
-    let checkout = Checkout::of(record)?;
+    if let Some(workspaces) = record.folder().parent() {
+        // A person may have set a filter since the last run.
+        if let Err(fault) = programs::adopt(git, workspaces, &record.common_dir).await {
+            tracing::warn!(%fault, "filters that were set since the last run are not used");
+        }
+    }
+    let checkout = Checkout::of(git, record).await?;
     let at = checkout.at();
     let root = checkout.root.display();
     let into = git.stdout(at, &["symbolic-ref", "HEAD"]).await;

@@ -132,6 +132,7 @@ fn is_sticky(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::worktree::git::PlainGit;
 
     #[test]
     fn a_path_lies_in_the_nearest_folder_that_is_there() {
@@ -141,7 +142,8 @@ mod tests {
             fixed(
                 &Checkout {
                     root: root.path().to_owned(),
-                    git_dir: root.path().to_owned()
+                    git_dir: root.path().to_owned(),
+                    plain: PlainGit::default(),
                 },
                 &["a".to_owned()],
                 &[],

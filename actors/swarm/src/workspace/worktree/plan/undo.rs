@@ -10,7 +10,6 @@ use std::process::Stdio;
 use kirosu_providers::AgentFile;
 
 use super::{ApplyPlan, Checkout};
-use crate::workspace::worktree::git::plain_command;
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_lock;
 use crate::workspace::worktree::names;
@@ -125,7 +124,8 @@ fn shell(files: &[String]) -> String {
 /// Whether the file has the content that a commit has.
 fn is_as_in(checkout: &Checkout, commit: &str, file: &str) -> bool {
     let same = ["diff", "--quiet", "--no-ext-diff", commit, "--"];
-    let end = plain_command(checkout.at(), &same)
+    let end = checkout
+        .command(&same)
         .arg(names::path(file))
         .env("GIT_LITERAL_PATHSPECS", "1")
         .stdin(Stdio::null())
@@ -137,7 +137,8 @@ fn is_as_in(checkout: &Checkout, commit: &str, file: &str) -> bool {
 
 /// A call on some files of the checkout that Ctrl-C does not reach.
 fn call(checkout: &Checkout, args: &[&str], files: &[&String]) -> io::Result<()> {
-    let mut child = plain_command(checkout.at(), args)
+    let mut child = checkout
+        .command(args)
         .env("GIT_LITERAL_PATHSPECS", "1")
         .process_group(0)
         .stdin(Stdio::piped())

@@ -18,6 +18,7 @@ use kirosu_providers::{AgentFile, MANY_LINES};
 use super::git::{At, Git, GitFault};
 use super::inventory::reflog;
 use super::name_claim::PREFIXES;
+use super::programs;
 use super::record::Worktree;
 use super::references::{RefList, listed};
 use super::repository::Repository;
@@ -148,7 +149,7 @@ pub struct Concern {
 ///
 /// # Errors
 /// There is no repository.
-pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
+pub async fn concerns(git: &Git, workspaces: &Path, dir: &Path) -> Result<Vec<Concern>, GitFault> {
     let repository = Repository::around(git, dir).await?;
     let common = &repository.common;
     let at = At::Bare(common);
@@ -170,6 +171,13 @@ pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
                 end.stdout
             ),
             advice: format!("git --git-dir={place} config --unset-all core.worktree"),
+        });
+    }
+    let unused = programs::unused(git, workspaces, common).await?;
+    if !unused.is_empty() {
+        found.push(Concern {
+            what: format!("programs that settings in {place} name are not used by Kirosu, because they appeared while a run worked there: {}", unused.join(", ")),
+            advice: "unset them; if they are yours, set them again while no task runs in the repository".to_owned(),
         });
     }
     let identity = Identity::of(git, at).await;
