@@ -335,6 +335,17 @@ fn a_persons_filter_runs_and_one_that_a_run_has_set_does_not_until_a_person_sets
         &field.repository(),
         &format!("kirosu/task-{id}:b.txt")
     ));
+    // As after an update from a version that kept no list: the filter is used.
+    let data = field.setup.directory.path().join("data/workspaces");
+    let list = data.join(".programs.json");
+    std::fs::rename(&list, list.with_extension("aside")).unwrap();
+    std::fs::write(data.join(format!("p/task-{id}/a.txt")), "ONE\n").unwrap();
+    let shown = agents.cli(&format!("diff {id}"));
+    assert!(
+        shown.contains("+two") && !shown.contains("a.txt"),
+        "{shown}"
+    );
+    std::fs::rename(list.with_extension("aside"), &list).unwrap();
     agents.cli(&format!("apply {id}"));
     assert_eq!(field.read("b.txt"), "TWO\n");
 

@@ -247,7 +247,7 @@ impl Git {
         if listed.is_empty() {
             return Ok(Vec::new());
         }
-        let known = self.known.as_ref().map(|file| file.known(at));
+        let known = self.known.as_ref().map(|file| file.known(at, &listed));
         Ok(known.unwrap_or_default().overrides(&listed))
     }
 

@@ -213,13 +213,21 @@ impl ProgramsFile {
         }
     }
 
-    /// As [`get`](Self::get), with a warning in place of an error.
-    pub(super) fn known(&self, at: At<'_>) -> KnownPrograms {
-        let found = self.get(at).unwrap_or_else(|error| {
-            tracing::warn!(file = %self.0.display(), %error, "cannot read which filters of repositories are known, so none is used");
-            None
-        });
-        found.unwrap_or_default()
+    /// Those of the repository at this location, which has these settings. All settings of a repository without an entry
+    /// are known: no run of this version has worked there. With a warning, none is known if the file cannot be read.
+    /// Blocks.
+    pub(super) fn known(&self, at: At<'_>, listed: &[ProgramSetting]) -> KnownPrograms {
+        match self.get(at) {
+            Ok(Some(found)) => found,
+            Ok(None) => KnownPrograms {
+                known: own(listed),
+                ..KnownPrograms::default()
+            },
+            Err(error) => {
+                tracing::warn!(file = %self.0.display(), %error, "cannot read which filters of repositories are known, so none is used");
+                KnownPrograms::default()
+            }
+        }
     }
 
     fn read(&self) -> io::Result<Repositories> {
@@ -308,7 +316,8 @@ pub(super) async fn refuse(
         let Some(real) = common_dir(At::Bare(&common)) else {
             return Ok(Vec::new());
         };
-        match file.known(At::Bare(&common)).unused(&listed).is_empty() {
+        let known = file.known(At::Bare(&common), &listed);
+        match known.unused(&listed).is_empty() {
             true => Ok(Vec::new()),
             false => file.change(&real, |entry| entry.refuse(&listed)),
         }
