@@ -72,7 +72,7 @@ pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};
 pub use own_key::{OWN_KEY_FILE, own_key, own_key_or_new, own_key_path};
 pub use read_text::read_text;
-pub use redact::{SecretDisplay, hide_in_command, hide_in_text};
+pub use redact::SecretDisplay;
 pub use reload::{PoolChange, SettingsDiff, diff};
 pub use secret::Secret;
 pub use settings::*;

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
+use kirosu_protocol::redact::HIDDEN;
 use serde::{Deserialize, Serialize, Serializer};
-
-/// The text that is printed in place of a secret.
-pub(crate) const HIDDEN: &str = "***";
 
 /// The hub's key. `Debug`, `Display` and `Serialize` write `***`. Only [`Secret::expose`] returns the text, so that a search
 /// for that name finds every use of the key.

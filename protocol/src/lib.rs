@@ -35,6 +35,7 @@ pub mod limits;
 pub mod method;
 pub mod notice;
 pub mod params;
+pub mod redact;
 pub mod request;
 pub mod scope;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! Findings of the doctor.
 
+use kirosu_protocol::redact::hide_in_text;
 use serde::{Serialize, Serializer};
 
 /// The severity of a finding.
@@ -71,9 +72,9 @@ impl Finding {
 
     /// Hides secrets in what programs printed and in command lines.
     pub(super) fn hide_secrets(&mut self) {
-        self.message = kirosu_config::hide_in_text(&self.message);
+        self.message = hide_in_text(&self.message);
         for (_, value) in &mut self.details {
-            *value = kirosu_config::hide_in_text(value);
+            *value = hide_in_text(value);
         }
     }
 

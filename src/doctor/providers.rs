@@ -3,9 +3,8 @@
 use super::{DoctorOptions, Finding, login};
 use crate::options;
 use futures_util::future::join_all;
-use kirosu_config::{
-    Loaded, PoolSection, ProviderKind, ProviderSection, Settings, hide_in_command,
-};
+use kirosu_config::{Loaded, PoolSection, ProviderKind, ProviderSection, Settings};
+use kirosu_protocol::redact::hide_in_command;
 use kirosu_providers::{Containment, ProbeReport, TrustLevel};
 use std::collections::{BTreeMap, BTreeSet};
 

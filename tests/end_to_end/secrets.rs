@@ -94,3 +94,25 @@ fn settings_are_shown_without_secrets_unless_asked_for() {
         assert_eq!(shown.matches("in-").count(), 5, "{shown}");
     }
 }
+
+#[test]
+fn a_failed_hook_is_reported_without_its_secrets() {
+    let hook = "pool.p.hooks={ before = [\"sh\", \"-c\", \"exit 3 # --token in-a-hook https://me:in-a-url@host\"] }";
+    let hub = Setup::new()
+        .up()
+        .set("pool.p.provider=echo")
+        .set(hook)
+        .start();
+    let mut client = hub.client();
+    let id = client.enqueue("x");
+    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 30}));
+    let got = client
+        .call("get", json!({"task_id": id, "output": true}))
+        .to_string();
+    assert!(got.contains("exit 3 # --token ***"), "{got}");
+    let said = got + &hub.log();
+    assert!(
+        !said.contains("in-a-hook") && !said.contains("in-a-url"),
+        "{said}"
+    );
+}

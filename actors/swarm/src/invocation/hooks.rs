@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use kirosu_protocol::redact::hide_in_command;
 use kirosu_protocol::text::tail;
 use kirosu_providers::{
     Cancel, CancelHandle, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunFailure,
@@ -201,7 +202,8 @@ impl<'a> HookRunner<'a> {
             _ => FailureKind::ProviderError,
         };
         let pool = &self.parts.options.name;
-        let (program, exit) = (argv.join(" "), &end.exit);
+        // The message is stored with the task, and logged.
+        let (program, exit) = (hide_in_command(argv, &[]).join(" "), &end.exit);
         let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
         let output = [end.stderr.as_str(), end.stdout.as_str()];
         if let Some(output) = output.into_iter().find(|output| !output.trim().is_empty()) {
