@@ -149,6 +149,7 @@ pub fn gateway(
     if serves_http {
         options.http = Some(HttpServerOptions {
             socket: listen(&gateway.host, gateway.port, "gateway")?,
+            is_own: kirosu_hub::is_own_user,
             mcp_decisions: gateway.mcp_decisions,
             body_bytes: bytes(gateway.body_bytes),
             connections: gateway.connections as usize,

@@ -1,6 +1,6 @@
 //! Clients that send no key: whose they are decides, and the settings.
 
-use crate::common::{Client, Hub, Setup, sentence, word};
+use crate::common::{Client, Hub, Setup, sentence, until, word};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -111,4 +111,44 @@ fn a_key_that_is_set_closes_the_door_and_off_does_so_too() {
         let refused = hub.client().refused("stats", json!({}));
         assert_eq!(word(&refused), "unauthorized");
     }
+}
+
+/// The status of a request for this path by a process of another user.
+fn status_for_nobody(address: &str, path: &str, key: &str) -> String {
+    let url = format!("http://{address}{path}");
+    let header = format!("x-kiro-key: {key}");
+    let format = "%{http_code}";
+    let output = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", format, "-H", &header, &url])
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .current_dir("/")
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn rest_serves_its_own_user_and_whoever_has_the_key() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can start a process of another user");
+        return;
+    }
+    let settings = ["gateway.enabled=true", "gateway.port=0"];
+    let hub = settings.into_iter().fold(setup(), Setup::set).start();
+    let address = until("the gateway says where it is", || {
+        let log = hub.log();
+        let line = log.lines().find(|line| line.contains("REST is served"))?;
+        let address = line.split("address=").nth(1)?.split_whitespace().next()?;
+        Some(address.to_owned())
+    });
+    assert_eq!(status_for_nobody(&address, "/tasks", ""), "403");
+    assert_eq!(status_for_nobody(&address, "/healthz", ""), "200");
+    let own = Command::new("curl")
+        .args(["-s", &format!("http://{address}/tasks")])
+        .output()
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&own.stdout).unwrap();
+    assert_eq!(answer["tasks"], json!([]));
+    assert_eq!(status_for_nobody(&address, "/tasks", &own_key(&hub)), "200");
 }

@@ -1,7 +1,7 @@
 //! Options of the gateway, filled from the settings by `src/options/`.
 
 use kirosu_protocol::client::Endpoint;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,12 +32,17 @@ impl std::fmt::Debug for GatewayOptions {
     }
 }
 
+/// Whether a connection from the first address to the second is of a process of this process's user on this machine.
+pub type OwnerCheck = fn(SocketAddr, SocketAddr) -> bool;
+
 /// The socket of REST and MCP, and its limits.
 #[derive(Clone, Debug)]
 pub struct HttpServerOptions {
     /// The listening socket. It outlives crashes of the server, so that clients in the system's queue are served after
     /// the restart.
     pub socket: Arc<TcpListener>,
+    /// Decides whose requests are admitted without a key.
+    pub is_own: OwnerCheck,
     /// Whether MCP clients get the tools that decide in a person's name.
     pub mcp_decisions: bool,
     /// Maximum size of a request body in bytes.

@@ -4,7 +4,7 @@ use super::counts::HttpCounts;
 use super::timed_stream::TimedStream;
 use super::turn_away::turn_away;
 use crate::link::RequestSlot;
-use crate::options::HttpTimeouts;
+use crate::options::{HttpTimeouts, OwnerCheck};
 use actix_http::{HttpService, Request};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::HttpResponse;
@@ -60,6 +60,22 @@ pub(crate) struct AcceptLoop {
     pub(crate) grace: Duration,
     pub(crate) counts: Arc<HttpCounts>,
     pub(crate) stop: StopToken,
+    /// `None`: the owner of a connection does not matter.
+    pub(crate) is_own: Option<OwnerCheck>,
+}
+
+/// Whether a connection is of a process of the gateway's own user on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IsOwn(pub(super) bool);
+
+impl IsOwn {
+    fn of(stream: &TcpStream, check: Option<OwnerCheck>) -> IsOwn {
+        IsOwn(match (check, stream.peer_addr(), stream.local_addr()) {
+            (None, ..) => true,
+            (Some(check), Ok(peer), Ok(local)) => check(peer, local),
+            _ => false,
+        })
+    }
 }
 
 impl AcceptLoop {
@@ -74,7 +90,7 @@ impl AcceptLoop {
             .and_then(TcpListener::from_std)
             .map_err(|error| format!("cannot accept HTTP connections: {error}"))?;
         let at = listener.local_addr().map_err(|error| error.to_string())?;
-        let stop = self.stop.clone();
+        let (stop, is_own) = (self.stop.clone(), self.is_own);
         let service = map_config(app, move |()| AppConfig::default());
         let handler = HttpService::build()
             .keep_alive(self.timeouts.idle)
@@ -84,8 +100,9 @@ impl AcceptLoop {
             .h1_allow_half_closed(false)
             .local_addr(at)
             .graceful_shutdown_signal(move || stop.clone().requested())
-            .on_connect_ext(|stream: &TimedStream<TcpStream>, data| {
+            .on_connect_ext(move |stream: &TimedStream<TcpStream>, data| {
                 data.insert(stream.active().clone());
+                data.insert(IsOwn::of(stream.inner(), is_own));
             })
             .h1(service)
             .new_service(())

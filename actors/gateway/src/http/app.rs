@@ -1,6 +1,7 @@
 //! The application: admission, panic handling and counters around all routes.
 
 use super::HttpApp;
+use super::accept_loop::IsOwn;
 use super::counts::HttpCounts;
 use super::guard::{self, HttpAdmission, RequestHeads};
 use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
@@ -52,6 +53,10 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         authorization: header("authorization"),
         host: header("host"),
         origin: header("origin"),
+        is_foreign: !request
+            .request()
+            .conn_data::<IsOwn>()
+            .is_some_and(|own| own.0),
     };
     let HttpAdmission::Key(key) = guard::admit(&heads, state.key.as_deref())? else {
         return Ok(());

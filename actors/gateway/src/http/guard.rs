@@ -1,7 +1,7 @@
 //! HttpAdmission of requests: pure rules over a request's headers.
 //!
-//! With a key, every request that sends the key is admitted. Without a key, the gateway listens on loopback only, and the
-//! remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
+//! With a key, every request that sends the key is admitted. Without a key, the gateway listens on loopback only, and serves
+//! processes of its own user. The remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
 //! rebinding; its requests have another host), or a page that sends requests across sites (its requests have another
 //! origin).
 
@@ -21,6 +21,8 @@ pub(super) struct RequestHeads<'a> {
     pub(super) authorization: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
+    /// Whether the client belongs to another user, or that is not known.
+    pub(super) is_foreign: bool,
 }
 
 /// The party for which an admitted request speaks.
@@ -41,7 +43,9 @@ pub(super) fn admit<'a>(
     key: Option<&str>,
 ) -> Result<HttpAdmission<'a>, HttpError> {
     match (heads.given_key(), key) {
-        _ if key.is_some() && OPEN.contains(&heads.path) => Ok(HttpAdmission::Own),
+        _ if (key.is_some() || heads.is_foreign) && OPEN.contains(&heads.path) => {
+            Ok(HttpAdmission::Own)
+        }
         (Some(given), Some(key)) if same(given, key) => Ok(HttpAdmission::Own),
         (Some(given), _) if given.starts_with(SECRET_PREFIX) => Ok(HttpAdmission::Key(given)),
         (_, Some(_)) => Err(wrong_key()),
@@ -67,6 +71,11 @@ impl<'a> RequestHeads<'a> {
 }
 
 fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
+    if heads.is_foreign {
+        return Err(HttpError::forbidden(
+            "refusing a request of another user of this machine: send the hub's key as header x-kiro-key",
+        ));
+    }
     match foreign(heads.host, heads.origin) {
         None => Ok(()),
         Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
@@ -141,6 +150,7 @@ mod tests {
             authorization,
             host: Some("any.example"),
             origin: Some("http://other.example"),
+            is_foreign: true,
         };
         let key = Some("k1");
         for good in [
@@ -164,6 +174,20 @@ mod tests {
             let why = refused(bad, key).unwrap_or_default();
             assert!(why.contains("Invalid KIRO_SWARM_KEY"), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn without_a_key_another_user_gets_the_probes_only() {
+        let heads = |path, key| RequestHeads {
+            path,
+            key,
+            is_foreign: true,
+            ..RequestHeads::default()
+        };
+        assert_eq!(refused(heads("/healthz", None), None), None);
+        let why = refused(heads("/tasks", None), None).unwrap();
+        assert!(why.contains("another user"), "{why}");
+        assert_eq!(refused(heads("/tasks", Some("krs_1")), None), None);
     }
 
     #[test]

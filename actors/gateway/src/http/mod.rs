@@ -87,7 +87,10 @@ impl Actor for HttpServer {
             counts: factory.counts.clone(),
             child: self.child.clone(),
         };
+        // With a key it does not matter who sends it.
+        let is_own = state.key.is_none().then_some(factory.options.is_own);
         let accept = AcceptLoop {
+            is_own,
             socket: factory.socket,
             most: factory.options.connections,
             timeouts: factory.options.timeouts,

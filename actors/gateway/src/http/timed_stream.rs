@@ -108,6 +108,11 @@ impl<S> TimedStream<S> {
         }
     }
 
+    /// The stream itself.
+    pub(super) fn inner(&self) -> &S {
+        &self.stream
+    }
+
     /// The active requests of this connection.
     pub(super) fn active(&self) -> &ActiveRequests {
         &self.active

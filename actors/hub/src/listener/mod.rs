@@ -4,7 +4,7 @@
 //! that waits in the kernel's queue.
 
 pub mod bind;
-mod owner;
+pub mod owner;
 
 use crate::connection::{Connection, Peer};
 use crate::hub::Hub;

@@ -31,6 +31,11 @@ struct SocketUser {
     inode: u32,
 }
 
+/// Whether the client that connected from `peer` to `local` is a process of this process's user on this machine.
+pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
+    of_tcp(peer, local) == PeerOwner::Own
+}
+
 /// The owner of the client that connected from `peer` to `local`.
 pub fn of_tcp(peer: SocketAddr, local: SocketAddr) -> PeerOwner {
     if !peer.ip().to_canonical().is_loopback() {
