@@ -36,6 +36,9 @@ fn limited(setup: Setup, limit: &str) -> Setup {
     setup.under(&["sh", "-c", &script])
 }
 
+/// The key of the hub that runs as another user. The others need none, and take any.
+const KEY: &str = "a-key-of-more-than-thirty-two-characters";
+
 /// A queue on its way.
 struct Queue {
     hub: Hub,
@@ -50,6 +53,7 @@ impl Queue {
 
     fn with(hub: Hub, params: Value) -> Queue {
         let mut client = hub.client();
+        client.call("hello", json!({"auth_token": KEY}));
         // All at once: one by one the pool might keep up with them.
         client.call("pause", json!({}));
         for number in 0..TASKS {
@@ -115,6 +119,7 @@ impl Queue {
             .args(["pool", "list"])
             .env_clear()
             .env("KIRO_SWARM_PORT", self.hub.port.to_string())
+            .env("KIRO_SWARM_KEY", KEY)
             .env("HOME", self.hub.setup.directory.path())
             .output()
             .unwrap();
@@ -154,7 +159,8 @@ fn with_processes(setup: Setup, limit: u32) -> Setup {
     let rest = ["prlimit", &nproc, "sh", "-c", replaced, &program];
     wrapper.extend(rest.map(str::to_owned));
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
-    setup.under(&wrapper)
+    // The hub does not serve another user without a key.
+    setup.environment("KIRO_SWARM_KEY", KEY).under(&wrapper)
 }
 
 /// The hub in a mount namespace of its own, after this script.
