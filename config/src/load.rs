@@ -1,6 +1,6 @@
 //! From layers to settings: find the file, read the layers, merge, check; every fault at once.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use crate::derive::{self, DerivedDefaults};
@@ -216,7 +216,13 @@ fn find(
         // In `/etc/kirosu`, the file of the working directory is that of the system.
         let found_here = candidate.needs_trust
             && !(path.canonicalize()).is_ok_and(|canonical| trusted.contains(&canonical));
-        match read_text(&path, FILE_BYTES) {
+        // A FIFO that a repository brings would hold every command.
+        let is_special = found_here && path.metadata().is_ok_and(|found| !found.is_file());
+        let read = match is_special {
+            true => Err(io::Error::other("it is not a regular file")),
+            false => read_text(&path, FILE_BYTES),
+        };
+        match read {
             Ok(text) => {
                 let doubt = match found_here {
                     true => trust::doubt(options, &path, &text),

@@ -159,12 +159,12 @@ impl LineSplitter {
         Some(SplitLine::Text(without_cr(&self.buffer[from..end])))
     }
 
-    /// The first byte that is not white space of the line that is not complete yet.
+    /// The first byte that is not white space of the line that is not complete yet, if it is among the first 64 KiB or so: the
+    /// cost must not grow with the line.
     pub fn first_byte(&self) -> Option<u8> {
-        let long = self.long.pieces.iter();
-        long.map(Vec::as_slice)
-            .chain([&self.buffer[self.start..]])
-            .find_map(first_byte)
+        let first = self.long.pieces.first().map(Vec::as_slice);
+        let first = first.unwrap_or(&self.buffer[self.start..]);
+        first_byte(&first[..first.len().min(KEEP_BYTES)])
     }
 
     /// The number of bytes of the line that is not complete yet.

@@ -40,6 +40,7 @@ pub fn hub(settings: &Settings, key: &Secret) -> HubOptions {
         port: settings.hub.port,
         socket: settings.hub.socket.clone(),
         key: key.expose().to_owned(),
+        is_own_key: settings.hub.key.is_none(),
         keyless: settings.hub.keyless.unwrap_or(unset),
         trust_all_tools: settings.hub.trust_all_tools,
         limits: limits(settings),

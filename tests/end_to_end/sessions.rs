@@ -60,30 +60,18 @@ fn task(hub: &Hub, id: i64) -> Value {
         .call("get", json!({"task_id": id, "output": true}))
 }
 
-/// Processor time that the hub's process has taken.
-fn processor(hub: &Hub) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", hub.pid())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .map(|it| it.parse::<u64>().unwrap())
-        .sum();
-    // Linux reports it in hundredths of a second (proc(5), USER_HZ).
-    Duration::from_millis(ticks * 10)
-}
-
 #[test]
 fn an_agent_that_prints_now_and_then_costs_next_to_nothing() {
     let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do echo line $i; sleep 0.2; done";
     let hub = setup("text", script).start();
     let mut client = hub.client();
-    let before = processor(&hub);
+    let before = hub.processor_time();
     let id = client.enqueue_with(json!({"prompt": "x", "queue": "flood", "max_attempts": 1}));
     let ended = client.call("wait", json!({"task_ids": [id], "timeout_seconds": 25}));
     assert_eq!(ended["finished"], true, "{ended}");
     assert_eq!(task(&hub, id)["task"]["status"], "done");
     // A pump that spins between two pieces takes most of the 3 s.
-    let taken = processor(&hub) - before;
+    let taken = hub.processor_time() - before;
     assert!(taken < Duration::from_millis(800), "{taken:?}");
 }
 

@@ -102,3 +102,23 @@ fn unfinished_lines_of_unknown_clients_take_bounded_memory() {
             .then_some(())
     });
 }
+
+#[test]
+fn blank_bytes_without_a_line_end_hold_up_no_other_client() {
+    let hub = Hub::start();
+    // In small chunks: each arrival used to look at all bytes again.
+    for has_line in [false, true] {
+        let mut blank = hub.client();
+        if has_line {
+            blank.call("stats", json!({}));
+        }
+        let before = hub.processor_time();
+        for _ in 0..960 {
+            blank.raw(" ".repeat(8 << 10));
+        }
+        blank.raw("\n");
+        blank.call("stats", json!({}));
+        let spent = hub.processor_time() - before;
+        assert!(spent < Duration::from_secs(2), "{spent:?}");
+    }
+}

@@ -141,8 +141,7 @@ impl Hub {
         }))
     }
 
-    /// The party that sends a key, at a time in Unix milliseconds. A client that needs none may send any, as it did before the
-    /// hub had one.
+    /// The party that sends a key, at a time in Unix milliseconds.
     pub(crate) fn identify(
         &self,
         token: &str,
@@ -166,6 +165,7 @@ impl Hub {
             }
             // The gateway passes keys of its clients on.
             (false, PeerOwner::Internal) => None,
+            (false, _) if !options.is_own_key => None,
             (true, PeerOwner::Internal) | (false, _) => {
                 ClientIdentity::keyless(owner, options.keyless)
             }

@@ -16,6 +16,9 @@ pub struct HubOptions {
     pub socket: Option<PathBuf>,
     /// The key that has every right but that of a person.
     pub key: String,
+    /// Whether the hub has made the key for itself. A client that needs none may send any other then, as it did before the hub
+    /// had one.
+    pub is_own_key: bool,
     /// The clients of this machine that are served without a key.
     pub keyless: Keyless,
     /// Whether `python` tasks are accepted. They run any code on the workers' machines.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Names the `kirosu.toml` that a test wrote into its folder: one that a search finds there would need trust.
@@ -280,6 +281,17 @@ impl Hub {
             .and_then(|word| word.parse().ok())
             .expect("a number");
         kib * 1024
+    }
+
+    /// Processor time that its process has used.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The program's name, in parentheses, may contain blanks; user and system time are words 12 and 13 after it.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let ticks = rest.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|word| word.parse::<u64>().unwrap()).sum();
+        // In hundredths of a second (proc(5), USER_HZ).
+        Duration::from_millis(ticks * 10)
     }
 
     /// Its log.

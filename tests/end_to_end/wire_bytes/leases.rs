@@ -1,7 +1,7 @@
 //! Leases among many others, and holders that give their names.
 
 use crate::common::{Client, Hub, ids, until, word};
-use crate::wire_bytes::{figure, processor_time};
+use crate::wire_bytes::figure;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ fn a_lease_costs_the_same_beside_many_different_ones_that_wait() {
     let mut waiting: Vec<Client> = (0..3).map(|_| hub.client()).collect();
     // Processor time, which neighbours do not change.
     let cost = |client: &mut Client| {
-        let before = processor_time(&hub);
+        let before = hub.processor_time();
         for _ in 0..300 {
             client.call("lease", json!({"queues": ["none"]}));
         }
-        processor_time(&hub) - before
+        hub.processor_time() - before
     };
     let mut park = |from: usize, to: usize| {
         for number in from..to {

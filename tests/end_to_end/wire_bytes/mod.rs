@@ -7,9 +7,8 @@ mod lists;
 mod texts;
 mod watch;
 
-use crate::common::{Client, Hub};
+use crate::common::Client;
 use serde_json::json;
-use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -19,16 +18,6 @@ fn figure(client: &mut Client, name: &str) -> f64 {
     let all = metrics["metrics"].as_array().unwrap();
     let found = all.iter().find(|metric| metric["name"] == name);
     found.and_then(|metric| metric["value"].as_f64()).unwrap()
-}
-
-/// Processor time that a hub has used.
-fn processor_time(hub: &Hub) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", hub.pid())).unwrap();
-    // The program's name, in parentheses, may contain blanks; user and system time are words 12 and 13 after it.
-    let (_, rest) = stat.rsplit_once(") ").unwrap();
-    let ticks = rest.split(' ').skip(11).take(2);
-    let ticks: u64 = ticks.map(|word| word.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 fn enqueue_many(client: &mut Client, count: usize, prompt: &str) {

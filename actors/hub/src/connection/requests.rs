@@ -56,7 +56,7 @@ impl Connection {
             match splitter.next_line() {
                 Some(line) => self.read_line(line, ctx),
                 None => {
-                    self.examine_rest(splitter.first_byte(), splitter.pending(), ctx);
+                    self.examine_rest(&splitter, ctx);
                     break;
                 }
             }

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use actix::prelude::*;
-use kirosu_protocol::{BadLine, Error, ErrorCode, RawId};
+use kirosu_protocol::{BadLine, Error, ErrorCode, LineSplitter, RawId};
 use std::time::Duration;
 
 /// The time for the first request with a valid key. A client that needs none has any time.
@@ -67,17 +67,13 @@ impl Connection {
     }
 
     /// Looks at the bytes of a line that is not complete.
-    pub(super) fn examine_rest(
-        &mut self,
-        first: Option<u8>,
-        bytes: usize,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn examine_rest(&mut self, rest: &LineSplitter, ctx: &mut Context<Self>) {
         let has_line = self.acquaintance.has_line;
-        if self.acquaintance.is_refused || !self.admits_line(first, ctx) {
+        if self.acquaintance.is_refused || !has_line && !self.admits_line(rest.first_byte(), ctx) {
             return;
         }
         self.acquaintance.has_line = has_line;
+        let bytes = rest.pending();
         if !self.acquaintance.is_known && self.count_unknown_bytes(bytes) > UNKNOWN_BYTES {
             let message = "too many clients without a valid key send long lines; send the key with `hello` first";
             self.refuse_client(Error::new(ErrorCode::Busy, message), ctx);

@@ -36,6 +36,7 @@ impl TestHub {
             port: 0,
             socket: None,
             key: "key".into(),
+            is_own_key: false,
             keyless: Keyless::Off,
             trust_all_tools: false,
             limits: Limits::default(),
