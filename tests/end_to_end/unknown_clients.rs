@@ -28,6 +28,11 @@ fn a_request_in_the_body_of_a_web_pages_request_is_not_read() {
         assert_eq!(word(&answer["error"]), "parse_error", "{form}");
         assert!(sentence(&answer["error"]).contains("port of a Kirosu hub"));
     }
+    // A body without a line end, whose sender closes its side.
+    let mut client = hub.client();
+    client.raw(format!("POST / HTTP/1.1\r\n\r\n{body}"));
+    client.half_close();
+    turned_away(&mut client);
     let stats = hub.client().call("stats", json!({}));
     assert_eq!(stats["stats"]["total_tasks"], 0);
 }

@@ -57,27 +57,34 @@ impl Connection {
 
     /// Whether a line that begins with this byte may be read. The client of a first line that is not an object is refused.
     pub(super) fn admits_line(&mut self, first: Option<u8>, ctx: &mut Context<Self>) -> bool {
-        if !self.acquaintance.has_line && first.is_some_and(|first| first != b'{') {
-            let message = "this is the port of a Kirosu hub, which takes JSON-RPC requests, one JSON object per line";
-            self.refuse_client(Error::new(ErrorCode::ParseError, message), ctx);
-            return false;
-        }
-        self.acquaintance.has_line |= first.is_some();
-        true
+        let is_admitted = self.admits_first_byte(first, ctx);
+        // After a refusal the lines that follow are refused as well.
+        self.acquaintance.has_line |= is_admitted && first.is_some();
+        is_admitted
     }
 
     /// Looks at the bytes of a line that is not complete.
     pub(super) fn examine_rest(&mut self, rest: &LineSplitter, ctx: &mut Context<Self>) {
-        let has_line = self.acquaintance.has_line;
-        if self.acquaintance.is_refused || !has_line && !self.admits_line(rest.first_byte(), ctx) {
+        let Acquaintance {
+            is_known, has_line, ..
+        } = self.acquaintance;
+        // The first byte is looked for only while it matters.
+        if !has_line && !self.admits_first_byte(rest.first_byte(), ctx) {
             return;
         }
-        self.acquaintance.has_line = has_line;
-        let bytes = rest.pending();
-        if !self.acquaintance.is_known && self.count_unknown_bytes(bytes) > UNKNOWN_BYTES {
+        if !is_known && self.count_unknown_bytes(rest.pending()) > UNKNOWN_BYTES {
             let message = "too many clients without a valid key send long lines; send the key with `hello` first";
             self.refuse_client(Error::new(ErrorCode::Busy, message), ctx);
         }
+    }
+
+    fn admits_first_byte(&mut self, first: Option<u8>, ctx: &mut Context<Self>) -> bool {
+        if self.acquaintance.has_line || first.is_none_or(|first| first == b'{') {
+            return true;
+        }
+        let message = "this is the port of a Kirosu hub, which takes JSON-RPC requests, one JSON object per line";
+        self.refuse_client(Error::new(ErrorCode::ParseError, message), ctx);
+        false
     }
 
     /// Counts the bytes of this client's incomplete line. Returns those of all unknown clients.
