@@ -77,4 +77,5 @@ pub use reload::{PoolChange, SettingsDiff, diff};
 pub use secret::Secret;
 pub use settings::*;
 pub use show::{Effect, FileSetting};
+pub use size::format as size_text;
 pub use trust::{Trust, TrustRecord, TrustStore};

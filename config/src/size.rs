@@ -19,8 +19,9 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// Formats a size with the largest unit that divides it.
-pub(crate) fn format(bytes: u64) -> String {
+/// Formats a size in bytes with the largest unit that divides it: `16 MiB`.
+#[must_use]
+pub fn format(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
             return format!("{} {unit}", bytes >> shift);

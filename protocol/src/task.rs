@@ -81,6 +81,8 @@ wire_enum! {
         Lost,
         /// The run ended without a report: it was killed or crashed.
         Crashed,
+        /// The run exceeded the pool's limit of memory, and was killed.
+        OutOfMemory,
         /// The task cannot succeed as it is; another attempt would fail as well.
         BadInput,
         /// A policy forbids it.
@@ -91,6 +93,14 @@ wire_enum! {
         BudgetExhausted,
         /// The provider's program is not installed.
         Missing,
+    }
+}
+
+impl FailureClass {
+    /// Whether the run ended without a report, so that its agent received no answer and its usage is not complete.
+    #[must_use]
+    pub const fn is_abrupt(self) -> bool {
+        matches!(self, Self::Crashed | Self::OutOfMemory)
     }
 }
 

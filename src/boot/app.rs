@@ -10,7 +10,7 @@ use kirosu_gateway::GatewayHandle;
 use kirosu_hub::Hub;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Error, ReloadAnswer};
-use kirosu_providers::Containment;
+use kirosu_providers::{Cgroups, Containment};
 use kirosu_supervision::{ExitReason, Root, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
 use std::io::Write;
@@ -185,6 +185,7 @@ impl App {
         for thread in self.threads.stop(THREAD_JOIN_TIMEOUT).await {
             tracing::error!(%thread, "the thread did not end in time");
         }
+        Cgroups::remove_own();
         reason
     }
 

@@ -26,6 +26,14 @@ pub enum BootError {
         /// The fault in the settings.
         source: BuildError,
     },
+    /// This system cannot bound the runs of a pool as its settings require.
+    #[error("cannot start pool {pool}: {why}")]
+    Bounds {
+        /// Name of the pool.
+        pool: String,
+        /// The key, the reason and the advice.
+        why: String,
+    },
     /// The rules for tool calls are invalid.
     #[error("cannot start pools: approval.{0}")]
     Approval(String),

@@ -7,7 +7,7 @@ use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
-use kirosu_providers::{Containment, containment};
+use kirosu_providers::{Cgroups, Containment, containment};
 use kirosu_store::Store;
 use kirosu_supervision::{ChildSpec, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
@@ -81,7 +81,7 @@ pub(super) fn hub(
 /// Ends the processes that a killed earlier run of this instance has left, and builds the pools.
 ///
 /// # Errors
-/// The settings of a pool or the approval rules are invalid.
+/// The settings of a pool or the approval rules are invalid, or the system cannot bound the runs of a pool.
 pub(super) async fn pools(
     settings: &Settings,
     endpoint: Endpoint,
@@ -90,6 +90,12 @@ pub(super) async fn pools(
 ) -> Result<(ChildSpec, SwarmHandle), BootError> {
     let instance = containment.instance.clone();
     let sweep = tokio::task::spawn_blocking(move || {
+        let cgroups = Cgroups::of_this_process();
+        if let Some(why) = cgroups.missing() {
+            tracing::info!(
+                "runs have no cgroup of their own, so their processes are found by group, session and a mark in their environment: {why}"
+            );
+        }
         containment::sweep_instance(&instance, options::KILL_GRACE)
     });
     if let Ok(swept) = sweep.await

@@ -7,6 +7,7 @@
 //! reports it: it creates a missing folder, removes permissions of others, removes a socket on which no hub listens.
 //! Each file here is one area. It returns [`Finding`]s in the order in which a person should read them.
 
+mod bounds;
 mod files;
 mod finding;
 mod hub;
@@ -69,6 +70,7 @@ pub async fn examine(input: &DoctorInput, options: &DoctorOptions) -> Result<Vec
     findings.extend(of_providers);
     if let Some(loaded) = good {
         findings.extend(pools::findings(&loaded.settings, &containment).await);
+        findings.extend(bounds::findings(&loaded.settings));
         findings.extend(hub::findings(loaded, input.hub.as_ref()).await);
         findings.extend(store::findings(&loaded.settings).await);
         findings.extend(files::findings(&loaded.settings, options.fix));

@@ -1,10 +1,12 @@
 //! Builds the options of each crate from the settings. The crates themselves do not know the configuration.
 
+mod bounds;
 mod faults;
 mod policy;
 mod pools;
 mod providers;
 
+pub use bounds::bounds;
 pub use faults::definition_faults;
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};

@@ -12,7 +12,7 @@ use kirosu_protocol::ScopeLimit;
 use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::TrustLevel;
-use kirosu_providers::{Containment, Timeouts};
+use kirosu_providers::{Cgroups, Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{AccountOptions, PoolOptions, SwarmOptions};
 use std::collections::BTreeMap;
@@ -43,16 +43,22 @@ pub fn swarm(
 /// The options of each pool.
 ///
 /// # Errors
-/// A provider cannot be built, or a permission rule cannot be compiled.
+/// A provider cannot be built, a permission rule cannot be compiled, or this system cannot bound the runs of a pool as its
+/// settings require.
 pub fn pools(
     settings: &Settings,
     containment: &Containment,
 ) -> Result<Vec<PoolOptions>, BootError> {
-    settings
-        .pools
-        .iter()
-        .map(|pool| self::pool(settings, pool, containment))
-        .collect()
+    let pool = |pool: &PoolSection| {
+        let built = self::pool(settings, pool, containment)?;
+        let enforced = built.bounds.check(Cgroups::of_this_process());
+        enforced.map_err(|why| BootError::Bounds {
+            pool: pool.name.clone(),
+            why,
+        })?;
+        Ok(built)
+    };
+    settings.pools.iter().map(pool).collect()
 }
 
 fn pool(
@@ -64,8 +70,10 @@ fn pool(
         pool: pool.name.clone(),
         source,
     };
+    let bounds = Arc::new(super::bounds(pool));
+    let bounded = containment.bounded(bounds.clone());
     let build = |name: &str, provider: &ProviderSection| {
-        kirosu_providers::build(&routed(settings, name, provider), containment).map_err(refuse)
+        kirosu_providers::build(&routed(settings, name, provider), &bounded).map_err(refuse)
     };
     let Some(provider) = settings.provider_of(pool) else {
         // The load has refused such settings; this is the error for the case that it did not.
@@ -133,6 +141,7 @@ fn pool(
             .breaker
             .unwrap_or_else(|| default_breaker(settings, provider)),
         containment: Some(containment.clone()),
+        bounds,
         ..PoolOptions::new(
             &pool.name,
             build(&pool.provider, provider)?,

@@ -6,6 +6,7 @@ mod acp;
 mod agent_files;
 mod agents;
 mod approvals;
+mod bounds;
 mod breaker;
 mod children;
 mod code;

@@ -38,7 +38,8 @@
 //! - Every process has `KIROSU_RUN` and `KIROSU_INSTANCE` in its environment. If the runner itself is
 //!   killed, [`containment::sweep_run`] finds its processes; if a hub dies together with its runners,
 //!   [`containment::sweep_instance`] finds them at the next start.
-//! - A run resolves only after the runner reports that no process is left.
+//! - A run resolves only after the runner reports that no process is left, and, where the system allows a cgroup per run
+//!   (`containment/cgroup/`), after the kernel reports that the group is empty.
 
 mod acp;
 mod adapters;
@@ -71,7 +72,7 @@ mod text;
 pub use adapters::find::find_program;
 pub use agent_file::{AgentFile, FEW_LINES, MANY_LINES};
 pub use cancel::{Cancel, CancelHandle};
-pub use containment::{Containment, RunnerCommand};
+pub use containment::{Cgroups, Containment, RunBounds, RunLimits, RunnerCommand};
 pub use definition::Definition;
 pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;

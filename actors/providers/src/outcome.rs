@@ -77,6 +77,8 @@ pub enum FailureKind {
     Cancelled,
     /// A signal that we did not send ended the program, or its runner was lost.
     Crashed,
+    /// The kernel killed a process of the run because of its limit of memory, and the run failed.
+    OutOfMemory,
     /// The job cannot succeed, however often it is tried.
     BadInput,
     /// A policy forbids it (a sandbox, a denied permission).
@@ -104,6 +106,7 @@ impl FailureKind {
             Self::Timeout { .. } => FailureClass::Timeout,
             Self::Cancelled => FailureClass::Cancelled,
             Self::Crashed => FailureClass::Crashed,
+            Self::OutOfMemory => FailureClass::OutOfMemory,
             Self::BadInput => FailureClass::BadInput,
             Self::RefusedByPolicy => FailureClass::RefusedByPolicy,
             Self::Missing | Self::Unchecked => FailureClass::Missing,

@@ -171,13 +171,18 @@ impl Program {
 
 fn ended(ran: InvocationEnd) -> ProgramEnd {
     let exit = match ran.ending {
+        ProgramOutcome::Exit(exit) if exit != Exit::Code(0) && ran.limit.is_some() => {
+            ProgramExit::Failed(ran.limit.map_or_else(String::new, |it| it.to_string()))
+        }
         ProgramOutcome::Exit(Exit::Code(code)) => ProgramExit::Code(code),
         ProgramOutcome::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
         ProgramOutcome::Cancelled => ProgramExit::Cancelled,
         ProgramOutcome::Timeout(_) | ProgramOutcome::Impatience(_) => ProgramExit::TimedOut,
         ProgramOutcome::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
         ProgramOutcome::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
-        ProgramOutcome::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
+        ProgramOutcome::NotStarted(StartError::TooLong | StartError::Unbounded, why) => {
+            ProgramExit::Failed(why)
+        }
         ProgramOutcome::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
     };
     ProgramEnd {

@@ -9,7 +9,7 @@ use kirosu_protocol::budget::Budget;
 use kirosu_protocol::client::Endpoint;
 pub use kirosu_protocol::settings::{HookOptions, WorkspaceMode};
 use kirosu_protocol::task::DEFAULT_QUEUE;
-use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
+use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, RunBounds, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
 use crate::account::AccountOptions;
@@ -93,8 +93,11 @@ pub struct PoolOptions {
     pub show_thoughts: bool,
     /// Programs before and after each run.
     pub hooks: HookOptions,
-    /// Contains programs that are not providers (git, hooks, checks). `None` means that none of them runs.
+    /// Contains Kirosu's own programs (git, checks of schemas). `None` means that none of them runs, nor hooks and commands
+    /// of `accept` clauses.
     pub containment: Option<Containment>,
+    /// The bounds of runs, which hooks and commands of `accept` clauses have, too: they execute files that agents wrote.
+    pub bounds: Arc<RunBounds>,
 }
 
 impl PoolOptions {
@@ -136,7 +139,14 @@ impl PoolOptions {
             show_thoughts: false,
             hooks: HookOptions::default(),
             containment: None,
+            bounds: Arc::default(),
         }
+    }
+
+    /// The containment of hooks and of commands of `accept` clauses.
+    pub(crate) fn bounded(&self) -> Option<Containment> {
+        let containment = self.containment.as_ref()?;
+        Some(containment.bounded(self.bounds.clone()))
     }
 
     /// The queues to lease from, never empty.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::VariantNames;
 
-use super::{DAY, DECADE, GIB, HOUR, KIB, MILLISECOND, SECOND, WEEK};
+use super::{DAY, DECADE, GIB, HOUR, KIB, MIB, MILLISECOND, SECOND, WEEK};
 use crate::schema::Allowed::{
     Bool, Choice, Command, Float, Int, List, Map, Name, Path, Patterns, Period, Size, Table,
     Tables, Text, Time, Wait,
@@ -187,6 +187,12 @@ define_section! {
         /// Number of consecutive runs that failed at once after which the pool tries one task at a time. 0 means never;
         /// `None` means a default that depends on the provider.
         breaker: Option<u32> = Int(0, 1000), Unset;
+        /// Bytes of memory of a run's processes together. `None` means no limit.
+        memory: Option<u64> = Size(16 * MIB, 1024 * GIB), Unset;
+        /// Cores of a run: 1.5 means that its processes get 1.5 s of CPU time per second. `None` means no limit.
+        cpu: Option<f64> = Float(0.01, 1024.0), Unset;
+        /// Processes and threads of a run at the same time. `None` means no limit.
+        processes: Option<u64> = Int(1, 1_000_000), Unset;
     }
 }
 

@@ -85,7 +85,7 @@ impl Core {
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
             // A worker that saw a run crash knows no more of its usage than the run has reported.
-            is_complete: ack.usage.is_some() || ack.class != Some(FailureClass::Crashed),
+            is_complete: ack.usage.is_some() || !ack.class.is_some_and(FailureClass::is_abrupt),
         };
         let before = self.counted_before(ack)?;
         self.end_attempt(ack.task_id, &end)?;

@@ -135,7 +135,7 @@ pub(crate) fn meant(
 /// Whether the permission requests of an acked attempt stay for the next one: only when the run crashed, as its agent
 /// had no chance to receive the answer. Those of a lost or released lease stay, too.
 pub(crate) fn outlive(class: Option<FailureClass>, is_final: bool) -> bool {
-    !is_final && class == Some(FailureClass::Crashed)
+    !is_final && class.is_some_and(FailureClass::is_abrupt)
 }
 
 #[cfg(test)]

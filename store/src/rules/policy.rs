@@ -49,9 +49,10 @@ enum Treatment {
 
 fn treatment(class: FailureClass) -> Treatment {
     match class {
-        FailureClass::ProviderError | FailureClass::Timeout | FailureClass::NotAccepted => {
-            Treatment::Retry
-        }
+        FailureClass::ProviderError
+        | FailureClass::Timeout
+        | FailureClass::OutOfMemory
+        | FailureClass::NotAccepted => Treatment::Retry,
         FailureClass::Crashed => Treatment::Crash,
         FailureClass::RateLimited => Treatment::Park,
         // Another run has the same result until a person has logged in or installed the program.
@@ -155,9 +156,10 @@ mod tests {
                 counted: true,
             };
             let expected = match class {
-                FailureClass::ProviderError | FailureClass::Timeout | FailureClass::NotAccepted => {
-                    (NextState::Dead, again, NextState::Dead)
-                }
+                FailureClass::ProviderError
+                | FailureClass::Timeout
+                | FailureClass::OutOfMemory
+                | FailureClass::NotAccepted => (NextState::Dead, again, NextState::Dead),
                 FailureClass::Crashed => (again, again, NextState::Dead),
                 FailureClass::RateLimited => {
                     let parked = NextState::At {

@@ -99,7 +99,9 @@ impl AgentCli {
             Some(ProcessEnd::NotStarted(error, reason)) => {
                 (error.class(), format!("cannot run '{program}': {reason}"))
             }
-            Some(ProcessEnd::RunnerLost) | None => (FailureKind::Crashed, runner_lost(program)),
+            Some(ProcessEnd::RunnerLost) | None => {
+                (FailureKind::Crashed, runner_lost(program, false))
+            }
         }
     }
 }

@@ -6,15 +6,15 @@ use futures_util::future::BoxFuture;
 
 use super::driver::{self, TurnContext};
 use super::machine::{AcpMachine, lost};
-use super::process::Process;
+use super::process::{Process, ProcessEnd};
 use super::stderr_filter::StderrFilter;
 use super::turn::AgentTurn;
 use super::verdict::{StopCause, TurnEnd, TurnVerdict};
 use crate::adapters::AgentCli;
 use crate::cancel::Cancel;
-use crate::containment::LaunchSpec;
+use crate::containment::{ContainedEnd, LaunchSpec};
 use crate::event::EventSink;
-use crate::invocation::{RunClock, complaint, tail};
+use crate::invocation::{RunClock, complaint, runner_lost, tail, with_limit};
 use crate::job::Job;
 use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 use crate::output::StderrWatch;
@@ -116,6 +116,8 @@ impl LiveAgent {
         let turn = process.machine.take_turn();
         let stderr = process.take_stderr();
         let program = self.cli.program().to_owned();
+        let is_lost =
+            ended == TurnEnd::Gone && matches!(process.gone, None | Some(ProcessEnd::RunnerLost));
         let (class, message) = match ended {
             TurnEnd::Reported(TurnVerdict::Good) => {
                 self.keep(process).await;
@@ -166,8 +168,16 @@ impl LiveAgent {
                 format!("'{program}' violated the protocol: it {how}"),
             ),
         };
-        let alive = process.end(&self.cli.containment).await;
-        let mut message = message;
+        let ContainedEnd {
+            alive,
+            limit,
+            is_certain,
+        } = process.end(&self.cli.containment).await;
+        let message = match is_lost {
+            true => runner_lost(&program, is_certain),
+            false => message,
+        };
+        let (class, mut message) = with_limit(&program, limit.as_ref(), (class, message));
         if alive > 0 {
             message.push_str(&format!(
                 "; {alive} of its processes could not be ended and may still run: find and end them"

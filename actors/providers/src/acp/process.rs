@@ -9,8 +9,8 @@ use tokio::process::{ChildStderr, ChildStdout};
 use super::machine::AcpMachine;
 use super::stderr_filter::StderrFilter;
 use crate::containment::{
-    Contained, Containment, Exit, LaunchError, LaunchSpec, Mark, RunnerNotice, RunnerReport,
-    StartError,
+    Contained, ContainedEnd, Containment, Exit, LaunchError, LaunchSpec, Mark, RunnerNotice,
+    RunnerReport, StartError,
 };
 use crate::invocation::MARGIN;
 use crate::output::{Outlook, StderrWatch};
@@ -231,15 +231,20 @@ impl Process {
         Some(ProcessRead::Stderr(text, outlook.unwrap_or_default()))
     }
 
-    /// Ends the agent and everything it started, now. Returns the number of processes that could not be ended.
-    pub(super) async fn end(mut self, containment: &Containment) -> u32 {
+    /// Ends the agent and everything it started, now.
+    pub(super) async fn end(mut self, containment: &Containment) -> ContainedEnd {
         self.contained.stop();
         let patience = containment.grace + GIVE_UP + MARGIN;
         if !self.over(patience).await {
             self.contained.kill_runner();
             self.over(patience).await;
         }
-        let alive = self.alive;
+        let mut end = self.contained.finish(containment).await;
+        end.alive = match end.is_certain {
+            true => 0,
+            false => self.alive.max(end.alive),
+        };
+        let alive = end.alive;
         if alive > 0 {
             tracing::warn!(
                 program = self.settings.argv[0],
@@ -247,8 +252,7 @@ impl Process {
                 "processes of an agent could not be ended"
             );
         }
-        self.contained.reap().await;
-        alive
+        end
     }
 
     /// Ends the processes that a turn left running, which began at `mark`. Returns the number of those that continue.

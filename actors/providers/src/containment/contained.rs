@@ -17,6 +17,8 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::{Instant, sleep_until};
 
+use super::bounds::{Confinement, LimitReached};
+use super::cgroup::{CgroupEnd, RunCgroup};
 use super::descriptors::{limit_of_programs, spare_reserve};
 use super::environment::inherited;
 use super::leftovers::{self, Leftovers, Mark};
@@ -122,6 +124,19 @@ pub(crate) struct Contained {
     next_check: Instant,
     /// How often it was found stopped.
     stops: u32,
+    /// The cgroup of the run. `None` where the system allows none.
+    group: Option<RunCgroup>,
+}
+
+/// The end of everything that a program has started.
+#[derive(Debug, Default)]
+pub(crate) struct ContainedEnd {
+    /// Processes that could not be ended, by the kernel's list of the run's processes.
+    pub(crate) alive: u32,
+    /// The limit of the pool that the run has reached.
+    pub(crate) limit: Option<LimitReached>,
+    /// Whether the kernel confirms that no process of the run is left.
+    pub(crate) is_certain: bool,
 }
 
 /// The program's three streams.
@@ -159,7 +174,16 @@ impl Contained {
             .map_err(at("use a control socket"))?;
 
         let run = new_run_id();
-        let mut runner = command(launch, containment, &run, theirs.into())
+        let bounds = containment.bounds.as_ref();
+        let group = bounds.map(|it| it.group(&run)).transpose();
+        let group = group.map_err(at("make a cgroup for the run"))?.flatten();
+        let confinement = Confinement {
+            groups: group.as_ref().map(RunCgroup::entries).unwrap_or_default(),
+            kill: group.as_ref().and_then(RunCgroup::kill_file),
+        };
+        let confinement = serde_json::to_string(&confinement)
+            .map_err(|error| at("describe the bounds of the run")(error.into()))?;
+        let mut runner = command(launch, containment, (&run, &confinement), theirs.into())
             .spawn()
             .map_err(at(&format!(
                 "start the runner {}",
@@ -183,6 +207,7 @@ impl Contained {
             run,
             next_check: Instant::now() + STOP_CHECK,
             stops: 0,
+            group,
         };
         Ok((contained, streams))
     }
@@ -286,9 +311,26 @@ impl Contained {
         }
     }
 
-    /// Reaps the runner after its last report.
-    pub(crate) async fn reap(mut self) {
+    /// Reaps the runner after its last report, and waits until the kernel confirms the end of the run.
+    pub(crate) async fn finish(mut self, containment: &Containment) -> ContainedEnd {
         drop(self.runner.wait().await);
+        let Some(group) = self.group.take() else {
+            return ContainedEnd::default();
+        };
+        let ended = tokio::task::spawn_blocking(move || group.finish()).await;
+        let Ok(end) = ended else {
+            return ContainedEnd::default();
+        };
+        let CgroupEnd { ended, alive, .. } = end;
+        if ended > 0 {
+            tracing::warn!(run = %self.run, ended, "ended processes of a run that its runner did not see");
+        }
+        let bounds = containment.bounds.as_ref();
+        ContainedEnd {
+            alive,
+            limit: bounds.and_then(|bounds| bounds.reached(end)),
+            is_certain: alive == 0,
+        }
     }
 }
 
@@ -301,7 +343,7 @@ impl Drop for Contained {
 fn command(
     launch: &LaunchSpec,
     containment: &Containment,
-    run: &str,
+    (run, confinement): (&str, &str),
     control: OwnedFd,
 ) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&containment.runner.program);
@@ -312,6 +354,7 @@ fn command(
         .arg(containment.linger.as_millis().to_string())
         .arg(launch.stop.word())
         .arg(limit_of_programs().map_or_else(|| "-".to_owned(), |limit| limit.to_string()))
+        .arg(confinement)
         .args(&launch.argv)
         .current_dir(&launch.workdir)
         .env_clear()

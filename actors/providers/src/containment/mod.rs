@@ -1,6 +1,8 @@
 //! Containment: starts processes so that none outlives its invocation, and finds the processes of a dead runner. The
 //! runner's own side is in [`crate::runner`].
 
+mod bounds;
+mod cgroup;
 mod closed;
 mod contained;
 mod descriptors;
@@ -12,10 +14,14 @@ mod wire;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use bounds::RunBounds;
+pub(crate) use bounds::{Confinement, LimitReached};
+pub use cgroup::{Cgroups, RunLimits};
 pub use closed::close_to_others;
-pub(crate) use contained::{Contained, LaunchError, LaunchSpec, RunnerNotice};
+pub(crate) use contained::{Contained, ContainedEnd, LaunchError, LaunchSpec, RunnerNotice};
 pub(crate) use descriptors::lower_limit;
 pub use descriptors::raise_limit;
 pub use environment::is_withheld;
@@ -61,6 +67,8 @@ pub struct Containment {
     pub grace: Duration,
     /// Time that remaining processes have after the program itself ended, first until SIGTERM and then until SIGKILL.
     pub linger: Duration,
+    /// The bounds of each run. `None` for programs that are not runs: git, version checks.
+    pub bounds: Option<Arc<RunBounds>>,
 }
 
 impl Containment {
@@ -71,6 +79,16 @@ impl Containment {
             instance: instance.into(),
             grace: Duration::from_secs(2),
             linger: Duration::from_millis(250),
+            bounds: None,
+        }
+    }
+
+    /// The same containment, for runs within these bounds.
+    #[must_use]
+    pub fn bounded(&self, bounds: Arc<RunBounds>) -> Self {
+        Self {
+            bounds: Some(bounds),
+            ..self.clone()
         }
     }
 }

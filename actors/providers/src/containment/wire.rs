@@ -46,6 +46,8 @@ pub(crate) enum StartError {
     Short,
     /// The system does not take arguments and environment of this size.
     TooLong,
+    /// The bounds of the run could not be applied. The program does not run without them.
+    Unbounded,
 }
 
 impl StartError {
@@ -55,6 +57,7 @@ impl StartError {
             Self::Missing => FailureKind::Missing,
             Self::Short => FailureKind::Shortage,
             Self::TooLong => FailureKind::BadInput,
+            Self::Unbounded => FailureKind::ProviderError,
         }
     }
 }

@@ -3,7 +3,7 @@
 use kirosu_protocol::text;
 
 use super::{InvocationEnd, PatienceEnd, ProgramOutcome};
-use crate::containment::{Exit, StartError};
+use crate::containment::{Exit, LimitReached, StartError};
 use crate::definition::OutputRules;
 use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
@@ -65,6 +65,7 @@ pub(crate) fn conclude(program: &str, output: &OutputRules, ran: InvocationEnd) 
         }
         class => class,
     };
+    let (class, message) = with_limit(program, ran.limit.as_ref(), (class, message));
     Err(RunFailure {
         kind: class,
         message,
@@ -146,15 +147,37 @@ fn verdict(
         ProgramOutcome::NotStarted(error, reason) => {
             (error.class(), format!("cannot run '{program}': {reason}"))
         }
-        ProgramOutcome::RunnerLost => (FailureKind::Crashed, runner_lost(program)),
+        ProgramOutcome::RunnerLost => (FailureKind::Crashed, runner_lost(program, ran.is_certain)),
     })
 }
 
-/// The sentence about a runner that died. It promises nothing: the knowledge of the runner is lost with it.
-pub(crate) fn runner_lost(program: &str) -> String {
-    format!(
-        "the runner of '{program}' was killed; processes of the run that have its mark or session were ended, others may be left"
-    )
+/// The sentence about a runner that died. Without a cgroup it promises nothing: the knowledge of the runner is lost with it.
+pub(crate) fn runner_lost(program: &str, is_certain: bool) -> String {
+    let rest = match is_certain {
+        true => "all processes of the run were ended",
+        false => {
+            "processes of the run that have its mark or session were ended, others may be left"
+        }
+    };
+    format!("the runner of '{program}' was killed; {rest}")
+}
+
+/// The failure of a run that has reached a limit of its pool. The program's own account of it does not matter, unless it names
+/// another cause. A refused process is no shortage of the machine: the task would meet the same limit again.
+pub(crate) fn with_limit(
+    program: &str,
+    limit: Option<&LimitReached>,
+    (class, message): (FailureKind, String),
+) -> (FailureKind, String) {
+    use FailureKind::{Crashed, OutOfMemory, ProviderError, Shortage};
+    let (Some(limit), ProviderError | Crashed | Shortage) = (limit, class) else {
+        return (class, message);
+    };
+    let class = match limit {
+        LimitReached::Memory(_) => OutOfMemory,
+        LimitReached::Processes(_) => ProviderError,
+    };
+    (class, format!("'{program}' failed, {limit}; {message}"))
 }
 
 pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {

@@ -12,12 +12,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use clock::RunClock;
-pub(crate) use conclude::{complaint, conclude, runner_lost, tail};
+pub(crate) use conclude::{complaint, conclude, runner_lost, tail, with_limit};
 pub(crate) use patience::{ExitPatience, PatienceEnd};
 
 use crate::cancel::Cancel;
 use crate::containment::{
-    Contained, Containment, Exit, LaunchError, LaunchSpec, RunnerNotice, RunnerReport, StartError,
+    Contained, Containment, Exit, LaunchError, LaunchSpec, LimitReached, RunnerNotice,
+    RunnerReport, StartError,
 };
 use crate::event::{EventSink, RunEvent};
 use crate::job::Timeouts;
@@ -53,6 +54,10 @@ pub(crate) struct InvocationEnd {
     pub(crate) stderr: String,
     /// Processes that could not be ended.
     pub(crate) alive: u32,
+    /// The limit of the pool that the run has reached.
+    pub(crate) limit: Option<LimitReached>,
+    /// Whether the kernel confirms that no process of the run is left.
+    pub(crate) is_certain: bool,
     /// The wait that the program last reported, if it still waited at its end.
     pub(crate) waiting: Option<ServiceWait>,
 }
@@ -107,8 +112,12 @@ pub(crate) async fn execute(
         patience: &patience,
         cause: None,
     };
-    let held = hold(&mut contained, started, pumps.as_mut(), &mut stop, overdue).await;
-    contained.reap().await;
+    let mut held = hold(&mut contained, started, pumps.as_mut(), &mut stop, overdue).await;
+    let end = contained.finish(containment).await;
+    held.alive = match end.is_certain {
+        true => 0,
+        false => held.alive.max(end.alive),
+    };
     if !held.drained {
         drain(pumps.as_mut(), &held, &mut stop).await;
     }
@@ -124,6 +133,8 @@ pub(crate) async fn execute(
         reading: reader.finish(),
         stderr: stderr.finish(),
         alive: held.alive,
+        limit: end.limit,
+        is_certain: end.is_certain,
         waiting: patience.waiting(),
     })
 }

@@ -131,6 +131,7 @@ mod tests {
             grace: ms(2000),
             stop: rustix::process::Signal::TERM,
             open_files: None,
+            confinement: crate::containment::Confinement::default(),
             linger: ms(250),
             program: "x".into(),
             rest: Vec::new(),

@@ -5,6 +5,7 @@
 //! `machine.rs` has the rules, `watch.rs` the loop.
 
 mod children;
+mod confine;
 mod control;
 mod machine;
 mod signals;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
-use crate::containment::{RunnerReport, StartError, close_to_others, lower_limit};
+use crate::containment::{Confinement, RunnerReport, StartError, close_to_others, lower_limit};
 use crate::shortage::is_shortage;
 use control::Control;
 use machine::EndingMachine;
@@ -27,7 +28,8 @@ pub(crate) use machine::GIVE_UP;
 /// The hidden verb of an executable behind which it calls [`main`].
 pub const VERB: &str = "__run";
 
-/// The command line: `GRACE_MS LINGER_MS TERM|INT NOFILE|- PROGRAM [ARGUMENT...]`.
+/// The command line: `GRACE_MS LINGER_MS TERM|INT NOFILE|- CONFINEMENT PROGRAM [ARGUMENT...]`, with the [`Confinement`]
+/// in JSON.
 struct Arguments {
     grace: Duration,
     linger: Duration,
@@ -35,6 +37,7 @@ struct Arguments {
     stop: Signal,
     /// The program's soft limit of open files. `None` means that of the runner.
     open_files: Option<u64>,
+    confinement: Confinement,
     program: OsString,
     rest: Vec<OsString>,
 }
@@ -86,11 +89,13 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
         "-" => None,
         number => Some(number.parse().ok()?),
     };
+    let confinement = serde_json::from_str(args.next()?.to_str()?).ok()?;
     Some(Arguments {
         grace,
         linger,
         stop,
         open_files,
+        confinement,
         program: args.next()?,
         rest: args.collect(),
     })
@@ -121,7 +126,7 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> 
         control,
         &signals,
         EndingMachine::new(&arguments),
-        arguments.stop,
+        &arguments,
     );
     control.report(&ended);
     Ok(())
@@ -132,16 +137,23 @@ fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, RunnerRep
     if let Some(limit) = arguments.open_files {
         lower_limit(limit);
     }
-    let spawned = Command::new(&arguments.program)
+    let mut command = Command::new(&arguments.program);
+    command
         .args(&arguments.rest)
         .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
-        .process_group(0)
-        .spawn();
-    match spawned {
+        .process_group(0);
+    confine::prepare(&mut command, &arguments.confinement).map_err(|message| {
+        RunnerReport::Failed {
+            error: StartError::Unbounded,
+            message,
+        }
+    })?;
+    match command.spawn() {
         // The handle is dropped, because the runner waits for all children together.
         Ok(child) => Ok(i32::try_from(child.id()).unwrap_or(i32::MAX)),
         Err(error) => Err(RunnerReport::Failed {
             error: match error.kind() {
+                _ if confine::is_refusal(&error) => StartError::Unbounded,
                 std::io::ErrorKind::ArgumentListTooLong => StartError::TooLong,
                 _ if is_shortage(&error) => StartError::Short,
                 _ => StartError::Missing,

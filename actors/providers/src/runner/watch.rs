@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
+use super::Arguments;
 use super::children::{alive, reap, signal_all};
 use super::control::Control;
 use super::machine::{EndingMachine, EndingStep};
@@ -18,7 +19,7 @@ pub(super) fn until_all_ended(
     control: &mut Control,
     signals: &PipeReader,
     mut machine: EndingMachine,
-    stop: Signal,
+    arguments: &Arguments,
 ) -> RunnerReport {
     let begin = Instant::now();
     let mut exit = None;
@@ -39,12 +40,19 @@ pub(super) fn until_all_ended(
             EndingStep::Wait(timeout) => timeout,
             EndingStep::Terminate => {
                 // The program's own stop signal means nothing to its descendants.
-                signal_all(if exit.is_none() { stop } else { Signal::TERM });
+                signal_all(match exit {
+                    None => arguments.stop,
+                    Some(_) => Signal::TERM,
+                });
                 // A stopped process handles its SIGTERM only after it is continued.
                 signal_all(Signal::CONT);
                 continue;
             }
             EndingStep::Kill(round) => {
+                // All at once: processes that fork faster than they are killed one by one do not escape it.
+                if let Some(file) = &arguments.confinement.kill {
+                    let _ = std::fs::write(file, "1");
+                }
                 signal_all(Signal::KILL);
                 Some(round)
             }

@@ -142,7 +142,7 @@ impl<'a> HookRunner<'a> {
         more: &[(String, String)],
         cancel: Cancel,
     ) -> ProgramEnd {
-        let Some(containment) = &self.parts.options.containment else {
+        let Some(containment) = self.parts.options.bounded() else {
             return ProgramEnd {
                 exit: ProgramExit::Failed(
                     "this process runs no programs other than its providers".into(),
@@ -160,10 +160,10 @@ impl<'a> HookRunner<'a> {
             ..Program::new(argv.to_vec(), &self.parts.folder.dir)
         };
         if which != "after" {
-            return program.run(containment, &self.parts.sink, cancel).await;
+            return program.run(&containment, &self.parts.sink, cancel).await;
         }
         let (handle, hurried) = Cancel::pair();
-        let run = program.run(containment, &self.parts.sink, hurried);
+        let run = program.run(&containment, &self.parts.sink, hurried);
         self.hurried(run, &handle).await
     }
 

@@ -109,15 +109,27 @@ fn chat_for(
 ) -> Result<TaskRunner, NotRun> {
     let other = wanted.filter(|name| !name.is_empty() && *name != options.provider.name());
     if let Some(name) = other {
-        let Some((provider, model)) = pool.swarm.provider(name) else {
+        let found = pool.swarm.pools_with(name);
+        // The provider of another pool is bound as that pool's runs are.
+        let alike = found.iter().find(|it| it.bounds.is_like(&options.bounds));
+        let Some(other) = alike else {
+            let why = match found.is_empty() {
+                true => format!(
+                    "which neither pool '{}' nor another pool here has",
+                    options.name
+                ),
+                false => format!(
+                    "whose pool '{}' has another user, sandbox or limits than pool '{}'",
+                    found[0].name, options.name
+                ),
+            };
             return Err(refused(format!(
-                "the task asks for provider '{name}', which neither pool '{}' nor another pool here has; enqueue it to the queue of a pool that runs it",
-                options.name
+                "the task asks for provider '{name}', {why}; enqueue it to the queue of a pool that runs it"
             )));
         };
         return Ok(TaskRunner {
-            provider,
-            model,
+            provider: other.provider.clone(),
+            model: other.model.clone(),
             own: false,
         });
     }

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kirosu_protocol::client::Endpoint;
-use kirosu_providers::Provider;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::Pool;
 use crate::account::Accounts;
-use crate::options::SwarmOptions;
+use crate::options::{PoolOptions, SwarmOptions};
 
 /// Maximum time from the cancel of a run until its processes are proven dead and the hub has answered the release.
 pub(crate) const KILL_TIME: Duration = Duration::from_secs(25);
@@ -63,15 +62,14 @@ impl SwarmContext {
         self.lock().iter().find(|pool| pool.name == name).cloned()
     }
 
-    /// A provider of any pool by its name, and that pool's model: a task may name another provider than that of its
-    /// pool.
-    pub(crate) fn provider(&self, name: &str) -> Option<(Arc<dyn Provider>, Option<String>)> {
+    /// The options of the pools that have this provider: a task may name another provider than that of its pool.
+    pub(crate) fn pools_with(&self, provider: &str) -> Vec<Arc<PoolOptions>> {
         let pools = self.pools();
         let options = pools.iter().map(|pool| pool.options());
         options
             .filter(|options| !options.provider.dangerous())
-            .find(|options| options.provider.name() == name)
-            .map(|options| (options.provider.clone(), options.model.clone()))
+            .filter(|options| options.provider.name() == provider)
+            .collect()
     }
 
     /// Whether the whole swarm is being stopped.

@@ -26,7 +26,7 @@ impl Check<'_> {
         answer: &str,
     ) -> Result<(Option<String>, String), RunFailure> {
         let shown = accept.command.join(" ");
-        let Some(containment) = &self.parts.options.containment else {
+        let Some(containment) = self.parts.options.bounded() else {
             let fault = format!(
                 "the command {shown:?} was not run: this process runs no programs beside its providers"
             );
@@ -47,7 +47,7 @@ impl Check<'_> {
         self.parts.note(&format!("accept runs {shown:?}")).await;
         let last = RefCell::default();
         let run = async || {
-            let (end, output) = self.run_captured(&program, containment).await;
+            let (end, output) = self.run_captured(&program, &containment).await;
             last.replace(output);
             end
         };
