@@ -9,6 +9,7 @@ use crate::fault::ConfigFault;
 use crate::origin::{Origin, Origins};
 use crate::routers::{self, undefined};
 use crate::settings::{DEFINITION, PoolSection, ProviderKind, ProviderSection, Settings};
+use crate::tls;
 
 /// Longest path of a Unix socket in bytes, without the closing zero (unix(7)).
 const SOCKET_PATH: usize = 107;
@@ -206,14 +207,33 @@ impl Checker<'_> {
     fn hub(&mut self, settings: &Settings) {
         let hub = &settings.hub;
         let (gateway, metrics) = (&settings.gateway, &settings.metrics);
-        for (key, host, listens) in [
-            ("hub.host", &hub.host, true),
-            ("gateway.host", &gateway.host, gateway.enabled),
-            ("metrics.host", &metrics.host, metrics.enabled),
+        for (key, message) in tls::faults(settings) {
+            self.refuse(&key, message);
+        }
+        for (section, host, listens, is_secure) in [
+            (
+                "hub",
+                &hub.host,
+                true,
+                hub.plain_beyond_loopback || hub.tls_certificate.is_some(),
+            ),
+            (
+                "gateway",
+                &gateway.host,
+                gateway.enabled,
+                gateway.plain_beyond_loopback || gateway.tls_certificate.is_some(),
+            ),
+            (
+                "metrics",
+                &metrics.host,
+                metrics.enabled,
+                metrics.plain_beyond_loopback || metrics.tls_certificate.is_some(),
+            ),
         ] {
             if !listens || is_loopback(host) {
                 continue;
             }
+            let key = &format!("{section}.host");
             if let Some(length) = key_length(settings).filter(|length| *length < SHORTEST_KEY) {
                 self.refuse(
                     key,
@@ -227,6 +247,13 @@ impl Checker<'_> {
                     key,
                     format!(
                         "refusing to listen beyond loopback ({host}) without a key: set KIRO_SWARM_KEY or [hub] key_file"
+                    ),
+                );
+            } else if !is_secure {
+                self.refuse(
+                    key,
+                    format!(
+                        "refusing to listen beyond loopback ({host}) without TLS: set tls_certificate and tls_key in [{section}] (`kirosu tls new` makes both), or plain_beyond_loopback = true there if a tunnel or proxy protects the connections"
                     ),
                 );
             }

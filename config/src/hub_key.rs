@@ -76,6 +76,10 @@ fn find_own(settings: &mut Settings, warnings: &mut Vec<String>) {
     if hub.socket.is_none() && !is_loopback(&hub.host) {
         return;
     }
+    // A client with a certificate speaks for it, and a key would count instead.
+    if hub.tls_client_certificate.is_some() {
+        return;
+    }
     match own_key(&settings.data_dir) {
         Ok(key) => settings.own_key = key,
         Err(message) => warnings.push(message),

@@ -63,6 +63,7 @@ mod show;
 mod size;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trust;
 
 pub use env::words;

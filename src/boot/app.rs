@@ -4,8 +4,9 @@ use super::parts::hub_key;
 use super::reload::ReloadRequests;
 use super::{BootError, Role, reload};
 use crate::notify::{self, Manager};
+use crate::options::{self, TlsAcceptors};
 use crate::signals::{Signal, Signals};
-use kirosu_config::{Loaded, Settings};
+use kirosu_config::{HubSection, Loaded, Settings};
 use kirosu_gateway::GatewayHandle;
 use kirosu_hub::Hub;
 use kirosu_protocol::client::Endpoint;
@@ -34,6 +35,8 @@ pub struct App {
     pub swarm: Option<SwarmHandle>,
     /// Handle on REST, MCP and metrics.
     pub gateway: Option<GatewayHandle>,
+    /// The certificates of the process's servers.
+    pub(super) tls: TlsAcceptors,
     pub(super) containment: Containment,
     pub(super) threads: ThreadRegistry,
     /// The service manager, if it waits for notifications of this process.
@@ -58,18 +61,23 @@ impl App {
         let mut lines = String::new();
         if let Some(address) = self.address {
             tracing::info!(%address, store = %settings.store.path.display(), pools, pid = std::process::id(), "ready");
-            lines.push_str(&format!("KIRO_SWARM_HUB tcp://{address}\n"));
+            let scheme = scheme(settings.hub.tls().is_some(), "tcp", "tls");
+            lines.push_str(&format!("KIRO_SWARM_HUB {scheme}://{address}\n"));
         } else {
             tracing::info!(pools, hub = %remote_name(settings), "ready");
         }
         let gateway = self.gateway.as_ref();
         if let Some(address) = gateway.and_then(|gateway| gateway.http) {
             tracing::info!(%address, "REST is served");
-            lines.push_str(&format!("KIRO_SWARM_API http://{address}\n"));
+            let scheme = scheme(settings.gateway.tls().is_some(), "http", "https");
+            lines.push_str(&format!("KIRO_SWARM_API {scheme}://{address}\n"));
         }
         if let Some(address) = gateway.and_then(|gateway| gateway.metrics) {
             tracing::info!(%address, "metrics are served");
-            lines.push_str(&format!("KIRO_SWARM_METRICS http://{address}/metrics\n"));
+            let scheme = scheme(settings.metrics.tls().is_some(), "http", "https");
+            lines.push_str(&format!(
+                "KIRO_SWARM_METRICS {scheme}://{address}/metrics\n"
+            ));
         }
         let mut out = std::io::stdout().lock();
         // A closed stdout must not keep the process from serving.
@@ -87,13 +95,39 @@ impl App {
         };
         let key = hub_key(settings)?;
         if let Some(address) = self.address
-            && let Err(error) = notify::wait_for_hub(address, Some(key.expose())).await
+            && let Some(endpoint) = self.own_endpoint(address, settings)?
+            && let Err(error) = notify::wait_for_hub(&endpoint, Some(key.expose())).await
         {
             self.stop().await;
             return Err(error.into());
         }
         manager.ready();
         Ok(self)
+    }
+
+    /// The endpoint of a client of this process's hub.
+    ///
+    /// # Errors
+    /// The certificate cannot be read any more.
+    fn own_endpoint(
+        &self,
+        address: SocketAddr,
+        settings: &Settings,
+    ) -> Result<Option<Endpoint>, BootError> {
+        // This process has no certificate of its clients' authority.
+        if settings.hub.tls_client_ca.is_some() {
+            return Ok(self.local.clone());
+        }
+        let host = notify::reachable(address.ip()).to_string();
+        let hub = HubSection {
+            tls_fingerprint: None,
+            tls_ca: None,
+            tls_client_certificate: None,
+            tls_client_key: None,
+            ..settings.hub.clone()
+        };
+        let endpoint = options::hub_at(&host, address.port(), &hub);
+        endpoint.map(Some).map_err(BootError::HubTls)
     }
 
     /// Serves until a signal or a client ends the process, then stops.
@@ -201,6 +235,10 @@ async fn shutdown_requested(hub: Option<&Hub>) {
         Some(hub) => hub.shutdown_asked().await,
         None => std::future::pending().await,
     }
+}
+
+fn scheme(is_secure: bool, plain: &'static str, tls: &'static str) -> &'static str {
+    if is_secure { tls } else { plain }
 }
 
 fn remote_name(settings: &Settings) -> String {

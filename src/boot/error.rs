@@ -5,6 +5,7 @@ use kirosu_hub::BindError;
 use kirosu_providers::BuildError;
 use kirosu_store::OpenError;
 use kirosu_supervision::ExitReason;
+use kirosu_tls::TlsFileError;
 
 /// The process could not start, or its supervisor gave up.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,12 @@ pub enum BootError {
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A certificate cannot be used.
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] TlsFileError),
+    /// The settings of TLS for a hub in another process cannot be used.
+    #[error("cannot connect to the hub: {0}")]
+    HubTls(String),
     /// The hub's own key could not be read or made.
     #[error("{0}")]
     OwnKey(String),

@@ -1,9 +1,9 @@
 //! The hub and the pools of a process: their sockets, store and threads, and their specs.
 
 use super::BootError;
-use crate::options;
+use crate::options::{self, TlsAcceptors};
 use kirosu_config::{Secret, Settings, StoreThread, own_key_or_new};
-use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
+use kirosu_hub::{HubParts, HubThreads, Pools, Protection, Sockets};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
@@ -27,10 +27,15 @@ pub(super) fn hub(
     incoming: mpsc::Receiver<DuplexStream>,
     threads: &ThreadRegistry,
     boot_id: &str,
+    acceptors: &mut TlsAcceptors,
 ) -> Result<(HubParts, Option<SocketAddr>), BootError> {
     let key = hub_key(settings)?;
     let hub_options = options::hub(settings, &key);
-    let has_key = settings.hub.key.is_some();
+    let tls = acceptors.open("hub.tls_certificate", settings.hub.tls())?;
+    let protection = Protection {
+        has_key: settings.hub.key.is_some(),
+        is_secure: tls.is_some() || settings.hub.plain_beyond_loopback,
+    };
     if hub_options.keyless == Keyless::AnyLocalUser {
         tracing::warn!(
             "hub.keyless = \"any-local-user\": every user of this machine can read prompts, add tasks and stop the hub"
@@ -40,9 +45,10 @@ pub(super) fn hub(
         tcp: Some(Arc::new(kirosu_hub::bind::tcp(
             &settings.hub.host,
             settings.hub.port,
-            has_key,
+            protection,
             "hub",
         )?)),
+        tls,
         unix: settings
             .hub
             .socket
@@ -108,14 +114,6 @@ pub(super) async fn pools(
     }
     let swarm = options::swarm(settings, endpoint, containment, boot_id)?;
     Ok(kirosu_swarm::specs(swarm))
-}
-
-/// The endpoint of a hub in another process.
-pub(super) fn remote_hub(settings: &Settings) -> Endpoint {
-    match &settings.hub.socket {
-        Some(socket) => Endpoint::Unix(socket.clone()),
-        None => Endpoint::Tcp(settings.hub.host.clone(), settings.hub.port),
-    }
 }
 
 /// The hub's key: that of the settings, else the one that a hub makes for itself.

@@ -73,8 +73,11 @@ pub(super) async fn reload(
         let kept = keep_code_to_python_tasks(&mut fresh.settings);
         kept.map_err(|fault| refused(&fault))?;
     }
+    // Settings with a certificate that cannot be used were refused above; the files may have changed since.
+    let certificates = app.tls.reload().map_err(|fault| refused(&fault))?;
     let change = kirosu_config::diff(&loaded.settings, &fresh.settings);
     let mut changed = keys(&change);
+    changed.extend(certificates);
     let resized = resized(app, &fresh.settings).await;
     changed.extend(
         resized

@@ -7,7 +7,7 @@ use super::app::App;
 use super::reload::ReloadRequests;
 use super::{BootError, Role, parts};
 use crate::notify::{self, Manager};
-use crate::options;
+use crate::options::{self, TlsAcceptors};
 use crate::watchdog;
 use kirosu_config::Settings;
 use kirosu_protocol::client::Endpoint;
@@ -34,8 +34,9 @@ pub async fn start(
     let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
     let endpoint = match role.has_hub() {
         true => Endpoint::InMemory(connect),
-        false => parts::remote_hub(settings),
+        false => options::remote_hub(settings).map_err(BootError::HubTls)?,
     };
+    let mut tls = TlsAcceptors::default();
 
     let watchdog = watchdog::spec(&threads, manager.as_ref())?;
     let mut root = SupervisorSpec::new("root")
@@ -47,7 +48,7 @@ pub async fn start(
         .child(watchdog);
     let (mut hub, mut address) = (None, None);
     if role.has_hub() {
-        let (parts, bound) = parts::hub(settings, incoming, &threads, &boot_id)?;
+        let (parts, bound) = parts::hub(settings, incoming, &threads, &boot_id, &mut tls)?;
         root = root
             .child(parts.bus)
             .child(parts.sessions)
@@ -72,7 +73,7 @@ pub async fn start(
         swarm = Some(handle);
     }
     let mut gateway = None;
-    if let Some(options) = options::gateway(settings, endpoint.clone(), role)? {
+    if let Some(options) = options::gateway(settings, endpoint.clone(), role, &mut tls)? {
         let (spec, handle) = kirosu_gateway::specs(options);
         // On a thread of its own, so that its clients cannot delay the hub.
         root = root.child(spec.on(&threads.start("gateway")?));
@@ -98,6 +99,7 @@ pub async fn start(
         address,
         swarm,
         gateway,
+        tls,
         containment,
         threads,
         manager,

@@ -58,7 +58,9 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
     let endpoint = connect::endpoint(&loaded)?;
     let hub = &mut loaded.settings.hub;
     match endpoint {
-        Endpoint::Tcp(host, port) => (hub.host, hub.port, hub.socket) = (host, port, None),
+        Endpoint::Tcp(host, port) | Endpoint::Tls(host, port, _) => {
+            (hub.host, hub.port, hub.socket) = (host, port, None)
+        }
         Endpoint::Unix(path) => hub.socket = Some(path),
         Endpoint::InMemory(_) => {}
     }

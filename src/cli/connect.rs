@@ -1,6 +1,7 @@
 //! The context of a verb: the global flags, the screen, and the connection to the hub.
 
 use super::{Failure, Globals, Screen};
+use crate::options;
 use kirosu_config::{Loaded, Origin};
 use kirosu_protocol::client::{
     CallError, Client, ClientOptions, ConnectionState, Delays, Endpoint,
@@ -129,7 +130,7 @@ impl HubClient {
 /// equally strong one and exists.
 ///
 /// # Errors
-/// The port is 0.
+/// The port is 0, or the settings of TLS cannot be used.
 pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
     let hub = &loaded.settings.hub;
     let rank = |key| loaded.origins.get(key).map_or(0, Origin::rank);
@@ -146,7 +147,7 @@ pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
                 .into(),
         ));
     }
-    Ok(Endpoint::Tcp(reachable(&hub.host).into(), hub.port))
+    options::hub_at(reachable(&hub.host), hub.port, hub).map_err(Failure::Usage)
 }
 
 /// A hub listens on every address, but clients need one that can be reached.

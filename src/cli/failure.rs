@@ -4,8 +4,8 @@ use crate::boot::BootError;
 use crate::demo::DemoError;
 use crate::terminal::sanitizer::Sanitizer;
 use kirosu_config::ConfigFaults;
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
+use kirosu_protocol::{Error, ErrorCode};
 use serde_json::{Value, json};
 use std::io;
 
@@ -139,7 +139,10 @@ impl Failure {
 fn call_message(error: &CallError) -> String {
     match error {
         // The hub's message addresses authors of clients.
-        CallError::Refused(error) if error.code == ErrorCode::Unauthorized => {
+        CallError::Refused(error)
+            if error.code == ErrorCode::Unauthorized
+                && error.message == Error::unauthorized().message =>
+        {
             "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file. \
              `kirosu config show` prints where your key comes from"
                 .into()

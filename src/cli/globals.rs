@@ -28,6 +28,12 @@ pub struct Globals {
     /// File with the hub's key (or set KIRO_SWARM_KEY)
     #[arg(long, value_name = "FILE", global = true)]
     pub key_file: Option<PathBuf>,
+    /// Uses TLS: the fingerprint of the hub's certificate
+    #[arg(long, value_name = "SHA256", global = true)]
+    pub tls_fingerprint: Option<String>,
+    /// Uses TLS: file with the authorities of the hub's certificate
+    #[arg(long, value_name = "FILE", global = true)]
+    pub tls_ca: Option<PathBuf>,
     /// Prints JSON for programs, including errors on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -140,6 +146,12 @@ impl Globals {
                 "hub.key_file",
                 self.key_file.as_ref().map(path),
             ),
+            (
+                "--tls-fingerprint",
+                "hub.tls_fingerprint",
+                self.tls_fingerprint.clone(),
+            ),
+            ("--tls-ca", "hub.tls_ca", self.tls_ca.as_ref().map(path)),
         ]
         .into_iter()
         .filter_map(|(name, key, value)| Some(Flag::new(name, key, value?)))

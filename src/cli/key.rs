@@ -5,6 +5,8 @@ use clap::Subcommand;
 use kirosu_protocol::{
     AccessRole, AccessScope, KeyAddParams, KeyInfo, KeyListParams, KeyRevokeParams, millis,
 };
+use kirosu_tls::Fingerprint;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -13,6 +15,7 @@ Examples:
   kirosu key add ada --role person          approves, answers and rejects in the name `ada`
   kirosu key add gpu-1 --role work --queues images --pools painters
   kirosu key add grafana --role observe
+  kirosu key add gpu-2 --role work --certificate gpu-2.pem    by its TLS certificate, without a secret
   kirosu key list
   kirosu key revoke ci                      at once, also for clients that are connected
 Clients send a key as they send the hub's own: KIRO_SWARM_KEY, or hub.key_file in their settings.
@@ -64,6 +67,9 @@ struct NewKey {
     /// Validity from now, such as 30d [default: without end]
     #[arg(long, value_name = "DURATION", value_parser = time::read_span)]
     expires: Option<Duration>,
+    /// PEM file with the client's TLS certificate, or its fingerprint: the credential instead of a secret
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
 }
 
 fn read_role(word: &str) -> Result<AccessRole, String> {
@@ -89,6 +95,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
 }
 
+impl NewKey {
+    /// The fingerprint of the client's certificate.
+    fn fingerprint(&self) -> Result<Option<String>, Failure> {
+        let Some(certificate) = &self.certificate else {
+            return Ok(None);
+        };
+        let written = certificate.to_str().map(str::parse::<Fingerprint>);
+        let fingerprint = match written {
+            Some(Ok(fingerprint)) => fingerprint,
+            _ => {
+                Fingerprint::of_file(certificate).map_err(|fault| Failure::Local(fault.message))?
+            }
+        };
+        Ok(Some(fingerprint.to_string()))
+    }
+}
+
 async fn add(new: &NewKey, context: &Context) -> Result<u8, Failure> {
     let params = KeyAddParams {
         name: new.name.clone(),
@@ -101,15 +124,26 @@ async fn add(new: &NewKey, context: &Context) -> Result<u8, Failure> {
             python: new.python,
         },
         expires_ms: new.expires.map(millis),
+        certificate: new.fingerprint()?,
     };
     let answer = context.connect().await?.request(&params).await?;
     let screen = &context.screen;
     screen.answer(&answer, || {
-        screen.note(&format!(
-            "{} may now use the hub as {}; keep its key, it is not shown again:",
-            answer.name, answer.role
-        ))?;
-        screen.print(&answer.key)
+        let (name, role) = (&answer.name, answer.role);
+        match (&answer.key, &answer.certificate) {
+            (Some(key), _) => {
+                screen.note(&format!(
+                    "{name} may now use the hub as {role}; keep its key, it is not shown again:"
+                ))?;
+                screen.print(key)
+            }
+            (None, certificate) => {
+                screen.note(&format!(
+                    "{name} may now use the hub as {role} by TLS with its certificate, without a key:"
+                ))?;
+                screen.print(certificate.as_deref().unwrap_or_default())
+            }
+        }
     })
 }
 
@@ -144,7 +178,7 @@ fn table(keys: &[KeyInfo], now: f64) -> TextTable {
         table.row([
             Cell::new(&key.name),
             Cell::new(key.role.as_str()),
-            Cell::new(limits(&key.scope)),
+            Cell::new(limits(key)),
             Cell::new(state).painted(paint),
             ago(Some(key.created_at)),
             ago(key.used_at),
@@ -162,8 +196,9 @@ fn state(key: &KeyInfo, now: f64) -> (&'static str, Paint) {
     }
 }
 
-/// The limits of a key in one line.
-fn limits(scope: &AccessScope) -> String {
+/// The limits of a key, and its certificate, in one line.
+fn limits(key: &KeyInfo) -> String {
+    let scope = &key.scope;
     let lists = [
         ("queues", &scope.queues),
         ("types", &scope.types),
@@ -175,5 +210,10 @@ fn limits(scope: &AccessScope) -> String {
         .map(|(name, names)| format!("{name}={}", names.join(",")))
         .collect();
     limits.extend(scope.python.then(|| "python".to_owned()));
+    limits.extend(
+        key.certificate
+            .as_ref()
+            .map(|it| format!("certificate={it}")),
+    );
     limits.join(" ")
 }

@@ -127,6 +127,7 @@ verbs! {
     "Access" {
         key: Key, client;
         audit: Audit, client;
+        tls: Tls, blocking;
     }
     "Set up" {
         config: Config, blocking;

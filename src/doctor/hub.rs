@@ -7,6 +7,7 @@ use crate::terminal::text::one_line;
 use kirosu_config::Loaded;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::{ALL_QUEUES, ErrorCode, PoolInfo, PoolsParams, Stats, StatsParams};
+use kirosu_tls::Fingerprint;
 use std::io::ErrorKind;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             }
         }
     }
+    findings.extend(tls(loaded));
     let everywhere = !is_loopback(&hub.host);
     findings.push(match (&hub.key, everywhere) {
         (Some(_), _) => Finding::ok(AREA, "key", "clients need a key"),
@@ -54,6 +56,21 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
         ),
     });
     findings
+}
+
+/// The certificate of a hub on this machine.
+fn tls(loaded: &Loaded) -> Option<Finding> {
+    let path = loaded.settings.hub.tls_certificate.as_ref()?;
+    let name = path.display().to_string();
+    Some(match Fingerprint::of_file(path) {
+        Ok(fingerprint) => Finding::ok(
+            AREA,
+            "TLS",
+            format!("{name} has the fingerprint {fingerprint}"),
+        ),
+        Err(fault) => Finding::problem(AREA, "TLS", fault.message)
+            .advise("correct hub.tls_certificate, or make a certificate: kirosu tls new"),
+    })
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -155,6 +172,9 @@ fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {
             format!("answers, but refuses this key: {refusal}"),
         )
         .advise("give the hub's key: KIRO_SWARM_KEY, hub.key_file or --key-file"),
+        CallError::Unreachable { source, .. } if kirosu_tls::explain(source).is_some() => {
+            Finding::problem(AREA, name, error.to_string())
+        }
         CallError::Unreachable { source, .. } => no_hub(name, endpoint, source.kind()),
         other => Finding::problem(AREA, name, other.to_string())
             .advise("stop the program that listens there, or set another hub.port"),
@@ -165,7 +185,7 @@ fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {
 fn no_hub(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
     let start = "start one: kirosu up";
     match endpoint {
-        Endpoint::Tcp(host, port) => {
+        Endpoint::Tcp(host, port) | Endpoint::Tls(host, port, _) => {
             let address = (&**host, *port).to_socket_addrs();
             let free = address.and_then(|mut all| match all.next() {
                 Some(address) => TcpListener::bind(address),

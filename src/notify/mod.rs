@@ -9,7 +9,7 @@ mod ready;
 mod reporter;
 mod status;
 
-pub use ready::{NoAnswer, wait_for_hub};
+pub use ready::{NoAnswer, reachable, wait_for_hub};
 pub use reporter::spec;
 
 use sd_notify::NotifyState;

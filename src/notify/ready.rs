@@ -1,7 +1,7 @@
 //! The readiness check of the hub: a `hello` over the socket that clients use.
 
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// Time after which a failed attempt is the last one.
@@ -13,32 +13,34 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 #[error("the hub listens on {address} but does not answer there: {source}")]
 pub struct NoAnswer {
-    address: SocketAddr,
+    address: String,
     source: CallError,
 }
 
-/// Waits until the hub that listens on this address has answered a `hello`, for at most 30 s.
+/// Waits until the hub at this endpoint has answered a `hello`, for at most 30 s.
 ///
 /// # Errors
 /// The hub has not answered in time. The error has the cause of the last failed attempt.
-pub async fn wait_for_hub(address: SocketAddr, key: Option<&str>) -> Result<(), NoAnswer> {
+pub async fn wait_for_hub(endpoint: &Endpoint, key: Option<&str>) -> Result<(), NoAnswer> {
     let begun = tokio::time::Instant::now();
     loop {
         let options = ClientOptions {
             key: key.map(str::to_owned),
             ..ClientOptions::default()
         };
-        let host = reachable(address.ip()).to_string();
-        match Client::connect(Endpoint::Tcp(host, address.port()), options).await {
+        match Client::connect(endpoint.clone(), options).await {
             Ok(_) => return Ok(()),
-            Err(source) if begun.elapsed() >= TIMEOUT => return Err(NoAnswer { address, source }),
+            Err(source) if begun.elapsed() >= TIMEOUT => {
+                let address = endpoint.to_string();
+                return Err(NoAnswer { address, source });
+            }
             Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
 /// The address to connect to for this listening address: the loopback address for "all addresses".
-fn reachable(ip: IpAddr) -> IpAddr {
+pub fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

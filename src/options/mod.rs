@@ -5,16 +5,18 @@ mod faults;
 mod policy;
 mod pools;
 mod providers;
+mod tls;
 
 pub use bounds::bounds;
 pub use faults::definition_faults;
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
+pub use tls::{TlsAcceptors, hub_at, remote_hub};
 
-use crate::boot::Role;
+use crate::boot::{BootError, Role};
 use kirosu_config::{Secret, Settings};
 use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
-use kirosu_hub::{BindError, HubOptions, Rules};
+use kirosu_hub::{HubOptions, Protection, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{Limits, RetryPolicy, millis};
@@ -125,16 +127,21 @@ pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
 /// The options of the gateway, whose sockets are opened here. `Ok(None)` means that nothing is served.
 ///
 /// # Errors
-/// A socket cannot be opened.
+/// A socket or a certificate cannot be opened.
 pub fn gateway(
     settings: &Settings,
     endpoint: Endpoint,
     role: Role,
-) -> Result<Option<GatewayOptions>, BindError> {
+    acceptors: &mut TlsAcceptors,
+) -> Result<Option<GatewayOptions>, BootError> {
     let (gateway, metrics) = (&settings.gateway, &settings.metrics);
     let key = settings.hub.key.as_ref().map(|key| key.expose().to_owned());
-    let listen = |host: &str, port, section| {
-        kirosu_hub::bind::tcp(host, port, key.is_some(), section).map(Arc::new)
+    let listen = |host: &str, port, section, is_secure| {
+        let protection = Protection {
+            has_key: key.is_some(),
+            is_secure,
+        };
+        kirosu_hub::bind::tcp(host, port, protection, section).map(Arc::new)
     };
     let may_serve = role != Role::Pools;
     let serves_http = may_serve && (gateway.enabled || role == Role::Gateway);
@@ -150,8 +157,11 @@ pub fn gateway(
         metrics: None,
     };
     if serves_http {
+        let tls = acceptors.open("gateway.tls_certificate", gateway.tls())?;
+        let is_secure = tls.is_some() || gateway.plain_beyond_loopback;
         options.http = Some(HttpServerOptions {
-            socket: listen(&gateway.host, gateway.port, "gateway")?,
+            socket: listen(&gateway.host, gateway.port, "gateway", is_secure)?,
+            tls,
             is_own: kirosu_hub::is_own_user,
             mcp_decisions: gateway.mcp_decisions,
             body_bytes: bytes(gateway.body_bytes),
@@ -160,8 +170,11 @@ pub fn gateway(
         });
     }
     if serves_metrics {
+        let tls = acceptors.open("metrics.tls_certificate", metrics.tls())?;
+        let is_secure = tls.is_some() || metrics.plain_beyond_loopback;
         options.metrics = Some(MetricsOptions {
-            socket: listen(&metrics.host, metrics.port, "metrics")?,
+            socket: listen(&metrics.host, metrics.port, "metrics", is_secure)?,
+            tls,
         });
     }
     Ok(Some(options))

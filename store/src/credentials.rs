@@ -13,7 +13,7 @@ pub struct Credential {
     pub name: String,
     /// The name of its role.
     pub role: String,
-    /// SHA-256 of the secret, in hex.
+    /// SHA-256 of the secret, in hex; or the fingerprint of the client's certificate.
     pub hash: String,
     /// Its limits, as JSON.
     pub scope: String,
@@ -57,12 +57,24 @@ impl Credentials {
     /// Checks whether a credential may be added.
     ///
     /// # Errors
-    /// Its name is in use, also by one that is revoked: the audit trail must not confuse two. Or there are too many.
+    /// Its name or its certificate is in use, also by one that is revoked: the audit trail must not confuse two. Or there are too
+    /// many.
     pub fn check_new(&self, new: &Credential) -> Result<(), Error> {
         if self.0.contains_key(&new.name) {
             let message = format!(
                 "there is a key `{}`, or was one whose records are kept; choose another name",
                 new.name
+            );
+            return Err(Error::new(ErrorCode::WrongState, message));
+        }
+        if let Some(same) = self.0.values().find(|known| known.hash == new.hash) {
+            let state = match same.revoked_ms {
+                Some(_) => ", which is revoked",
+                None => "",
+            };
+            let message = format!(
+                "this certificate is that of the key `{}`{state}; make another one",
+                same.name
             );
             return Err(Error::new(ErrorCode::WrongState, message));
         }

@@ -8,20 +8,29 @@ use std::process::Command;
 
 /// The workspace crates that each crate may import. The binary crate (`kirosu`) may import all and is not listed.
 const OURS: &[(&str, &[&str])] = &[
-    ("kirosu-protocol", &[]),
-    ("kirosu-config", &["kirosu-protocol"]),
+    ("kirosu-tls", &[]),
+    ("kirosu-protocol", &["kirosu-tls"]),
+    ("kirosu-config", &["kirosu-protocol", "kirosu-tls"]),
     ("kirosu-store", &["kirosu-protocol"]),
     ("kirosu-supervision", &[]),
     ("kirosu-providers", &["kirosu-protocol"]),
     (
         "kirosu-hub",
-        &["kirosu-protocol", "kirosu-supervision", "kirosu-store"],
+        &[
+            "kirosu-protocol",
+            "kirosu-supervision",
+            "kirosu-store",
+            "kirosu-tls",
+        ],
     ),
     (
         "kirosu-swarm",
         &["kirosu-protocol", "kirosu-supervision", "kirosu-providers"],
     ),
-    ("kirosu-gateway", &["kirosu-protocol", "kirosu-supervision"]),
+    (
+        "kirosu-gateway",
+        &["kirosu-protocol", "kirosu-supervision", "kirosu-tls"],
+    ),
     // The load and fault tools have a client of their own, so that an error in ours cannot hide one in the hub.
     ("kirosu-load", &[]),
 ];
@@ -51,7 +60,9 @@ const ALONE: &[(&str, &[&str])] = &[
     ("http", &["kirosu-gateway"]),
     ("http-body-util", &["kirosu-gateway"]),
     ("reqwest", &["kirosu-providers"]),
-    ("rustls", &["kirosu-providers"]),
+    ("rustls", &["kirosu-providers", "kirosu-tls"]),
+    ("tokio-rustls", &["kirosu-tls"]),
+    ("rcgen", &["kirosu-tls"]),
     ("signal-hook-registry", &["kirosu-providers"]),
     ("mimalloc", &["kirosu"]),
     // Actors are in `actors/`; the binary starts the system on which they run.

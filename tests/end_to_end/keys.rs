@@ -355,6 +355,7 @@ fn beyond_loopback_a_short_key_is_refused_and_a_rather_short_one_is_warned_about
         Setup::new()
             .argument("--host")
             .argument("0.0.0.0")
+            .set("hub.plain_beyond_loopback=true")
             .environment("KIRO_SWARM_KEY", key)
             .environment("KIROSU_HUB__KEYLESS", "")
     };

@@ -47,6 +47,7 @@ mod surroundings;
 mod systemd;
 mod systemd_units;
 mod terminal;
+mod tls;
 mod trust;
 mod unknown_clients;
 mod usage;

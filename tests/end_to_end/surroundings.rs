@@ -327,8 +327,10 @@ fn a_file_without_an_end_is_refused_by_every_verb_that_reads_one() {
 #[test]
 fn an_address_of_another_machine_is_refused_with_what_to_name() {
     // An address of documentation: no machine has it.
-    let setup =
-        Setup::new().environment("KIRO_SWARM_KEY", "a-key-of-more-than-32-characters-in-all");
+    let setup = Setup::new()
+        .set("hub.plain_beyond_loopback=true")
+        .set("gateway.plain_beyond_loopback=true")
+        .environment("KIRO_SWARM_KEY", "a-key-of-more-than-32-characters-in-all");
     let (status, _, said) = setup.clone().argument("--host").argument("192.0.2.1").run();
     assert_eq!(status.code(), Some(1), "{said}");
     for text in [

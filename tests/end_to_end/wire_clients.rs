@@ -751,7 +751,8 @@ fn beyond_loopback_a_key_is_needed() {
         "{errors}"
     );
     let key = "a-key-of-more-than-32-characters-in-all";
-    let hub = setup.environment("KIRO_SWARM_KEY", key).start();
+    let setup = setup.environment("KIRO_SWARM_KEY", key);
+    let hub = setup.set("hub.plain_beyond_loopback=true").start();
     assert_eq!(
         hub.first_line,
         format!("KIRO_SWARM_HUB tcp://0.0.0.0:{}", hub.port)

@@ -1,6 +1,7 @@
 //! Options of the gateway, filled from the settings by `src/options/`.
 
 use kirosu_protocol::client::Endpoint;
+use kirosu_tls::TlsAcceptor;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct HttpServerOptions {
     /// The listening socket. It outlives crashes of the server, so that clients in the system's queue are served after
     /// the restart.
     pub socket: Arc<TcpListener>,
+    /// TLS on this socket. `None` means plain connections.
+    pub tls: Option<TlsAcceptor>,
     /// Decides whose requests are admitted without a key.
     pub is_own: OwnerCheck,
     /// Whether MCP clients get the tools that decide in a person's name.
@@ -82,4 +85,6 @@ impl Default for HttpTimeouts {
 pub struct MetricsOptions {
     /// The listening socket. It outlives crashes of the server.
     pub socket: Arc<TcpListener>,
+    /// TLS on this socket. `None` means plain connections.
+    pub tls: Option<TlsAcceptor>,
 }

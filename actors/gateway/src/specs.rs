@@ -43,7 +43,7 @@ pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
     if let Some(own) = &options.metrics {
         handle.metrics = own.socket.local_addr().ok();
         let http = options.http.as_ref().map(|_| handle.counts.clone());
-        let factory = MetricsServerFactory::new(&options, own.socket.clone(), http);
+        let factory = MetricsServerFactory::new(&options, own, http);
         let spec = ChildSpec::simple("metrics", move |child| {
             MetricsServer::new(child.clone(), factory.clone())
         })

@@ -1,5 +1,6 @@
 //! Conversions of the hub's data into the answers of the protocol.
 
+use crate::credentials::certificate_of;
 use crate::leases::Holder;
 use kirosu_protocol::{
     AccessRole, AgentInfo, AgentsAnswer, AttemptOutput, AuditLine, Error, ErrorCode, GetAnswer,
@@ -24,6 +25,7 @@ pub(crate) fn keys(stored: Vec<Credential>) -> KeyListAnswer {
         Some(KeyInfo {
             role: AccessRole::from_name(&key.role)?,
             scope: serde_json::from_str(&key.scope).ok()?,
+            certificate: certificate_of(&key.hash).map(str::to_owned),
             name: key.name,
             created_at: seconds(key.created_ms),
             expires_at: key.expires_ms.map(seconds),

@@ -2,6 +2,7 @@
 
 use kirosu_protocol::{AccessRole, AccessScope};
 use kirosu_store::Credential;
+use kirosu_tls::Fingerprint;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -110,12 +111,20 @@ impl Keys {
 
     /// The key with this secret, valid or not.
     pub fn find(&self, secret: &str) -> Option<Arc<LiveKey>> {
-        let hash = hash(secret);
+        self.with_hash(&hash(secret))
+    }
+
+    /// The key that is this certificate, valid or not.
+    pub fn of_certificate(&self, certificate: Fingerprint) -> Option<Arc<LiveKey>> {
+        self.with_hash(&certificate_hash(certificate))
+    }
+
+    fn with_hash(&self, hash: &str) -> Option<Arc<LiveKey>> {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // All hashes are compared, each in constant time: the time reveals nothing about a key.
         let mut found = None;
         for key in keys.iter() {
-            if same(&key.hash, &hash) {
+            if same(&key.hash, hash) {
                 found = Some(key);
             }
         }
@@ -132,6 +141,17 @@ pub fn hash(secret: &str) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// The hash that is stored for a client's certificate: its fingerprint. Its prefix distinguishes it from the hash of a secret,
+/// so that a certificate, which is public, cannot be sent as one.
+pub fn certificate_hash(certificate: Fingerprint) -> String {
+    certificate.to_string()
+}
+
+/// The fingerprint behind a stored hash. `None` if it is that of a secret.
+pub fn certificate_of(hash: &str) -> Option<&str> {
+    hash.contains(':').then_some(hash)
 }
 
 /// Compares in constant time: the time reveals nothing about how much of a secret is right.

@@ -3,7 +3,7 @@
 use crate::access_log::AccessLog;
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
 use crate::connection_registry::ConnectionRegistry;
-use crate::credentials::{Keys, same};
+use crate::credentials::{Keys, LiveKey, same};
 use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::leases::Leases;
 use crate::measure::Memory;
@@ -19,6 +19,7 @@ use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
+use kirosu_tls::Fingerprint;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -150,14 +151,7 @@ impl Hub {
     ) -> Option<ClientIdentity> {
         let options = &self.0.options;
         if let Some(key) = self.0.keys.find(token) {
-            // One that has ended does not make its client one without a key.
-            if !key.is_valid(now_ms) {
-                return None;
-            }
-            if key.note_use(now_ms) && self.0.access_log.used(&key.name, now_ms) {
-                self.writer().do_send(StoreRecords);
-            }
-            return Some(ClientIdentity::of_key(key));
+            return self.of_key(key, now_ms);
         }
         match (same(token, &options.key), owner) {
             (true, PeerOwner::Own | PeerOwner::Other | PeerOwner::Unknown) => {
@@ -170,6 +164,26 @@ impl Hub {
                 ClientIdentity::keyless(owner, options.keyless)
             }
         }
+    }
+
+    /// The party whose credential is a certificate, at a time in Unix milliseconds.
+    pub(crate) fn identify_certificate(
+        &self,
+        certificate: Fingerprint,
+        now_ms: i64,
+    ) -> Option<ClientIdentity> {
+        self.of_key(self.0.keys.of_certificate(certificate)?, now_ms)
+    }
+
+    fn of_key(&self, key: Arc<LiveKey>, now_ms: i64) -> Option<ClientIdentity> {
+        // One that has ended does not make its client one without a key.
+        if !key.is_valid(now_ms) {
+            return None;
+        }
+        if key.note_use(now_ms) && self.0.access_log.used(&key.name, now_ms) {
+            self.writer().do_send(StoreRecords);
+        }
+        Some(ClientIdentity::of_key(key))
     }
 
     /// The semaphore that a connection holds while clauses of its request are compiled.

@@ -39,7 +39,7 @@ mod writer;
 mod wrong_keys;
 
 pub use hub::{Hub, Pools, ReloadSettings};
-pub use listener::bind::{self, BindError};
+pub use listener::bind::{self, BindError, Protection};
 pub use listener::owner::is_own_user;
 pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 define_section! {
     /// `[hub]`: where the hub listens, and who may connect. Clients find the hub by the same host, port and key.
     pub struct HubSection: One("hub") {
-        /// Host name or address. An address beyond loopback needs a key.
+        /// Host name or address. An address beyond loopback needs a key and TLS.
         host: String = Text, Is("\"127.0.0.1\""), restart;
         /// TCP port; 0 lets the system choose a free one.
         port: u16 = Int(0, 65_535), Is("8765"), restart;
@@ -33,6 +33,22 @@ define_section! {
         keyless: Option<Keyless> = Choice(Keyless::VARIANTS), Unset, restart;
         /// Whether the hub accepts tasks that run code on the agent's host (type `python`).
         trust_all_tools: bool = Bool, Is("false"), restart;
+        /// PEM file with the certificate, then those between it and the root. Without it connections are plain.
+        tls_certificate: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with the certificate's private key.
+        tls_key: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with authorities. Only clients with a certificate that one of them has signed may connect.
+        tls_client_ca: Option<PathBuf> = Path, Unset, restart;
+        /// Whether it may listen beyond loopback without TLS.
+        plain_beyond_loopback: bool = Bool, Is("false"), restart;
+        /// Of clients: fingerprints of the hub's certificate, separated by commas.
+        tls_fingerprint: Option<String> = Text, Unset, restart;
+        /// Of clients: PEM file with authorities, one of which has signed the hub's certificate.
+        tls_ca: Option<PathBuf> = Path, Unset, restart;
+        /// Of clients: PEM file with their own certificate.
+        tls_client_certificate: Option<PathBuf> = Path, Unset, restart;
+        /// Of clients: PEM file with the private key of their certificate.
+        tls_client_key: Option<PathBuf> = Path, Unset, restart;
     }
 }
 
@@ -152,10 +168,18 @@ define_section! {
     pub struct GatewaySection: One("gateway") {
         /// Whether `kirosu up` and `kirosu hub` serve it. `kirosu api` always does.
         enabled: bool = Bool, Is("false"), restart;
-        /// Host name or address. An address beyond loopback needs the hub's key.
+        /// Host name or address. An address beyond loopback needs the hub's key and TLS.
         host: String = Text, Is("\"127.0.0.1\""), restart;
         /// TCP port; 0 lets the system choose a free one.
         port: u16 = Int(0, 65_535), Is("8000"), restart;
+        /// PEM file with the certificate, then those between it and the root. Without it connections are plain.
+        tls_certificate: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with the certificate's private key.
+        tls_key: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with authorities. Only clients with a certificate that one of them has signed may connect.
+        tls_client_ca: Option<PathBuf> = Path, Unset, restart;
+        /// Whether it may listen beyond loopback without TLS.
+        plain_beyond_loopback: bool = Bool, Is("false"), restart;
         /// Whether MCP clients get the tools `approve_task` and `answer_task`, which decide in a person's name.
         mcp_decisions: bool = Bool, Is("false"), restart;
         /// Longest request body, in bytes.
@@ -170,10 +194,18 @@ define_section! {
     pub struct MetricsSection: One("metrics") {
         /// Whether they are served.
         enabled: bool = Bool, Is("false"), restart;
-        /// Host name or address. An address beyond loopback needs the hub's key.
+        /// Host name or address. An address beyond loopback needs the hub's key and TLS.
         host: String = Text, Is("\"127.0.0.1\""), restart;
         /// TCP port; 0 lets the system choose a free one.
         port: u16 = Int(0, 65_535), Is("9765"), restart;
+        /// PEM file with the certificate, then those between it and the root. Without it connections are plain.
+        tls_certificate: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with the certificate's private key.
+        tls_key: Option<PathBuf> = Path, Unset, restart;
+        /// PEM file with authorities. Only clients with a certificate that one of them has signed may connect.
+        tls_client_ca: Option<PathBuf> = Path, Unset, restart;
+        /// Whether it may listen beyond loopback without TLS.
+        plain_beyond_loopback: bool = Bool, Is("false"), restart;
     }
 }
 

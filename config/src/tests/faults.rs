@@ -394,12 +394,16 @@ fn a_loopback_host_needs_no_key_and_a_key_opens_the_others() {
     let open = Case::new("").flag("hub.host", "0.0.0.0");
     assert!(
         open.env("KIRO_SWARM_KEY", "sixteen-letters-")
+            .flag("hub.plain_beyond_loopback", "true")
             .load()
             .settings
             .hub
             .key
             .is_some()
     );
+    let plain = Case::new("").flag("hub.host", "0.0.0.0");
+    let plain = plain.env("KIRO_SWARM_KEY", "sixteen-letters-").faults();
+    assert!(plain[0].contains("without TLS"), "{plain:?}");
 }
 
 #[test]

@@ -33,11 +33,7 @@ pub enum CallError {
         after: Duration,
     },
     /// There was no connection in time. The request was not sent.
-    #[error(
-        "cannot reach the hub at {endpoint}: {}; {}",
-        words(source),
-        advice(source)
-    )]
+    #[error("cannot reach the hub at {endpoint}: {}", reason(source))]
     Unreachable {
         /// The hub's address.
         endpoint: String,
@@ -84,14 +80,18 @@ impl CallError {
     }
 }
 
-/// Advice for a person whose client cannot connect.
-fn advice(error: &std::io::Error) -> &'static str {
-    match error.kind() {
+/// The reason why a client cannot connect, with advice.
+fn reason(error: &std::io::Error) -> String {
+    if let Some(error) = kirosu_tls::explain(error) {
+        return error.to_string();
+    }
+    let advice = match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             "your user may not use this socket: its owner and group may"
         }
         _ => "start one with `kirosu up` or `kirosu hub`",
-    }
+    };
+    format!("{}; {advice}", words(error))
 }
 
 /// The error in common terms, without "(os error 111)".

@@ -3,6 +3,8 @@
 //! ```text
 //! {"id":1,"method":"key_add","params":{"name":"ci","role":"enqueue","queues":["builds"],"expires_seconds":2592000}}
 //! {"id":1,"result":{"name":"ci","role":"enqueue","key":"krs_kZ0...","expires_at":1793000000.0},"error":null}
+//! {"id":2,"method":"key_add","params":{"name":"gpu-1","role":"work","certificate":"sha256:7d1f..."}}
+//! {"id":2,"result":{"name":"gpu-1","role":"work","certificate":"sha256:7d1f..."},"error":null}
 //! ```
 
 use super::seconds_or_null;
@@ -31,6 +33,9 @@ pub struct KeyAddParams {
     /// The time after which it is not valid, in milliseconds from now. `None` means that it does not expire.
     #[serde(rename = "expires_seconds", serialize_with = "seconds_or_null")]
     pub expires_ms: Option<u64>,
+    /// The fingerprint of the client's TLS certificate, which is the credential instead of a secret: `sha256:` and 64 hexadecimal
+    /// digits.
+    pub certificate: Option<String>,
 }
 
 /// The added key.
@@ -41,8 +46,11 @@ pub struct KeyAddAnswer {
     pub name: String,
     /// Its role.
     pub role: AccessRole,
-    /// The secret, which clients send as `auth_token`. The hub does not store it and cannot return it again.
-    pub key: String,
+    /// The secret, which clients send as `auth_token`. The hub does not store it and cannot return it again. `None` if a
+    /// certificate is the credential.
+    pub key: Option<String>,
+    /// The fingerprint of the certificate that is the credential.
+    pub certificate: Option<String>,
     /// Unix seconds. `None` means that it does not expire.
     pub expires_at: Option<f64>,
 }
@@ -88,6 +96,7 @@ impl Verb for KeyAddParams {
             role,
             scope,
             expires_ms: params.opt_seconds("expires_seconds", EXPIRES_MS_MIN..=EXPIRES_MS_MAX)?,
+            certificate: params.opt_text("certificate")?,
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct KeyInfo {
     /// Its limits.
     #[serde(flatten)]
     pub scope: AccessScope,
+    /// The fingerprint of the client's certificate, if that is the credential instead of a secret.
+    pub certificate: Option<String>,
     /// Unix seconds.
     pub created_at: f64,
     /// Unix seconds. `None` means that it does not expire.

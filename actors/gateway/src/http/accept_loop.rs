@@ -3,6 +3,7 @@
 use super::counts::HttpCounts;
 use super::timed_stream::TimedStream;
 use super::turn_away::turn_away;
+use super::web_stream::WebStream;
 use crate::link::RequestSlot;
 use crate::options::{HttpTimeouts, OwnerCheck};
 use actix_http::{HttpService, Request};
@@ -11,6 +12,7 @@ use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 use kirosu_supervision::StopToken;
+use kirosu_tls::TlsAcceptor;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +55,8 @@ impl<F> HttpApp for F where
 /// Socket, limits and counters of the loop.
 pub(crate) struct AcceptLoop {
     pub(crate) socket: Arc<std::net::TcpListener>,
+    /// `None` means plain connections.
+    pub(crate) tls: Option<TlsAcceptor>,
     /// Most connections at once.
     pub(crate) most: usize,
     pub(crate) timeouts: HttpTimeouts,
@@ -69,10 +73,13 @@ pub(crate) struct AcceptLoop {
 pub(super) struct IsOwn(pub(super) bool);
 
 impl IsOwn {
-    fn of(stream: &TcpStream, check: Option<OwnerCheck>) -> IsOwn {
-        IsOwn(match (check, stream.peer_addr(), stream.local_addr()) {
-            (None, ..) => true,
-            (Some(check), Ok(peer), Ok(local)) => check(peer, local),
+    fn of(stream: &WebStream, check: Option<OwnerCheck>) -> IsOwn {
+        let Some(check) = check else {
+            return IsOwn(true);
+        };
+        let addresses = stream.socket().map(|it| (it.peer_addr(), it.local_addr()));
+        IsOwn(match addresses {
+            Some((Ok(peer), Ok(local))) => check(peer, local),
             _ => false,
         })
     }
@@ -100,7 +107,7 @@ impl AcceptLoop {
             .h1_allow_half_closed(false)
             .local_addr(at)
             .graceful_shutdown_signal(move || stop.clone().requested())
-            .on_connect_ext(move |stream: &TimedStream<TcpStream>, data| {
+            .on_connect_ext(move |stream: &TimedStream<WebStream>, data| {
                 data.insert(stream.active().clone());
                 data.insert(IsOwn::of(stream.inner(), is_own));
             })
@@ -137,11 +144,15 @@ impl AcceptLoop {
         handler: &S,
         connections: &mut JoinSet<()>,
     ) where
-        S: Service<(TimedStream<TcpStream>, Option<SocketAddr>)>,
+        S: Service<(TimedStream<WebStream>, Option<SocketAddr>)>,
         S::Future: 'static,
     {
         let Some(slot) = RequestSlot::take(&self.counts.connections, self.most) else {
             HttpCounts::add(&self.counts.turned_away);
+            // A response within TLS would cost a handshake.
+            if self.tls.is_some() {
+                return;
+            }
             turn_away(stream, self.most, &self.counts, connections);
             return;
         };
@@ -150,6 +161,13 @@ impl AcceptLoop {
             tracing::debug!(%error, %peer, "the socket's options could not be set");
         }
         let idle = self.timeouts.idle + self.timeouts.head;
+        let stream = match &self.tls {
+            None => WebStream::Plain(stream),
+            Some(tls) => WebStream::Tls {
+                stream: Box::new(tls.accept(stream, None)),
+                is_refused: false,
+            },
+        };
         let stream = TimedStream::new(stream, idle, self.timeouts.stall);
         let serving = handler.call((stream, Some(peer)));
         connections.spawn_local(async move {

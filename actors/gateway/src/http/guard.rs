@@ -104,8 +104,9 @@ pub(crate) fn foreign<'a>(
     if let Some(host) = host.filter(|host| !is_loopback(host)) {
         return Some(ForeignRequest::Host(host));
     }
-    let own = host.map(|host| format!("http://{host}"));
-    let is_other = |origin: &&str| own.as_deref() != Some(*origin);
+    let own = host.map(|host| [format!("http://{host}"), format!("https://{host}")]);
+    let is_own = |origin: &str| own.iter().flatten().any(|own| own == origin);
+    let is_other = |origin: &&str| !is_own(origin);
     origin.filter(is_other).map(ForeignRequest::Page)
 }
 
@@ -224,6 +225,7 @@ mod tests {
             heads(Some("127.8.0.1:1"), None),
             heads(Some("[::1]:8000"), None),
             heads(Some("localhost:8000"), Some("http://localhost:8000")),
+            heads(Some("localhost:8000"), Some("https://localhost:8000")),
         ] {
             assert_eq!(refused(good, None), None, "{good:?}");
         }

@@ -6,6 +6,7 @@ mod counts;
 pub(crate) mod guard;
 mod timed_stream;
 mod turn_away;
+mod web_stream;
 
 pub(crate) use accept_loop::{AcceptLoop, HttpApp};
 pub use counts::HttpCounts;
@@ -92,6 +93,7 @@ impl Actor for HttpServer {
         let accept = AcceptLoop {
             is_own,
             socket: factory.socket,
+            tls: factory.options.tls,
             most: factory.options.connections,
             timeouts: factory.options.timeouts,
             grace: GRACE,

@@ -16,10 +16,11 @@ mod text;
 
 use crate::http::{AcceptLoop, HttpCounts};
 use crate::link::HubLink;
-use crate::options::{GatewayOptions, HttpTimeouts};
+use crate::options::{GatewayOptions, HttpTimeouts, MetricsOptions};
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
+use kirosu_tls::TlsAcceptor;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) struct MetricsServerFactory {
     endpoint: Endpoint,
     hub_key: Option<String>,
     socket: Arc<TcpListener>,
+    tls: Option<TlsAcceptor>,
     /// Connections to this listener.
     own: Arc<HttpCounts>,
     /// Counters of the actor that serves REST, if it is served.
@@ -45,13 +47,14 @@ impl MetricsServerFactory {
     /// For an open socket.
     pub(crate) fn new(
         options: &GatewayOptions,
-        socket: Arc<TcpListener>,
+        own: &MetricsOptions,
         http: Option<Arc<HttpCounts>>,
     ) -> MetricsServerFactory {
         MetricsServerFactory {
             endpoint: options.endpoint.clone(),
             hub_key: options.hub_key.clone(),
-            socket,
+            socket: own.socket.clone(),
+            tls: own.tls.clone(),
             own: Arc::default(),
             http,
         }
@@ -88,6 +91,7 @@ impl Actor for MetricsServer {
         };
         let accept = AcceptLoop {
             socket: factory.socket,
+            tls: factory.tls,
             most: CONNECTIONS,
             timeouts: HttpTimeouts::default(),
             grace: GRACE,

@@ -37,6 +37,7 @@ pub(super) fn with_gateway<F>(
         socket.set_nonblocking(true).unwrap();
         let mut http = HttpServerOptions {
             socket: Arc::new(socket),
+            tls: None,
             is_own: |_, _| true,
             mcp_decisions: true,
             body_bytes: 1 << 20,

@@ -26,6 +26,7 @@ pub(crate) use pending::{CommandPart, Responding};
 pub(crate) use responses::{RequestKind, Tag};
 pub(crate) use scope::RequestScope;
 pub(crate) use transport::Peer;
+pub(crate) use unknown::HandshakeBytes;
 pub(crate) use watches::EventWatch;
 
 use crate::bus::Unwatch;
@@ -41,6 +42,7 @@ use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Fence, Limits, Request, TaskId, answer};
 use kirosu_store::{Command, Outcome, Principal};
 use kirosu_supervision::{ChildContext, supervised};
+use kirosu_tls::Fingerprint;
 use long_answers::LongAnswers;
 use parking::Parking;
 use pending::{PendingRequest, REVOKED, UNANSWERED, command_origin};
@@ -72,6 +74,8 @@ pub struct Connection {
     /// means that each request needs a key.
     identity: Option<ClientIdentity>,
     acquaintance: Acquaintance,
+    /// The certificate that the client has sent in its TLS handshake.
+    certificate: Option<Fingerprint>,
     /// Whether the client has sent `hello`: it understands notices.
     greeted: bool,
     session: Option<Arc<str>>,
@@ -121,6 +125,7 @@ impl Connection {
             commands: Vec::new(),
             acquaintance: Acquaintance::new(identity.is_some()),
             identity,
+            certificate: None,
             greeted: false,
             session: None,
             ended: false,
@@ -398,6 +403,9 @@ impl StreamHandler<Received> for Connection {
                 self.end(ctx);
             }
             Received::Broken(error) => self.give_up(&error, ctx),
+            Received::Secure(certificate) => self.take_certificate(certificate),
+            Received::NotTls => self.refuse_plain(ctx),
+            Received::NotSecure(error) => self.refuse_handshake(&error, ctx),
         }
         self.advance(ctx);
     }

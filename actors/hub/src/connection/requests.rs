@@ -15,6 +15,7 @@ use kirosu_protocol::{
     answer,
 };
 use kirosu_store::Principal;
+use kirosu_tls::Fingerprint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,6 +80,7 @@ impl Connection {
             hub: self.hub.clone(),
             owner: self.transport.owner,
             identity: self.identity.clone(),
+            certificate: self.certificate,
             now_ms: now_ms(&self.child),
         }
     }
@@ -329,11 +331,27 @@ struct Speaker {
     hub: Hub,
     owner: PeerOwner,
     identity: Option<ClientIdentity>,
+    /// That of its TLS handshake.
+    certificate: Option<Fingerprint>,
     /// Unix milliseconds.
     now_ms: i64,
 }
 
 impl Speaker {
+    /// The refusal of a request with a wrong key, or without one.
+    fn unauthorized(&self, has_key: bool) -> Error {
+        let error = Error::unauthorized();
+        match self.certificate.filter(|_| !has_key) {
+            None => error,
+            Some(certificate) => {
+                let message = format!(
+                    "the client certificate {certificate} is not a credential of this hub, or not any more: `kirosu key add NAME --role ROLE --certificate FILE` adds it"
+                );
+                Error { message, ..error }
+            }
+        }
+    }
+
     /// Checks the key and the right, and reads the parameters of a request. The key comes first: a client without it learns
     /// nothing, and costs little.
     fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, Unread> {
@@ -344,7 +362,7 @@ impl Speaker {
         };
         let (id, jsonrpc) = (frame.id, frame.jsonrpc);
         let Some(identity) = identity.filter(|it| it.is_valid(self.now_ms)) else {
-            let error = Error::unauthorized();
+            let error = self.unauthorized(is_guess);
             let bad = BadLine { id, jsonrpc, error };
             return Err(match is_guess {
                 true => Unread::WrongKey(bad),

@@ -4,13 +4,19 @@
 //! port, with lines of its choice in the body: no line after a first one that is not a request may be read.
 
 use super::Connection;
+use crate::clock::now_ms;
+use crate::hub::Hub;
 use actix::prelude::*;
 use kirosu_protocol::{BadLine, Error, ErrorCode, LineSplitter, RawId};
+use kirosu_tls::{Fingerprint, HandshakeMeter};
+use std::io;
 use std::time::Duration;
 
 /// The time for the first request with a valid key. A client that needs none has any time.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// Bytes of incomplete lines of all unknown clients together.
+/// The first byte of a client that speaks TLS (RFC 8446, 5.1).
+const TLS_RECORD: u8 = 0x16;
+/// Bytes of incomplete lines and of TLS handshakes of all unknown clients together.
 const UNKNOWN_BYTES: usize = 64 << 20;
 
 /// The state of a connection until its client is known.
@@ -82,7 +88,14 @@ impl Connection {
         if self.acquaintance.has_line || first.is_none_or(|first| first == b'{') {
             return true;
         }
-        let message = "this is the port of a Kirosu hub, which takes JSON-RPC requests, one JSON object per line";
+        let message = match first {
+            Some(TLS_RECORD) => {
+                "this port of a Kirosu hub takes no TLS: set hub.tls_certificate and hub.tls_key here, or let the client connect without"
+            }
+            _ => {
+                "this is the port of a Kirosu hub, which takes JSON-RPC requests, one JSON object per line"
+            }
+        };
         self.refuse_client(Error::new(ErrorCode::ParseError, message), ctx);
         false
     }
@@ -91,6 +104,43 @@ impl Connection {
     pub(super) fn count_unknown_bytes(&mut self, bytes: usize) -> usize {
         let before = std::mem::replace(&mut self.acquaintance.bytes, bytes);
         self.hub.count_unknown(bytes, before)
+    }
+
+    /// The TLS handshake has ended. A certificate that is the credential of a client gives the connection its identity; with
+    /// another one, each request needs a key.
+    pub(super) fn take_certificate(&mut self, certificate: Option<Fingerprint>) {
+        let Some(certificate) = certificate else {
+            return;
+        };
+        let identity = self
+            .hub
+            .identify_certificate(certificate, now_ms(&self.child));
+        match &identity {
+            Some(identity) => {
+                self.last_key.clone_from(&identity.key);
+                self.is_known_now();
+            }
+            None => {
+                tracing::info!(connection = self.id.0, peer = self.transport.peer, %certificate, "a client has sent a certificate that is not the credential of a client");
+            }
+        }
+        self.certificate = Some(certificate);
+        self.identity = identity;
+    }
+
+    /// The client does not speak TLS, as this port requires.
+    pub(super) fn refuse_plain(&mut self, ctx: &mut Context<Self>) {
+        let message = "this port of a Kirosu hub takes only TLS: give your client the hub's fingerprint as hub.tls_fingerprint, or its authority as hub.tls_ca";
+        self.refuse_client(Error::new(ErrorCode::ParseError, message), ctx);
+    }
+
+    /// The TLS handshake failed: nothing can be sent to the client.
+    pub(super) fn refuse_handshake(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        // Checks of whether a port is open end like this.
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            tracing::info!(connection = self.id.0, peer = self.transport.peer, %error, "a TLS handshake failed");
+        }
+        self.give_up(error, ctx);
     }
 
     /// Answers with an error, and ends the connection.
@@ -107,5 +157,35 @@ impl Connection {
             error,
         });
         self.end(ctx);
+    }
+}
+
+/// The bytes of a TLS handshake, as the hub counts them.
+pub(crate) struct HandshakeBytes {
+    hub: Hub,
+    bytes: usize,
+}
+
+impl HandshakeBytes {
+    /// No bytes yet.
+    pub fn new(hub: Hub) -> HandshakeBytes {
+        HandshakeBytes { hub, bytes: 0 }
+    }
+}
+
+impl HandshakeMeter for HandshakeBytes {
+    fn received(&mut self, bytes: usize) -> io::Result<()> {
+        let before = self.bytes;
+        self.bytes += bytes;
+        match self.hub.count_unknown(self.bytes, before) > UNKNOWN_BYTES {
+            true => Err(io::Error::other("too many clients send long handshakes")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for HandshakeBytes {
+    fn drop(&mut self) {
+        self.hub.count_unknown(0, self.bytes);
     }
 }

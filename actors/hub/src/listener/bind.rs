@@ -36,6 +36,16 @@ pub enum BindError {
         /// The section of the settings that sets the host.
         section: &'static str,
     },
+    /// The address is not a loopback address, and connections would not be encrypted.
+    #[error(
+        "refusing to listen on {address}, beyond loopback, without TLS: set tls_certificate and tls_key in [{section}] (`kirosu tls new` makes both), or plain_beyond_loopback = true there if a tunnel or proxy protects the connections"
+    )]
+    Plain {
+        /// The address.
+        address: SocketAddr,
+        /// The section of the settings that sets the host.
+        section: &'static str,
+    },
     /// The port is taken or not allowed, or the address is not of this machine.
     #[error("cannot listen on {address}: {source}; {}", advice(section, source))]
     Tcp {
@@ -70,7 +80,7 @@ fn own_address(section: &str) -> String {
         "hub" => "with --host".to_owned(),
         _ => format!("as `host` in [{section}]"),
     };
-    format!("{place}: 127.0.0.1 for programs of this machine, 0.0.0.0 for all (with a key)")
+    format!("{place}: 127.0.0.1 for programs of this machine, 0.0.0.0 for all (with a key and TLS)")
 }
 
 fn advice(section: &str, source: &io::Error) -> String {
@@ -91,15 +101,24 @@ fn advice(section: &str, source: &io::Error) -> String {
     }
 }
 
+/// The protection of a TCP socket, without which it may not listen beyond loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Protection {
+    /// Whether clients need a key that was set.
+    pub has_key: bool,
+    /// Whether connections are encrypted, or the settings allow plain ones.
+    pub is_secure: bool,
+}
+
 /// Listens on `host:port`. `section` of the settings is named in errors.
 ///
 /// # Errors
 ///
-/// Fails if the host has no address, the address is not loopback and `has_key` is false, or the system refuses to bind it.
+/// Fails if the host has no address, the address is not loopback and lacks protection, or the system refuses to bind it.
 pub fn tcp(
     host: &str,
     port: u16,
-    has_key: bool,
+    protection: Protection,
     section: &'static str,
 ) -> Result<std::net::TcpListener, BindError> {
     let resolve = |source| BindError::Resolve {
@@ -119,8 +138,16 @@ pub fn tcp(
                 "the name has no address",
             ))
         })?;
-    if !address.ip().is_loopback() && !has_key {
-        return Err(BindError::NoKey { address, section });
+    if !address.ip().is_loopback() {
+        match protection {
+            Protection { has_key: false, .. } => {
+                return Err(BindError::NoKey { address, section });
+            }
+            Protection {
+                is_secure: false, ..
+            } => return Err(BindError::Plain { address, section }),
+            _ => {}
+        }
     }
     listen_tcp(address).map_err(|source| BindError::Tcp {
         address,

@@ -6,13 +6,14 @@
 pub mod bind;
 pub mod owner;
 
-use crate::connection::{Connection, Peer};
+use crate::connection::{Connection, HandshakeBytes, Peer};
 use crate::hub::Hub;
 use crate::identity::PeerOwner;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use kirosu_protocol::settings::Keyless;
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
+use kirosu_tls::TlsAcceptor;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Sockets {
     pub local: Option<LocalSocket>,
     /// The TCP socket.
     pub tcp: Option<Arc<std::net::TcpListener>>,
+    /// TLS on the TCP socket. `None` means plain TCP.
+    pub tls: Option<TlsAcceptor>,
     /// The Unix socket.
     pub unix: Option<Arc<std::os::unix::net::UnixListener>>,
 }
@@ -157,7 +160,13 @@ impl StreamHandler<Accepted> for Listener {
         match accepted {
             Accepted::Tcp(Ok((stream, address))) => {
                 let owner = self.owner_of(&stream, address);
-                self.start_connection(Peer::tcp(stream, address, owner))
+                self.start_connection(match &self.sockets.tls {
+                    None => Peer::tcp(stream, address, owner),
+                    Some(tls) => {
+                        let meter = Box::new(HandshakeBytes::new(self.hub.clone()));
+                        Peer::tls(tls, stream, address, owner, meter)
+                    }
+                })
             }
             Accepted::Unix(Ok(stream)) => self.start_connection(Peer::unix(stream)),
             Accepted::Local(pipe) => self.start_connection(Peer::local(pipe)),

@@ -165,7 +165,7 @@ impl Transport {
             let from = match (self.partial.is_empty(), in_line) {
                 (false, _) => &mut self.partial,
                 (true, false) if !self.lines.is_empty() => &mut self.lines,
-                _ => return Ok(None),
+                _ => break,
             };
             let bytes = from.front();
             let bytes = &bytes[..bytes.len().min(left)];
@@ -180,11 +180,16 @@ impl Transport {
         if !in_line {
             self.partial.append(&mut self.lines);
         }
-        if self.partial.is_empty() {
+        if self.partial.is_empty() && !self.has_unsent() {
             return Ok(None);
         }
         let rest = std::mem::take(&mut self.partial);
         Ok(self.writing.take().map(|io| (io, rest)))
+    }
+
+    /// Whether TLS holds bytes that were written and that the socket has not taken.
+    fn has_unsent(&self) -> bool {
+        self.writing.as_ref().is_some_and(SendHalf::has_unsent)
     }
 
     /// The background write has ended.

@@ -4,6 +4,7 @@ use crate::identity::PeerOwner;
 
 use super::socket::{ReadHalf, SendHalf, close, write_now};
 use kirosu_protocol::{Error, ErrorCode, RawId, answer};
+use kirosu_tls::{HandshakeMeter, TlsAcceptor, shared};
 use rustix::net::sockopt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,18 +24,31 @@ pub struct Peer {
 impl Peer {
     /// Over TCP, without Nagle's delay, and with keep-alive probes, which detect a client whose machine vanished.
     pub fn tcp(stream: TcpStream, address: SocketAddr, owner: PeerOwner) -> Peer {
-        let tuned = stream
-            .set_nodelay(true)
-            .and_then(|()| Ok(keep_alive(&stream)?));
-        if let Err(error) = tuned {
-            tracing::debug!(%error, %address, "the socket's options could not be set");
-        }
+        tune(&stream, address);
         let (reading, writing) = stream.into_split();
         Peer {
             name: address.to_string(),
             owner,
-            reading: Box::new(reading),
+            reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Tcp(writing),
+        }
+    }
+
+    /// Over TLS over TCP. `meter` counts the bytes of the handshake.
+    pub fn tls(
+        acceptor: &TlsAcceptor,
+        stream: TcpStream,
+        address: SocketAddr,
+        owner: PeerOwner,
+        meter: Box<dyn HandshakeMeter>,
+    ) -> Peer {
+        tune(&stream, address);
+        let (reading, writing) = shared(acceptor.accept(stream, Some(meter)));
+        Peer {
+            name: address.to_string(),
+            owner,
+            reading: ReadHalf::Tls(reading),
+            writing: SendHalf::Tls(writing),
         }
     }
 
@@ -49,7 +63,7 @@ impl Peer {
         Peer {
             name: "unix".into(),
             owner,
-            reading: Box::new(reading),
+            reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Unix(writing),
         }
     }
@@ -60,7 +74,7 @@ impl Peer {
         Peer {
             name: "local".into(),
             owner: PeerOwner::Internal,
-            reading: Box::new(reading),
+            reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Local(writing),
         }
     }
@@ -84,6 +98,15 @@ const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(10);
 /// Unanswered probes after which the system closes the connection.
 const KEEP_ALIVE_PROBES: u32 = 3;
+
+fn tune(stream: &TcpStream, address: SocketAddr) {
+    let tuned = stream
+        .set_nodelay(true)
+        .and_then(|()| Ok(keep_alive(stream)?));
+    if let Err(error) = tuned {
+        tracing::debug!(%error, %address, "the socket's options could not be set");
+    }
+}
 
 fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;

@@ -3,6 +3,7 @@
 use super::send_buffer::SendBuffer;
 use futures_util::Stream;
 use kirosu_protocol::LineSplitter;
+use kirosu_tls::{Fingerprint, Handshake, SharedReader, SharedWriter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -34,12 +35,28 @@ thread_local! {
 }
 
 /// The reading half of a socket or pipe.
-pub type ReadHalf = Box<dyn AsyncRead + Unpin + Send>;
+pub enum ReadHalf {
+    /// Without TLS.
+    Plain(Box<dyn AsyncRead + Unpin + Send>),
+    /// Over TLS. Its handshake comes first.
+    Tls(SharedReader),
+}
+
+impl ReadHalf {
+    fn half(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
+        match self {
+            ReadHalf::Plain(half) => Pin::new(half),
+            ReadHalf::Tls(half) => Pin::new(half),
+        }
+    }
+}
 
 /// The writing half of a socket or pipe.
 pub enum SendHalf {
     /// Over TCP.
     Tcp(tcp::OwnedWriteHalf),
+    /// Over TLS.
+    Tls(SharedWriter),
     /// Over a Unix socket.
     Unix(unix::OwnedWriteHalf),
     /// A pipe within the process.
@@ -53,14 +70,32 @@ impl SendHalf {
         match self {
             SendHalf::Tcp(half) => hung_up(half.as_ref()),
             SendHalf::Unix(half) => hung_up(half.as_ref()),
+            SendHalf::Tls(half) => half.with_socket(hung_up).unwrap_or(true),
             // Clients within this process do not half-close.
             SendHalf::Local(_) => true,
+        }
+    }
+
+    /// Whether bytes that were written are not with the system yet.
+    pub fn has_unsent(&self) -> bool {
+        match self {
+            SendHalf::Tls(half) => half.has_unsent(),
+            SendHalf::Tcp(_) | SendHalf::Unix(_) | SendHalf::Local(_) => false,
+        }
+    }
+
+    /// Passes some of such bytes to the system. Returns their number.
+    fn poll_send(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            SendHalf::Tls(half) => half.poll_send(cx),
+            SendHalf::Tcp(_) | SendHalf::Unix(_) | SendHalf::Local(_) => Poll::Ready(Ok(0)),
         }
     }
 
     fn half(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
         Pin::new(match self {
             SendHalf::Tcp(half) => half,
+            SendHalf::Tls(half) => half,
             SendHalf::Unix(half) => half,
             SendHalf::Local(half) => half,
         })
@@ -114,6 +149,12 @@ pub enum Received {
     End,
     /// The socket failed.
     Broken(io::Error),
+    /// The TLS handshake has ended. The client has the private key of this certificate, if it has sent one.
+    Secure(Option<Fingerprint>),
+    /// The client does not speak TLS.
+    NotTls,
+    /// The TLS handshake failed.
+    NotSecure(io::Error),
 }
 
 /// A stream that reads into a splitter shared with the connection. It reads everything that has arrived at once, so that
@@ -122,16 +163,36 @@ pub struct Inbound {
     io: Option<ReadHalf>,
     splitter: Rc<RefCell<LineSplitter>>,
     gate: Rc<ReadGate>,
+    /// Whether a TLS handshake comes first.
+    begins: bool,
 }
 
 impl Inbound {
-    /// The stream ends after [`Received::End`] or [`Received::Broken`].
+    /// The stream ends after [`Received::End`], [`Received::NotTls`] or a failure.
     pub fn new(io: ReadHalf, splitter: Rc<RefCell<LineSplitter>>, gate: Rc<ReadGate>) -> Inbound {
         Inbound {
+            begins: matches!(io, ReadHalf::Tls(_)),
             io: Some(io),
             splitter,
             gate,
         }
+    }
+
+    fn poll_handshake(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Received>> {
+        let Some(ReadHalf::Tls(io)) = self.io.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let ended = std::task::ready!(io.poll_handshake(cx));
+        self.begins = false;
+        let received = match ended {
+            Ok(Handshake::Secure(certificate)) => {
+                return Poll::Ready(Some(Received::Secure(certificate)));
+            }
+            Ok(Handshake::Plain) => Received::NotTls,
+            Err(error) => Received::NotSecure(error),
+        };
+        self.io = None;
+        Poll::Ready(Some(received))
     }
 
     fn read_once(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
@@ -140,7 +201,7 @@ impl Inbound {
         };
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buf = ReadBuf::new(scratch);
-            std::task::ready!(Pin::new(io).poll_read(cx, &mut buf))?;
+            std::task::ready!(io.half().poll_read(cx, &mut buf))?;
             self.splitter.borrow_mut().push(buf.filled());
             Poll::Ready(Ok(buf.filled().len()))
         })
@@ -153,6 +214,9 @@ impl Stream for Inbound {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Received>> {
         if self.io.is_none() {
             return Poll::Ready(None);
+        }
+        if self.begins {
+            return self.poll_handshake(cx);
         }
         if self.gate.is_closed() {
             *self.gate.waiting.borrow_mut() = Some(cx.waker().clone());
@@ -217,17 +281,20 @@ pub async fn write_rest(
     unread_timeout: Duration,
 ) -> io::Result<RestWritten> {
     let mut written = 0;
-    while !rest.is_empty() {
-        let write = poll_fn(|cx| {
-            let bytes = rest.front();
-            io.half()
-                .poll_write(cx, &bytes[..bytes.len().min(WRITE_BYTES)])
+    while !rest.is_empty() || io.has_unsent() {
+        let bytes = rest.front();
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+        let write = poll_fn(|cx| match bytes {
+            [] => io.poll_send(cx),
+            bytes => io.half().poll_write(cx, bytes),
         });
         match timeout(unread_timeout, write).await {
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {
                 let n = n?;
-                rest.advance(n);
+                if !rest.is_empty() {
+                    rest.advance(n);
+                }
                 written += n;
             }
             Err(_) => return Ok(RestWritten::Stuck(io, rest)),
