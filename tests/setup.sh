@@ -15,6 +15,7 @@ need git git "worktrees, accept.diff"
 need python3 python3 "Python tasks, clients in Python"
 need curl curl "the gateway"
 need openssl openssl "model APIs over TLS"
+need ip iproute2 "two hosts, in network namespaces"
 need tmux tmux "the dashboard in a terminal"
 need systemd-analyze systemd "the systemd units"
 python3 -c 'import ensurepip, venv' 2>/dev/null || { say "python3-venv is missing (an MCP client, a small model, linters)"; packages+=(python3-venv); }

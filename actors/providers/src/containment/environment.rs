@@ -26,13 +26,15 @@ const WITHHELD: &[&str] = &[
     "GIT_PREFIX",
 ];
 
-/// The hub's address, which programs of a run may need to enqueue tasks.
+/// The hub's address and that of its certificate, which programs of a run may need to enqueue tasks.
 const ADDRESS: &[&str] = &[
     "KIRO_SWARM_HOST",
     "KIRO_SWARM_PORT",
     "KIROSU_HUB__HOST",
     "KIROSU_HUB__PORT",
     "KIROSU_HUB__SOCKET",
+    "KIROSU_HUB__TLS_FINGERPRINT",
+    "KIROSU_HUB__TLS_CA",
 ];
 
 /// Variables that every program may see: paths, locale, network access; no keys.
@@ -138,6 +140,7 @@ mod tests {
             "KIROSU_HUB__KEY",
             "KIROSU_hub__key",
             "KIROSU_HUB__KEY_FILE",
+            "KIROSU_HUB__TLS_CLIENT_KEY",
             "KIROSU_PROVIDERS__API__HEADERS",
             "KIROSU_POOL__CODERS__ENV__TOKEN",
             "KIROSU_STORE__PATH",
@@ -153,6 +156,7 @@ mod tests {
         }
         for name in [
             "KIROSU_HUB__PORT",
+            "KIROSU_HUB__TLS_FINGERPRINT",
             "KIRO_SWARM_HOST",
             "KIRO_API_KEY",
             "MY__KEY",
