@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kirosu_protocol::settings::{ArgsText, RuleAction, RuleText, TrustLevel, WorkspaceMode};
 
+use crate::bounds;
 use crate::fault::ConfigFault;
 use crate::origin::{Origin, Origins};
 use crate::routers::{self, undefined};
@@ -405,6 +406,7 @@ impl Checker<'_> {
             );
             self.refuse(&key("trust"), message);
         }
+        bounds::check(pool, &mut |key, message| self.refuse(&key, message));
         let runs_code = provider.is_some_and(|provider| provider.kind == ProviderKind::Python)
             || pool.types.iter().any(|kind| kind == "python");
         if runs_code {

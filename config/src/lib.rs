@@ -32,6 +32,7 @@
 //! # Ok::<(), kirosu_config::ConfigFaults>(())
 //! ```
 
+mod bounds;
 mod built_in;
 mod check;
 mod client_faults;

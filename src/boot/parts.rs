@@ -7,7 +7,7 @@ use kirosu_hub::{HubParts, HubThreads, Pools, Protection, Sockets};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
-use kirosu_providers::{Cgroups, Containment, containment};
+use kirosu_providers::{Cgroups, Containment, containment, signals_missing};
 use kirosu_store::Store;
 use kirosu_supervision::{ChildSpec, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
@@ -113,6 +113,12 @@ pub(super) async fn pools(
         );
     }
     let swarm = options::swarm(settings, endpoint, containment, boot_id)?;
+    let is_sandboxed = swarm.pools.iter().any(|it| it.bounds.sandbox.is_some());
+    if let (true, Some(why)) = (is_sandboxed, signals_missing()) {
+        tracing::warn!(
+            "a sandbox does not keep runs from signalling other processes of their user: {why}"
+        );
+    }
     Ok(kirosu_swarm::specs(swarm))
 }
 

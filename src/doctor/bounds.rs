@@ -3,15 +3,16 @@
 use super::Finding;
 use crate::options;
 use kirosu_config::Settings;
-use kirosu_providers::Cgroups;
+use kirosu_providers::{Cgroups, RunBounds, RunUser, Sandbox, signals_missing};
 
 const AREA: &str = "Runs";
 
 pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     let cgroups = Cgroups::expected();
-    let mut findings = vec![group(&cgroups), limits(&cgroups)];
+    let mut findings = vec![group(&cgroups), limits(&cgroups), sandbox(), user()];
     for pool in &settings.pools {
-        if let Err(why) = options::bounds(pool).check(&cgroups) {
+        let bounds = options::bounds(settings, pool);
+        if let Err(why) = bounds.and_then(|bounds| bounds.check(&cgroups)) {
             let name = format!("pool {}", pool.name);
             let refused = format!("started from here it would be refused: {why}");
             findings.push(Finding::note(AREA, name, refused));
@@ -30,6 +31,50 @@ fn group(cgroups: &Cgroups) -> Finding {
             format!("none for a process that is started from here: {why}"),
         )
         .advise("without it, processes of a run are found by group, session and a mark in their environment"),
+    }
+}
+
+fn sandbox() -> Finding {
+    let name = "sandbox of runs";
+    let open = RunBounds {
+        sandbox: Some(Sandbox {
+            network: true,
+            ..Sandbox::default()
+        }),
+        ..RunBounds::default()
+    };
+    let closed = RunBounds {
+        sandbox: Some(Sandbox::default()),
+        ..RunBounds::default()
+    };
+    let cgroups = Cgroups::expected();
+    match (
+        open.check(&cgroups),
+        closed.check(&cgroups),
+        signals_missing(),
+    ) {
+        (Err(why), _, _) => Finding::note(AREA, name, why),
+        (Ok(()), Err(why), _) => {
+            Finding::note(AREA, name, format!("files, but not the network: {why}"))
+        }
+        (Ok(()), Ok(()), Some(why)) => Finding::note(
+            AREA,
+            name,
+            format!("files and network, but not signals: {why}"),
+        ),
+        (Ok(()), Ok(()), None) => Finding::ok(AREA, name, "files, network and signals"),
+    }
+}
+
+fn user() -> Finding {
+    let name = "runs as another user";
+    match RunUser::missing_rights() {
+        missing if missing.is_empty() => Finding::ok(AREA, name, "possible"),
+        missing => Finding::ok(
+            AREA,
+            name,
+            format!("not from here: this process lacks {}", missing.join(", ")),
+        ),
     }
 }
 

@@ -70,7 +70,11 @@ fn pool(
         pool: pool.name.clone(),
         source,
     };
-    let bounds = Arc::new(super::bounds(pool));
+    let bounds = super::bounds(settings, pool).map_err(|why| BootError::Bounds {
+        pool: pool.name.clone(),
+        why,
+    })?;
+    let bounds = Arc::new(bounds);
     let bounded = containment.bounded(bounds.clone());
     let build = |name: &str, provider: &ProviderSection| {
         kirosu_providers::build(&routed(settings, name, provider), &bounded).map_err(refuse)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// A pool that runs prompts as shell scripts, two at a time.
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     Setup::new()
         .up()
         .set("providers.sh.kind=command")
@@ -28,12 +28,12 @@ fn cannot(limit: &str) -> bool {
         .is_some()
 }
 
-fn enqueue(hub: &Hub, prompt: &str) -> i64 {
+pub fn enqueue(hub: &Hub, prompt: &str) -> i64 {
     hub.client()
         .enqueue_with(json!({"prompt": prompt, "max_attempts": 1}))
 }
 
-fn ended(hub: &Hub, id: i64) -> Value {
+pub fn ended(hub: &Hub, id: i64) -> Value {
     let mut client = hub.client();
     let wait = client.call("wait", json!({"task_ids": [id], "timeout_seconds": 25}));
     assert_eq!(wait["finished"], true, "{wait}");

@@ -39,6 +39,8 @@ mod rest;
 mod rest_flood;
 mod rest_large;
 mod restored;
+mod run_user;
+mod sandbox;
 mod secrets;
 mod sessions;
 mod shortages;

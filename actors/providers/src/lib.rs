@@ -72,7 +72,9 @@ mod text;
 pub use adapters::find::find_program;
 pub use agent_file::{AgentFile, FEW_LINES, MANY_LINES};
 pub use cancel::{Cancel, CancelHandle};
-pub use containment::{Cgroups, Containment, RunBounds, RunLimits, RunnerCommand};
+pub use containment::{
+    Cgroups, Containment, RunBounds, RunLimits, RunUser, RunnerCommand, Sandbox, signals_missing,
+};
 pub use definition::Definition;
 pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;

@@ -130,6 +130,8 @@ impl Program {
                 env_pass: self.env_pass.clone(),
                 stop: StopSignal::Term,
                 workdir: self.workdir.clone(),
+                state: Vec::new(),
+                writes: Vec::new(),
             },
             stdin: self.stdin.clone(),
             timeouts: Timeouts {

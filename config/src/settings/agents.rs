@@ -193,6 +193,14 @@ define_section! {
         cpu: Option<f64> = Float(0.01, 1024.0), Unset;
         /// Processes and threads of a run at the same time. `None` means no limit.
         processes: Option<u64> = Int(1, 1_000_000), Unset;
+        /// User of the runs. `None` means that of the process.
+        user: Option<String> = Text, Unset;
+        /// Rules of the kernel for the runs.
+        sandbox: SandboxMode = Choice(SandboxMode::VARIANTS), Is("\"off\"");
+        /// Paths that runs in a sandbox may write in addition to their folder.
+        sandbox_write: Vec<PathBuf> = List, Is("[]");
+        /// Whether runs in a sandbox may use the network.
+        sandbox_network: bool = Bool, Is("true");
     }
 }
 
@@ -228,6 +236,17 @@ impl PoolSection {
             after_must_succeed: must_succeed.unwrap_or(default.after_must_succeed),
         }
     }
+}
+
+/// The rules of the kernel for the runs of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum SandboxMode {
+    /// None besides those of their user.
+    Off,
+    /// Runs write their folder only, and do not read Kirosu's own files.
+    Workspace,
 }
 
 /// When an ended session is restarted.

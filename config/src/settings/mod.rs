@@ -16,7 +16,7 @@ use crate::secret::Secret;
 
 pub use agents::{
     AgentSection, ApprovalSection, BudgetSection, PoolSection, SILENCE_TIMEOUT, START_TIMEOUT,
-    SessionRestart, SupervisionSection,
+    SandboxMode, SessionRestart, SupervisionSection,
 };
 pub use hub::{
     GatewaySection, HubSection, LeaseSection, LimitsSection, LogFormat, LogSection, MetricsSection,

@@ -47,6 +47,8 @@ define_section! {
         system_file_env: Option<String> = Text, Unset;
         /// Signal that ends the program on cancel and timeout. `None` means the preset's, or `TERM`.
         stop_signal: Option<String> = Choice(&["TERM", "INT"]), Unset;
+        /// Folders and files of the program's own, which it may write in a sandbox.
+        state: Option<Vec<String>> = List, Unset;
         /// Arguments that print the program's version.
         version: Option<Vec<String>> = List, Unset;
         /// How a person installs the program.
@@ -112,6 +114,7 @@ pub(crate) const DEFINITION: &[&str] = &[
     "mcp",
     "system_file_env",
     "stop_signal",
+    "state",
     "version",
     "install",
     "login",

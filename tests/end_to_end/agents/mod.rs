@@ -4,6 +4,7 @@
 
 mod programs;
 mod refused;
+mod sandboxed;
 mod together;
 mod world;
 
@@ -34,6 +35,11 @@ struct Case {
 
 impl Case {
     fn start(program: Program, kind: &'static str) -> Case {
+        Self::start_with(program, kind, "")
+    }
+
+    /// With further keys of both pools.
+    fn start_with(program: Program, kind: &'static str, keys: &str) -> Case {
         let world = World::new(&[program.program(kind)]);
         let setup = Setup::new().up();
         let folder = setup.directory.path().join("work");
@@ -43,7 +49,7 @@ impl Case {
         let pool = |pool: &str, trusted: bool| {
             format!(
                 "[[pool]]\nname = \"{pool}\"\nqueues = [\"{pool}\"]\nsize = 1\nprovider = \"{name}\"\n\
-                 trust_all_tools = {trusted}\nworkdir = {}\nenv = {env}\n",
+                 trust_all_tools = {trusted}\nworkdir = {}\nenv = {env}\n{keys}\n",
                 json!(folder)
             )
         };

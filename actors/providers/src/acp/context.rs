@@ -20,7 +20,7 @@ impl AgentCli {
     pub(super) fn settings(&self, job: &Job) -> Result<LaunchSpec, RunFailure> {
         let mut env = self.environment(job);
         let wanted = self.definition.defaults_file.as_ref();
-        env.extend(self.defaults.variable(wanted, &env)?);
+        env.extend(self.defaults.variable(wanted, &env, &self.containment)?);
         let argv = arguments::argv(&self.definition, job)?;
         Ok(self.launch(argv, env, &job.workdir))
     }

@@ -70,6 +70,8 @@ impl AgentCli {
             env_pass: self.definition.env_pass.clone(),
             stop: self.definition.stop_signal,
             workdir: workdir.to_owned(),
+            state: self.definition.state.clone(),
+            writes: Vec::new(),
         }
     }
 

@@ -130,10 +130,11 @@ impl CommandProvider {
         let mut env = self.cli.environment(job);
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
+        let containment = &self.cli.containment;
         let wanted = self.cli.definition.defaults_file.as_ref();
-        env.extend(self.cli.defaults.variable(wanted, &env)?);
-        let handed = mcp::hand_over(&self.cli.definition, job, &env)?;
-        let file = UsageFile::for_run_of(&self.cli.definition)
+        env.extend(self.cli.defaults.variable(wanted, &env, containment)?);
+        let handed = mcp::hand_over(&self.cli.definition, job, &env, containment)?;
+        let file = UsageFile::for_run_of(&self.cli.definition, containment)
             .map_err(|error| mcp::cannot("make a folder for the program's figures", &error))?;
         let argv = match &file {
             Some(file) => {
@@ -146,8 +147,10 @@ impl CommandProvider {
         if let Some(message) = handed.warning.clone() {
             events.send(RunEvent::Warning { message }).await;
         }
+        let mut launch = self.cli.launch(argv, env, &job.workdir);
+        launch.writes.extend(file.iter().map(UsageFile::folder));
         let request = ProgramCall {
-            launch: self.cli.launch(argv, env, &job.workdir),
+            launch,
             stdin: stdin.into_bytes(),
             timeouts: job.timeouts,
             reader,
@@ -266,7 +269,7 @@ impl Provider for CommandProvider {
     }
 
     fn run(&self, mut job: Job, events: EventSink, cancel: Cancel) -> BoxFuture<'_, RunResult> {
-        let system = match mcp::system_file(&self.cli.definition, &mut job) {
+        let system = match mcp::system_file(&self.cli.definition, &mut job, &self.cli.containment) {
             Ok(file) => file,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 use super::mcp;
+use crate::containment::Containment;
 use crate::definition::DefaultsFile;
 use crate::outcome::RunFailure;
 
@@ -24,6 +25,7 @@ impl Defaults {
         &self,
         wanted: Option<&DefaultsFile>,
         env: &[(String, String)],
+        containment: &Containment,
     ) -> Result<Option<(String, String)>, RunFailure> {
         let Some(wanted) = wanted else {
             return Ok(None);
@@ -42,8 +44,11 @@ impl Defaults {
         let kept = file.take().filter(|it| it.path().exists());
         let written = match kept {
             Some(kept) => kept,
-            None => mcp::write(&serde_json::Value::from(wanted.content.clone()).to_string())
-                .map_err(|error| mcp::cannot("write the program's settings to a file", &error))?,
+            None => mcp::write(
+                &serde_json::Value::from(wanted.content.clone()).to_string(),
+                containment,
+            )
+            .map_err(|error| mcp::cannot("write the program's settings to a file", &error))?,
         };
         let path = written.path().to_string_lossy().into_owned();
         *file = Some(written);
@@ -56,6 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::containment::RunnerCommand;
 
     #[test]
     fn the_file_is_named_unless_a_person_names_one() {
@@ -66,22 +72,32 @@ mod tests {
             content: content.as_object().unwrap().clone(),
         };
         let defaults = Defaults::default();
-        assert_eq!(defaults.variable(None, &[]), Ok(None));
-        let (name, path) = defaults.variable(Some(&wanted), &[]).unwrap().unwrap();
+        let here = Containment::new(RunnerCommand::this_executable("none"), "test");
+        assert_eq!(defaults.variable(None, &[], &here), Ok(None));
+        let (name, path) = defaults
+            .variable(Some(&wanted), &[], &here)
+            .unwrap()
+            .unwrap();
         assert_eq!(name, wanted.env);
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written, content.to_string());
         // Each run gets the same file, also after it was removed.
-        let again = |defaults: &Defaults| defaults.variable(Some(&wanted), &[]).unwrap().unwrap().1;
+        let again = |defaults: &Defaults| {
+            defaults
+                .variable(Some(&wanted), &[], &here)
+                .unwrap()
+                .unwrap()
+                .1
+        };
         assert_eq!(again(&defaults), path);
         std::fs::remove_file(&path).unwrap();
         assert!(Path::new(&again(&defaults)).exists());
         let set = [(wanted.env.clone(), "/mine.json".to_owned())];
-        assert_eq!(defaults.variable(Some(&wanted), &set), Ok(None));
+        assert_eq!(defaults.variable(Some(&wanted), &set, &here), Ok(None));
         let on_machine = DefaultsFile {
             machine: Some("/etc/passwd".to_owned()),
             ..wanted.clone()
         };
-        assert_eq!(defaults.variable(Some(&on_machine), &[]), Ok(None));
+        assert_eq!(defaults.variable(Some(&on_machine), &[], &here), Ok(None));
     }
 }

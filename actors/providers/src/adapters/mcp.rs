@@ -7,6 +7,7 @@ use std::io::Write as _;
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
+use crate::containment::Containment;
 use crate::definition::{Definition, McpForm};
 use crate::job::{Job, TrustLevel};
 use crate::mcp::{McpServer, McpTransport};
@@ -36,6 +37,7 @@ pub(super) fn hand_over(
     definition: &Definition,
     job: &Job,
     env: &[(String, String)],
+    containment: &Containment,
 ) -> Result<McpHandover, RunFailure> {
     let mut handed = McpHandover::default();
     let way = &definition.mcp;
@@ -70,8 +72,8 @@ pub(super) fn hand_over(
     let wants_file = way.args.iter().chain(way.env.values());
     let mut path = String::new();
     if wants_file.into_iter().any(|it| it.contains("{mcp_file}")) {
-        let file =
-            write(&text).map_err(|error| cannot("write the MCP servers to a file", &error))?;
+        let file = write(&text, containment)
+            .map_err(|error| cannot("write the MCP servers to a file", &error))?;
         path = file.path().to_string_lossy().into_owned();
         handed.files.push(file);
     }
@@ -95,27 +97,31 @@ pub(super) fn hand_over(
 pub(super) fn system_file(
     definition: &Definition,
     job: &mut Job,
+    containment: &Containment,
 ) -> Result<Option<NamedTempFile>, RunFailure> {
     let (Some(name), Some(text)) = (&definition.system_file_env, &job.system_prompt) else {
         return Ok(None);
     };
-    let file = write(text).map_err(|error| cannot("write the system prompt to a file", &error))?;
+    let file = write(text, containment)
+        .map_err(|error| cannot("write the system prompt to a file", &error))?;
     let path = file.path().to_string_lossy().into_owned();
     job.env.push((name.clone(), path));
     job.system_prompt = None;
     Ok(Some(file))
 }
 
-/// Writes a temporary file that only its owner can read.
-pub(super) fn write(text: &str) -> std::io::Result<NamedTempFile> {
+/// Writes a temporary file that only its owner can read: the user of the run.
+pub(super) fn write(text: &str, containment: &Containment) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix("kirosu-");
     // This folder belongs to the user alone and is removed with the login session.
-    let mut file = match std::env::var_os("XDG_RUNTIME_DIR") {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !containment.has_other_user());
+    let mut file = match own {
         Some(dir) => builder.tempfile_in(dir).or_else(|_| builder.tempfile())?,
         None => builder.tempfile()?,
     };
     file.write_all(text.as_bytes())?;
+    containment.give(file.path())?;
     Ok(file)
 }
 
@@ -268,6 +274,11 @@ fn toml_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containment::RunnerCommand;
+
+    fn here() -> Containment {
+        Containment::new(RunnerCommand::this_executable("none"), "test")
+    }
     use crate::adapters::arguments::argv_with;
     use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt as _;
@@ -304,7 +315,7 @@ mod tests {
     fn every_preset_gets_the_servers_and_no_secret_is_an_argument() {
         for name in ["claude", "copilot", "qwen", "opencode", "codex"] {
             let definition = preset(name);
-            let handed = hand_over(&definition, &job(TrustLevel::Safe), &[]).unwrap();
+            let handed = hand_over(&definition, &job(TrustLevel::Safe), &[], &here()).unwrap();
             assert_eq!(handed.warning, None, "{name}");
             let argv = argv_with(&definition, &job(TrustLevel::Safe), &handed.args).unwrap();
             assert!(
@@ -336,7 +347,7 @@ mod tests {
 
     #[test]
     fn codex_arguments_are_valid_toml() {
-        let handed = hand_over(&preset("codex"), &job(TrustLevel::All), &[]).unwrap();
+        let handed = hand_over(&preset("codex"), &job(TrustLevel::All), &[], &here()).unwrap();
         let keys = handed.args.chunks(2).map(|pair| pair[1].clone());
         let text = keys.collect::<Vec<_>>().join("\n");
         let read: toml::Table = text.parse().unwrap();
@@ -357,10 +368,14 @@ mod tests {
 
     #[test]
     fn settings_that_are_there_stay_and_win() {
-        let before = write(r#"{"theme":"x","mcpServers":{"web":{"httpUrl":"mine"}}}"#).unwrap();
+        let before = write(
+            r#"{"theme":"x","mcpServers":{"web":{"httpUrl":"mine"}}}"#,
+            &here(),
+        )
+        .unwrap();
         let path = before.path().to_string_lossy().into_owned();
         let env = [("QWEN_CODE_SYSTEM_SETTINGS_PATH".to_owned(), path)];
-        let handed = hand_over(&preset("qwen"), &job(TrustLevel::All), &env).unwrap();
+        let handed = hand_over(&preset("qwen"), &job(TrustLevel::All), &env, &here()).unwrap();
         let stated = std::fs::read_to_string(handed.files[0].path()).unwrap();
         let stated: Value = serde_json::from_str(&stated).unwrap();
         assert_eq!(
@@ -372,14 +387,14 @@ mod tests {
 
     #[test]
     fn a_program_without_mcp_warns_and_one_that_reads_the_files_does_not() {
-        let goose = hand_over(&preset("goose"), &job(TrustLevel::Safe), &[]).unwrap();
+        let goose = hand_over(&preset("goose"), &job(TrustLevel::Safe), &[], &here()).unwrap();
         assert!(
             goose
                 .warning
                 .unwrap()
                 .contains("goose takes no MCP servers")
         );
-        let kiro = hand_over(&preset("kiro"), &job(TrustLevel::Safe), &[]).unwrap();
+        let kiro = hand_over(&preset("kiro"), &job(TrustLevel::Safe), &[], &here()).unwrap();
         assert_eq!(kiro.warning, None);
     }
 }

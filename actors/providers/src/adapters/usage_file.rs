@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::agent_file::AgentFile;
+use crate::containment::Containment;
 use crate::definition::Definition;
 
 /// The placeholder for the file's path in a definition's `command`.
@@ -29,7 +30,10 @@ impl UsageFile {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub(super) fn for_run_of(definition: &Definition) -> io::Result<Option<Self>> {
+    pub(super) fn for_run_of(
+        definition: &Definition,
+        containment: &Containment,
+    ) -> io::Result<Option<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if !definition.command.iter().any(|it| it.contains(PLACE)) {
             return Ok(None);
@@ -43,7 +47,14 @@ impl UsageFile {
         );
         let folder = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Some(Self { folder }))
+        let made = Self { folder };
+        containment.give(&made.folder)?;
+        Ok(Some(made))
+    }
+
+    /// The folder, which the program writes.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.clone()
     }
 
     fn path(&self) -> PathBuf {

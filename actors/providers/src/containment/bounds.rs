@@ -5,12 +5,18 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{CgroupEnd, Cgroups, RunCgroup, RunLimits};
+use super::sandbox::{Sandbox, SandboxRules};
+use super::user::{RunUser, UserIds};
 
 /// The bounds of the runs of one pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunBounds {
     /// Limits of each run.
     pub limits: RunLimits,
+    /// The user of the runs. `None` means that of this process.
+    pub user: Option<RunUser>,
+    /// The sandbox of the runs. `None` means that the system has no rules for them.
+    pub sandbox: Option<Sandbox>,
     /// The limit of memory for people: "2 GiB".
     pub memory_text: String,
     /// The name of the pool, for messages.
@@ -32,7 +38,7 @@ impl RunBounds {
     /// Whether runs of both are bound alike, so that a run of one may use a provider of the other.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.limits == other.limits
+        (&self.limits, &self.user, &self.sandbox) == (&other.limits, &other.user, &other.sandbox)
     }
 
     /// Checks that this system can enforce them for the runs of this process.
@@ -40,7 +46,9 @@ impl RunBounds {
     /// # Errors
     /// The key that cannot be enforced, with the reason and the advice.
     pub fn check(&self, cgroups: &Cgroups) -> Result<(), String> {
-        cgroups.check(&self.limits)
+        cgroups.check(&self.limits)?;
+        self.user.as_ref().map_or(Ok(()), RunUser::check)?;
+        self.sandbox.as_ref().map_or(Ok(()), Sandbox::check)
     }
 
     /// The limit that explains the failure of a run which ended like this.
@@ -81,4 +89,8 @@ pub(crate) struct Confinement {
     pub(crate) groups: Vec<PathBuf>,
     /// The file that kills all members of the group at once.
     pub(crate) kill: Option<PathBuf>,
+    /// The user of the program.
+    pub(crate) user: Option<UserIds>,
+    /// The sandbox of the program.
+    pub(crate) sandbox: Option<SandboxRules>,
 }

@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,95 +16,16 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::{Instant, sleep_until};
 
+use super::Containment;
 use super::bounds::{Confinement, LimitReached};
 use super::cgroup::{CgroupEnd, RunCgroup};
 use super::descriptors::{limit_of_programs, spare_reserve};
-use super::environment::inherited;
+use super::environment::Surroundings;
+use super::launch::{LaunchError, LaunchSpec};
 use super::leftovers::{self, Leftovers, Mark};
+use super::run_temp::RunTemp;
 use super::sweep::sweep_run;
 use super::wire::{RunnerOrder, RunnerReport};
-use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
-use crate::definition::StopSignal;
-use crate::outcome::FailureKind;
-use crate::shortage::is_shortage;
-
-/// A program to start, and its surroundings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LaunchSpec {
-    pub(crate) argv: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    /// Variables of ours that it sees although they are withheld by default.
-    pub(crate) pass_env: Vec<String>,
-    /// Variables of ours that it sees besides the usual ones. `None` means all.
-    pub(crate) env_pass: Option<Vec<String>>,
-    /// The signal that asks the program to exit.
-    pub(crate) stop: StopSignal,
-    pub(crate) workdir: PathBuf,
-}
-
-/// A runner could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {step}: {source}{}", self.obstacle.advice())]
-pub(crate) struct LaunchError {
-    step: String,
-    source: io::Error,
-    obstacle: Obstacle,
-}
-
-/// The obstacle to the start of a runner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Obstacle {
-    /// The machine lacks a resource; a later start can succeed.
-    Shortage,
-    /// The system never takes these arguments: a NUL in them or in the environment, or too many bytes.
-    Input,
-    /// The folder cannot be entered.
-    Folder,
-}
-
-impl Obstacle {
-    const fn advice(self) -> &'static str {
-        match self {
-            Self::Shortage => {
-                "; see that this machine has memory, processes and file descriptors left, and /proc"
-            }
-            Self::Input => {
-                "; see that no argument or variable of the program (the model, for one) has a NUL character, and that they are not too long"
-            }
-            Self::Folder => "; give this user access to the folder, or name another workdir",
-        }
-    }
-}
-
-impl LaunchError {
-    fn new(step: &str, source: io::Error, workdir: &Path) -> Self {
-        let is_input = matches!(
-            source.kind(),
-            io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong
-        );
-        let can_enter = || rustix::fs::access(workdir, rustix::fs::Access::EXEC_OK).is_ok();
-        // Everything else that a start needs is our own: a running executable, pipes, a process.
-        let obstacle = match is_input {
-            true => Obstacle::Input,
-            false if is_shortage(&source) || can_enter() => Obstacle::Shortage,
-            false => Obstacle::Folder,
-        };
-        Self {
-            step: step.to_owned(),
-            source,
-            obstacle,
-        }
-    }
-
-    /// The failure kind of the run.
-    pub(crate) const fn class(&self) -> FailureKind {
-        match self.obstacle {
-            Obstacle::Shortage => FailureKind::Shortage,
-            Obstacle::Input => FailureKind::BadInput,
-            Obstacle::Folder => FailureKind::ProviderError,
-        }
-    }
-}
 
 /// How often a runner is checked for a stop.
 const STOP_CHECK: Duration = Duration::from_secs(1);
@@ -126,6 +46,8 @@ pub(crate) struct Contained {
     stops: u32,
     /// The cgroup of the run. `None` where the system allows none.
     group: Option<RunCgroup>,
+    /// Its folder for temporary files, in a sandbox.
+    temp: Option<RunTemp>,
 }
 
 /// The end of everything that a program has started.
@@ -177,18 +99,40 @@ impl Contained {
         let bounds = containment.bounds.as_ref();
         let group = bounds.map(|it| it.group(&run)).transpose();
         let group = group.map_err(at("make a cgroup for the run"))?.flatten();
+        let sandboxed = bounds.filter(|it| it.sandbox.is_some());
+        let temp = sandboxed.map(|_| RunTemp::make()).transpose();
+        let temp = temp
+            .and_then(|temp| {
+                let given = temp.as_ref().map(|it| containment.give(it.path()));
+                given.transpose().map(|_| temp)
+            })
+            .map_err(at("make a folder for temporary files"))?;
+        let surroundings = Surroundings::of(launch, containment, &run, temp.as_ref());
+        let mut further = launch.writes.clone();
+        further.extend(temp.iter().map(|it| it.path().to_owned()));
+        if sandboxed.is_some() {
+            further.extend(surroundings.state_of(launch, containment));
+        }
         let confinement = Confinement {
             groups: group.as_ref().map(RunCgroup::entries).unwrap_or_default(),
             kill: group.as_ref().and_then(RunCgroup::kill_file),
+            user: bounds.and_then(|it| Some(it.user.as_ref()?.ids().clone())),
+            sandbox: bounds
+                .and_then(|it| Some(it.sandbox.as_ref()?.rules(&launch.workdir, &further))),
         };
         let confinement = serde_json::to_string(&confinement)
             .map_err(|error| at("describe the bounds of the run")(error.into()))?;
-        let mut runner = command(launch, containment, (&run, &confinement), theirs.into())
-            .spawn()
-            .map_err(at(&format!(
-                "start the runner {}",
-                containment.runner.program.display()
-            )))?;
+        let mut runner = command(
+            launch,
+            containment,
+            (surroundings, &confinement),
+            theirs.into(),
+        )
+        .spawn()
+        .map_err(at(&format!(
+            "start the runner {}",
+            containment.runner.program.display()
+        )))?;
         let (Some(stdout), Some(stderr)) = (runner.stdout.take(), runner.stderr.take()) else {
             return Err(at("read the runner's output")(
                 io::ErrorKind::BrokenPipe.into(),
@@ -208,6 +152,7 @@ impl Contained {
             next_check: Instant::now() + STOP_CHECK,
             stops: 0,
             group,
+            temp,
         };
         Ok((contained, streams))
     }
@@ -314,6 +259,7 @@ impl Contained {
     /// Reaps the runner after its last report, and waits until the kernel confirms the end of the run.
     pub(crate) async fn finish(mut self, containment: &Containment) -> ContainedEnd {
         drop(self.runner.wait().await);
+        drop(self.temp.take());
         let Some(group) = self.group.take() else {
             return ContainedEnd::default();
         };
@@ -343,7 +289,7 @@ impl Drop for Contained {
 fn command(
     launch: &LaunchSpec,
     containment: &Containment,
-    (run, confinement): (&str, &str),
+    (surroundings, confinement): (Surroundings, &str),
     control: OwnedFd,
 ) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&containment.runner.program);
@@ -358,10 +304,7 @@ fn command(
         .args(&launch.argv)
         .current_dir(&launch.workdir)
         .env_clear()
-        .envs(inherited(&launch.pass_env, launch.env_pass.as_deref()))
-        .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .env(RUN_VARIABLE, run)
-        .env(INSTANCE_VARIABLE, &containment.instance)
+        .envs(surroundings.0)
         .stdin(Stdio::from(control))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,6 +1,15 @@
 //! The variables of our environment that a program may see.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::PathBuf;
+
+use super::launch::LaunchSpec;
+use super::run_temp::RunTemp;
+use super::user::RunUser;
+use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
+use crate::definition::place;
 
 /// Variables that no program gets: settings by the names of earlier versions (those with other names are in
 /// [`is_setting`]), systemd's channels to this process, and those that would direct git to another folder than that of the
@@ -73,6 +82,61 @@ const USUAL: &[&str] = &[
     "GOPATH",
     "JAVA_HOME",
 ];
+
+/// The variables of one program.
+pub(super) struct Surroundings(pub(super) BTreeMap<OsString, OsString>);
+
+impl Surroundings {
+    /// Later ones win: ours, those of the run's user, those of the call, the run's own folder for temporary files, its marks.
+    pub(super) fn of(
+        launch: &LaunchSpec,
+        containment: &Containment,
+        run: &str,
+        temp: Option<&RunTemp>,
+    ) -> Self {
+        let bounds = containment.bounds.as_ref();
+        let user = bounds.and_then(|bounds| bounds.user.as_ref());
+        let stays = |name: &OsStr| user.is_none() || !name.to_str().is_some_and(RunUser::drops);
+        let mut all: BTreeMap<OsString, OsString> =
+            inherited(&launch.pass_env, launch.env_pass.as_deref())
+                .filter(|(name, _)| stays(name))
+                .collect();
+        let mut set = |name: &str, value: OsString| drop(all.insert(name.into(), value));
+        for (name, value) in user.map(RunUser::environment).unwrap_or_default() {
+            set(name, value.into());
+        }
+        for (name, value) in &launch.env {
+            set(name, value.into());
+        }
+        if let Some(temp) = temp {
+            for name in ["TMPDIR", "TMP", "TEMP"] {
+                set(name, temp.path().into());
+            }
+        }
+        set(RUN_VARIABLE, run.into());
+        set(INSTANCE_VARIABLE, (&containment.instance).into());
+        Self(all)
+    }
+
+    /// The places in which the program keeps its state. Missing folders are made, because the program may not make them.
+    pub(super) fn state_of(&self, launch: &LaunchSpec, containment: &Containment) -> Vec<PathBuf> {
+        let var = |name: &str| self.0.get(OsStr::new(name))?.to_str().map(str::to_owned);
+        let mut found = Vec::new();
+        for pattern in &launch.state {
+            let Some(path) = place(pattern, &var) else {
+                continue;
+            };
+            if pattern.ends_with('/') && fs::symlink_metadata(&path).is_err() {
+                let made = fs::create_dir_all(&path).and_then(|()| containment.give(&path));
+                if let Err(error) = made {
+                    tracing::debug!(path = %path.display(), %error, "a folder for the state of an agent program cannot be made");
+                }
+            }
+            found.push(path);
+        }
+        found
+    }
+}
 
 /// Our environment without the [`WITHHELD`] variables, except for the names in `pass`. With `only`, just the [`USUAL`]
 /// variables and those that it lists; `!NAME` and `!PREFIX*` in it remove usual ones.

@@ -7,13 +7,18 @@ mod closed;
 mod contained;
 mod descriptors;
 mod environment;
+mod launch;
 mod leftovers;
 mod procfs;
+mod run_temp;
+mod sandbox;
+mod sockets;
 mod sweep;
+mod user;
 mod wire;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +26,17 @@ pub use bounds::RunBounds;
 pub(crate) use bounds::{Confinement, LimitReached};
 pub use cgroup::{Cgroups, RunLimits};
 pub use closed::close_to_others;
-pub(crate) use contained::{Contained, ContainedEnd, LaunchError, LaunchSpec, RunnerNotice};
+pub(crate) use contained::{Contained, ContainedEnd, RunnerNotice};
 pub(crate) use descriptors::lower_limit;
 pub use descriptors::raise_limit;
 pub use environment::is_withheld;
+pub(crate) use launch::{LaunchError, LaunchSpec};
 pub(crate) use leftovers::Mark;
 pub(crate) use procfs::{ProcessStat, children_of};
+pub use sandbox::{Sandbox, signals_missing};
 pub use sweep::{Swept, sweep_instance, sweep_run};
+pub use user::RunUser;
+pub(crate) use user::UserIds;
 pub(crate) use wire::{Exit, RunnerOrder, RunnerReport, StartError};
 
 /// The variable with the run's id, in the environment of each of its processes. A value is never reused.
@@ -80,6 +89,23 @@ impl Containment {
             grace: Duration::from_secs(2),
             linger: Duration::from_millis(250),
             bounds: None,
+        }
+    }
+
+    /// Whether runs have another user than this process.
+    pub(crate) fn has_other_user(&self) -> bool {
+        self.bounds.as_ref().is_some_and(|it| it.user.is_some())
+    }
+
+    /// Gives a file or folder for a run to the run's user. Blocks briefly on the file system.
+    ///
+    /// # Errors
+    /// The owner cannot be changed.
+    pub(crate) fn give(&self, path: &Path) -> std::io::Result<()> {
+        let bounds = self.bounds.as_ref();
+        match bounds.and_then(|bounds| bounds.user.as_ref()) {
+            Some(user) => user.own(path),
+            None => Ok(()),
         }
     }
 

@@ -47,7 +47,8 @@ impl Login {
     }
 }
 
-pub(super) fn place(file: &str, var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+/// The path that a definition names. `None` where its variable is not set.
+pub(crate) fn place(file: &str, var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let (root, rest) = match file.split_once('/') {
         Some(("~", rest)) => (var("HOME")?, rest),
         Some((root, rest)) if root.starts_with('$') => (var(&root[1..])?, rest),

@@ -28,6 +28,7 @@ use table_reader::{TableReader, define_table, same_table};
 
 pub use acp::{AcpRules, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
+pub(crate) use login::place;
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
 pub use own_model::OwnModel;
@@ -68,6 +69,9 @@ define_table! {
         pub system_file_env: Option<String>,
         /// Settings that the program reads with the lowest priority.
         pub defaults_file: Option<DefaultsFile> = read::defaults_file,
+        /// Folders (ending in `/`) and files in which the program keeps its logins, settings and conversations, which it may
+        /// write in a sandbox: `~/` is the home folder, `$NAME/` the value of a variable.
+        pub state: Vec<String>,
         /// The signal on cancel and timeout.
         pub stop_signal: StopSignal = TableReader::choice,
         /// The meaning of its output.

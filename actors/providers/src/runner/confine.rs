@@ -2,12 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use landlock::{RulesetCreated, RulesetStatus};
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use rustix::fs::fchown;
 use rustix::io::Errno;
+use rustix::stdio::{stderr, stdout};
+use seccompiler::BpfProgram;
 
-use crate::containment::Confinement;
+use super::rights;
+use crate::containment::{Confinement, UserIds};
 
 /// The error with which the program's process reports that a bound was refused. An exec never returns it.
 const REFUSED: Errno = Errno::NOTRECOVERABLE;
@@ -33,7 +40,25 @@ pub(super) fn prepare(command: &mut Command, confinement: &Confinement) -> Resul
         })?;
         groups.push(opened);
     }
-    if groups.is_empty() {
+    let user = confinement.user.clone();
+    if let Some(user) = &user {
+        // The program may open its output again, as /dev/stdout.
+        give(stdout(), user)
+            .and_then(|()| give(stderr(), user))
+            .map_err(|error| {
+                format!("its output cannot be given to user {}: {error}", user.user)
+            })?;
+    }
+    let mut sandbox = match &confinement.sandbox {
+        Some(rules) => {
+            let created = rules.create();
+            let created =
+                created.map_err(|error| format!("the kernel refuses the sandbox: {error}"))?;
+            Some((created, rules.filter()?))
+        }
+        None => None,
+    };
+    if groups.is_empty() && user.is_none() && sandbox.is_none() {
         return Ok(());
     }
     let apply = move || {
@@ -43,6 +68,12 @@ pub(super) fn prepare(command: &mut Command, confinement: &Confinement) -> Resul
                 "the cgroup of the run refuses its program",
                 group.write_all(b"0"),
             )?;
+        }
+        if let Some(user) = &user {
+            refuse("the run cannot change its user", become_user(user))?;
+        }
+        if let Some((rules, filter)) = sandbox.take() {
+            refuse("the run cannot enter its sandbox", enter(rules, &filter))?;
         }
         Ok(())
     };
@@ -57,6 +88,33 @@ fn before_exec(
 ) {
     // SAFETY: the runner has one thread, so the child of its fork holds no lock of another one, and may allocate.
     unsafe { command.pre_exec(apply) };
+}
+
+fn give(file: BorrowedFd<'_>, user: &UserIds) -> io::Result<()> {
+    let owner = Some(rustix::fs::Uid::from_raw(user.user));
+    Ok(fchown(file.as_fd(), owner, None)?)
+}
+
+/// Takes the ids of a user, the user's id last: without root's it could not take the others.
+fn become_user(user: &UserIds) -> io::Result<()> {
+    let groups: Vec<Gid> = user.groups.iter().map(|it| Gid::from_raw(*it)).collect();
+    setgroups(&groups)?;
+    setgid(Gid::from_raw(user.group))?;
+    setuid(Uid::from_raw(user.user))?;
+    Ok(())
+}
+
+/// Enters the sandbox for good. No program that it starts gets more rights (`sudo`).
+fn enter(rules: RulesetCreated, filter: &BpfProgram) -> io::Result<()> {
+    rights::give_up()?;
+    let status = rules.restrict_self().map_err(io::Error::other)?;
+    if status.ruleset != RulesetStatus::FullyEnforced || !status.no_new_privs {
+        return Err(io::Error::other("the kernel does not enforce all of it"));
+    }
+    if filter.is_empty() {
+        return Ok(());
+    }
+    seccompiler::apply_filter(filter).map_err(io::Error::other)
 }
 
 /// Writes the reason for a refusal to the run's stderr, because only the number of an error reaches the runner.

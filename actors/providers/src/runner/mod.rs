@@ -8,6 +8,7 @@ mod children;
 mod confine;
 mod control;
 mod machine;
+mod rights;
 mod signals;
 mod watch;
 

@@ -11,6 +11,7 @@ mod folder;
 mod identity;
 mod known;
 mod mcp;
+mod other_user;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -278,7 +279,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// Blocks on the file system.
 fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<RunFolder, NoFolder> {
     let (task_id, attempt) = id;
-    match options.workspace {
+    let place = match options.workspace {
         WorkspaceMode::Shared | WorkspaceMode::Worktree => {
             folder::shared(options.workdir.as_deref())
         }
@@ -288,13 +289,19 @@ fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<Run
         WorkspaceMode::Ephemeral => {
             folder::ephemeral(&own_folder(options)?, &format!("task-{task_id}-{attempt}"))
         }
+    }?;
+    if place.held.is_some() {
+        other_user::give(options, &place.root)?;
     }
+    Ok(place)
 }
 
 /// The folder that contains the folders of an isolated or ephemeral pool.
 fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoFolder> {
     let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
-    folder::pool_folder(parent, &options.name)
+    let folder = folder::pool_folder(parent, &options.name)?;
+    other_user::open_way(options, &folder)?;
+    Ok(folder)
 }
 
 /// Checks whether the pool's own folder can be used. `thorough`: checks as much as a task needs, at any cost; for a
@@ -306,16 +313,19 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<
     let found = match options.workspace {
         WorkspaceMode::Isolated | WorkspaceMode::Ephemeral => {
             let options = options.clone();
-            blocking(move || own_folder(&options).map(drop)).await
+            blocking(move || own_folder(&options).map(Some)).await
         }
-        WorkspaceMode::Worktree => Box::pin(worktree::check(options, thorough)).await,
+        WorkspaceMode::Worktree => Box::pin(worktree::check(options, thorough))
+            .await
+            .map(|()| None),
         WorkspaceMode::Shared => {
             let workdir = options.workdir.clone();
-            blocking(move || folder::shared(workdir.as_deref()).map(drop)).await
+            blocking(move || folder::shared(workdir.as_deref()).map(|it| Some(it.dir))).await
         }
     };
     match found {
-        Ok(()) => Ok(()),
+        Ok(Some(folder)) => other_user::check(options, &folder).await,
+        Ok(None) => Ok(()),
         // The pool's first run finds out.
         Err(NoFolder::Short(_)) => Ok(()),
         Err(

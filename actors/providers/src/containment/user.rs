@@ -1,0 +1,212 @@
+//! Another user for the runs of a pool.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{User, getgrouplist};
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+/// Rights that a process needs to run programs as another user, by their bit in `/proc/self/status`, with the reason.
+const RIGHTS: &[(u32, &str)] = &[
+    (0, "CAP_CHOWN"),
+    (1, "CAP_DAC_OVERRIDE"),
+    (5, "CAP_KILL"),
+    (6, "CAP_SETGID"),
+    (7, "CAP_SETUID"),
+];
+
+/// Variables of our environment that belong to our user. `PREFIX*` means all that begin so.
+const OWN: &[&str] = &[
+    "XDG_*",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSH_AUTH_SOCK",
+    "MAIL",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "NVM_DIR",
+    "GOPATH",
+    "VIRTUAL_ENV",
+];
+
+/// The user of a pool's runs, which is not that of this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunUser {
+    /// The name.
+    pub name: String,
+    /// The home directory.
+    pub home: PathBuf,
+    shell: PathBuf,
+    ids: UserIds,
+}
+
+/// The ids of a user, for the runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserIds {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// All groups, the first one included.
+    pub(crate) groups: Vec<u32>,
+}
+
+impl RunUser {
+    /// Looks a user up. `None` for the user of this process, who needs no change.
+    ///
+    /// # Errors
+    /// There is no such user, or its groups cannot be read.
+    pub fn named(name: &str) -> Result<Option<Self>, String> {
+        let found = User::from_name(name)
+            .map_err(|error| format!("user: {name:?} cannot be looked up: {error}"))?;
+        let found = found.ok_or_else(|| {
+            format!("user: there is no user {name:?} on this machine; create it (useradd), or name another")
+        })?;
+        if found.uid.as_raw() == geteuid().as_raw() {
+            return Ok(None);
+        }
+        let groups = CString::new(name)
+            .map_err(io::Error::from)
+            .and_then(|name| Ok(getgrouplist(&name, found.gid)?))
+            .map_err(|error| format!("user: the groups of {name:?} cannot be read: {error}"))?;
+        Ok(Some(Self {
+            name: name.to_owned(),
+            home: found.dir,
+            shell: found.shell,
+            ids: UserIds {
+                user: found.uid.as_raw(),
+                group: found.gid.as_raw(),
+                groups: groups.iter().map(|it| it.as_raw()).collect(),
+            },
+        }))
+    }
+
+    /// The rights that this process lacks to run programs as another user.
+    #[must_use]
+    pub fn missing_rights() -> Vec<&'static str> {
+        missing_rights(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+    }
+
+    pub(super) const fn ids(&self) -> &UserIds {
+        &self.ids
+    }
+
+    /// Checks that this process may run programs as this user.
+    ///
+    /// # Errors
+    /// The missing rights.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let missing = Self::missing_rights();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "user: only root may run programs as {:?} (this process lacks {}); start Kirosu as root, or start `kirosu agent` as that user with a key of its own",
+            self.name,
+            missing.join(", ")
+        ))
+    }
+
+    /// The variables that a program of this user gets instead of ours.
+    pub(super) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let name = PathBuf::from(&self.name);
+        vec![
+            ("HOME", self.home.clone()),
+            ("USER", name.clone()),
+            ("LOGNAME", name),
+            ("SHELL", self.shell.clone()),
+        ]
+    }
+
+    /// Whether a variable of ours belongs to our user.
+    pub(super) fn drops(name: &str) -> bool {
+        OWN.iter().any(|it| match it.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => *it == name,
+        })
+    }
+
+    /// Makes the user the owner of a folder and of all in it. Follows no link. Blocks on the file system; no run may work
+    /// in the folder meanwhile.
+    ///
+    /// # Errors
+    /// An entry cannot be changed.
+    pub fn own(&self, folder: &Path) -> io::Result<()> {
+        self.own_entry(folder)?;
+        let mut folders = match fs::symlink_metadata(folder)?.is_dir() {
+            true => vec![folder.to_owned()],
+            false => Vec::new(),
+        };
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(&next)? {
+                let entry = entry?;
+                let path = entry.path();
+                if entry.file_type()?.is_dir() {
+                    folders.push(path.clone());
+                }
+                self.own_entry(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets all users pass through a folder of ours to what is inside, without listing it.
+    ///
+    /// # Errors
+    /// The mode cannot be changed.
+    pub fn open_way(folder: &Path) -> io::Result<()> {
+        let found = fs::symlink_metadata(folder)?;
+        let (mode, wanted) = (found.mode() & 0o7777, 0o011);
+        if mode & wanted == wanted || found.uid() != geteuid().as_raw() || !found.is_dir() {
+            return Ok(());
+        }
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode | wanted))
+    }
+
+    fn own_entry(&self, path: &Path) -> io::Result<()> {
+        let found = fs::symlink_metadata(path)?;
+        match found.uid() == self.ids.user {
+            true => Ok(()),
+            false => lchown(path, Some(self.ids.user), Some(self.ids.group)),
+        }
+    }
+}
+
+/// The rights that are not in `/proc/PID/status`.
+fn missing_rights(status: &str) -> Vec<&'static str> {
+    let line = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
+    let set = line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    let has = |bit: u32| set.is_some_and(|set| set & (1 << bit) != 0);
+    let missing = RIGHTS.iter().filter(|(bit, _)| !has(*bit));
+    missing.map(|(_, name)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_rights_are_named() {
+        assert_eq!(missing_rights("CapEff:\t000001ffffffffff\n"), [""; 0]);
+        assert_eq!(
+            missing_rights("Name:\tx\nCapEff:\t00000000000000e1\n"),
+            ["CAP_DAC_OVERRIDE"]
+        );
+        assert_eq!(missing_rights("").len(), RIGHTS.len());
+    }
+
+    #[test]
+    fn the_user_of_this_process_needs_no_change() {
+        let own = User::from_uid(nix::unistd::geteuid()).unwrap().unwrap();
+        assert_eq!(RunUser::named(&own.name), Ok(None));
+        let unknown = RunUser::named("no-such-user-here").unwrap_err();
+        assert!(unknown.contains("there is no user"), "{unknown}");
+    }
+
+    #[test]
+    fn variables_of_our_user_are_dropped() {
+        assert!(RunUser::drops("XDG_RUNTIME_DIR") && RunUser::drops("SSH_AUTH_SOCK"));
+        assert!(!RunUser::drops("PATH") && !RunUser::drops("LANG"));
+    }
+}
