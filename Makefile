@@ -44,7 +44,7 @@ BINARY ?= target/dist/kirosu
 bindir = $(PREFIX)/bin
 unitdir = $(PREFIX)/lib/systemd/system
 sharedir = $(PREFIX)/share
-units = kirosu.service kirosu-agent@.service
+units = kirosu.service kirosu-hub.service kirosu-agent@.service
 
 install:
 	@test -x $(BINARY) || { echo "there is no $(BINARY) to install: run make build first" >&2; exit 1; }

@@ -15,7 +15,11 @@ const FOLDERS: [&str; 4] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-const UNITS: [&str; 2] = ["kirosu.service", "kirosu-agent@.service"];
+const UNITS: [&str; 3] = [
+    "kirosu.service",
+    "kirosu-hub.service",
+    "kirosu-agent@.service",
+];
 /// Time limit of one call of systemd's programs.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+const UNITS: [&str; 3] = [
+    "kirosu.service",
+    "kirosu-hub.service",
+    "kirosu-agent@.service",
+];
 const BINARY: &str = env!("CARGO_BIN_EXE_kirosu");
 
 fn run(command: &mut Command, package: &str) -> Output {
@@ -67,6 +72,7 @@ fn install_lays_down_what_uninstall_takes_away_and_keeps_settings() {
         "etc/kirosu/kirosu.toml",
         "usr/bin/kirosu",
         "usr/lib/systemd/system/kirosu-agent@.service",
+        "usr/lib/systemd/system/kirosu-hub.service",
         "usr/lib/systemd/system/kirosu.service",
         "usr/lib/sysusers.d/kirosu.conf",
         "usr/lib/tmpfiles.d/kirosu.conf",
@@ -75,7 +81,7 @@ fn install_lays_down_what_uninstall_takes_away_and_keeps_settings() {
         "usr/share/zsh/site-functions/_kirosu",
     ];
     assert_eq!(files(root.path()), expected);
-    for unit in ["kirosu.service", "kirosu-agent@.service"] {
+    for unit in UNITS {
         let unit = root.path().join("usr/lib/systemd/system").join(unit);
         let unit = std::fs::read_to_string(unit).unwrap();
         assert!(unit.contains("\nExecStart=/usr/bin/kirosu "), "{unit}");
@@ -106,6 +112,7 @@ fn systemd_accepts_units_account_and_folders() {
             "verify",
             "--man=no",
             &at("usr/lib/systemd/system/kirosu.service"),
+            &at("usr/lib/systemd/system/kirosu-hub.service"),
             &at("usr/lib/systemd/system/kirosu-agent@coders.service"),
         ]),
         "systemd",
@@ -151,6 +158,17 @@ fn both_units_are_closed_alike_and_stop_later_than_the_drain() {
     let hub = closed("kirosu.service");
     assert!(hub.len() > 20);
     assert_eq!(hub, closed("kirosu-agent@.service"));
+    // The hub alone is closed at least as far.
+    let alone = closed("kirosu-hub.service");
+    let names = |lines: &[String]| -> Vec<String> {
+        let name = |line: &String| line.split('=').next().unwrap_or_default().to_owned();
+        lines.iter().map(name).collect()
+    };
+    let missing: Vec<String> = names(&hub)
+        .into_iter()
+        .filter(|it| !names(&alone).contains(it))
+        .collect();
+    assert_eq!(missing, [""; 0]);
     let root = package();
     let settings = root.path().join("etc/kirosu/kirosu.toml");
     let mut show = Command::new(BINARY);
@@ -166,7 +184,7 @@ fn both_units_are_closed_alike_and_stop_later_than_the_drain() {
         "the units' state folder"
     );
     let drain = seconds(value("/shutdown/drain").as_str().unwrap());
-    for unit in ["kirosu.service", "kirosu-agent@.service"] {
+    for unit in UNITS {
         let unit = root.path().join("usr/lib/systemd/system").join(unit);
         let unit = std::fs::read_to_string(unit).unwrap();
         let line = unit
