@@ -6,20 +6,19 @@
 //! name only known ones run (`programs.rs`). Settings are passed as variables, because git cuts the key of a `-c`
 //! argument at its first `=`.
 
-use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kirosu_protocol::text::tail;
-use kirosu_providers::{
-    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, is_shortage,
-};
+use kirosu_providers::{Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit};
 use tokio::time::{Instant, sleep};
 
+pub use super::git_fault::GitFault;
+pub(super) use super::git_fault::fault;
+use super::git_fault::fault_at;
+use super::git_settings::environment;
 use super::inventory::is_object;
 use super::programs::{self, ProgramSetting, ProgramsFile};
-use super::shortage;
 
 /// Time limit of one call: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -28,46 +27,11 @@ const KEEP: usize = 256 << 20;
 /// How long a call that must not be left out after a run is retried if git cannot be started.
 const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// Maximum number of bytes of git's error that are passed on.
-const COMPLAINT: usize = 1000;
-
-/// Settings of every call. Hooks, watchers and transports of the repository are code that must not run here; submodules
-/// are not touched.
-const SETTINGS: &[(&str, &str)] = &[
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("protocol.allow", "never"),
-    ("core.sshCommand", "false"),
-    ("credential.helper", ""),
-    ("log.showSignature", "false"),
-    // A running git holds these locks only briefly.
-    ("core.filesRefLockTimeout", "3000"),
-    ("core.packedRefsTimeout", "5000"),
-    // The output is text: names that are not UTF-8 are in quotation marks.
-    ("core.quotePath", "true"),
-    // Output, and patches for `git apply`, have one form whatever a person or an agent has configured.
-    ("color.ui", "false"),
-    ("color.diff", "false"),
-    ("diff.noprefix", "false"),
-    ("diff.mnemonicPrefix", "false"),
-    ("diff.orderFile", "/dev/null"),
-    ("diff.submodule", "short"),
-    ("core.editor", "true"),
-    ("commit.gpgSign", "false"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    ("submodule.recurse", "false"),
-    ("status.submoduleSummary", "false"),
-    ("advice.addEmbeddedRepo", "false"),
-];
 
 /// Calls that inspect submodules by starting git there, with the settings of the submodule. A flag prevents it; the
 /// setting of its name does not, as `.gitmodules` overrides it.
 const ENTERING: [&str; 2] = ["diff", "status"];
 const NOT_ENTERING: &str = "--ignore-submodules=dirty";
-
-/// Author of commits of agents' work.
-const AUTHOR: (&str, &str) = ("Kirosu", "kirosu@localhost");
 
 /// The location of a call.
 #[derive(Debug, Clone, Copy)]
@@ -83,65 +47,12 @@ pub(super) enum At<'a> {
     },
 }
 
-/// Why git failed: one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GitFault(pub(super) String);
-
-/// Prefix of the sentence if git was not started for lack of a resource, or reports such a lack itself.
-const SHORT: &str = "the machine lacks a resource that git needs: ";
-
-impl GitFault {
-    /// Whether the machine lacked a resource, so that the same call can succeed later.
-    #[must_use]
-    pub fn is_shortage(&self) -> bool {
-        // A file that could not be written is named with the system's error.
-        self.0.starts_with(SHORT) || is_shortage(&std::io::Error::other(self.0.clone()))
-    }
-}
-
-impl GitFault {
-    /// Whether an object is missing that existed a moment ago: another git has removed objects without references.
-    pub(super) fn is_of_missing_object(&self) -> bool {
-        let words = [
-            "nonexistent object",
-            "invalid object",
-            "unable to read",
-            "not a valid object",
-        ];
-        words.iter().any(|it| self.0.contains(it))
-    }
-
-    /// Whether the branch to be made exists.
-    pub(super) fn is_taken(&self) -> bool {
-        self.0.contains("a branch named '") && self.0.contains("already exists")
-    }
-
-    /// Whether `git reset` could not write the files of a worktree.
-    pub(super) fn is_of_files(&self) -> bool {
-        self.0.starts_with("git reset ")
-    }
-}
-
-impl fmt::Display for GitFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for GitFault {}
-
-impl From<String> for GitFault {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
 /// The git program of this machine.
 #[derive(Debug, Clone)]
 pub struct Git {
     containment: Containment,
     env: Vec<(String, String)>,
-    /// Settings in addition to [`SETTINGS`].
+    /// Settings in addition to those of every call.
     settings: Vec<(String, String)>,
     /// The programs that settings of repositories may name. `None`: no such program runs.
     known: Option<ProgramsFile>,
@@ -398,39 +309,6 @@ impl PlainGit {
     }
 }
 
-/// Variables that make a call independent of the environment of this process, with the settings of the call.
-fn environment(settings: &[(String, String)]) -> Vec<(String, String)> {
-    let (name, mail) = AUTHOR;
-    let fixed = [
-        ("LC_ALL", "C"),
-        ("GIT_TERMINAL_PROMPT", "0"),
-        // An agent can replace a commit by another one for all worktrees.
-        ("GIT_NO_REPLACE_OBJECTS", "1"),
-        // A repository with a promised object that is missing names the program that fetches it.
-        ("GIT_NO_LAZY_FETCH", "1"),
-        // No transport at all; a setting of one transport would override that of all.
-        ("GIT_ALLOW_PROTOCOL", ""),
-        ("GIT_AUTHOR_NAME", name),
-        ("GIT_AUTHOR_EMAIL", mail),
-        ("GIT_COMMITTER_NAME", name),
-        ("GIT_COMMITTER_EMAIL", mail),
-    ];
-    let mut variables: Vec<(String, String)> = fixed
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
-    let always = SETTINGS
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let mut count = 0;
-    for (key, value) in always.chain(settings.iter().cloned()) {
-        variables.push((format!("GIT_CONFIG_KEY_{count}"), key));
-        variables.push((format!("GIT_CONFIG_VALUE_{count}"), value));
-        count += 1;
-    }
-    variables.push(("GIT_CONFIG_COUNT".to_owned(), count.to_string()));
-    variables
-}
-
 /// Program and arguments of a call.
 fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
     let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -464,49 +342,4 @@ fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
 /// another system would hide one of two files. Tested as git does.
 fn is_case_sensitive(git_dir: &Path) -> bool {
     git_dir.join("HEAD").exists() && git_dir.join("hEAD").symlink_metadata().is_err()
-}
-
-/// Like [`fault`], for a call that may have written files at this location.
-fn fault_at(at: At<'_>, args: &[&str], end: &ProgramEnd) -> GitFault {
-    let fault = fault(args, end);
-    let place = match at {
-        At::Folder(path) | At::Bare(path) => path,
-        At::Tree { work_tree, .. } => work_tree,
-    };
-    match !fault.is_shortage() && shortage::is_full_disk(&end.stderr, place) {
-        true => GitFault(format!("{SHORT}disk space: {fault}")),
-        false => fault,
-    }
-}
-
-pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
-    if let ProgramExit::Missing(_) = end.exit {
-        return GitFault(
-            "git is not in PATH; install it (apt install git), or take another workspace than \"worktree\""
-                .to_owned(),
-        );
-    }
-    let what = args.first().copied().unwrap_or_default();
-    let output = tail(end.stderr.trim(), COMPLAINT);
-    let short = match shortage::is_short(end) {
-        true => SHORT,
-        false => "",
-    };
-    match output.is_empty() {
-        true => GitFault(format!("{short}git {what} {}", end.exit)),
-        false => GitFault(format!(
-            "{short}git {what} {}: {output}{}",
-            end.exit,
-            obstacles(output).unwrap_or_default()
-        )),
-    }
-}
-
-/// Advice if git reports that a reference prevents another one, as a file system cannot have both.
-fn obstacles(output: &str) -> Option<String> {
-    let (before, _) = output.split_once("' exists; cannot create '")?;
-    let (_, name) = before.rsplit_once('\'')?;
-    name.starts_with("refs/").then(|| {
-        format!(" (the reference {name} is in the way: git update-ref -d {name} removes it, git branch NAME {name} keeps its commits)")
-    })
 }

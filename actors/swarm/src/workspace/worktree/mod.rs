@@ -33,6 +33,8 @@ mod copied;
 mod finish;
 mod folders;
 mod git;
+mod git_fault;
+mod git_settings;
 mod index;
 mod inventory;
 mod keep_staged;
