@@ -9,6 +9,7 @@ use crate::level;
 use crate::path::expand;
 use crate::raw::RawValue;
 use crate::schema::{Allowed, KeyDefault, SettingKey, unknown_key};
+use crate::settings::OFF;
 use crate::size;
 
 /// The word for a wait without an end.
@@ -98,6 +99,8 @@ fn plain(
         },
         Allowed::Bool => boolean(raw).map(ValueKind::from),
         Allowed::Int(min, max) => within(whole(raw), min, max).map(ValueKind::from),
+        Allowed::Port if raw.text() == Some(OFF) => Some(OFF.into()),
+        Allowed::Port => within(whole(raw), 0, u64::from(u16::MAX)).map(ValueKind::from),
         Allowed::Float(min, max) => within(number(raw), min, max).map(ValueKind::from),
         Allowed::Size(min, max) => within(bytes(raw), min, max).map(ValueKind::from),
         Allowed::Wait(..) if raw.text() == Some(FOREVER) => Some(FOREVER.into()),

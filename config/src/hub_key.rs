@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::address::{HubAddress, hub_address};
 use crate::cross_check::is_loopback;
 use crate::fault::ConfigFault;
 use crate::options::Purpose;
@@ -32,7 +33,7 @@ pub(crate) fn choose(
     else {
         // An emptied key is a key that is set.
         if purpose != Purpose::Serve && key_origin.is_none() {
-            find_own(settings, warnings);
+            find_own(settings, origins, warnings);
         }
         return;
     };
@@ -71,13 +72,15 @@ pub(crate) fn choose(
 }
 
 /// A client of a hub on this machine takes the key that the hub has made for itself. It is sent to no other machine.
-fn find_own(settings: &mut Settings, warnings: &mut Vec<String>) {
-    let hub = &settings.hub;
-    if hub.socket.is_none() && !is_loopback(&hub.host) {
-        return;
+fn find_own(settings: &mut Settings, origins: &Origins, warnings: &mut Vec<String>) {
+    match hub_address(settings, origins) {
+        Ok(HubAddress::Tcp(host, _)) if !is_loopback(&host) => return,
+        Ok(_) => {}
+        // The client reports it when it connects.
+        Err(_) => return,
     }
     // A client with a certificate speaks for it, and a key would count instead.
-    if hub.tls_client_certificate.is_some() {
+    if settings.hub.tls_client_certificate.is_some() {
         return;
     }
     match own_key(&settings.data_dir) {

@@ -27,11 +27,12 @@
 //! options.file = Some("/dev/null".into());
 //! options.flags.push(Flag::new("--trust-all-tools", "hub.trust_all_tools", "true"));
 //! let loaded = Settings::load(options)?;
-//! assert_eq!(loaded.settings.hub.port, 9000);
+//! assert_eq!(loaded.settings.hub.port.number(), Some(9000));
 //! assert_eq!(loaded.origins.get("hub.port").unwrap().to_string(), "environment KIRO_SWARM_PORT");
 //! # Ok::<(), kirosu_config::ConfigFaults>(())
 //! ```
 
+mod address;
 mod bounds;
 mod built_in;
 mod check;
@@ -66,7 +67,9 @@ mod size;
 mod tests;
 mod tls;
 mod trust;
+mod warnings;
 
+pub use address::HubAddress;
 pub use env::words;
 pub use fault::{ConfigFault, ConfigFaults};
 pub use load::Loaded;

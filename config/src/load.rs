@@ -12,7 +12,7 @@ use crate::origin::{Origin, Origins};
 use crate::raw::RawValue;
 use crate::read_text::read_text;
 use crate::settings::Settings;
-use crate::{client_faults, cross_check, env, file, hub_key, locate, trust};
+use crate::{address, client_faults, cross_check, env, file, hub_key, locate, trust, warnings};
 
 /// Largest settings file, in bytes.
 const FILE_BYTES: u64 = 4 << 20;
@@ -89,6 +89,10 @@ impl Settings {
                 return Err(ConfigFaults(faults));
             }
         };
+        // One that is emptied disables the default, too.
+        if origins.get("hub.socket").is_none() {
+            settings.default_socket = address::default_socket(|name| options.var(name));
+        }
         let purpose = options.purpose;
         hub_key::choose(
             &mut settings,
@@ -99,7 +103,7 @@ impl Settings {
         );
         if purpose == Purpose::Serve {
             cross_check::check(&settings, &origins, &mut faults);
-            warnings.extend(cross_check::warnings(&settings, &origins));
+            warnings.extend(warnings::warnings(&settings, &origins));
         }
         let loaded = Loaded {
             settings,

@@ -1,5 +1,6 @@
 //! The key that a hub makes for itself where none is set, in its data folder: programs of the same user find it there.
 
+use crate::cross_check::SHORTEST_KEY;
 use crate::secret::Secret;
 use kirosu_protocol::access::new_secret;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -29,6 +30,12 @@ pub fn own_key(data_dir: &Path) -> Result<Option<Secret>, String> {
     let file = match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+        // `O_NOFOLLOW`.
+        Err(rustix::io::Errno::LOOP) => {
+            return Err(format!(
+                "{shown} is a symbolic link, so it is not used as the hub's key: replace it by the file itself, or name the file with hub.key_file"
+            ));
+        }
         Err(error) => return Err(format!("cannot read the hub's key from {shown}: {error}")),
     };
     let cannot = |error: io::Error| format!("cannot read the hub's key from {shown}: {error}");
@@ -50,6 +57,12 @@ pub fn own_key(data_dir: &Path) -> Result<Option<Secret>, String> {
     match text.trim() {
         "" => Err(format!(
             "{shown} is empty: remove it, and the hub makes a new key"
+        )),
+        key if key.contains('\n') => Err(format!(
+            "{shown} has more than one line, so it is not used as the hub's key: leave the key in it, or remove it, and the hub makes a new one"
+        )),
+        key if key.chars().count() < SHORTEST_KEY => Err(format!(
+            "the hub's key in {shown} has fewer than {SHORTEST_KEY} characters, so it can be guessed: remove the file, and the hub makes a new one"
         )),
         key => Ok(Some(Secret::new(key))),
     }
@@ -129,8 +142,15 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&path, "").unwrap();
         assert!(message().contains("is empty"));
+        std::fs::write(&path, "0123456789abcde\n").unwrap();
+        assert!(message().contains("fewer than 16 characters"));
+        std::fs::write(&path, "a-key-of-20-letters\nanother-key-of-20\n").unwrap();
+        assert!(message().contains("more than one line"));
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        let key = own_key_or_new(folder.path()).unwrap();
+        assert_eq!(key.expose(), "0123456789abcdef");
         std::fs::remove_file(&path).unwrap();
         symlink("/etc/passwd", &path).unwrap();
-        assert!(message().contains("cannot read"));
+        assert!(message().contains("is a symbolic link"));
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::check::is_name;
-use crate::settings::SECTIONS;
+use crate::settings::{OFF, SECTIONS};
 use crate::size;
 
 /// The values that a key allows. Bounds are inclusive.
@@ -28,6 +28,8 @@ pub(crate) enum Allowed {
     Command,
     Bool,
     Int(u64, u64),
+    /// A TCP port, or `off`.
+    Port,
     Float(f64, f64),
     /// A number of bytes.
     Size(u64, u64),
@@ -66,6 +68,7 @@ impl fmt::Display for Allowed {
             Self::Command => f.write_str("a program and its arguments, a list of strings"),
             Self::Bool => f.write_str("true or false"),
             Self::Int(min, max) => write!(f, "a whole number from {min} to {max}"),
+            Self::Port => write!(f, "\"{OFF}\", or {}", Self::Int(0, u64::from(u16::MAX))),
             Self::Float(min, max) => write!(f, "a number from {min} to {max}"),
             Self::Size(min, max) => write!(
                 f,

@@ -1,5 +1,6 @@
 //! Prints the settings in force, each value with its origin. SecretDisplay are hidden unless the caller asks for them.
 
+use kirosu_protocol::text::escape_hidden;
 use serde_json::{Map, Value, json};
 
 use crate::load::Loaded;
@@ -56,7 +57,7 @@ impl Loaded {
                             path => format!("{path}."),
                         };
                         found.push(FileSetting {
-                            key: format!("{start}{name}"),
+                            key: escape_hidden(&format!("{start}{name}")),
                             value: toml_text(key, value),
                             effect: effect(table.section.name, key),
                         });
@@ -228,7 +229,7 @@ fn effect(section: &str, key: &SettingKey) -> Effect {
 
 fn written(name: &str, value: &str, origin: Option<&Origin>) -> String {
     // A control character could end the comment.
-    let origin = origin.map(|origin| origin.to_string().replace(char::is_control, "?"));
+    let origin = origin.map(|origin| escape_hidden(&origin.to_string()).replace('\n', "?"));
     format!(
         "{name} = {value} # {}\n",
         origin.unwrap_or_else(|| "default".to_owned())
@@ -240,14 +241,52 @@ fn toml_key(name: &str) -> String {
     if !name.is_empty() && name.bytes().all(bare) {
         name.to_owned()
     } else {
-        toml::Value::String(name.to_owned()).to_string()
+        quoted(name)
     }
+}
+
+/// A text in TOML, with escapes for the characters that a terminal does not show.
+fn quoted(text: &str) -> String {
+    let plain = toml::Value::String(text.to_owned()).to_string();
+    match escape_hidden(&plain) == plain {
+        true => plain,
+        // A literal string has no escapes; those of JSON are those of a basic string.
+        false => escape_hidden(&Value::from(text).to_string()),
+    }
+}
+
+/// A value that holds hidden characters.
+fn with_escapes(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(with_escapes).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter().filter(|(_, value)| !value.is_null());
+            let entries: Vec<String> = entries
+                .map(|(name, value)| format!("{} = {}", toml_key(name), with_escapes(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        value => plain_text(value),
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    toml::Value::try_from(value).map_or_else(|_| "\"\"".to_owned(), |value| value.to_string())
 }
 
 fn toml_text(key: &SettingKey, value: &Value) -> String {
     match (key.allowed, value.as_u64()) {
         (Allowed::Size(..), Some(bytes)) => format!("\"{}\"", size::format(bytes)),
-        _ => toml::Value::try_from(value)
-            .map_or_else(|_| "\"\"".to_owned(), |value| value.to_string()),
+        _ => {
+            let text = plain_text(value);
+            match escape_hidden(&text) == text {
+                true => text,
+                false => with_escapes(value),
+            }
+        }
     }
 }

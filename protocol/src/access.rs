@@ -55,6 +55,18 @@ impl AccessRole {
     }
 }
 
+/// Whether a secret that a client gives is the right one. Compares in constant time: the time reveals nothing about how much of
+/// it is right.
+pub fn is_same_secret(given: &str, secret: &str) -> bool {
+    let (given, secret) = (given.as_bytes(), secret.as_bytes());
+    given.len() == secret.len()
+        && given
+            .iter()
+            .zip(secret)
+            .fold(0, |diff, (a, b)| diff | (a ^ b))
+            == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

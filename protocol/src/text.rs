@@ -52,6 +52,36 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     near.map(|(_, known)| known)
 }
 
+/// The visible form of a character; `None` if it is left out.
+///
+/// Left out are characters whose width depends on the terminal (joiners, variation selectors), that change the direction
+/// of writing, or that control the terminal. A flag becomes its two letters, because many terminals draw it so.
+pub fn visible(c: char) -> Option<char> {
+    match u32::from(c) {
+        0x1f1e6..=0x1f1ff => char::from_u32(u32::from(c) - 0x1f1e6 + u32::from('A')),
+        0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfe00..=0xfe0f => None,
+        0xad | 0x61c | 0x115f..=0x1160 | 0x3164 | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe0fff => {
+            None
+        }
+        _ if c.is_control() => None,
+        _ => Some(c),
+    }
+}
+
+/// The text with an escape (`\u202E`, as in TOML) for each character that a terminal does not show or that controls it, except
+/// for line ends and tabs. For texts that a person reads before a decision.
+pub fn escape_hidden(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            _ if visible(c).is_some() || matches!(c, '\n' | '\t') => shown.push(c),
+            number @ ..=0xffff => shown.push_str(&format!("\\u{number:04X}")),
+            number => shown.push_str(&format!("\\U{number:08X}")),
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! The life of a process that serves: announcement, readiness, signals, reload and stop.
 
-use super::parts::hub_key;
+use super::parts::{Doors, hub_key};
 use super::reload::ReloadRequests;
 use super::{BootError, Role, reload};
 use crate::notify::{self, Manager};
@@ -15,7 +15,6 @@ use kirosu_providers::{Cgroups, Containment};
 use kirosu_supervision::{ExitReason, Root, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Maximum time for the threads to end after the last actor has stopped.
@@ -27,8 +26,8 @@ const STOP_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct App {
     pub(super) root: Root,
     pub(super) hub: Option<Hub>,
-    /// TCP address on which the hub listens.
-    pub address: Option<SocketAddr>,
+    /// The addresses on which the hub listens.
+    pub doors: Doors,
     /// Endpoint for connections to the hub from within the process.
     pub local: Option<Endpoint>,
     /// Handle on the pools.
@@ -47,7 +46,8 @@ pub struct App {
 
 impl App {
     /// Prints the addresses, which clients and scripts read, and logs them.
-    pub(super) fn announce(&self, settings: &Settings) {
+    pub(super) fn announce(&self, loaded: &Loaded) {
+        let settings = &loaded.settings;
         let pools: Vec<&str> = settings
             .pools
             .iter()
@@ -59,12 +59,22 @@ impl App {
             String::new()
         };
         let mut lines = String::new();
-        if let Some(address) = self.address {
-            tracing::info!(%address, store = %settings.store.path.display(), pools, pid = std::process::id(), "ready");
-            let scheme = scheme(settings.hub.tls().is_some(), "tcp", "tls");
-            lines.push_str(&format!("KIRO_SWARM_HUB {scheme}://{address}\n"));
+        let socket = self.doors.socket.as_ref().map(|path| path.display());
+        if self.hub.is_some() {
+            let address = self.doors.address.map(tracing::field::display);
+            let socket_shown = socket.as_ref().map(tracing::field::display);
+            tracing::info!(address, socket = socket_shown, store = %settings.store.path.display(), pools, pid = std::process::id(), "ready");
         } else {
-            tracing::info!(pools, hub = %remote_name(settings), "ready");
+            let hub = options::hub_endpoint(loaded).map(|hub| hub.to_string());
+            tracing::info!(pools, hub = hub.unwrap_or_default(), "ready");
+        }
+        match (self.doors.address, socket) {
+            (Some(address), _) => {
+                let scheme = scheme(settings.hub.tls().is_some(), "tcp", "tls");
+                lines.push_str(&format!("KIRO_SWARM_HUB {scheme}://{address}\n"));
+            }
+            (None, Some(socket)) => lines.push_str(&format!("KIRO_SWARM_HUB unix://{socket}\n")),
+            (None, None) => {}
         }
         let gateway = self.gateway.as_ref();
         if let Some(address) = gateway.and_then(|gateway| gateway.http) {
@@ -94,8 +104,7 @@ impl App {
             return Ok(self);
         };
         let key = hub_key(settings)?;
-        if let Some(address) = self.address
-            && let Some(endpoint) = self.own_endpoint(address, settings)?
+        if let Some(endpoint) = self.own_endpoint(settings)?
             && let Err(error) = notify::wait_for_hub(&endpoint, Some(key.expose())).await
         {
             self.stop().await;
@@ -109,11 +118,10 @@ impl App {
     ///
     /// # Errors
     /// The certificate cannot be read any more.
-    fn own_endpoint(
-        &self,
-        address: SocketAddr,
-        settings: &Settings,
-    ) -> Result<Option<Endpoint>, BootError> {
+    fn own_endpoint(&self, settings: &Settings) -> Result<Option<Endpoint>, BootError> {
+        let Some(address) = self.doors.address else {
+            return Ok(self.doors.socket.clone().map(Endpoint::Unix));
+        };
         // This process has no certificate of its clients' authority.
         if settings.hub.tls_client_ca.is_some() {
             return Ok(self.local.clone());
@@ -127,7 +135,7 @@ impl App {
             ..settings.hub.clone()
         };
         let endpoint = options::hub_at(&host, address.port(), &hub);
-        endpoint.map(Some).map_err(BootError::HubTls)
+        endpoint.map(Some).map_err(BootError::Address)
     }
 
     /// Serves until a signal or a client ends the process, then stops.
@@ -239,13 +247,6 @@ async fn shutdown_requested(hub: Option<&Hub>) {
 
 fn scheme(is_secure: bool, plain: &'static str, tls: &'static str) -> &'static str {
     if is_secure { tls } else { plain }
-}
-
-fn remote_name(settings: &Settings) -> String {
-    match &settings.hub.socket {
-        Some(socket) => socket.display().to_string(),
-        None => format!("{}:{}", settings.hub.host, settings.hub.port),
-    }
 }
 
 fn seconds_text(duration: Duration) -> String {

@@ -16,9 +16,9 @@ pub enum BootError {
     /// A certificate cannot be used.
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] TlsFileError),
-    /// The settings of TLS for a hub in another process cannot be used.
-    #[error("cannot connect to the hub: {0}")]
-    HubTls(String),
+    /// The settings name no address of a hub in another process, or those of TLS for it cannot be used.
+    #[error("{0}")]
+    Address(String),
     /// The hub's own key could not be read or made.
     #[error("{0}")]
     OwnKey(String),

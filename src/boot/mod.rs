@@ -38,10 +38,10 @@ pub fn run(loaded: Loaded, role: Role) -> Result<(), BootError> {
         {
             tracing::warn!("{warning}");
         }
-        let app = start(&loaded.settings, role, Manager::from_environment()).await?;
+        let app = start(&loaded, role, Manager::from_environment()).await?;
         #[cfg(feature = "fault-injection")]
         crate::watchdog::fault::hang_on_signal(&app.threads)?;
-        app.announce(&loaded.settings);
+        app.announce(&loaded);
         let app = app.notify_ready(&loaded.settings).await?;
         app.serve(&mut signals, loaded, role).await
     };

@@ -2,8 +2,8 @@
 
 use super::BootError;
 use crate::options::{self, TlsAcceptors};
-use kirosu_config::{Secret, Settings, StoreThread, own_key_or_new};
-use kirosu_hub::{HubParts, HubThreads, Pools, Protection, Sockets};
+use kirosu_config::{HubPort, Secret, Settings, StoreThread, own_key_or_new};
+use kirosu_hub::{BindError, HubParts, HubThreads, Pools, Protection, Sockets, bind};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
@@ -13,12 +13,23 @@ use kirosu_supervision::{ChildSpec, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::DuplexStream;
 use tokio::sync::{Mutex, mpsc};
 
-/// Opens the hub's sockets and its store, and starts its threads. Returns its specs and its TCP address.
+/// The addresses on which a hub listens.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// The TCP address.
+    pub address: Option<SocketAddr>,
+    /// The path of the Unix socket.
+    pub socket: Option<PathBuf>,
+}
+
+/// Opens the hub's sockets and its store, and starts its threads. Returns its specs and its addresses.
 ///
 /// # Errors
 /// A socket, the store or a thread cannot be opened.
@@ -28,7 +39,7 @@ pub(super) fn hub(
     threads: &ThreadRegistry,
     boot_id: &str,
     acceptors: &mut TlsAcceptors,
-) -> Result<(HubParts, Option<SocketAddr>), BootError> {
+) -> Result<(HubParts, Doors), BootError> {
     let key = hub_key(settings)?;
     let hub_options = options::hub(settings, &key);
     let tls = acceptors.open("hub.tls_certificate", settings.hub.tls())?;
@@ -41,27 +52,24 @@ pub(super) fn hub(
             "hub.keyless = \"any-local-user\": every user of this machine can read prompts, add tasks and stop the hub"
         );
     }
+    let (unix, socket) = unix_socket(settings)?.unzip();
     let sockets = Sockets {
-        tcp: Some(Arc::new(kirosu_hub::bind::tcp(
-            &settings.hub.host,
-            settings.hub.port,
-            protection,
-            "hub",
-        )?)),
+        tcp: match settings.hub.port {
+            HubPort::Off => None,
+            HubPort::Number(port) => {
+                let socket = bind::tcp(&settings.hub.host, port, protection, "hub")?;
+                Some(Arc::new(socket))
+            }
+        },
         tls,
-        unix: settings
-            .hub
-            .socket
-            .as_deref()
-            .map(kirosu_hub::bind::unix)
-            .transpose()?
-            .map(Arc::new),
+        unix: unix.map(Arc::new),
         local: Some(Arc::new(Mutex::new(incoming))),
     };
-    let address = sockets
-        .tcp
-        .as_ref()
-        .and_then(|socket| socket.local_addr().ok());
+    let tcp = sockets.tcp.as_ref();
+    let doors = Doors {
+        address: tcp.and_then(|socket| socket.local_addr().ok()),
+        socket,
+    };
     let store_options = options::store(settings);
     let store = Store::open(&store_options)?;
     let hub_threads = HubThreads {
@@ -81,7 +89,33 @@ pub(super) fn hub(
         &hub_threads,
         boot_id.to_owned(),
     );
-    Ok((parts, address))
+    Ok((parts, doors))
+}
+
+/// Listens on the Unix socket of the settings, else on the default one. If that cannot be used, a hub with a TCP port runs
+/// without it. `Ok(None)` means that the hub has no Unix socket.
+fn unix_socket(settings: &Settings) -> Result<Option<(UnixListener, PathBuf)>, BindError> {
+    if let Some(path) = &settings.hub.socket {
+        return Ok(Some((bind::unix(path)?, path.clone())));
+    }
+    let Some(path) = &settings.default_socket else {
+        return Ok(None);
+    };
+    match bind::default_unix(path) {
+        Ok(socket) => Ok(Some((socket, path.clone()))),
+        Err(error) if settings.hub.port == HubPort::Off => Err(error),
+        Err(BindError::SocketTaken(path)) => {
+            tracing::info!(
+                socket = %path.display(),
+                "another hub of this user has the default socket; this one listens on its TCP port only"
+            );
+            Ok(None)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the hub listens on its TCP port only; `hub.socket` names another socket");
+            Ok(None)
+        }
+    }
 }
 
 /// Ends the processes that a killed earlier run of this instance has left, and builds the pools.

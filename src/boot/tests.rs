@@ -2,7 +2,7 @@
 
 use super::{App, Role, start};
 use crate::notify::Manager;
-use kirosu_config::{LoadOptions, Settings};
+use kirosu_config::{HubPort, LoadOptions, Settings};
 use kirosu_supervision::{ChildSnapshot, label_this_thread};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -109,10 +109,14 @@ async fn tree_of(role: Role, directory: &Path) -> ChildSnapshot {
         here: directory.to_owned(),
         ..LoadOptions::default()
     };
-    let mut settings = Settings::load(options).unwrap().settings;
-    settings.store.path = directory.join("kirosu.db");
+    let mut loaded = Settings::load(options).unwrap();
+    loaded.settings.store.path = directory.join("kirosu.db");
+    if !role.has_hub() {
+        // Where no hub listens.
+        loaded.settings.hub.port = HubPort::Number(1);
+    }
     label_this_thread("main");
-    let app = start(&settings, role, Some(Manager::default()))
+    let app = start(&loaded, role, Some(Manager::default()))
         .await
         .unwrap();
     let tree = launched(&app).await;

@@ -4,12 +4,13 @@
 //! the drawing with the running tree.
 
 use super::app::App;
+use super::parts::{self, Doors};
 use super::reload::ReloadRequests;
-use super::{BootError, Role, parts};
+use super::{BootError, Role};
 use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
 use crate::watchdog;
-use kirosu_config::Settings;
+use kirosu_config::Loaded;
 use kirosu_protocol::client::Endpoint;
 use kirosu_providers::{Containment, RunnerCommand, runner};
 use kirosu_supervision::{Clock, Intensity, Root, Strategy, SupervisorSpec, ThreadRegistry};
@@ -24,17 +25,18 @@ const LOCAL_BACKLOG: usize = 256;
 /// # Errors
 /// A socket, the store or a thread cannot be opened, or the settings of a pool are invalid.
 pub async fn start(
-    settings: &Settings,
+    loaded: &Loaded,
     role: Role,
     manager: Option<Manager>,
 ) -> Result<App, BootError> {
+    let settings = &loaded.settings;
     let boot_id = boot_id();
     let threads = ThreadRegistry::new();
     threads.adopt();
     let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
     let endpoint = match role.has_hub() {
         true => Endpoint::InMemory(connect),
-        false => options::remote_hub(settings).map_err(BootError::HubTls)?,
+        false => options::hub_endpoint(loaded).map_err(BootError::Address)?,
     };
     let mut tls = TlsAcceptors::default();
 
@@ -46,7 +48,7 @@ pub async fn start(
             period: Duration::from_secs(60),
         })
         .child(watchdog);
-    let (mut hub, mut address) = (None, None);
+    let (mut hub, mut doors) = (None, Doors::default());
     if role.has_hub() {
         let (parts, bound) = parts::hub(settings, incoming, &threads, &boot_id, &mut tls)?;
         root = root
@@ -58,7 +60,7 @@ pub async fn start(
             .child(parts.readers)
             .child(parts.reaper)
             .child(parts.listener);
-        (hub, address) = (Some(parts.hub), bound);
+        (hub, doors) = (Some(parts.hub), bound);
     }
     // After the store is locked: another running process of this name would lose its runs to the sweep in `pools`.
     let containment = Containment::new(
@@ -96,7 +98,7 @@ pub async fn start(
         local: hub.is_some().then_some(endpoint),
         root,
         hub,
-        address,
+        doors,
         swarm,
         gateway,
         tls,

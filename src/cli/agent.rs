@@ -1,6 +1,6 @@
 //! `kirosu agent`: agents for a hub in another process.
 
-use super::{Context, Failure, Globals, whole};
+use super::{Context, Failure, Globals, connect, whole};
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
 use kirosu_protocol::POOL_SIZES;
 use std::path::PathBuf;
@@ -111,6 +111,7 @@ fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
             )));
         }
     }
+    connect::endpoint(&loaded)?;
     crate::boot::keep_code_to_python_tasks(&mut loaded.settings).map_err(Failure::Usage)?;
     Ok(loaded)
 }

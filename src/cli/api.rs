@@ -2,8 +2,7 @@
 
 use super::connect;
 use super::{Context, Failure, Globals, PORTS, whole};
-use kirosu_config::{Flag, Loaded};
-use kirosu_protocol::client::Endpoint;
+use kirosu_config::{Flag, HubPort, Loaded};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,11 +22,16 @@ pub struct Args {
     #[arg(long)]
     host: Option<String>,
     /// Port to listen on; 0 for any free one [default: 8000]
-    #[arg(long, value_parser = whole::<u16>(PORTS, 8000))]
-    port: Option<u16>,
+    #[arg(long, value_parser = port_number)]
+    port: Option<HubPort>,
     /// The hub's host and port [default: as in the settings]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "socket", value_parser = host_and_port)]
     hub: Option<(String, u16)>,
+}
+
+/// A number: without a port nothing would be served. The type is that of the global flag.
+fn port_number(text: &str) -> Result<HubPort, String> {
+    whole::<u16>(PORTS, 8000)(text).map(HubPort::Number)
 }
 
 fn host_and_port(text: &str) -> Result<(String, u16), String> {
@@ -50,20 +54,12 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The settings, with the hub's address resolved as for a client.
 fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
     let mut globals = globals.clone();
-    (globals.host, globals.port) = args.hub.clone().unzip();
-    let mut loaded = globals.for_agent(args.flags())?;
-    let endpoint = connect::endpoint(&loaded)?;
-    let hub = &mut loaded.settings.hub;
-    match endpoint {
-        Endpoint::Tcp(host, port) | Endpoint::Tls(host, port, _) => {
-            (hub.host, hub.port, hub.socket) = (host, port, None)
-        }
-        Endpoint::Unix(path) => hub.socket = Some(path),
-        Endpoint::InMemory(_) => {}
-    }
+    let (host, port) = args.hub.clone().unzip();
+    (globals.host, globals.port) = (host, port.map(HubPort::Number));
+    let loaded = globals.for_agent(args.flags())?;
+    connect::endpoint(&loaded)?;
     Ok(loaded)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Failure, Globals, Screen};
 use crate::options;
-use kirosu_config::{Loaded, Origin};
+use kirosu_config::Loaded;
 use kirosu_protocol::client::{
     CallError, Client, ClientOptions, ConnectionState, Delays, Endpoint,
 };
@@ -126,37 +126,12 @@ impl HubClient {
     }
 }
 
-/// The hub's address by the settings. A socket wins if it was named by a stronger source than host and port, or by an
-/// equally strong one and exists.
+/// The hub's address by the settings.
 ///
 /// # Errors
-/// The port is 0, or the settings of TLS cannot be used.
+/// They name none that a client can use.
 pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
-    let hub = &loaded.settings.hub;
-    let rank = |key| loaded.origins.get(key).map_or(0, Origin::rank);
-    let tcp = rank("hub.host").max(rank("hub.port"));
-    if let Some(socket) = &hub.socket {
-        let close = rank("hub.socket");
-        if close > tcp || (close == tcp && socket.exists()) {
-            return Ok(Endpoint::Unix(socket.clone()));
-        }
-    }
-    if hub.port == 0 {
-        return Err(Failure::Usage(
-            "the settings have port 0 (any free one): name the port that the hub got, with --port"
-                .into(),
-        ));
-    }
-    options::hub_at(reachable(&hub.host), hub.port, hub).map_err(Failure::Usage)
-}
-
-/// A hub listens on every address, but clients need one that can be reached.
-fn reachable(host: &str) -> &str {
-    match host {
-        "0.0.0.0" | "" | "*" => "127.0.0.1",
-        "::" | "[::]" => "::1",
-        host => host,
-    }
+    options::hub_endpoint(loaded).map_err(Failure::Usage)
 }
 
 #[cfg(test)]
@@ -183,5 +158,28 @@ mod tests {
         assert_eq!(found(&env, &[]), "/nowhere");
         assert_eq!(found(&env, &[("hub.port", "9")]), "127.0.0.1:9");
         assert!(found(&[], &[("hub.port", "0")]).contains("--port"));
+    }
+
+    #[test]
+    fn without_a_port_the_socket_is_the_address() {
+        let off = ("hub.port", "off");
+        let socket = ("hub.socket", "/nowhere");
+        assert_eq!(found(&[], &[off, socket]), "/nowhere");
+        let session = [("XDG_RUNTIME_DIR", "/run/user/7")];
+        assert_eq!(found(&session, &[off]), "/run/user/7/kirosu/hub.sock");
+        assert_eq!(found(&session, &[off, socket]), "/nowhere");
+        // With a port, only a socket that is named counts.
+        assert_eq!(found(&session, &[]), "127.0.0.1:8765");
+        let service = [("RUNTIME_DIRECTORY", "/run/kirosu:/run/b"), session[0]];
+        assert_eq!(found(&service, &[off]), "/run/kirosu/kirosu.sock");
+        for none in ["", "relative"] {
+            let text = found(&[("XDG_RUNTIME_DIR", none)], &[off]);
+            assert!(text.contains("--socket"), "{text}");
+        }
+        let emptied = found(&session, &[off, ("hub.socket", "")]);
+        assert!(emptied.contains("--socket"), "{emptied}");
+        let env = [("KIROSU_HUB__PORT", "off"), session[0]];
+        let elsewhere = found(&env, &[("hub.host", "hub.lan")]);
+        assert!(elsewhere.contains("on hub.lan with --port"), "{elsewhere}");
     }
 }

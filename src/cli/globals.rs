@@ -1,7 +1,8 @@
 //! The global flags: settings, address of the hub, form of the output.
 
-use super::{Failure, PORTS, whole};
-use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
+use super::Failure;
+use super::numbers::port_or_off;
+use kirosu_config::{Flag, HubPort, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
 use crate::log;
@@ -19,9 +20,9 @@ pub struct Globals {
     /// The hub's host [default: 127.0.0.1]
     #[arg(long, global = true)]
     pub host: Option<String>,
-    /// The hub's TCP port [default: 8765]
-    #[arg(long, global = true, value_parser = whole::<u16>(PORTS, 8765))]
-    pub port: Option<u16>,
+    /// The hub's TCP port, or off: only its Unix socket [default: 8765]
+    #[arg(long, global = true, value_parser = port_or_off)]
+    pub port: Option<HubPort>,
     /// The hub's Unix socket
     #[arg(long, value_name = "PATH", global = true)]
     pub socket: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Whole numbers on the command line. Every numeric argument is read here, so that each refusal shows what to write.
 
+use kirosu_config::HubPort;
 use kirosu_protocol::TaskId;
 use std::ops::RangeInclusive;
 
@@ -20,6 +21,19 @@ pub fn whole<T: TryFrom<i64>>(
                 last => format!("write a whole number from {first} to {last}, such as {example}"),
             }
         })
+    }
+}
+
+/// Reads the hub's port.
+///
+/// # Errors
+/// The text is neither a port nor `off`; the message says what to write.
+pub fn port_or_off(text: &str) -> Result<HubPort, String> {
+    match text.trim() {
+        "off" => Ok(HubPort::Off),
+        number => whole::<u16>(PORTS, 8765)(number)
+            .map(HubPort::Number)
+            .map_err(|message| format!("{message}, or off")),
     }
 }
 
@@ -55,6 +69,7 @@ mod tests {
             TypeId::of::<u32>(),
             TypeId::of::<u64>(),
             TypeId::of::<usize>(),
+            TypeId::of::<kirosu_config::HubPort>(),
             TypeId::of::<i32>(),
             TypeId::of::<i64>(),
         ];

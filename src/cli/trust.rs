@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use kirosu_config::{Effect, FileSetting, LoadOptions, Purpose, Settings, TrustStore};
+use kirosu_protocol::text::escape_hidden;
 use serde_json::json;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ fn trust(file: &Path, yes: bool, context: &Context) -> Result<u8, Failure> {
     options.purpose = Purpose::Agent;
     let loaded = Settings::load(options)?;
     if !screen.json {
-        screen.print_untrusted(&page(file, &loaded.of_file()))?;
+        screen.print(&page(file, &loaded.of_file()))?;
     }
     if !yes && !is_confirmed(context)? {
         return Err(Failure::Local("the file is not trusted".into()));
@@ -70,13 +71,16 @@ fn trust(file: &Path, yes: bool, context: &Context) -> Result<u8, Failure> {
     let record = loaded.trust();
     let record = record.map_err(|why| Failure::local("cannot record the trust", why))?;
     screen.answer(&json!({ "trusted": record }), || {
-        screen.print_untrusted(&format!("trusted {} until it changes", record.path))
+        screen.print(&format!(
+            "trusted {} until it changes",
+            shown(Path::new(&record.path))
+        ))
     })
 }
 
 /// The settings of a file, those first that can do the most.
 fn page(file: &Path, settings: &[FileSetting]) -> String {
-    let mut page = format!("{} sets", file.display());
+    let mut page = format!("{} sets", shown(file));
     if settings.is_empty() {
         page.push_str(" nothing");
     }
@@ -99,6 +103,11 @@ fn page(file: &Path, settings: &[FileSetting]) -> String {
     page
 }
 
+/// A path as the person sees it who decides: no character of it is hidden.
+fn shown(path: &Path) -> String {
+    escape_hidden(&path.display().to_string()).replace('\n', "\\n")
+}
+
 fn is_confirmed(context: &Context) -> Result<bool, Failure> {
     if context.screen.json || !io::stdin().is_terminal() {
         return Err(Failure::Usage(
@@ -116,7 +125,7 @@ fn is_confirmed(context: &Context) -> Result<bool, Failure> {
 fn remove(file: &Path, context: &Context) -> Result<u8, Failure> {
     let removed = store()?.remove(file);
     let removed = removed.map_err(|why| Failure::local("cannot remove the trust", why))?;
-    let shown = file.display();
+    let shown = shown(file);
     if !removed {
         let text =
             format!("{shown} is not trusted: `kirosu trust --list` lists the files that are");
@@ -137,8 +146,8 @@ fn list(context: &Context) -> Result<u8, Failure> {
         match records.is_empty() {
             true => screen.note("no files are trusted"),
             false => {
-                let lines: Vec<&str> = records.iter().map(|it| it.path.as_str()).collect();
-                screen.print_untrusted(&lines.join("\n"))
+                let paths = records.iter().map(|it| shown(Path::new(&it.path)));
+                screen.print(&paths.collect::<Vec<_>>().join("\n"))
             }
         }
     })

@@ -5,9 +5,9 @@ use super::messages::{KeyEffect, LinkState};
 use super::model::{Model, PendingConfirm, ReplyDraft, TaskAction, View, task_of};
 use super::query::TaskFilter;
 use super::views;
-use crate::terminal::escapes::visible;
 use crate::terminal::paint::Paint;
 use kirosu_protocol::Subject;
+use kirosu_protocol::text::visible;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Handles a key.

@@ -13,7 +13,7 @@ use crate::boot::{self, App, BootError, Role};
 use crate::notify::Manager;
 use crate::signals::{Signal, SignalCause, Signals};
 use files::{FileBatch, FoundFiles};
-use kirosu_config::{ConfigFaults, LoadOptions, Settings};
+use kirosu_config::{ConfigFaults, LoadOptions, Loaded, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::{
@@ -200,7 +200,7 @@ async fn play(
 }
 
 /// Settings of a file of their own, so that the user's configuration is not read.
-fn settings(folder: &Path, data: &Path) -> Result<Settings, DemoError> {
+fn settings(folder: &Path, data: &Path) -> Result<Loaded, DemoError> {
     let path = data.join("kirosu.toml");
     let text = work::settings(folder, data, SESSIONS);
     std::fs::write(&path, text).map_err(|source| file_error("cannot write", &path, source))?;
@@ -209,7 +209,7 @@ fn settings(folder: &Path, data: &Path) -> Result<Settings, DemoError> {
         here: data.to_owned(),
         ..LoadOptions::default()
     };
-    Ok(Settings::load(options)?.settings)
+    Ok(Settings::load(options)?)
 }
 
 /// Enqueues the tasks, watches them, crashes one session, and waits for the report.
@@ -218,7 +218,7 @@ async fn run_tasks(
     batches: Vec<FileBatch>,
     log: &ProgressLog,
 ) -> Result<(CountReport, RunSummary), DemoError> {
-    let Some((endpoint, address)) = app.local.clone().zip(app.address) else {
+    let Some((endpoint, address)) = app.local.clone().zip(app.doors.address) else {
         return Err(DemoError::Boot(BootError::System(io::Error::other(
             "the demo's hub has no address",
         ))));

@@ -22,7 +22,8 @@ pub(super) fn findings(settings: &Settings, fix: bool) -> Vec<Finding> {
     if let Some(path) = &settings.hub.key_file {
         findings.extend(private("key file", path, fix));
     }
-    if let Some(path) = &settings.hub.socket {
+    let hub = &settings.hub;
+    if let Some(path) = hub.socket.as_ref().or(settings.default_socket.as_ref()) {
         findings.push(socket(path, fix));
     }
     findings

@@ -4,8 +4,10 @@ use super::{Finding, Level};
 use crate::cli::drain::DRAINS;
 use crate::cli::pause::paused;
 use crate::terminal::text::one_line;
-use kirosu_config::Loaded;
-use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
+use kirosu_config::{HubPort, Loaded};
+use kirosu_protocol::client::{
+    CallError, Client, ClientOptions, ConnectionState, Endpoint, ForeignServer,
+};
 use kirosu_protocol::{ALL_QUEUES, ErrorCode, PoolInfo, PoolsParams, Stats, StatsParams};
 use kirosu_tls::Fingerprint;
 use std::io::ErrorKind;
@@ -25,9 +27,9 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             Finding::note(
                 AREA,
                 "address",
-                "port 0 means any free one, so the hub cannot be found",
+                "the settings name no address at which the hub can be found (port 0 is any free one, \"off\" needs a socket)",
             )
-            .advise("name the port of the running hub with --port"),
+            .advise("name the port of the running hub with --port, or its socket with --socket"),
         ),
         Some(endpoint) => {
             let (seen, more) = examine(loaded, endpoint).await;
@@ -35,14 +37,17 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             findings.push(seen);
             findings.extend(more);
             // A hub listens on both addresses.
-            if is_absent && matches!(endpoint, Endpoint::Unix(_)) && hub.port != 0 {
-                let tcp = Endpoint::Tcp(hub.host.as_str().into(), hub.port);
+            if is_absent
+                && matches!(endpoint.address(), Endpoint::Unix(_))
+                && let Some(port @ 1..) = hub.port.number()
+            {
+                let tcp = Endpoint::Tcp(hub.host.as_str().into(), port);
                 findings.push(no_hub(&tcp.to_string(), &tcp, ErrorKind::NotFound));
             }
         }
     }
     findings.extend(tls(loaded));
-    let everywhere = !is_loopback(&hub.host);
+    let everywhere = hub.port != HubPort::Off && !is_loopback(&hub.host);
     findings.push(match (&hub.key, everywhere) {
         (Some(_), _) => Finding::ok(AREA, "key", "clients need a key"),
         (None, false) => Finding::ok(
@@ -175,6 +180,10 @@ fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {
         CallError::Unreachable { source, .. } if kirosu_tls::explain(source).is_some() => {
             Finding::problem(AREA, name, error.to_string())
         }
+        CallError::Unreachable { source, .. } if ForeignServer::is_source_of(source) => {
+            Finding::problem(AREA, name, source.to_string())
+                .advise("stop that program, or set another hub.port or hub.socket")
+        }
         CallError::Unreachable { source, .. } => no_hub(name, endpoint, source.kind()),
         other => Finding::problem(AREA, name, other.to_string())
             .advise("stop the program that listens there, or set another hub.port"),
@@ -184,7 +193,7 @@ fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {
 /// A finding about an address where no hub answers: whether a hub could start there.
 fn no_hub(name: &str, endpoint: &Endpoint, why: ErrorKind) -> Finding {
     let start = "start one: kirosu up";
-    match endpoint {
+    match endpoint.address() {
         Endpoint::Tcp(host, port) | Endpoint::Tls(host, port, _) => {
             let address = (&**host, *port).to_socket_addrs();
             let free = address.and_then(|mut all| match all.next() {

@@ -36,7 +36,7 @@ fn sandbox(settings: &Settings, pool: &PoolSection, user: Option<&RunUser>) -> O
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.clone(),
     };
-    let mut ports = vec![settings.hub.port];
+    let mut ports: Vec<u16> = settings.hub.port.number().into_iter().collect();
     if settings.gateway.enabled {
         ports.push(settings.gateway.port);
     }
@@ -64,6 +64,7 @@ fn own_files(settings: &Settings) -> Vec<PathBuf> {
     files.extend(["", "-wal", "-shm", "-journal", ".lock"].map(beside));
     files.extend(settings.hub.key_file.clone());
     files.extend(settings.hub.socket.clone());
+    files.extend(settings.default_socket.clone());
     files.extend(settings.log.file.clone());
     files.extend(settings.hub.tls_key.clone());
     files.extend(settings.hub.tls_client_key.clone());

@@ -11,10 +11,10 @@ pub use bounds::bounds;
 pub use faults::definition_faults;
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
-pub use tls::{TlsAcceptors, hub_at, remote_hub};
+pub use tls::{TlsAcceptors, hub_at};
 
 use crate::boot::{BootError, Role};
-use kirosu_config::{Secret, Settings};
+use kirosu_config::{HubAddress, Loaded, Secret, Settings};
 use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
 use kirosu_hub::{HubOptions, Protection, Rules};
 use kirosu_protocol::client::Endpoint;
@@ -40,9 +40,6 @@ pub fn hub(settings: &Settings, key: &Secret) -> HubOptions {
         None => Keyless::default(),
     };
     HubOptions {
-        host: Some(settings.hub.host.clone()),
-        port: settings.hub.port,
-        socket: settings.hub.socket.clone(),
         key: key.expose().to_owned(),
         is_own_key: settings.hub.key.is_none(),
         keyless: settings.hub.keyless.unwrap_or(unset),
@@ -52,6 +49,38 @@ pub fn hub(settings: &Settings, key: &Secret) -> HubOptions {
         readers: settings.store.readers as usize,
         backup_dir: settings.data_dir.join("backups"),
         store_path: settings.store.path.clone(),
+    }
+}
+
+/// The endpoint of the hub for its clients.
+///
+/// # Errors
+/// The settings name no address that a client can use; the message says what to do.
+pub fn hub_endpoint(loaded: &Loaded) -> Result<Endpoint, String> {
+    let endpoint = match loaded.hub_address()? {
+        HubAddress::Unix(path) => Endpoint::Unix(path),
+        HubAddress::Tcp(_, 0) => {
+            return Err(
+                "the settings have port 0 (any free one): name the port that the hub got, with --port"
+                    .to_owned(),
+            );
+        }
+        HubAddress::Tcp(host, port) => hub_at(reachable(&host), port, &loaded.settings.hub)?,
+    };
+    let settings = &loaded.settings;
+    // The user has not named this key for this address.
+    match settings.hub.key.is_none() && settings.own_key.is_some() {
+        true => Ok(Endpoint::OwnUser(Box::new(endpoint))),
+        false => Ok(endpoint),
+    }
+}
+
+/// A hub listens on every address, but clients need one that can be reached.
+fn reachable(host: &str) -> &str {
+    match host {
+        "0.0.0.0" | "" | "*" => "127.0.0.1",
+        "::" | "[::]" => "::1",
+        host => host,
     }
 }
 

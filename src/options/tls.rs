@@ -1,6 +1,6 @@
 //! TLS of the process's servers, and of its connections to a hub.
 
-use kirosu_config::{HubSection, Settings};
+use kirosu_config::HubSection;
 use kirosu_protocol::client::Endpoint;
 use kirosu_tls::{ServerTls, TlsAcceptor, TlsFileError};
 use std::sync::Arc;
@@ -53,16 +53,4 @@ pub fn hub_at(host: &str, port: u16, hub: &HubSection) -> Result<Endpoint, Strin
         Some(tls) => Endpoint::Tls(host.to_owned(), port, Arc::new(tls)),
         None => Endpoint::Tcp(host.to_owned(), port),
     })
-}
-
-/// The endpoint of a hub in another process.
-///
-/// # Errors
-/// As [`hub_at`].
-pub fn remote_hub(settings: &Settings) -> Result<Endpoint, String> {
-    let hub = &settings.hub;
-    match &hub.socket {
-        Some(socket) => Ok(Endpoint::Unix(socket.clone())),
-        None => hub_at(&hub.host, hub.port, hub),
-    }
 }

@@ -1,7 +1,7 @@
 //! One hub per file: an exclusive lock on a separate file.
 
 use crate::error::OpenError;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,10 +41,12 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
-        // A process that may write the lock file could lock out the hub.
-        .mode(0o644)
+        // A process that may open the lock file could lock out the hub.
+        .mode(0o600)
         .open(&lock)
         .map_err(io("its lock file cannot be created"))?;
+    // One of an earlier version has another mode. One of another user keeps it.
+    let _ = fchmod(&file, Mode::RUSR | Mode::WUSR);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -2,9 +2,10 @@
 
 use crate::common::{Client, Hub, Setup, sentence, until, word};
 use serde_json::{Value, json};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 /// The user of no file and no hub here.
 const NOBODY: u32 = 65_534;
@@ -37,6 +38,100 @@ fn as_nobody(hub: &Hub, request: &Value) -> Value {
         .output()
         .unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A server of another user that records what it receives.
+struct ForeignServer {
+    process: Child,
+    received: PathBuf,
+}
+
+impl ForeignServer {
+    /// Listens on an address of Python's `socket`.
+    fn start(folder: &Path, family: &str, address: &str) -> ForeignServer {
+        let script = format!(
+            "import os,socket\n\
+             s=socket.socket(socket.{family})\ns.bind({address})\ns.listen()\n\
+             open('ready','w').write(str(s.getsockname()[-1]))\n\
+             while True:\n  c=s.accept()[0]; c.settimeout(30)\n  open('received','ab').write(c.recv(65536)); c.close()\n"
+        );
+        std::fs::create_dir(folder).unwrap();
+        std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        let process = Command::new("python3")
+            .args(["-c", &script])
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .current_dir(folder)
+            .spawn()
+            .unwrap();
+        let received = folder.join("received");
+        ForeignServer { process, received }
+    }
+
+    /// The bytes that its clients have sent, once there are some.
+    fn received(&self) -> String {
+        until("the server has received something", || {
+            let text = std::fs::read_to_string(&self.received).unwrap_or_default();
+            (!text.is_empty()).then_some(text)
+        })
+    }
+}
+
+impl Drop for ForeignServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_key_that_is_found_is_not_sent_to_a_server_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can start a process of another user");
+        return;
+    }
+    let hub = setup().start();
+    let key = own_key(&hub);
+    assert!(hub.cli(&["stats"]).status.success());
+    let setup = hub.kill();
+    let home = setup.directory.path();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(home, mode(0o711)).unwrap();
+
+    let stats = |address: [&str; 2], key: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
+        command
+            .arg("stats")
+            .args(address)
+            .env_clear()
+            .env("HOME", home)
+            .envs(key.map(|key| ("KIRO_SWARM_KEY", key)))
+            .current_dir(home)
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    for (family, address) in [("AF_INET", "('127.0.0.1',0)"), ("AF_UNIX", "'sock'")] {
+        let folder = home.join(family);
+        let server = ForeignServer::start(&folder, family, address);
+        let ready = until("the server listens", || {
+            let text = std::fs::read_to_string(folder.join("ready")).ok()?;
+            (!text.is_empty()).then_some(text)
+        });
+        let socket = folder.join("sock").to_string_lossy().into_owned();
+        let address = match family {
+            "AF_INET" => ["--port", &ready],
+            _ => ["--socket", &socket],
+        };
+        let refused = stats(address, None);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("is not one of this user"), "{said}");
+        assert_eq!(refused.status.code(), Some(5), "{said}");
+        // A key that is given for this address is sent: so the server would have received the other one.
+        stats(address, Some("a-key-that-was-given"));
+        let received = server.received();
+        assert!(received.contains("a-key-that-was-given"), "{received}");
+        assert!(!received.contains(&key), "{received}");
+    }
 }
 
 /// A task of each kind that waits for a person.

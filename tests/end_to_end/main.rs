@@ -17,6 +17,7 @@ mod demo;
 mod directions;
 mod docker;
 mod doctor;
+mod doors;
 mod faults;
 mod faults_disk;
 mod getting_started;

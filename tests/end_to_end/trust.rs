@@ -216,6 +216,23 @@ fn trust_asks_lists_and_is_taken_back() {
 }
 
 #[test]
+fn what_a_person_decides_on_hides_nothing_in_a_pipe_either() {
+    let clone = Clone::new(
+        "[providers.x]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"true \u{202e}live # \u{2066}\", \"\\u001b[2K\"]\n",
+    );
+    let hidden = ['\u{202e}', '\u{2066}', '\u{1b}'];
+    // It asks on a terminal only.
+    for words in [&["trust"][..], &["config", "show"]] {
+        let page = text(&clone.kirosu(words).stdout);
+        assert!(page.contains(r"true \u202Elive # \u2066"), "{page}");
+        assert!(
+            page.contains(r"\u001B[2K") && !page.contains(hidden),
+            "{page}"
+        );
+    }
+}
+
+#[test]
 fn a_reload_takes_only_a_trusted_file() {
     let setup = Setup::new().up();
     let home = setup.directory.path();

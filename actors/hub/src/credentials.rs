@@ -1,5 +1,6 @@
 //! The keys of clients, in memory. The writer replaces them within the commit that changes them, before it is answered.
 
+use kirosu_protocol::access::is_same_secret;
 use kirosu_protocol::{AccessRole, AccessScope};
 use kirosu_store::Credential;
 use kirosu_tls::Fingerprint;
@@ -124,7 +125,7 @@ impl Keys {
         // All hashes are compared, each in constant time: the time reveals nothing about a key.
         let mut found = None;
         for key in keys.iter() {
-            if same(&key.hash, hash) {
+            if is_same_secret(&key.hash, hash) {
                 found = Some(key);
             }
         }
@@ -152,17 +153,6 @@ pub fn certificate_hash(certificate: Fingerprint) -> String {
 /// The fingerprint behind a stored hash. `None` if it is that of a secret.
 pub fn certificate_of(hash: &str) -> Option<&str> {
     hash.contains(':').then_some(hash)
-}
-
-/// Compares in constant time: the time reveals nothing about how much of a secret is right.
-pub fn same(given: &str, secret: &str) -> bool {
-    let (given, secret) = (given.as_bytes(), secret.as_bytes());
-    given.len() == secret.len()
-        && given
-            .iter()
-            .zip(secret)
-            .fold(0, |diff, (a, b)| diff | (a ^ b))
-            == 0
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::access_log::AccessLog;
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
 use crate::connection_registry::ConnectionRegistry;
-use crate::credentials::{Keys, LiveKey, same};
+use crate::credentials::{Keys, LiveKey};
 use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::leases::Leases;
 use crate::measure::Memory;
@@ -17,6 +17,7 @@ use crate::writer::messages::{Drain, StoreRecords, Tune};
 use crate::wrong_keys::WrongKeys;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
+use kirosu_protocol::access::is_same_secret;
 use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
 use kirosu_tls::Fingerprint;
@@ -153,7 +154,7 @@ impl Hub {
         if let Some(key) = self.0.keys.find(token) {
             return self.of_key(key, now_ms);
         }
-        match (same(token, &options.key), owner) {
+        match (is_same_secret(token, &options.key), owner) {
             (true, PeerOwner::Own | PeerOwner::Other | PeerOwner::Unknown) => {
                 Some(ClientIdentity::new(ADMIN, Access::Everything))
             }

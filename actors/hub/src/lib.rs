@@ -40,8 +40,7 @@ mod wrong_keys;
 
 pub use hub::{Hub, Pools, ReloadSettings};
 pub use listener::bind::{self, BindError, Protection};
-pub use listener::owner::is_own_user;
-pub use listener::{LocalSocket, Sockets};
+pub use listener::{LocalSocket, Sockets, is_own_user};
 pub use options::HubOptions;
 pub use parts::{HubParts, HubThreads};
 pub use tuning::Rules;

@@ -5,15 +5,9 @@ use kirosu_protocol::Limits;
 use kirosu_protocol::settings::Keyless;
 use std::path::PathBuf;
 
-/// The sockets, the limits and the files of the hub.
+/// The keys, the limits and the files of the hub.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
-    /// Host name or address of the TCP socket. `None` disables TCP.
-    pub host: Option<String>,
-    /// TCP port. 0 takes any free port.
-    pub port: u16,
-    /// Path of the Unix socket. `None` disables it.
-    pub socket: Option<PathBuf>,
     /// The key that has every right but that of a person.
     pub key: String,
     /// Whether the hub has made the key for itself. A client that needs none may send any other then, as it did before the hub

@@ -8,9 +8,10 @@ use kirosu_protocol::settings::{Keyless, SyncMode};
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
+use super::HubPort;
 use super::{DAY, DECADE, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, SECOND};
 use crate::schema::Allowed::{
-    Bool, Choice, Float, Int, Level, Path, Secret as OneLine, Size, Text, Time,
+    Bool, Choice, Float, Int, Level, Path, Port, Secret as OneLine, Size, Text, Time,
 };
 use crate::schema::KeyDefault::{Derived, Is, Unset};
 use crate::schema::define_section;
@@ -21,9 +22,9 @@ define_section! {
     pub struct HubSection: One("hub") {
         /// Host name or address. An address beyond loopback needs a key and TLS.
         host: String = Text, Is("\"127.0.0.1\""), restart;
-        /// TCP port; 0 lets the system choose a free one.
-        port: u16 = Int(0, 65_535), Is("8765"), restart;
-        /// Path of an additional Unix socket.
+        /// TCP port; 0 lets the system choose a free one. `off`: the hub listens on its Unix socket only.
+        port: HubPort = Port, Is("8765"), restart;
+        /// Path of the Unix socket. `None`: see [`Settings::default_socket`](super::Settings).
         socket: Option<PathBuf> = Path, Unset, restart;
         /// Key that clients send, written here or read from `key_file`. `None`: the hub makes one in its data folder.
         key: Option<Secret> = OneLine, Unset, restart;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod hub;
+mod port;
 mod provider;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub use hub::{
     GatewaySection, HubSection, LeaseSection, LimitsSection, LogFormat, LogSection, MetricsSection,
     RetrySection, ShutdownSection, StoreSection, StoreThread, ThreadsSection,
 };
+pub use port::HubPort;
+pub(crate) use port::OFF;
 pub(crate) use provider::DEFINITION;
 pub use provider::{ProviderKind, ProviderSection};
 
@@ -76,6 +79,9 @@ pub struct Settings {
     /// The key that a hub of this user has made for itself, if its clients need it: `hub.key` is not set.
     #[serde(skip)]
     pub own_key: Option<Secret>,
+    /// The Unix socket on which a hub listens if `hub.socket` is not set: where systemd or XDG gives a folder for it.
+    #[serde(skip)]
+    pub default_socket: Option<PathBuf>,
     /// `[hub]`
     pub hub: HubSection,
     /// `[store]`

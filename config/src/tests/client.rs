@@ -1,7 +1,7 @@
 //! A client needs the hub's address and key, and no fault elsewhere keeps it from them.
 
 use super::Case;
-use crate::Purpose;
+use crate::{HubPort, Purpose};
 
 fn client(file: &str) -> Case {
     let mut case = Case::new(file);
@@ -22,7 +22,7 @@ fn faults_outside_of_the_hub_are_one_warning() {
         "zzz = 1\n[hub]\nport = 7",
     ] {
         let loaded = client(file).load();
-        assert_eq!(loaded.settings.hub.port, 7, "{file}");
+        assert_eq!(loaded.settings.hub.port, HubPort::Number(7), "{file}");
         let [warning] = &loaded.warnings[..] else {
             panic!("{file}: {:?}", loaded.warnings);
         };
@@ -55,7 +55,7 @@ fn faults_that_would_send_a_client_to_another_hub_stop_it() {
 #[test]
 fn a_client_ignores_variables_of_other_sections() {
     let case = client("[hub]\nport = 7").env("KIROSU_POOL__CODERS__SIZE", "4");
-    assert_eq!(case.settings().hub.port, 7);
+    assert_eq!(case.settings().hub.port, HubPort::Number(7));
     let case = client("").env("KIROSU_HUB__PORT", "many");
     assert!(case.faults()[0].contains("hub.port"));
 }

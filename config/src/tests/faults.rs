@@ -35,6 +35,16 @@ const TABLE: &[(&str, &str, &str)] = &[
         "65535",
     ),
     (
+        "[hub]\nport = \"of\"",
+        "hub.port (kirosu.toml:2): cannot take \"of\"",
+        "\"off\", or a whole number from 0 to 65535",
+    ),
+    (
+        "[hub]\nport = \"off\"",
+        "hub.port (kirosu.toml:2): \"off\" leaves the hub without an address",
+        "set hub.socket",
+    ),
+    (
         "[hub]\nkey = 12345",
         "hub.key (kirosu.toml:2): cannot take this value",
         "one line",

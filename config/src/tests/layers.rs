@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Case;
-use crate::{Flag, LoadOptions, Origin, ProviderKind, Purpose, Secret, Settings};
+use crate::{Flag, HubPort, LoadOptions, Origin, ProviderKind, Purpose, Secret, Settings};
 use kirosu_protocol::settings::SyncMode;
 
 #[test]
@@ -15,7 +15,7 @@ fn each_layer_overrides_the_one_before_and_is_named_as_origin() {
         .flag("lease.default", "2m");
     let loaded = case.load();
     let origin = |key: &str| loaded.origins.get(key).unwrap().clone();
-    assert_eq!(loaded.settings.hub.port, 2);
+    assert_eq!(loaded.settings.hub.port, HubPort::Number(2));
     assert_eq!(origin("hub.port"), Origin::Env("KIRO_SWARM_PORT".into()));
     assert_eq!(loaded.settings.limits.batch, 6);
     assert_eq!(loaded.settings.limits.nesting, 5);
@@ -42,7 +42,7 @@ fn a_new_name_overrides_a_historical_one_and_empty_ones_are_ignored() {
     let settings = case.settings();
     assert_eq!(
         (settings.hub.port, settings.hub.host.as_str()),
-        (3, "127.0.0.1")
+        (HubPort::Number(3), "127.0.0.1")
     );
     assert_eq!(settings.agent.provider, "codex");
     assert_eq!(
@@ -191,7 +191,15 @@ fn the_file_is_searched_in_order() {
     let xdg = dir.path().join("xdg").display().to_string();
     let mut options = LoadOptions::with_env([("HOME", home)]);
     options.here = dir.path().join("here");
-    let port = |options: &LoadOptions| Settings::load(options.clone()).unwrap().settings.hub.port;
+    let port = |options: &LoadOptions| {
+        Settings::load(options.clone())
+            .unwrap()
+            .settings
+            .hub
+            .port
+            .number()
+            .unwrap()
+    };
     make("home/.config/kirosu/kirosu.toml", 1);
     assert_eq!(port(&options), 1);
     make("xdg/kirosu/kirosu.toml", 2);
@@ -264,7 +272,7 @@ fn unlikely_combinations_are_warnings() {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     assert_eq!(loaded.warnings.len(), 4, "{warnings}");
-    assert_eq!(loaded.settings.hub.port, 8765);
+    assert_eq!(loaded.settings.hub.port, HubPort::Number(8765));
 }
 
 #[test]

@@ -37,6 +37,25 @@ fn the_text_has_values_and_origins_and_loads_again() {
 }
 
 #[test]
+fn characters_that_a_terminal_hides_are_escaped_and_load_again() {
+    let file = "[[pool]]\nname = \"a\"\nenv = { \"a\u{202e}b\" = 'quo\"te\\ \u{2066}x' }\n\
+                [providers.mine]\nkind = \"command\"\ncommand = [\"run\", \"a\u{202e}b\", \"\\u001b[2J\"]\n";
+    let case = Case::new(file);
+    let loaded = case.load();
+    let text = loaded.to_toml(SecretDisplay::Shown);
+    let hidden = |text: &str| text.contains(['\u{202e}', '\u{2066}', '\u{1b}']);
+    assert!(!hidden(&text), "{text}");
+    assert!(text.contains(r#""a\u202Eb", "\u001B[2J"]"#), "{text}");
+    assert_eq!(Case::new(&text).settings(), loaded.settings);
+    for setting in loaded.of_file() {
+        assert!(
+            !hidden(&setting.key) && !hidden(&setting.value),
+            "{setting:?}"
+        );
+    }
+}
+
+#[test]
 fn the_json_has_the_same_values() {
     let json = Case::new(FILE)
         .env("KIRO_SWARM_PORT", "9")

@@ -1,5 +1,6 @@
 //! The failures of a call, and whether it may have taken effect.
 
+use super::endpoint::ForeignServer;
 use crate::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,9 @@ fn reason(error: &std::io::Error) -> String {
         return error.to_string();
     }
     let advice = match error.kind() {
+        _ if ForeignServer::is_source_of(error) => {
+            "stop it and start the hub, or give the key yourself (KIRO_SWARM_KEY, --key-file) if that server is yours"
+        }
         std::io::ErrorKind::PermissionDenied => {
             "your user may not use this socket: its owner and group may"
         }

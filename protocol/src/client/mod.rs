@@ -13,7 +13,7 @@ mod error;
 mod options;
 mod wire;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, ForeignServer};
 pub use error::CallError;
 pub use options::{ClientOptions, Delays};
 pub use wire::Notification;

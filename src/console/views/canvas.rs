@@ -1,8 +1,8 @@
 //! Draws on a part of the frame: texts at positions, cut at its border, in few colours.
 
-use crate::terminal::escapes::visible;
 use crate::terminal::paint::Paint;
 use crate::terminal::text;
+use kirosu_protocol::text::visible;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};

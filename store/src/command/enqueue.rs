@@ -30,6 +30,8 @@ pub(super) struct Requested<'a> {
     pub new: &'a NewTask,
     /// Its long texts, of which it has only the beginnings.
     pub long: Option<&'a LongTask>,
+    /// Its position in a request with several tasks.
+    pub position: Option<usize>,
     /// Its id, if that is given out: all or some of its dependencies are stored then.
     pub id: Option<TaskId>,
 }
@@ -39,6 +41,7 @@ impl<'a> From<&'a NewTask> for Requested<'a> {
         Requested {
             new,
             long: None,
+            position: None,
             id: None,
         }
     }
@@ -64,7 +67,12 @@ impl Core {
 
     /// Adds all tasks or none. A task that exists already (by its key) counts as added.
     pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> CommandResult<Vec<EnqueuedTask>> {
-        let batch: Vec<Requested<'_>> = batch.iter().map(Requested::from).collect();
+        let position = |at| (batch.len() > 1).then_some(at);
+        let requested = |(at, new)| Requested {
+            position: position(at),
+            ..Requested::from(new)
+        };
+        let batch: Vec<Requested<'_>> = batch.iter().enumerate().map(requested).collect();
         let found = self.check(&batch)?;
         let mut made = Vec::with_capacity(batch.len());
         for (new, found) in batch.into_iter().zip(found) {
@@ -144,7 +152,7 @@ impl Core {
             if !lane.is_some_and(Lane::is_live) {
                 new_lanes.insert((&new.queue, &new.task_type));
             }
-            self.check_dependencies(&new.depends_on)?;
+            self.check_dependencies(&new.depends_on, task.position)?;
         }
         let limit = self.options.lane_limit;
         if !new_lanes.is_empty() && self.lanes.live() + new_lanes.len() > limit {
@@ -156,22 +164,28 @@ impl Core {
         Ok(all)
     }
 
-    /// Refuses dependencies that do not exist.
-    pub(super) fn check_dependencies(&mut self, depends_on: &[TaskId]) -> CommandResult<()> {
+    /// Refuses dependencies that do not exist, of a task at this position of its request.
+    pub(super) fn check_dependencies(
+        &mut self,
+        depends_on: &[TaskId],
+        position: Option<usize>,
+    ) -> CommandResult<()> {
         for dependency in depends_on {
             if self.row(*dependency)?.is_none() {
-                return Err(key::unknown_dependency(*dependency).into());
+                return Err(key::unknown_dependency(*dependency, position).into());
             }
         }
         Ok(())
     }
 
-    /// Refuses dependencies that do not exist. Marks the others: a mark without a dependent has no effect.
+    /// Marks dependencies: a mark without a dependent has no effect. One that does not exist is refused with its task, which is
+    /// not known here.
     pub(crate) fn prepare_dependencies(&mut self, ids: &[TaskId]) -> CommandResult<Outcome> {
-        self.check_dependencies(ids)?;
         let mut unmarked = Vec::new();
         for id in ids {
-            let row = self.known(*id)?;
+            let Some(row) = self.row(*id)? else {
+                continue;
+            };
             if row.state != Status::Done && !row.flags.has(Flags::HAS_DEPENDENTS) {
                 unmarked.push(*id);
             }
@@ -181,7 +195,7 @@ impl Core {
     }
 
     fn make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
-        let Requested { new, long, id } = task;
+        let Requested { new, long, id, .. } = task;
         let long = long.map(LongTask::input);
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);

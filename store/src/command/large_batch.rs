@@ -85,6 +85,7 @@ impl BatchPart {
         let requested = |(at, new)| Requested {
             new,
             long: self.long.get(&at),
+            position: (self.all.len() > 1).then_some(at),
             id: None,
         };
         tasks.map(requested).collect()
@@ -195,6 +196,7 @@ impl Core {
             let requested = |(at, new)| Requested {
                 new,
                 long: long.get(&at),
+                position: None,
                 id: ids.get(&at).copied(),
             };
             let tasks: Vec<_> = tasks.map(requested).collect();

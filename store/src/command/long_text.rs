@@ -141,8 +141,8 @@ pub struct NewLongText {
 /// The check of a request whose pieces are about to be stored.
 #[derive(Clone, Debug, PartialEq)]
 enum TextCheck {
-    /// A new task depends on these.
-    Dependencies(Vec<TaskId>),
+    /// A new task, at this position of a request with several, depends on these.
+    Dependencies(Vec<TaskId>, Option<usize>),
     /// An ack, with the beginnings of its texts.
     Ack(Box<Ack>),
     /// An answer to this `human` task.
@@ -161,8 +161,13 @@ pub struct LongTask {
 }
 
 impl LongTask {
-    /// Shortens the texts of a task. Returns the commands that store their pieces.
-    pub fn shorten(new: &mut NewTask, text: TextId) -> (LongTask, Vec<Command>) {
+    /// Shortens the texts of a task at this position of a request with several tasks. Returns the commands that store their
+    /// pieces.
+    pub fn shorten(
+        new: &mut NewTask,
+        position: Option<usize>,
+        text: TextId,
+    ) -> (LongTask, Vec<Command>) {
         let mut whole = std::mem::take(new);
         let prompt = std::mem::take(&mut whole.prompt);
         let system_prompt = whole.system_prompt.take();
@@ -173,7 +178,7 @@ impl LongTask {
         };
         (whole.prompt, whole.system_prompt) = (prompt, system_prompt);
         let whole = Arc::new(whole);
-        let check = TextCheck::Dependencies(new.depends_on.clone());
+        let check = TextCheck::Dependencies(new.depends_on.clone(), position);
         let stage = RowTexts::Task(whole.clone()).stage(text, check);
         let body = OnceLock::new();
         let whole = Some(whole);
@@ -235,7 +240,9 @@ impl Core {
     /// Checks a request whose pieces follow, and announces them.
     pub(crate) fn open_text(&mut self, new: &NewLongText) -> CommandResult<Outcome> {
         match &new.check {
-            TextCheck::Dependencies(depends_on) => self.check_dependencies(depends_on)?,
+            TextCheck::Dependencies(depends_on, position) => {
+                self.check_dependencies(depends_on, *position)?;
+            }
             TextCheck::Ack(ack) => drop(self.judge(ack)?),
             TextCheck::Answer(task) => self.check_answer(*task)?,
         }

@@ -60,7 +60,7 @@ pub enum Command {
     /// Deletes what is stored of a large batch that was refused. Answer: `Ok`.
     DropBatch(BatchId),
     /// Reads the dependencies of a large request ahead, and marks them: the command that adds the task finds them in memory.
-    /// Refused if one of them does not exist. Answer: `Ok`.
+    /// Answer: `Ok`.
     PrepareDependencies(Vec<TaskId>),
     /// Announces the pieces of long texts: [`StagePiece`](Command::StagePiece) stores them, and a command after that stores the
     /// row that refers to them. Refused if that command will be. Answer: `Ok`. After a refusal of any of these commands the

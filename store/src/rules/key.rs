@@ -39,9 +39,14 @@ pub(crate) fn two_bodies(key: &str, first: usize, second: usize) -> Error {
     ))
 }
 
-/// The refusal of a dependency that does not exist.
-pub(crate) fn unknown_dependency(id: TaskId) -> Error {
-    Error::invalid_params(format!("`depends_on` names unknown task {id}"))
+/// The refusal of a dependency that does not exist, of a task at this position of its request.
+pub(crate) fn unknown_dependency(id: TaskId, position: Option<usize>) -> Error {
+    let task = position
+        .map(|at| format!("tasks[{at}]."))
+        .unwrap_or_default();
+    Error::invalid_params(format!(
+        "invalid params: `{task}depends_on` names unknown task {id}"
+    ))
 }
 
 #[cfg(test)]

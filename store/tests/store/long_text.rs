@@ -26,7 +26,7 @@ fn human(prompt: String) -> NewTask {
 fn enqueue_all(b: &mut Bench, mut tasks: Vec<NewTask>) -> Vec<Command> {
     let (mut commands, mut long) = (Vec::new(), BTreeMap::new());
     for (at, new) in tasks.iter_mut().enumerate() {
-        let (task, stage) = LongTask::shorten(new, b.store.new_text());
+        let (task, stage) = LongTask::shorten(new, None, b.store.new_text());
         long.insert(at, task);
         commands.extend(stage);
     }

@@ -30,6 +30,8 @@ pub struct Setup {
     pub wrapper: Vec<String>,
     /// Whether the store's place is given by `--db`.
     pub has_db: bool,
+    /// Whether the port is given by `--port`.
+    pub has_port: bool,
 }
 
 impl Setup {
@@ -44,6 +46,7 @@ impl Setup {
             environment: Vec::new(),
             wrapper: Vec::new(),
             has_db: true,
+            has_port: true,
         };
         setup.set("lease.heartbeat_grace=0s")
     }
@@ -81,6 +84,12 @@ impl Setup {
         self
     }
 
+    /// Leaves the port to the settings, which may have none.
+    pub fn without_port(mut self) -> Setup {
+        self.has_port = false;
+        self
+    }
+
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("kirosu.db")
     }
@@ -96,10 +105,10 @@ impl Setup {
         let mut command = Command::new(words.next().unwrap_or(&hub));
         command.args(words);
         let home = self.directory.path();
-        command
-            .arg(self.verb)
-            .arg("--port")
-            .arg(self.port.to_string());
+        command.arg(self.verb);
+        if self.has_port {
+            command.arg("--port").arg(self.port.to_string());
+        }
         if self.has_db {
             command.arg("--db").arg(self.database());
         }
@@ -156,10 +165,8 @@ impl Setup {
                 std::fs::read_to_string(self.log()).unwrap_or_default()
             )
         });
-        let port = first_line
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok());
+        let port = first_line.rsplit(':').next().and_then(|it| it.parse().ok());
+        let port = port.or((!self.has_port).then_some(0));
         let port = port.unwrap_or_else(|| panic!("no port in {first_line:?}"));
         Hub {
             child,
@@ -199,6 +206,7 @@ impl Drop for Ended {
 pub struct Hub {
     child: Child,
     pub first_line: String,
+    /// 0 of a hub without one.
     pub port: u16,
     pub setup: Setup,
 }
@@ -261,6 +269,11 @@ impl Hub {
         self.child.kill().expect("the hub runs");
         self.child.wait().unwrap();
         self.setup.clone()
+    }
+
+    /// Whether its process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for its end.

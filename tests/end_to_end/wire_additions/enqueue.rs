@@ -254,7 +254,10 @@ fn a_task_waits_for_those_it_depends_on() {
     let done = client.enqueue_with(json!({"prompt": "e", "depends_on": [a]}));
     assert_eq!(client.status(done), "queued");
     let error = client.refused("enqueue", json!({"prompt": "x", "depends_on": [9999]}));
-    assert!(sentence(&error).contains("unknown task 9999"), "{error}");
+    assert!(
+        sentence(&error).contains("`depends_on` names unknown task 9999"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -272,7 +275,7 @@ fn a_batch_is_made_whole_or_not_at_all() {
         (
             json!([{"prompt": "a"}, {"prompt": "b", "depends_on": [77]}]),
             "invalid_params",
-            "unknown task 77",
+            "`tasks[1].depends_on` names unknown task 77",
         ),
         (
             json!([{"prompt": "a"}, {"prompt": "b", "accept": {"a": 1}}]),

@@ -6,7 +6,7 @@
 //! origin).
 
 use crate::rest::HttpError;
-use kirosu_protocol::access::SECRET_PREFIX;
+use kirosu_protocol::access::{SECRET_PREFIX, is_same_secret};
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
@@ -46,7 +46,7 @@ pub(super) fn admit<'a>(
         _ if (key.is_some() || heads.is_foreign) && OPEN.contains(&heads.path) => {
             Ok(HttpAdmission::Own)
         }
-        (Some(given), Some(key)) if same(given, key) => Ok(HttpAdmission::Own),
+        (Some(given), Some(key)) if is_same_secret(given, key) => Ok(HttpAdmission::Own),
         (Some(given), _) if given.starts_with(SECRET_PREFIX) => Ok(HttpAdmission::Key(given)),
         (_, Some(_)) => Err(wrong_key()),
         (_, None) => is_local(heads).map(|()| HttpAdmission::Own),
@@ -125,12 +125,6 @@ fn is_loopback(host: &str) -> bool {
         Ok(address) => address.is_loopback(),
         Err(_) => bare.eq_ignore_ascii_case("localhost"),
     }
-}
-
-/// Compares in constant time, so that the duration does not reveal the length of a correct prefix.
-fn same(given: &str, key: &str) -> bool {
-    let (given, key) = (given.as_bytes(), key.as_bytes());
-    given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Opens the listening sockets before any actor starts, so that a taken port is an error of the start with an exit code.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
@@ -182,6 +183,9 @@ pub fn unix(path: &Path) -> Result<StdUnixListener, BindError> {
         path: path.to_owned(),
         source,
     };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(wrap)?;
+    }
     if let Ok(found) = path.symlink_metadata() {
         if !found.file_type().is_socket() {
             return Err(BindError::NotASocket(path.to_owned()));
@@ -191,12 +195,54 @@ pub fn unix(path: &Path) -> Result<StdUnixListener, BindError> {
         }
         std::fs::remove_file(path).map_err(wrap)?;
     }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(wrap)?;
+    listen_unix(path).map_err(wrap)
+}
+
+/// As [`unix`], in a folder of this user's own, which is made (mode 0700) if it is missing. For a default place, which the
+/// user has not named: no folder of another user is used.
+///
+/// # Errors
+///
+/// As [`unix`], and if the folder, or the one in which it would be made, belongs to another user.
+pub fn default_unix(path: &Path) -> Result<StdUnixListener, BindError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    own_folder(folder).map_err(|source| BindError::Unix {
+        path: path.to_owned(),
+        source,
+    })?;
+    unix(path)
+}
+
+fn own_folder(folder: &Path) -> io::Result<()> {
+    let check = |folder: &Path| {
+        let found = folder.symlink_metadata()?;
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        match found.is_dir() && is_own {
+            true => Ok(()),
+            false => Err(io::Error::other(format!(
+                "{} is not a folder of this user",
+                folder.display()
+            ))),
+        }
+    };
+    match check(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            check(folder.parent().unwrap_or(Path::new("/")))?;
+            DirBuilder::new().mode(0o700).create(folder)
+        }
+        checked => checked,
     }
-    let listener = StdUnixListener::bind(path).map_err(wrap)?;
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(wrap)?;
-    listener.set_nonblocking(true).map_err(wrap)?;
-    Ok(listener)
+}
+
+fn listen_unix(path: &Path) -> io::Result<StdUnixListener> {
+    use rustix::fs::{Mode, fchmod};
+    use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Linux gives the file the mode of the socket, less the umask: it is its owner's alone from the beginning.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }

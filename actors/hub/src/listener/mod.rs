@@ -4,7 +4,6 @@
 //! that waits in the kernel's queue.
 
 pub mod bind;
-pub mod owner;
 
 use crate::connection::{Connection, HandshakeBytes, Peer};
 use crate::hub::Hub;
@@ -12,6 +11,7 @@ use crate::identity::PeerOwner;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use kirosu_protocol::settings::Keyless;
+use kirosu_protocol::socket_user::{self, SocketOwner};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use kirosu_tls::TlsAcceptor;
 use std::io;
@@ -107,7 +107,7 @@ impl Listener {
     fn owner_of(&self, stream: &TcpStream, peer: SocketAddr) -> PeerOwner {
         match (self.hub.options().keyless, stream.local_addr()) {
             (Keyless::Off, _) | (_, Err(_)) => PeerOwner::Unknown,
-            (_, Ok(local)) => owner::of_tcp(peer, local),
+            (_, Ok(local)) => owner_of_client(peer, local),
         }
     }
 
@@ -124,6 +124,23 @@ impl Listener {
         if let Err(error) = spawned {
             self.hub.leave();
             tracing::warn!(%error, "a client was turned away");
+        }
+    }
+}
+
+/// Whether the client that connected from `peer` to `local` is a process of this process's user on this machine.
+pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
+    owner_of_client(peer, local) == PeerOwner::Own
+}
+
+fn owner_of_client(peer: SocketAddr, local: SocketAddr) -> PeerOwner {
+    match socket_user::owner_of(peer, local) {
+        Ok(SocketOwner::Own) => PeerOwner::Own,
+        Ok(SocketOwner::Other) => PeerOwner::Other,
+        Ok(SocketOwner::Unknown) => PeerOwner::Unknown,
+        Err(error) => {
+            tracing::warn!(%error, "the owners of connections cannot be found out; clients without a key are refused");
+            PeerOwner::Unknown
         }
     }
 }

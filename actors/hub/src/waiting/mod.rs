@@ -56,7 +56,7 @@ fn dependency(on: Option<&Dependency>) -> Waiting {
     let Some(on) = on else {
         return simple(
             WaitReason::Dependency,
-            "it waits for the tasks it depends on",
+            "all tasks that it depends on are done: it leaves `blocked` in a moment",
         );
     };
     let id = on.task_id;

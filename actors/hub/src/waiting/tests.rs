@@ -82,6 +82,12 @@ fn a_blocked_task_names_its_dependency_and_the_state_of_it() {
         message(on(Status::Leased, 0)),
         "it waits for task 3, which runs"
     );
+    // The end of a task with many dependents unblocks them in several commits.
+    let late = of(&task("blocked", json!({})), &WaitFacts::default(), vec![]);
+    assert_eq!(
+        late.1,
+        "all tasks that it depends on are done: it leaves `blocked` in a moment"
+    );
 }
 
 #[test]

@@ -75,11 +75,12 @@ fn parts_of_batch(
     let keys = tasks.iter().filter_map(|new| new.idempotency_key.clone());
     large.keys = keys.collect();
     let (mut parts, mut long) = (parts_of_dependencies(&tasks), BTreeMap::new());
+    let has_several = tasks.len() > 1;
     for (at, new) in tasks.iter_mut().enumerate() {
         if cost::is_long(new) {
             let text = ids.text();
             large.texts.push(text);
-            let (task, stage) = LongTask::shorten(new, text);
+            let (task, stage) = LongTask::shorten(new, has_several.then_some(at), text);
             parts.extend(stage);
             long.insert(at, task);
         }
