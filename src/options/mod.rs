@@ -120,6 +120,7 @@ pub fn rules(settings: &Settings) -> Rules {
         },
         retry_jitter: settings.retry.jitter,
         strict_expiry: settings.lease.strict_expiry,
+        budgets: pools::all_budgets(settings),
     }
 }
 

@@ -9,9 +9,11 @@ use kirosu_config::{
     Settings,
 };
 use kirosu_protocol::ScopeLimit;
+use kirosu_protocol::access::new_secret;
 use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::TrustLevel;
+use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_providers::{Cgroups, Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{AccountOptions, PoolOptions, SwarmOptions};
@@ -35,6 +37,7 @@ pub fn swarm(
         key: settings.client_key(),
         pools: pools(settings, containment)?,
         instance: format!("{host}:{boot}"),
+        session_secret: SessionSecret(new_secret()?),
         host,
         drain: settings.shutdown.drain,
     })
@@ -181,16 +184,26 @@ fn default_breaker(settings: &Settings, provider: &ProviderSection) -> u32 {
 
 /// The budgets that a pool's runs may count against.
 fn budgets(settings: &Settings, pool: &PoolSection) -> Vec<ScopeLimit> {
+    let others = |it: &ScopeLimit| matches!(&it.scope, Scope::Pool(name) if *name != pool.name);
+    let all = all_budgets(settings).into_iter();
+    all.filter(|it| !others(it)).collect()
+}
+
+/// All budgets of the settings.
+pub fn all_budgets(settings: &Settings) -> Vec<ScopeLimit> {
     let hub = Some(&settings.budget).filter(|budget| !budget.is_empty());
     let hub = hub.map(|budget| budget.limit(Scope::Hub));
-    let own = pool.budget();
-    let own = own.map(|budget| budget.limit(Scope::Pool(pool.name.clone())));
+    let pools = settings.pools.iter();
+    let pools = pools.filter_map(|pool| {
+        let budget = pool.budget()?;
+        Some(budget.limit(Scope::Pool(pool.name.clone())))
+    });
     let providers = settings.providers.iter();
     let providers = providers.filter_map(|(name, provider)| {
         let budget = provider.budget()?;
         Some(budget.limit(Scope::Provider(name.clone())))
     });
-    hub.into_iter().chain(own).chain(providers).collect()
+    hub.into_iter().chain(pools).chain(providers).collect()
 }
 
 /// The time limits of a pool's runs. A program with a preset prints while it works, so a long silence means that it hangs. A

@@ -5,7 +5,7 @@
 
 use crate::command::Command;
 use crate::outcome::{EnqueuedTask, Outcome};
-use kirosu_protocol::{TaskId, Verdict};
+use kirosu_protocol::{AccessRole, TaskId, Verdict};
 use std::sync::Arc;
 
 /// The most tasks of one entry, so that the entries of a task are found by an index on the first one.
@@ -20,6 +20,13 @@ pub struct Principal {
     pub role: Option<String>,
     /// The address of its connection.
     pub peer: String,
+}
+
+impl Principal {
+    /// Whether it is an agent host with a key of its own, which may work on its own leases only.
+    pub(crate) fn is_agent_host(&self) -> bool {
+        self.role.as_deref() == Some(AccessRole::Work.as_str())
+    }
 }
 
 /// An entry that the caller adds to the trail: a refusal, or an action that is not a change of the store.

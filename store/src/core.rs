@@ -5,6 +5,7 @@
 //! (`command/`) combine them. Nothing in memory is ahead of the database when an answer leaves: after a failure the
 //! whole value is dropped and loaded again.
 
+use crate::audit::Principal;
 use crate::backend::{Backend, Changes, Result, StoreFault};
 use crate::batch::BatchState;
 use crate::command::TextId;
@@ -20,7 +21,7 @@ use crate::outputs::Outputs;
 use crate::parked::Parked;
 use crate::retention::Retention;
 use crate::row::{InputOptions, LaneId, TaskInput, TaskRow};
-use crate::rules::ack::{lost_task, stale_lease};
+use crate::rules::ack::{foreign_lease, is_foreign_lease, lost_task, stale_lease};
 use crate::sql::attempt::InsertAttempt;
 use crate::sql::generation::SelectSkipped;
 use crate::sql::records::{TextQuery, Write};
@@ -57,6 +58,8 @@ pub(crate) type CommandResult<T> = std::result::Result<T, CommandError>;
 
 /// See the module.
 pub(crate) struct Core {
+    /// The party of the present command.
+    pub by: Option<Arc<Principal>>,
     pub db: Box<dyn Backend>,
     pub options: Arc<StoreOptions>,
     pub tasks: TaskCache,
@@ -87,6 +90,7 @@ impl Core {
     /// The database cannot be read.
     pub fn load(db: Box<dyn Backend>, options: Arc<StoreOptions>, now_ms: i64) -> Result<Core> {
         let mut core = Core {
+            by: None,
             db,
             options,
             tasks: TaskCache::new(0),
@@ -211,13 +215,20 @@ impl Core {
         self.known(id)
     }
 
+    /// The key of the party of the present command, if it has the role `work`.
+    pub fn work_key(&self) -> Option<Arc<str>> {
+        let by = self.by.as_ref()?;
+        by.is_agent_host().then(|| Arc::from(by.who.as_str()))
+    }
+
     /// The row of a task whose live lease has this fence, or the refusal.
     pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> CommandResult<&TaskRow> {
+        let key = self.work_key();
         let row = self.leasable(verb, id)?;
-        if row.state == Status::Leased && row.fence == fence {
-            Ok(row)
-        } else {
-            Err(stale_lease(verb, row, Some(fence)).into())
+        match row.state == Status::Leased && row.fence == fence {
+            false => Err(stale_lease(verb, row, Some(fence)).into()),
+            true if is_foreign_lease(row, key.as_deref()) => Err(foreign_lease(verb, row).into()),
+            true => Ok(row),
         }
     }
 

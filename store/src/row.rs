@@ -104,6 +104,8 @@ pub(crate) struct TaskRow {
     pub leased_at: Option<i64>,
     pub session: Option<Arc<str>>,
     pub worker: Option<Arc<str>>,
+    /// The key of the role `work` under which the newest lease was taken. `None`: another client took it.
+    pub leased_by: Option<Arc<str>>,
     pub created_at: i64,
     pub updated_at: i64,
     pub finished_at: Option<i64>,

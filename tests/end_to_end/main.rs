@@ -4,6 +4,7 @@
 mod accept;
 mod acp;
 mod agent_files;
+mod agent_hosts;
 mod agents;
 mod approvals;
 mod bounds;

@@ -66,6 +66,13 @@ impl ConnectionRegistry {
         }
     }
 
+    /// Removes the session of a connection.
+    pub fn clear_session(&self, connection: u64) {
+        if let Some(entry) = self.entries().get_mut(&connection) {
+            entry.session = None;
+        }
+    }
+
     /// Removes a connection that has closed.
     pub fn remove(&self, connection: u64) {
         self.entries().remove(&connection);

@@ -215,6 +215,11 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> Rules {
+        self.0.tuning.get()
+    }
+
     /// Replaces the rules, for everything that happens from now on.
     pub fn tune(&self, rules: Rules) {
         self.0.tuning.set(rules.clone());

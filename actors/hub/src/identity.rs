@@ -82,6 +82,12 @@ impl ClientIdentity {
         }
     }
 
+    /// The name of its key, if that is one of an agent host.
+    pub fn work_key(&self) -> Option<Arc<str>> {
+        let is_work = self.access == Access::Role(AccessRole::Work);
+        is_work.then(|| self.who.clone())
+    }
+
     /// Whether it has rights at a time in Unix milliseconds: its key is neither revoked nor expired.
     pub fn is_valid(&self, now_ms: i64) -> bool {
         self.key.as_ref().is_none_or(|key| key.is_valid(now_ms))

@@ -1,6 +1,6 @@
 //! The rules that may change while the hub runs. They survive restarts of the actors that follow them.
 
-use kirosu_protocol::RetryPolicy;
+use kirosu_protocol::{RetryPolicy, ScopeLimit};
 use kirosu_store::StoreOptions;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct Rules {
     pub retry_jitter: f64,
     /// Whether an ack after its lease's deadline is always refused.
     pub strict_expiry: bool,
+    /// The budgets of the hub's own settings: they replace the limits that an agent host reports for them.
+    pub budgets: Vec<ScopeLimit>,
 }
 
 impl Rules {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
+use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_protocol::{HelloParams, PROTOCOL_VERSION};
 use kirosu_supervision::BackoffPolicy;
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub(crate) struct SessionIdentity {
     pub(crate) endpoint: Endpoint,
     pub(crate) key: Option<String>,
     pub(crate) session_id: String,
+    /// Keeps others from taking the session over.
+    pub(crate) session_secret: SessionSecret,
     pub(crate) name: String,
 }
 
@@ -40,6 +43,7 @@ impl SessionIdentity {
             session_id: Some(self.session_id.clone()),
             resume,
             name: Some(self.name.clone()),
+            session_secret: Some(self.session_secret.clone()),
         };
         let options = ClientOptions {
             key: self.key.clone(),

@@ -9,6 +9,7 @@ use kirosu_protocol::budget::Budget;
 use kirosu_protocol::client::Endpoint;
 pub use kirosu_protocol::settings::{HookOptions, WorkspaceMode};
 use kirosu_protocol::task::DEFAULT_QUEUE;
+use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, RunBounds, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
@@ -188,6 +189,8 @@ pub struct SwarmOptions {
     pub pools: Vec<PoolOptions>,
     /// Identifies this start of the process at the hub: `HOST:PID-BOOT`. Part of session ids.
     pub instance: String,
+    /// A secret of this start of the process, without which no other client can take its sessions over.
+    pub session_secret: SessionSecret,
     /// Name of this machine, shown as part of worker names.
     pub host: String,
     /// Time that running tasks have to end after a stop, before they are ended and released.

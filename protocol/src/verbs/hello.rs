@@ -24,6 +24,20 @@ pub struct HelloParams {
     pub resume: bool,
     /// A name for people.
     pub name: Option<String>,
+    /// A secret of the client's choice for the session: while the hub knows the session, only a `hello` with the same one can
+    /// take it over. `None`: any client with the same rights can.
+    pub session_secret: Option<SessionSecret>,
+}
+
+/// The secret of a session. It is not shown in the form for developers.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SessionSecret(pub String);
+
+impl std::fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl Default for HelloParams {
@@ -33,6 +47,7 @@ impl Default for HelloParams {
             session_id: None,
             resume: true,
             name: None,
+            session_secret: None,
         }
     }
 }
@@ -90,6 +105,10 @@ impl Verb for HelloParams {
             session_id: params.opt_name("session_id", limits)?,
             resume: params.flag("resume", true)?,
             name: params.opt_name("name", limits)?,
+            session_secret: params
+                .opt_text_within("session_secret", limits.name_bytes)?
+                .filter(|secret| !secret.is_empty())
+                .map(SessionSecret),
         })
     }
 }

@@ -37,7 +37,13 @@ impl Core {
         if let Some(error) = ack::too_far(ack, now) {
             return Err(error.into());
         }
+        let key = self.work_key();
         let row = self.leasable("ack", ack.task_id)?;
+        // An ack for an older lease changes nothing, and may repeat one that was accepted.
+        let is_newest = ack.fence.is_none_or(|fence| fence == row.fence);
+        if is_newest && ack::is_foreign_lease(row, key.as_deref()) {
+            return Err(ack::foreign_lease("ack", row).into());
+        }
         if ack::is_for_live_lease(row, ack, strict, now) {
             return self.check_accepted(ack);
         }

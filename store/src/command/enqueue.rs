@@ -234,6 +234,7 @@ impl Core {
             leased_at: None,
             session: None,
             worker: None,
+            leased_by: None,
             created_at: self.now(),
             updated_at: self.now(),
             finished_at: None,

@@ -6,7 +6,7 @@ use crate::heads::HeadPlace;
 use crate::outcome::Outcome;
 use crate::parked::{ParkId, lanes_of};
 use crate::row::{LaneId, TaskInput};
-use crate::rules::transition;
+use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::attempt::CountAttempts;
 use crate::sql::task::SelectReady;
 use crate::task::task_of;
@@ -41,7 +41,10 @@ impl Core {
                 self.parked.note_waiting(&lanes);
                 Vec::new()
             }
-            false => self.grant(ask, session, &lanes, ask.max_tasks as usize, spent)?,
+            false => {
+                let key = self.work_key();
+                self.grant(ask, session, key, &lanes, ask.max_tasks as usize, spent)?
+            }
         };
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
@@ -49,8 +52,8 @@ impl Core {
                 if !self.parked.has_room(ask, most) {
                     return Err(too_many_names(most).into());
                 }
-                let session = session.map(str::to_owned);
-                self.parked.park(park, ask.clone(), session, &self.lanes);
+                let holder = (session.map(str::to_owned), self.work_key());
+                self.parked.park(park, ask.clone(), holder, &self.lanes);
                 Ok(Outcome::Parked)
             }
             _ => Ok(Outcome::Leased(tasks)),
@@ -73,10 +76,11 @@ impl Core {
                 break;
             }
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
+            let key = waiter.key.clone();
             let lanes = self.parked.lanes(filter);
             // A waiter for very many tasks gets those that fit.
             let most = self.parked.room().min(ask.max_tasks as usize);
-            let tasks = self.grant(&ask, session.as_deref(), &lanes, most, 0)?;
+            let tasks = self.grant(&ask, session.as_deref(), key, &lanes, most, 0)?;
             if tasks.is_empty() {
                 line.leave_out(filter);
             } else {
@@ -86,17 +90,19 @@ impl Core {
         Ok(())
     }
 
-    /// Leases at most `most` tasks of these lanes. `bytes`: those that the request has taken before.
+    /// Leases at most `most` tasks of these lanes. `key`: that of the worker, if it has the role `work`. `bytes`: those that the
+    /// request has taken before.
     fn grant(
         &mut self,
         ask: &LeaseParams,
         session: Option<&str>,
+        key: Option<Arc<str>>,
         lanes: &[LaneId],
         most: usize,
         mut bytes: usize,
     ) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
+        let mut holder: Option<LeaseHolder> = None;
         let lease_ms = ask.lease_ms.unwrap_or(self.options.lease_ms_default) as i64;
         while tasks.len() < most && bytes < self.options.lease_bytes {
             let Some((lane, place)) = self.best(lanes)? else {
@@ -111,13 +117,13 @@ impl Core {
                 continue;
             };
             let is_first = row.fence == 0;
-            let (worker, session) = names
-                .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
-            let (worker, session) = (worker.clone(), session.clone());
-            let at = (self.fence_base, self.now());
-            self.change(place.id, |row| {
-                transition::lease(row, worker, session, lease_ms, at)
+            let holder = holder.get_or_insert_with(|| LeaseHolder {
+                worker: Arc::from(ask.worker_id.as_str()),
+                session: session.map(Arc::from),
+                key: key.clone(),
             });
+            let (holder, at) = (holder.clone(), (self.fence_base, self.now()));
+            self.change(place.id, |row| transition::lease(row, holder, lease_ms, at));
             self.report(place.id, "leased");
             if let Some(task) = self.leased_task(place.id, is_first)? {
                 bytes += leased_bytes(&task);

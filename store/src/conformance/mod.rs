@@ -100,6 +100,7 @@ fn row(id: TaskId, state: Status) -> TaskRow {
         leased_at: None,
         session: None,
         worker: None,
+        leased_by: None,
         created_at: NOW,
         updated_at: NOW,
         finished_at: state.is_final().then_some(NOW),

@@ -45,6 +45,8 @@ pub(crate) struct ParkedLease {
     pub park: ParkId,
     pub ask: LeaseParams,
     pub session: Option<String>,
+    /// The key of the worker, if it has the role `work`.
+    pub key: Option<Arc<str>>,
     names: Arc<FilterNames>,
     arrival: u64,
 }
@@ -190,7 +192,7 @@ impl Parked {
         &mut self,
         park: ParkId,
         mut ask: LeaseParams,
-        session: Option<String>,
+        (session, key): (Option<String>, Option<Arc<str>>),
         lanes: &Lanes,
     ) {
         self.remove(park);
@@ -203,6 +205,7 @@ impl Parked {
                 park,
                 ask,
                 session,
+                key,
                 names,
                 arrival,
             },

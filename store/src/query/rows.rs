@@ -160,7 +160,7 @@ fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
     // CROSS JOIN keeps the planner in the order of the ids.
     format!(
         "SELECT t.id, t.state, t.lane, t.priority, t.fence, t.attempts, t.max_attempts, t.run_at, t.lease_until, \
-         t.lease_ms, t.leased_at, t.session, t.worker, t.created_at, t.updated_at, t.finished_at, t.flags, t.blocked_by, \
+         t.lease_ms, t.leased_at, t.session, t.worker, t.leased_by, t.created_at, t.updated_at, t.finished_at, t.flags, t.blocked_by, \
          {}, {}, {shown_options}, l.queue, l.type, {}, {}, {bytes}, {bytes} <= {room}, {} \
          FROM (VALUES {}) AS asked CROSS JOIN task t ON t.id = asked.column1 CROSS JOIN lane l ON l.id = t.lane \
          LEFT JOIN task_input i ON i.task_id = t.id LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence \

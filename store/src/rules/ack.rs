@@ -125,6 +125,21 @@ pub(crate) fn stale_lease(verb: &str, row: &TaskRow, fence: Option<Fence>) -> Er
     .with_data(serde_json::json!({ "task_id": row.id, "status": row.state, "fence": row.fence }))
 }
 
+/// Whether the newest lease of a task is not that of an agent host with this key. `None`: the client has no such key, and may
+/// act for any holder.
+pub(crate) fn is_foreign_lease(row: &TaskRow, key: Option<&str>) -> bool {
+    key.is_some_and(|key| row.leased_by.as_deref() != Some(key))
+}
+
+/// The refusal of an agent host that acts on the lease of another one.
+pub(crate) fn foreign_lease(verb: &str, row: &TaskRow) -> Error {
+    let message = format!(
+        "cannot {verb} task {}: it is leased to a worker with another key; a key of the role `work` acts on its own leases only",
+        row.id
+    );
+    Error::new(ErrorCode::Forbidden, message).with_data(serde_json::json!({ "task_id": row.id }))
+}
+
 /// The refusal of a holder whose task is missing since an older copy of the store was put back.
 pub(crate) fn lost_task(verb: &str, task: TaskId) -> Error {
     let message = format!(

@@ -25,11 +25,21 @@ fn next_fence(row: &TaskRow, fence_base: Fence) -> Fence {
     row.fence.max(fence_base) + 1
 }
 
+/// The holder of a lease.
+#[derive(Clone)]
+pub(crate) struct LeaseHolder {
+    /// The name of the worker.
+    pub worker: Arc<str>,
+    /// Its session.
+    pub session: Option<Arc<str>>,
+    /// Its key, if that has the role `work`.
+    pub key: Option<Arc<str>>,
+}
+
 /// Leases the task. The fence grows, so that no earlier holder can change the task.
 pub(crate) fn lease(
     row: &mut TaskRow,
-    worker: Arc<str>,
-    session: Option<Arc<str>>,
+    holder: LeaseHolder,
     lease_ms: i64,
     (fence_base, now): (Fence, i64),
 ) {
@@ -39,8 +49,9 @@ pub(crate) fn lease(
     row.leased_at = Some(now);
     row.lease_ms = Some(lease_ms);
     row.lease_until = Some(now + lease_ms);
-    row.worker = Some(worker);
-    row.session = session;
+    row.worker = Some(holder.worker);
+    row.session = holder.session;
+    row.leased_by = holder.key;
     row.flags
         .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::LOST);
     row.updated_at = now;

@@ -10,7 +10,7 @@ use kirosu_protocol::Status;
 macro_rules! hot_columns {
     () => {
         "id, state, lane, priority, fence, attempts, max_attempts, run_at, lease_until, lease_ms, leased_at, session, \
-         worker, created_at, updated_at, finished_at, flags, blocked_by"
+         worker, leased_by, created_at, updated_at, finished_at, flags, blocked_by"
     };
 }
 pub(crate) use hot_columns;
@@ -26,6 +26,7 @@ pub(crate) struct ChangingColumns<'a> {
     pub leased_at: Option<i64>,
     pub session: Option<&'a str>,
     pub worker: Option<&'a str>,
+    pub leased_by: Option<&'a str>,
     pub updated_at: i64,
     pub finished_at: Option<i64>,
     pub flags: i64,
@@ -34,8 +35,8 @@ pub(crate) struct ChangingColumns<'a> {
 
 bind! {
     ChangingColumns<'_> {
-        state, fence, attempts, run_at, lease_until, lease_ms, leased_at, session, worker, updated_at, finished_at, flags,
-        blocked_by,
+        state, fence, attempts, run_at, lease_until, lease_ms, leased_at, session, worker, leased_by, updated_at,
+        finished_at, flags, blocked_by,
     }
 }
 
@@ -49,15 +50,15 @@ statement! {
         created_at: i64,
         changing: ChangingColumns<'a>,
     } "INSERT INTO task (id, lane, priority, max_attempts, created_at, state, fence, attempts, run_at, lease_until, \
-       lease_ms, leased_at, session, worker, updated_at, finished_at, flags, blocked_by) \
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+       lease_ms, leased_at, session, worker, leased_by, updated_at, finished_at, flags, blocked_by) \
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 }
 
 statement! {
     /// A changed row, guarded by the state and fence on which the change was decided.
     UpdateTask<'a> { changing: ChangingColumns<'a>, id: i64, old_state: i64, old_fence: i64 }
     "UPDATE task SET state = ?, fence = ?, attempts = ?, run_at = ?, lease_until = ?, lease_ms = ?, leased_at = ?, \
-     session = ?, worker = ?, updated_at = ?, finished_at = ?, flags = ?, blocked_by = ? \
+     session = ?, worker = ?, leased_by = ?, updated_at = ?, finished_at = ?, flags = ?, blocked_by = ? \
      WHERE id = ? AND state = ? AND fence = ?"
 }
 
@@ -125,7 +126,7 @@ column! {
 row! {
     TaskRow {
         id, state, lane, priority, fence, attempts, max_attempts, run_at, lease_until, lease_ms, leased_at, session,
-        worker, created_at, updated_at, finished_at, flags, blocked_by,
+        worker, leased_by, created_at, updated_at, finished_at, flags, blocked_by,
     }
 }
 

@@ -21,6 +21,7 @@ fn changing(row: &TaskRow) -> ChangingColumns<'_> {
         leased_at: row.leased_at,
         session: row.session.as_deref(),
         worker: row.worker.as_deref(),
+        leased_by: row.leased_by.as_deref(),
         updated_at: row.updated_at,
         finished_at: row.finished_at,
         flags: row.flags.0,

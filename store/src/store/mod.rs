@@ -326,6 +326,7 @@ impl Store {
             fence: row.fence,
             worker_id: row.worker.as_deref().map(str::to_owned),
             session: row.session.as_deref().map(str::to_owned),
+            key: row.leased_by.as_deref().map(str::to_owned),
             lease_until_ms: row.lease_until.unwrap_or(row.updated_at),
         };
         Ok(self.core.db.tasks(query)?.into_iter().map(lease).collect())
@@ -405,13 +406,15 @@ fn run(
     let began = Instant::now();
     core.prefetch(batch)?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    for command in batch {
+    for (at, command) in batch.iter().enumerate() {
+        core.by = by.get(at).cloned().flatten();
         outcomes.push(match core.execute(command) {
             Ok(outcome) => Ok(outcome),
             Err(CommandError::Refused(error)) => Err(error),
             Err(CommandError::StoreFault(fault)) => return Err(fault),
         });
     }
+    core.by = None;
     core.write_audit(batch, &outcomes, by)?;
     // After the commands: what they began goes on within the same commit as far as its length allows, and waiters get
     // the tasks that became ready.

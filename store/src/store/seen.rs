@@ -13,6 +13,8 @@ pub struct LiveLease {
     pub worker_id: Option<String>,
     /// The session to which it belongs.
     pub session: Option<String>,
+    /// The key under which it was taken, if that has the role `work`.
+    pub key: Option<String>,
     /// Its deadline in Unix milliseconds.
     pub lease_until_ms: i64,
 }

@@ -45,7 +45,7 @@ impl Connection {
     }
 
     /// The party of a request for the audit trail.
-    fn principal(&mut self, tag: Tag) -> Option<Arc<Principal>> {
+    pub(super) fn principal(&mut self, tag: Tag) -> Option<Arc<Principal>> {
         let identity = self.responses.get_mut(tag)?.identity.as_ref()?;
         // Almost every request has the party of the one before.
         if let Some((who, principal)) = &self.principal

@@ -224,15 +224,17 @@ impl Connection {
         let kind = verbs::kind_of(&request);
         match self.responses.admit(tag, kind, bytes, request) {
             Some(request) => self.start(tag, request, ctx),
-            None => self.extend_lease_early(),
+            None => self.extend_lease_early(ctx),
         }
     }
 
     /// If the request that has just begun to wait is a heartbeat, extends its lease now: a client that reads a long answer
     /// slowly must not lose its lease. The heartbeat itself keeps its place in the order; a second extension does no harm.
-    fn extend_lease_early(&mut self) {
-        if let Some(Request::Heartbeat(params)) = self.responses.newest_waiting() {
-            let command = verbs::heartbeat::command(params.clone(), &self.leases);
+    fn extend_lease_early(&mut self, ctx: &mut Context<Self>) {
+        if let Some((tag, Request::Heartbeat(params))) = self.responses.newest_waiting() {
+            let (tag, params) = (*tag, params.clone());
+            self.set_commands_by(tag, ctx);
+            let command = verbs::heartbeat::command(params, &self.leases);
             self.commands.push((UNANSWERED, command));
         }
     }

@@ -75,6 +75,13 @@ impl RequestScope<'_> {
             .set_session(connection.id.0, session);
     }
 
+    /// The session that was set belongs to another client.
+    pub fn clear_session(&mut self) {
+        let connection = &mut *self.connection;
+        connection.session = None;
+        connection.hub.connections().clear_session(connection.id.0);
+    }
+
     /// The wall clock, in Unix milliseconds.
     pub fn now_ms(&self) -> i64 {
         now_ms(&self.connection.child)
@@ -90,9 +97,12 @@ impl RequestScope<'_> {
         &self.connection.leases
     }
 
-    /// The connection as the caller of a command.
+    /// The connection as the caller of a command of the request.
     pub fn caller(&mut self) -> Caller {
-        self.connection.caller(self.ctx)
+        Caller {
+            by: self.connection.principal(self.tag),
+            ..self.connection.caller(self.ctx)
+        }
     }
 
     // Commands for the writer.

@@ -4,9 +4,10 @@ use crate::caller::{Caller, CommandAnswers, PendingReply};
 use crate::writer::Writer;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
-use kirosu_store::Command;
+use kirosu_store::{Command, Principal};
 use kirosu_supervision::{ChildContext, supervised};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Output or progress of a run.
 #[derive(Message)]
@@ -16,6 +17,13 @@ pub struct HolderReport {
     pub reply: PendingReply,
     /// The command that stores it.
     pub command: Command,
+}
+
+impl HolderReport {
+    /// The party that sent it.
+    fn party(&self) -> Option<&Arc<Principal>> {
+        self.reply.caller().by.as_ref()
+    }
 }
 
 /// The lease is over: the actor stores the reports that it has, then stops.
@@ -56,14 +64,25 @@ impl LeaseActor {
         if !self.writing.is_empty() || self.waiting.is_empty() {
             return;
         }
-        let mut commands = Vec::with_capacity(self.waiting.len());
-        for mut report in self.waiting.drain(..) {
+        // The commands of one submission have one party.
+        let by = self.waiting.first().and_then(HolderReport::party).cloned();
+        let others = |report: &HolderReport| report.party() != by.as_ref();
+        let count = self
+            .waiting
+            .iter()
+            .position(others)
+            .unwrap_or(self.waiting.len());
+        let mut commands = Vec::with_capacity(count);
+        for mut report in self.waiting.drain(..count) {
             report.reply.begin();
             self.writing.insert(self.next_command, report.reply);
             commands.push((self.next_command, report.command));
             self.next_command += 1;
         }
-        let caller = Caller::hub(ctx.address().recipient());
+        let caller = Caller {
+            by,
+            ..Caller::hub(ctx.address().recipient())
+        };
         self.writer.do_send(Submit::new(caller, commands));
     }
 }

@@ -13,9 +13,9 @@ use crate::clock::now_ms;
 use crate::leases::lost;
 use crate::writer::Writer;
 use crate::writer::messages::Submit;
-use actix::dev::{MessageResponse, RecipientRequest};
+use actix::dev::RecipientRequest;
 use actix::prelude::*;
-use kirosu_protocol::{AgentInfo, EventKind};
+use kirosu_protocol::{AgentInfo, Error, EventKind};
 use kirosu_store::{Command, EndedLease, LiveLease, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
 use std::collections::HashMap;
@@ -34,11 +34,10 @@ pub type SharedTable = Arc<Mutex<SessionTable<Recipient<Notify>>>>;
 
 /// A connection opens a session.
 #[derive(Message)]
-#[rtype(result = "OpenSessionReply")]
+#[rtype(result = "Result<OpenSessionReply, Error>")]
 pub struct OpenSession(pub SessionHello<Recipient<Notify>>);
 
 /// The answer to [`OpenSession`].
-#[derive(MessageResponse)]
 pub struct OpenSessionReply {
     /// Whether the session goes on with its leases.
     pub resumed: bool,
@@ -217,16 +216,12 @@ impl Actor for Sessions {
 }
 
 impl Handler<OpenSession> for Sessions {
-    type Result = OpenSessionReply;
+    type Result = Result<OpenSessionReply, Error>;
 
-    fn handle(
-        &mut self,
-        OpenSession(hello): OpenSession,
-        ctx: &mut Self::Context,
-    ) -> OpenSessionReply {
+    fn handle(&mut self, OpenSession(hello): OpenSession, ctx: &mut Self::Context) -> Self::Result {
         self.child.handled();
         let session = hello.session.clone();
-        let opened = self.table().open(hello, self.now_ms());
+        let opened = self.table().open(hello, self.now_ms())?;
         let superseded = opened
             .superseded
             .map(|connection| connection.send(Notify::Superseded));
@@ -243,11 +238,11 @@ impl Handler<OpenSession> for Sessions {
         self.release(ctx);
         self.publish(session, if opened.resumed { "resumed" } else { "opened" });
         self.arm(ctx);
-        OpenSessionReply {
+        Ok(OpenSessionReply {
             resumed: opened.resumed,
             superseded,
             released,
-        }
+        })
     }
 }
 
@@ -273,7 +268,7 @@ impl Handler<Seed> for Sessions {
         for lease in live {
             if let Some(session) = lease.session {
                 let name = lease.worker_id.unwrap_or_else(|| session.clone());
-                self.table().seed(session, name, now_ms, now);
+                self.table().seed(session, name, lease.key, now_ms, now);
             }
         }
         self.arm(ctx);

@@ -2,10 +2,11 @@
 
 use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::caller::Notify;
+use crate::identity::ClientIdentity;
 use crate::leases::{HeldBy, Holder};
 use crate::readers::DeferredAnswer;
 use crate::sessions::OpenSession;
-use crate::sessions::table::SessionHello;
+use crate::sessions::table::{SessionHello, SessionOwner};
 use crate::writer::messages::Settle;
 use actix::{MailboxError, Recipient};
 use kirosu_protocol::{Error, ErrorCode, HeldLease, HelloAnswer, HelloParams, PROTOCOL_VERSION};
@@ -26,10 +27,15 @@ pub fn begin(params: HelloParams, scope: &mut RequestScope<'_>) -> Begun {
             "this connection has a session already; open another connection for another session";
         return Err(Error::new(ErrorCode::WrongState, message));
     }
+    let owner = SessionOwner {
+        key: scope.identity().and_then(ClientIdentity::work_key),
+        secret: params.session_secret,
+    };
     let hello = SessionHello {
         session: session.clone(),
         name: params.name.unwrap_or_else(|| session.clone()),
         peer: scope.peer().to_owned(),
+        owner,
         connection: scope.connection_id().0,
         notify: scope.address().recipient(),
         resume: params.resume,
@@ -46,7 +52,10 @@ fn open(hello: SessionHello<Recipient<Notify>>, session: Arc<str>, scope: &mut R
     let hub = scope.hub().clone();
     let holder = Holder::Session(session.clone());
     let opened = async move {
-        let opened = hub.sessions().send(OpenSession(hello)).await?;
+        let opened = match hub.sessions().send(OpenSession(hello)).await? {
+            Ok(opened) => opened,
+            Err(refused) => return Ok(Err(refused)),
+        };
         if let Some(superseded) = opened.superseded {
             // Leases may be on their way to the superseded connection. Its last requests are committed first (the first
             // `Settle`), then the releases that follow from their answers (the second). Only then is the list of leases
@@ -63,9 +72,16 @@ fn open(hello: SessionHello<Recipient<Notify>>, session: Arc<str>, scope: &mut R
             true => hub.leases().send(HeldBy(holder)).await?,
             false => Vec::new(),
         };
-        Ok((opened.resumed, held))
+        Ok(Ok((opened.resumed, held)))
     };
-    scope.call(opened, move |scope, (resumed, leases)| {
+    scope.call(opened, move |scope, opened| {
+        let (resumed, leases) = match opened {
+            Ok(opened) => opened,
+            Err(refused) => {
+                scope.clear_session();
+                return scope.refuse(refused);
+            }
+        };
         let is_long = leases.len() > MANY_LEASES;
         let answer = answer(Some(session.to_string()), resumed, leases, scope);
         match is_long {

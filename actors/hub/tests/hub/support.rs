@@ -32,9 +32,6 @@ impl TestHub {
             ..Sockets::default()
         };
         let options = HubOptions {
-            host: None,
-            port: 0,
-            socket: None,
             key: "key".into(),
             is_own_key: false,
             keyless: Keyless::Off,
@@ -47,6 +44,7 @@ impl TestHub {
                 retry: store_options.retry_default,
                 retry_jitter: store_options.retry_jitter,
                 strict_expiry: store_options.strict_expiry,
+                budgets: Vec::new(),
             },
             readers: 1,
             backup_dir: directory.join("backups"),

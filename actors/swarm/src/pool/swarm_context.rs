@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::hello::SessionSecret;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -20,6 +21,7 @@ pub(crate) struct SwarmContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) key: Option<String>,
     pub(crate) instance: String,
+    pub(crate) session_secret: SessionSecret,
     pub(crate) host: String,
     pub(crate) drain: Duration,
     /// Set when the drain is to be skipped.
@@ -39,6 +41,7 @@ impl SwarmContext {
             endpoint: options.endpoint.clone(),
             key: options.key.clone(),
             instance: options.instance.clone(),
+            session_secret: options.session_secret.clone(),
             host: options.host.clone(),
             drain: options.drain,
             hurry: watch::Sender::new(false),

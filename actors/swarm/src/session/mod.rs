@@ -92,6 +92,7 @@ impl Session {
             endpoint: swarm.endpoint.clone(),
             key: swarm.key.clone(),
             session_id: session.clone(),
+            session_secret: swarm.session_secret.clone(),
             name: worker_id.clone(),
         };
         // Of the highest level, so that it is present at every log level.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_protocol::{ErrorCode, HelloAnswer};
 use kirosu_providers::{
     BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, ProbeReport, Provider,
@@ -248,6 +249,7 @@ impl Swarm {
             key: Some("k".into()),
             pools,
             instance: "here:1-b".into(),
+            session_secret: SessionSecret("secret".into()),
             host: "here".into(),
             drain: Duration::from_secs(10),
         };

@@ -86,8 +86,8 @@ impl<P, R> ResponseQueue<P, R> {
     }
 
     /// The request that began to wait last.
-    pub fn newest_waiting(&self) -> Option<&R> {
-        self.order.newest().map(|(_, request)| request)
+    pub fn newest_waiting(&self) -> Option<&(Tag, R)> {
+        self.order.newest()
     }
 
     /// Bytes of the lines of all requests that have not started.
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(queue.admit(a, Change, 1, "lease"), Some("lease"));
         assert_eq!(queue.admit(b, Change, 1, "enqueue"), Some("enqueue"));
         assert_eq!(queue.admit(c, Query, 5, "list"), None);
-        assert_eq!(queue.newest_waiting(), Some(&"list"));
+        assert_eq!(queue.newest_waiting(), Some(&(c, "list")));
         assert_eq!(queue.waiting_bytes(), 5);
         queue.park(a, &mut out);
         queue.park(a, &mut out);
