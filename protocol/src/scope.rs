@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The limits of a key. An empty list means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AccessScope {
     /// Queues in which it may add, cancel, retry or lease tasks.
     #[serde(skip_serializing_if = "Vec::is_empty")]

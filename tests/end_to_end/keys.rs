@@ -480,3 +480,46 @@ fn over_http_a_key_has_its_own_rights_and_limits() {
         assert_eq!(revoked.status, 403, "{revoked:?}");
     }
 }
+
+#[test]
+fn keys_are_added_listed_and_revoked_over_http() {
+    let hub = setup()
+        .environment("KIRO_SWARM_KEY", "the-key-of-this-hub")
+        .start();
+    let at = address(&hub);
+    let own = header("the-key-of-this-hub");
+    let send = |key: &str, method: &str, path: &str, body: &str| with(&at, method, path, key, body);
+    let new = r#"{"name": "ci", "role": "enqueue", "queues": ["a"], "expires_seconds": 3600}"#;
+    let added = send(&own, "POST", "/keys", new);
+    assert_eq!(added.status, 200, "{added:?}");
+    let secret = added.json()["key"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("krs_"));
+    let ci = header(&secret);
+    assert_eq!(send(&ci, "GET", "/stats", "").status, 200);
+    let listed = send(&own, "GET", "/keys", "");
+    assert_eq!(listed.json()["keys"][0]["queues"], json!(["a"]));
+    assert!(!listed.body.contains(&secret), "{listed:?}");
+
+    let refused = [
+        (&ci, "GET", "/keys", "", 403),
+        (
+            &ci,
+            "POST",
+            "/keys",
+            r#"{"name": "x", "role": "admin"}"#,
+            403,
+        ),
+        (&ci, "DELETE", "/keys/ci", "", 403),
+        (&own, "POST", "/keys", new, 409),
+        (&own, "POST", "/keys", r#"{"name": "x"}"#, 422),
+        (&own, "POST", "/keys", "", 422),
+        (&own, "DELETE", "/keys/nobody", "", 404),
+        (&own, "DELETE", "/keys", "", 405),
+    ];
+    for (key, method, path, body, status) in refused {
+        let answer = send(key, method, path, body);
+        assert_eq!(answer.status, status, "{method} {path} {body}: {answer:?}");
+    }
+    assert_eq!(send(&own, "DELETE", "/keys/ci", "").status, 200);
+    assert_eq!(send(&ci, "GET", "/stats", "").status, 403);
+}

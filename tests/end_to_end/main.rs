@@ -7,6 +7,7 @@ mod agent_files;
 mod agent_hosts;
 mod agents;
 mod approvals;
+mod audit;
 mod bounds;
 mod breaker;
 mod children;

@@ -22,6 +22,7 @@ const EXPIRES_MS_MAX: u64 = 3660 * DAY_MS;
 /// The key to add.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyAddParams {
     /// Its unique name: letters, digits, `.`, `-`, `_` and `@`; at most [`KEY_NAME_BYTES`].
     pub name: String,
@@ -32,6 +33,7 @@ pub struct KeyAddParams {
     pub scope: AccessScope,
     /// The time after which it is not valid, in milliseconds from now. `None` means that it does not expire.
     #[serde(rename = "expires_seconds", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub expires_ms: Option<u64>,
     /// The fingerprint of the client's TLS certificate, which is the credential instead of a secret: `sha256:` and 64 hexadecimal
     /// digits.
@@ -41,6 +43,7 @@ pub struct KeyAddParams {
 /// The added key.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyAddAnswer {
     /// Its name.
     pub name: String,

@@ -12,6 +12,7 @@ no_params!(KeyListParams, KeyList -> KeyListAnswer);
 
 /// The keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyListAnswer {
     /// By name. Revoked and expired ones are listed until their entries in the audit trail are deleted.
     pub keys: Vec<KeyInfo>,
@@ -20,6 +21,7 @@ pub struct KeyListAnswer {
 /// A key of a client.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyInfo {
     /// Its name.
     pub name: String,

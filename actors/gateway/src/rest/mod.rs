@@ -8,6 +8,7 @@ mod body;
 mod error;
 mod forward;
 mod health;
+mod keys;
 mod openapi;
 mod schema;
 mod tasks;
@@ -40,6 +41,8 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         .service(resource(acts).post(tasks::act))
         .service(resource("/approvals").get(approvals::list))
         .service(resource(verdicts).post(approvals::decide))
+        .service(resource("/keys").get(keys::list).post(keys::add))
+        .service(resource("/keys/{name}").delete(keys::revoke))
         .service(resource("/stats").get(tasks::stats))
         .service(resource("/usage").get(usage::usage))
         .service(healthz.get(health::healthz))

@@ -1,6 +1,6 @@
 //! The OpenAPI description of the routes, generated from their code.
 
-use super::{approvals, health, schema, tasks, usage};
+use super::{approvals, health, keys, schema, tasks, usage};
 use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -21,6 +21,9 @@ use utoipa::{Modify, OpenApi};
         approvals::decide,
         tasks::stats,
         usage::usage,
+        keys::list,
+        keys::add,
+        keys::revoke,
         health::healthz,
         health::readyz,
     ),

@@ -80,7 +80,10 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::EnqueueBatch | Method::RetryFailed => Err("scripts send one request per task"),
         Method::Agents | Method::Pools | Method::Tree => Err(OPERATOR),
         Method::Pause | Method::Resume | Method::Backup => Err(OPERATOR),
-        Method::KeyAdd | Method::KeyList | Method::KeyRevoke | Method::Audit => Err(OPERATOR),
+        Method::KeyAdd => Ok(("post", "/keys")),
+        Method::KeyList => Ok(("get", "/keys")),
+        Method::KeyRevoke => Ok(("delete", "/keys/{name}")),
+        Method::Audit => Err(OPERATOR),
         Method::Reload | Method::Drain | Method::Shutdown => Err(OPERATOR),
     }
 }
