@@ -17,6 +17,7 @@ need curl curl "the gateway"
 need openssl openssl "model APIs over TLS"
 need ip iproute2 "two hosts, in network namespaces"
 need tmux tmux "the dashboard in a terminal"
+command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || need chromium chromium "pages of other sites in a browser"
 need systemd-analyze systemd "the systemd units"
 python3 -c 'import ensurepip, venv' 2>/dev/null || { say "python3-venv is missing (an MCP client, a small model, linters)"; packages+=(python3-venv); }
 as_root() {

@@ -10,6 +10,7 @@ mod approvals;
 mod audit;
 mod bounds;
 mod breaker;
+mod browser;
 mod children;
 mod code;
 mod common;
