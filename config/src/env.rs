@@ -2,10 +2,11 @@
 
 use crate::file::DefinedNames;
 use crate::layer::LayerReader;
-use crate::options::LoadOptions;
+use crate::options::{LoadOptions, Purpose};
 use crate::origin::Origin;
 use crate::raw::RawValue;
 use crate::schema::{self, Shape};
+use kirosu_protocol::access::{RUN_HUB_VARIABLE, RUN_TOKEN_VARIABLE};
 
 /// Variables `KIROSU_...` with another meaning: the path of the file, and variables of a run.
 const NOT_SETTINGS: &[&str] = &[
@@ -14,6 +15,8 @@ const NOT_SETTINGS: &[&str] = &[
     "KIROSU_FENCE",
     "KIROSU_RUN",
     "KIROSU_INSTANCE",
+    RUN_HUB_VARIABLE,
+    RUN_TOKEN_VARIABLE,
 ];
 
 /// Variables of earlier versions, and the keys that they set.
@@ -25,6 +28,38 @@ const HISTORICAL: &[(&str, &str)] = &[
     ("MITTELO_KIRO_MODEL", "providers.kiro.model"),
     ("KIRO_CODEX_EXTRA_ARGS", "providers.codex.extra_args"),
 ];
+
+/// Variables with a key that someone has given to a run's programs on purpose.
+const KEYS: &[&str] = &["KIRO_SWARM_KEY", "KIROSU_HUB__KEY", "KIROSU_HUB__KEY_FILE"];
+
+/// Reads the variables with which a run's programs find the hub, and the token of the run; for clients only. The address is
+/// that of the run's hub, so it overrides those of other variables; a key in another variable overrides the token.
+pub(crate) fn of_run(options: &LoadOptions, reader: &mut LayerReader<'_>) {
+    if options.purpose != Purpose::Client {
+        return;
+    }
+    let origin = |name: &str| Origin::Env(name.to_owned());
+    let mut take = |key: [&str; 2], value: &str, name: &str| {
+        let path = key.map(str::to_owned);
+        reader.take(&path, &RawValue::Loose(value.to_owned()), origin(name));
+    };
+    if let Some(hub) = options.var(RUN_HUB_VARIABLE) {
+        // The variable with the fingerprint shows that it is by TLS.
+        let hub = hub.strip_prefix("tls://").unwrap_or(&hub).to_owned();
+        match hub.rsplit_once(':').filter(|_| !hub.contains('/')) {
+            Some((host, port)) => {
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                take(["hub", "host"], host, RUN_HUB_VARIABLE);
+                take(["hub", "port"], port, RUN_HUB_VARIABLE);
+            }
+            None => take(["hub", "socket"], &hub, RUN_HUB_VARIABLE),
+        }
+    }
+    let has_key = KEYS.iter().any(|name| options.var(name).is_some());
+    if let Some(token) = options.var(RUN_TOKEN_VARIABLE).filter(|_| !has_key) {
+        take(["hub", "key"], &token, RUN_TOKEN_VARIABLE);
+    }
+}
 
 /// Reads the variables of earlier versions. They are read before the `KIROSU_` ones, so that a new name overrides an old
 /// one.

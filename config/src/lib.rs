@@ -75,7 +75,7 @@ pub use fault::{ConfigFault, ConfigFaults};
 pub use load::Loaded;
 pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};
-pub use own_key::{OWN_KEY_FILE, own_key, own_key_or_new, own_key_path};
+pub use own_key::{OWN_KEY_FILE, own_key, own_key_or_new, own_key_path, run_secret_or_new};
 pub use read_text::read_text;
 pub use redact::SecretDisplay;
 pub use reload::{PoolChange, SettingsDiff, diff};

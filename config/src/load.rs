@@ -157,6 +157,7 @@ fn read_layers(
     let mut reader = LayerReader::new(home, faults);
     env::historical(options, &mut reader);
     warnings.extend(env::current(&options.env, &names, &mut reader));
+    env::of_run(options, &mut reader);
     merged.overlay(reader.leaves);
 
     let from_flags = read_flags(&options.flags, LayerReader::new(home, faults));

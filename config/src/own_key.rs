@@ -24,10 +24,13 @@ pub fn own_key_path(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// The file cannot be read, or it could be another user's or read by one; the message says what to do.
 pub fn own_key(data_dir: &Path) -> Result<Option<Secret>, String> {
-    let path = own_key_path(data_dir);
+    read(&own_key_path(data_dir))
+}
+
+fn read(path: &Path) -> Result<Option<Secret>, String> {
     let shown = path.display();
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+    let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
         // `O_NOFOLLOW`.
@@ -74,23 +77,35 @@ pub fn own_key(data_dir: &Path) -> Result<Option<Secret>, String> {
 /// # Errors
 /// As [`own_key`], or the file cannot be made.
 pub fn own_key_or_new(data_dir: &Path) -> Result<Secret, String> {
-    if let Some(key) = own_key(data_dir)? {
-        return Ok(key);
-    }
-    let path = own_key_path(data_dir);
-    make(data_dir, &path).map_err(|error| {
-        format!(
-            "cannot make the hub's key {}: {error}; set KIRO_SWARM_KEY or hub.key_file instead",
-            path.display()
-        )
-    })?;
-    own_key(data_dir)?.ok_or_else(|| format!("{} vanished", path.display()))
+    read_or_new(&own_key_path(data_dir))
+        .map_err(|error| format!("{error}; set KIRO_SWARM_KEY or hub.key_file instead"))
 }
 
-fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
+/// The secret of the tokens of runs, in a file next to the store, which is made first where it is missing.
+///
+/// # Errors
+/// As [`own_key_or_new`].
+pub fn run_secret_or_new(store: &Path) -> Result<Secret, String> {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".runs");
+    read_or_new(Path::new(&path))
+}
+
+fn read_or_new(path: &Path) -> Result<Secret, String> {
+    if let Some(key) = read(path)? {
+        return Ok(key);
+    }
+    make(path).map_err(|error| format!("cannot make the key {}: {error}", path.display()))?;
+    read(path)?.ok_or_else(|| format!("{} vanished", path.display()))
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
     let mut folders = std::fs::DirBuilder::new();
-    folders.recursive(true).mode(0o700).create(data_dir)?;
-    let partial = data_dir.join(format!(".{OWN_KEY_FILE}.{}", std::process::id()));
+    folders.recursive(true).mode(0o700).create(folder)?;
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}", std::process::id()));
+    let partial = PathBuf::from(partial);
     let _ = std::fs::remove_file(&partial);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(

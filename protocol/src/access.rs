@@ -7,6 +7,14 @@ use std::io;
 
 /// The beginning of every key that Kirosu makes. Scanners for leaked secrets can find it.
 pub const SECRET_PREFIX: &str = "krs_";
+/// The beginning of the token of a run.
+pub const RUN_TOKEN_PREFIX: &str = "krt_";
+/// The variable with which a run's programs find the hub: `HOST:PORT`, or the path of a Unix socket.
+pub const RUN_HUB_VARIABLE: &str = "KIROSU_HUB";
+/// The variable with the token of a run, for its programs.
+pub const RUN_TOKEN_VARIABLE: &str = "KIROSU_TOKEN";
+/// The name of a runner's process, by which the hub finds the programs of runs. Linux keeps 15 bytes.
+pub const RUNNER_NAME: &str = "kirosu-runner";
 /// Random bytes of a key: too many to try.
 const RANDOM_BYTES: usize = 32;
 

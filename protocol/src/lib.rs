@@ -65,7 +65,7 @@ pub use params::Params;
 pub use request::Request;
 pub use scope::AccessScope;
 pub use task::{
-    Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage,
+    Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, TaskRun, Usage,
 };
 pub use verbs::Verb;
 pub use waiting::{WaitReason, Waiting};

@@ -1,6 +1,7 @@
 //! Types of settings that several crates share: `kirosu-config` reads them, other crates follow them. None of them is
 //! part of the wire format.
 
+use crate::Budget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,12 +38,45 @@ pub enum Keyless {
     /// None.
     Off,
     /// Those of the hub's own user, with the methods of the Python version.
+    #[default]
     Owner,
     /// Those of every user of this machine, with the methods of the Python version.
     AnyLocalUser,
     /// Those of the hub's own user, with every method.
-    #[default]
     All,
+}
+
+/// The tasks that a run may add to its own task, with its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildRules {
+    /// The most levels of children below a task that no other task has added. 0: runs add none.
+    pub depth: u32,
+    /// The most children of one task.
+    pub per_task: u32,
+    /// The most tasks below the topmost one.
+    pub per_tree: u32,
+    /// The budget of a tree that has none, from the first child that a run adds.
+    pub budget: Budget,
+    /// Their queues. Empty: any.
+    pub queues: Vec<String>,
+    /// Their types. Empty: any but `python`.
+    pub types: Vec<String>,
+}
+
+impl Default for ChildRules {
+    fn default() -> ChildRules {
+        ChildRules {
+            depth: 3,
+            per_task: 100,
+            per_tree: 1000,
+            budget: Budget {
+                tokens: Some(50_000_000),
+                micros: None,
+            },
+            queues: Vec::new(),
+            types: Vec::new(),
+        }
+    }
 }
 
 /// The folder in which a task runs.

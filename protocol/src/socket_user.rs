@@ -70,6 +70,16 @@ pub fn owner_of_server(server: SocketAddr, client: SocketAddr) -> io::Result<Soc
     }
 }
 
+/// The inode of the socket with the address `own` that is connected to the address `remote`. `None`: there is none, or no
+/// process has it open.
+///
+/// # Errors
+/// The system shows no sockets.
+pub fn inode_of(own: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
+    let found = find(own, remote)?;
+    Ok(found.map(|user| user.inode).filter(|inode| *inode != 0))
+}
+
 fn find(own: SocketAddr, remote: SocketAddr) -> io::Result<Option<SocketUser>> {
     by_netlink(own, remote).or_else(|_| in_proc(own, remote))
 }

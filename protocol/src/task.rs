@@ -12,6 +12,15 @@ pub type TaskId = i64;
 /// leased.
 pub type Fence = i64;
 
+/// One run of a task: an attempt, by its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TaskRun {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease's fence.
+    pub fence: Fence,
+}
+
 /// The default queue of `enqueue` and `lease`.
 pub const DEFAULT_QUEUE: &str = "default";
 
@@ -224,6 +233,9 @@ pub struct Task {
     pub not_accepted: Option<Box<NotAccepted>>,
     /// Any JSON of the enqueuing client.
     pub metadata: Option<Value>,
+    /// In the answers of `lease` and `ack` to a session: the token of this run, for the agent's own requests. It ends with the
+    /// lease.
+    pub run_token: Option<String>,
     /// The task's labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,

@@ -2,17 +2,18 @@
 
 use super::BootError;
 use crate::options::{self, TlsAcceptors};
-use kirosu_config::{HubPort, Secret, Settings, StoreThread, own_key_or_new};
+use kirosu_config::{HubPort, Secret, Settings, StoreThread, own_key_or_new, run_secret_or_new};
 use kirosu_hub::{BindError, HubParts, HubThreads, Pools, Protection, Sockets, bind};
+use kirosu_protocol::access::new_secret;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{PoolsAnswer, PoolsParams};
 use kirosu_providers::{Cgroups, Containment, containment, signals_missing};
 use kirosu_store::Store;
 use kirosu_supervision::{ChildSpec, ThreadRegistry};
-use kirosu_swarm::SwarmHandle;
+use kirosu_swarm::{AgentAddress, SwarmHandle};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -41,7 +42,7 @@ pub(super) fn hub(
     acceptors: &mut TlsAcceptors,
 ) -> Result<(HubParts, Doors), BootError> {
     let key = hub_key(settings)?;
-    let hub_options = options::hub(settings, &key);
+    let hub_options = options::hub(settings, &key, run_secret(settings)?);
     let tls = acceptors.open("hub.tls_certificate", settings.hub.tls())?;
     let protection = Protection {
         has_key: settings.hub.key.is_some(),
@@ -125,6 +126,7 @@ fn unix_socket(settings: &Settings) -> Result<Option<(UnixListener, PathBuf)>, B
 pub(super) async fn pools(
     settings: &Settings,
     endpoint: Endpoint,
+    agent_hub: Option<AgentAddress>,
     containment: &Containment,
     boot_id: &str,
 ) -> Result<(ChildSpec, SwarmHandle), BootError> {
@@ -146,7 +148,7 @@ pub(super) async fn pools(
             "ended processes that an earlier run had left behind"
         );
     }
-    let swarm = options::swarm(settings, endpoint, containment, boot_id)?;
+    let swarm = options::swarm(settings, endpoint, agent_hub, containment, boot_id)?;
     let is_sandboxed = swarm.pools.iter().any(|it| it.bounds.sandbox.is_some());
     if let (true, Some(why)) = (is_sandboxed, signals_missing()) {
         tracing::warn!(
@@ -154,6 +156,50 @@ pub(super) async fn pools(
         );
     }
     Ok(kirosu_swarm::specs(swarm))
+}
+
+/// The way to this process's hub for agents on this machine. `None`: it has no socket.
+pub(super) fn agent_hub(settings: &Settings, doors: &Doors) -> Option<AgentAddress> {
+    let tcp = doors.address.map(|mut address| {
+        // A hub listens on every address, but clients need one.
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        AgentAddress {
+            address: address.to_string(),
+            // Clients with this setting verify the certificate in that file, also after it was renewed.
+            tls: path_variable("KIROSU_HUB__TLS_CERTIFICATE", &settings.hub.tls_certificate),
+        }
+    });
+    let socket = || {
+        Some(AgentAddress {
+            address: doors.socket.as_ref()?.display().to_string(),
+            tls: None,
+        })
+    };
+    tcp.or_else(socket)
+}
+
+fn path_variable(name: &str, path: &Option<PathBuf>) -> Option<(String, String)> {
+    let path = path.as_ref()?;
+    Some((name.to_owned(), path.display().to_string()))
+}
+
+/// The way to a hub in another process for agents of this one.
+pub(super) fn remote_agent_hub(settings: &Settings, endpoint: &Endpoint) -> AgentAddress {
+    let hub = &settings.hub;
+    let fingerprint = hub.tls_fingerprint.as_ref().map(|it| {
+        let name = "KIROSU_HUB__TLS_FINGERPRINT";
+        (name.to_owned(), it.clone())
+    });
+    let authority = path_variable("KIROSU_HUB__TLS_CA", &hub.tls_ca);
+    AgentAddress {
+        address: endpoint.to_string(),
+        tls: fingerprint.or(authority),
+    }
 }
 
 /// The hub's key: that of the settings, else the one that a hub makes for itself.
@@ -165,6 +211,17 @@ pub(super) fn hub_key(settings: &Settings) -> Result<Secret, BootError> {
         Some(key) => Ok(key.clone()),
         None => own_key_or_new(&settings.data_dir).map_err(BootError::OwnKey),
     }
+}
+
+/// The secret of the tokens of runs. Without a place for it, the tokens end with this process.
+fn run_secret(settings: &Settings) -> Result<Secret, BootError> {
+    run_secret_or_new(&settings.store.path).or_else(|error| {
+        tracing::warn!(
+            "{error}; agents that are running when the hub restarts lose their access to it"
+        );
+        let secret = new_secret().map_err(|error| BootError::OwnKey(error.to_string()))?;
+        Ok(Secret::new(secret))
+    })
 }
 
 /// The pools of this process for the hub's verb `pools`.

@@ -69,13 +69,28 @@ pub async fn start(
     );
     let mut swarm = None;
     if role.has_pools() {
-        let (pools, handle) =
-            parts::pools(settings, endpoint.clone(), &containment, &boot_id).await?;
+        let agent_hub = match role.has_hub() {
+            true => parts::agent_hub(settings, &doors),
+            false => Some(parts::remote_agent_hub(settings, &endpoint)),
+        };
+        let (pools, handle) = parts::pools(
+            settings,
+            endpoint.clone(),
+            agent_hub,
+            &containment,
+            &boot_id,
+        )
+        .await?;
         root = root.child(pools);
         swarm = Some(handle);
     }
     let mut gateway = None;
-    if let Some(options) = options::gateway(settings, endpoint.clone(), role, &mut tls)? {
+    let hub_key = match role.has_hub() {
+        true => Some(parts::hub_key(settings)?.expose().to_owned()),
+        false => settings.client_key(),
+    };
+    let served = options::gateway(settings, endpoint.clone(), hub_key, role, &mut tls)?;
+    if let Some(options) = served {
         let (spec, handle) = kirosu_gateway::specs(options);
         // On a thread of its own, so that its clients cannot delay the hub.
         root = root.child(spec.on(&threads.start("gateway")?));

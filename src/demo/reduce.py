@@ -1,10 +1,11 @@
 # The reduce task of the demo: asks the hub for the results of the map tasks and adds them up.
-import json, socket
+import json, os, socket
 
+TOKEN = os.environ["KIROSU_TOKEN"]
 hub = socket.create_connection((HOST, PORT)).makefile("rw", encoding="utf-8")
 total = {}
 for task_id in TASKS:
-    hub.write(json.dumps({"id": task_id, "method": "get", "params": {"task_id": task_id}}) + "\n")
+    hub.write(json.dumps({"id": task_id, "method": "get", "params": {"task_id": task_id, "auth_token": TOKEN}}) + "\n")
     hub.flush()
     counts = json.loads(json.loads(hub.readline())["result"]["task"]["result"])
     for kind, row in counts.items():

@@ -15,8 +15,8 @@ pub use tls::{TlsAcceptors, hub_at};
 
 use crate::boot::{BootError, Role};
 use kirosu_config::{HubAddress, Loaded, Secret, Settings};
-use kirosu_gateway::{GatewayOptions, HttpServerOptions, MetricsOptions};
-use kirosu_hub::{HubOptions, Protection, Rules};
+use kirosu_gateway::{GatewayOptions, HttpPeer, HttpServerOptions, MetricsOptions};
+use kirosu_hub::{HubOptions, PeerOwner, Protection, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{Limits, RetryPolicy, millis};
@@ -34,13 +34,14 @@ pub fn now_ms() -> i64 {
 }
 
 /// The options of the hub.
-pub fn hub(settings: &Settings, key: &Secret) -> HubOptions {
+pub fn hub(settings: &Settings, key: &Secret, run_secret: Secret) -> HubOptions {
     let unset = match settings.hub.key {
         Some(_) => Keyless::Off,
         None => Keyless::default(),
     };
     HubOptions {
         key: key.expose().to_owned(),
+        run_secret: run_secret.expose().to_owned(),
         is_own_key: settings.hub.key.is_none(),
         keyless: settings.hub.keyless.unwrap_or(unset),
         trust_all_tools: settings.hub.trust_all_tools,
@@ -121,6 +122,7 @@ pub fn rules(settings: &Settings) -> Rules {
         retry_jitter: settings.retry.jitter,
         strict_expiry: settings.lease.strict_expiry,
         budgets: pools::all_budgets(settings),
+        children: settings.children.rules(),
     }
 }
 
@@ -161,6 +163,7 @@ pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
 pub fn gateway(
     settings: &Settings,
     endpoint: Endpoint,
+    hub_key: Option<String>,
     role: Role,
     acceptors: &mut TlsAcceptors,
 ) -> Result<Option<GatewayOptions>, BootError> {
@@ -181,7 +184,7 @@ pub fn gateway(
     }
     let mut options = GatewayOptions {
         endpoint,
-        hub_key: settings.client_key(),
+        hub_key,
         key: key.clone(),
         http: None,
         metrics: None,
@@ -192,7 +195,11 @@ pub fn gateway(
         options.http = Some(HttpServerOptions {
             socket: listen(&gateway.host, gateway.port, "gateway", is_secure)?,
             tls,
-            is_own: kirosu_hub::is_own_user,
+            peer: |peer, local| match kirosu_hub::owner_and_run_of_client(peer, local) {
+                PeerOwner::Own => HttpPeer::Own,
+                PeerOwner::Run => HttpPeer::Run,
+                _ => HttpPeer::Other,
+            },
             mcp_decisions: gateway.mcp_decisions,
             body_bytes: bytes(gateway.body_bytes),
             connections: gateway.connections as usize,

@@ -16,7 +16,7 @@ use kirosu_protocol::settings::TrustLevel;
 use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_providers::{Cgroups, Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{AccountOptions, PoolOptions, SwarmOptions};
+use kirosu_swarm::{AccountOptions, AgentAddress, AgentHub, PoolOptions, SwarmOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use std::time::Duration;
 pub fn swarm(
     settings: &Settings,
     endpoint: Endpoint,
+    agent_hub: Option<AgentAddress>,
     containment: &Containment,
     boot: &str,
 ) -> Result<SwarmOptions, BootError> {
@@ -35,12 +36,21 @@ pub fn swarm(
     Ok(SwarmOptions {
         endpoint,
         key: settings.client_key(),
+        agent_hub: agent_hub
+            .zip(own_program())
+            .map(|(at, program)| AgentHub { at, program }),
         pools: pools(settings, containment)?,
         instance: format!("{host}:{boot}"),
         session_secret: SessionSecret(new_secret()?),
         host,
         drain: settings.shutdown.drain,
     })
+}
+
+/// The path of this program. `None`: it was removed, and agents cannot start it.
+fn own_program() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.to_str()?.to_owned())
 }
 
 /// The options of each pool.
@@ -124,6 +134,7 @@ fn pool(
         trust_all_tools: pool.trust_all_tools,
         accept_commands: pool.accept_commands,
         approval: permissions(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
+        run_token: pool.run_token,
         workspace_mcp: pool.workspace_mcp.unwrap_or(pool.trust_all_tools),
         may_edit: pool.trust == Some(TrustLevel::Edit),
         model: pool

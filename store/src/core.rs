@@ -9,6 +9,7 @@ use crate::audit::Principal;
 use crate::backend::{Backend, Changes, Result, StoreFault};
 use crate::batch::BatchState;
 use crate::command::TextId;
+use crate::command::children::TreeSizes;
 use crate::command::large_batch::ReservedIds;
 use crate::counters::Counters;
 use crate::credentials::Credentials;
@@ -76,6 +77,8 @@ pub(crate) struct Core {
     /// The ids of tasks of large batches whose dependencies are being stored.
     pub reserved: ReservedIds,
     pub task_stats: TaskStats,
+    /// The numbers of tasks in the trees to which runs have added some.
+    pub tree_sizes: TreeSizes,
     pub credentials: Credentials,
     pub batch: BatchState,
     /// Fences of new leases are above this number.
@@ -105,6 +108,7 @@ impl Core {
             unused_texts: Vec::new(),
             reserved: ReservedIds::default(),
             task_stats: TaskStats::default(),
+            tree_sizes: TreeSizes::default(),
             credentials: Credentials::default(),
             batch: BatchState::new(now_ms),
             fence_base: 0,
@@ -132,6 +136,7 @@ impl Core {
         self.credentials = Credentials::new(std::mem::take(&mut loaded.credentials));
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
+        self.tree_sizes = TreeSizes::default();
         self.fence_base = self.db.fence_base();
         self.parked.reload(&self.lanes);
         Ok(())

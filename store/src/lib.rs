@@ -106,6 +106,7 @@ pub use backup::{BackupError, backup};
 pub use command::{
     AccessRecords, BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask,
     MANY_DEPENDENCIES, NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
+    run_is_over,
 };
 pub use credentials::Credential;
 pub use error::{OpenError, StoreError};

@@ -1,6 +1,6 @@
 //! The options with which a store is opened.
 
-pub use kirosu_protocol::settings::SyncMode;
+pub use kirosu_protocol::settings::{ChildRules, SyncMode};
 use kirosu_protocol::{Limits, RetryPolicy};
 use std::path::PathBuf;
 
@@ -38,6 +38,8 @@ pub struct StoreOptions {
     pub lease_bytes: usize,
     /// Maximum bytes of queue and type names in parked lease requests.
     pub waiting_names_bytes: usize,
+    /// The tasks that runs may add.
+    pub children: ChildRules,
     /// The time of opening, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -64,6 +66,7 @@ impl StoreOptions {
             output_limit_bytes: 4 << 20,
             lease_bytes: Limits::default().lease_bytes,
             waiting_names_bytes: Limits::default().waiting_names_bytes,
+            children: ChildRules::default(),
             now_ms,
         }
     }

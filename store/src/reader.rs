@@ -70,6 +70,17 @@ impl StoreReader {
         self.snapshot(|conn| query::statuses::of(conn, tasks))
     }
 
+    /// The first of the tasks that is not below `above`: a child, or a child's child and so on; with `dependencies` also those on
+    /// which `above` depends.
+    pub fn first_outside(
+        &mut self,
+        tasks: &[TaskId],
+        above: TaskId,
+        dependencies: bool,
+    ) -> Result<Option<TaskId>, StoreError> {
+        self.snapshot(|conn| query::tree::first_outside(conn, tasks, above, dependencies))
+    }
+
     /// A page of prompts and permission requests for people.
     pub fn approvals(&mut self, query: &ApprovalsParams) -> Result<ApprovalPage, StoreError> {
         self.snapshot(|conn| query::approvals::page(conn, query))

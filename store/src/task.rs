@@ -47,6 +47,7 @@ pub(crate) fn task_of(
         accept: input.options.accept,
         not_accepted: None,
         metadata: input.options.metadata,
+        run_token: None,
         labels: input.options.labels,
         waiting: None,
         cut: BTreeMap::new(),

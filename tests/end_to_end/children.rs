@@ -40,17 +40,20 @@ fn parents(hub: &Hub, queue: &str) -> Vec<Value> {
 fn what_an_agent_enqueues_in_its_shell_is_a_child_of_its_task() {
     let hub = hub();
     let kirosu = format!("{} --port {}", env!("CARGO_BIN_EXE_kirosu"), hub.port);
-    let jsonl = r#"printf '{"prompt":"x"}\n{"prompt":"x","parent_id":1}\n'"#;
+    let jsonl = r#"printf '{"prompt":"x"}\n{"prompt":"y"}\n'"#;
     let id = run(
         &hub,
         &format!(
             "{kirosu} enqueue child --queue one; {kirosu} enqueue child --queue none --parent 0; \
-             {jsonl} | {kirosu} enqueue --jsonl - --queue lines"
+             {jsonl} | {kirosu} enqueue --jsonl - --queue lines; \
+             ! {kirosu} enqueue x --queue others --parent 999"
         ),
     );
+    // With the token of its run, it has no choice.
     assert_eq!(parents(&hub, "one"), [json!(id)]);
-    assert_eq!(parents(&hub, "none"), [Value::Null]);
-    assert_eq!(parents(&hub, "lines"), [json!(1), json!(id)]);
+    assert_eq!(parents(&hub, "none"), [json!(id)]);
+    assert_eq!(parents(&hub, "lines"), [json!(id), json!(id)]);
+    assert_eq!(parents(&hub, "others"), [Value::Null; 0]);
 }
 
 const HELLO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;

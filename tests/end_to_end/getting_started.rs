@@ -81,6 +81,11 @@ impl Person {
             // Asks on a terminal.
             return self.types("kirosu trust --yes");
         }
+        if line.starts_with("kirosu approve ") {
+            // A person decides at a terminal.
+            let line = format!("script --quiet --return --command {line:?} /dev/null");
+            return self.types(&line).replace("\r\n", "\n");
+        }
         if line == "kirosu up" {
             let mut command = self.command("exec kirosu up");
             let mut child = command

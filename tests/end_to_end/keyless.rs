@@ -165,8 +165,7 @@ fn a_process_of_another_user_is_refused_unless_the_settings_say_otherwise() {
 #[test]
 fn a_client_of_the_hubs_user_has_the_methods_of_the_python_version() {
     let hub = setup().set("hub.keyless=owner").start();
-    let (key, mut keyed, mut client) = (own_key(&hub), hub.client(), hub.client());
-    keyed.call("hello", json!({"auth_token": key}));
+    let mut client = hub.client();
     let id = client.enqueue("p");
     client.lease(json!({}));
     client.call(
@@ -192,8 +191,129 @@ fn a_client_of_the_hubs_user_has_the_methods_of_the_python_version() {
         assert_eq!(word(&refused), "forbidden", "{method}");
         assert!(sentence(&refused).contains(right), "{refused}");
     }
-    keyed.call("approve", json!({"task_id": gated}));
     client.call("shutdown", json!({}));
+}
+
+/// The output of a command on a terminal of its own.
+fn on_a_terminal(hub: &Hub, arguments: &str) -> String {
+    let command = format!(
+        "{} {arguments} --port {}",
+        env!("CARGO_BIN_EXE_kirosu"),
+        hub.port
+    );
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", hub.setup.directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_hubs_key_decides_as_a_person_only_from_a_terminal() {
+    let hub = setup().start();
+    let (key, mut keyed) = (own_key(&hub), hub.client());
+    keyed.call("hello", json!({"auth_token": key}));
+    let (human, gated) = waiting(&mut keyed);
+    for (method, params) in [
+        ("approve", json!({"approval_id": 1})),
+        ("reject", json!({"task_id": gated})),
+        ("answer", json!({"task_id": human, "text": "blue"})),
+    ] {
+        let refused = keyed.refused(method, params);
+        assert_eq!(word(&refused), "forbidden", "{method}");
+        assert!(sentence(&refused).contains("--role person"), "{refused}");
+    }
+    assert_eq!(
+        word(&keyed.refused("approve", json!({"task_id": gated}))),
+        "forbidden"
+    );
+    // As clients of the Python version do.
+    keyed.call("approve", json!({"task_id": human}));
+    assert_eq!(keyed.status(gated), "awaiting_approval");
+    let said = on_a_terminal(&hub, &format!("approve {gated}"));
+    assert_eq!(keyed.status(gated), "queued", "{said}");
+}
+
+/// Ways of a program to reach the hub without the token of its run. Each prints a line with what the hub said.
+const TRIES: &str = r#"
+import json, os, pathlib, socket, subprocess, sys, urllib.request
+host, port = os.environ["KIROSU_HUB"].rsplit(":", 1)
+home, rest, gated = sys.argv[1], sys.argv[2], int(sys.argv[3])
+key = pathlib.Path(home, ".local/share/kirosu/hub.key").read_text().strip()
+clean = {"PATH": os.environ["PATH"], "HOME": home, "KIROSU_HUB__PORT": port}
+
+def ask(method, key=None, **params):
+    if key is not None:
+        params["auth_token"] = key
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(json.dumps({"id": 1, "method": method, "params": params}).encode() + b"\n")
+        return s.makefile().readline().strip()
+
+def http(path, body=None, **headers):
+    try:
+        return urllib.request.urlopen(urllib.request.Request(f"http://{rest}{path}", body, headers), timeout=10).read()
+    except urllib.error.HTTPError as refused:
+        return refused.read()
+
+print("stats", ask("stats"))
+print("any key", ask("stats", key="x"))
+print("key", ask("list", key=key))
+print("approve", ask("approve", key=key, task_id=gated, by="ada"))
+print("rest", http("/tasks"))
+print("rest key", http(f"/tasks/{gated}/approve", b"{}", **{"x-kiro-key": key}))
+kirosu = sys.argv[4]
+print("cli", subprocess.run([kirosu, "approve", str(gated)], env=clean, capture_output=True, text=True))
+print("terminal", subprocess.run(["script", "-qec", f"{kirosu} approve {gated}", "/dev/null"], env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True))
+code = "import os,sys,subprocess\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nsubprocess.run(sys.argv[1:])"
+print("away", subprocess.run([sys.executable, "-c", code, kirosu, "approve", str(gated)], env=clean, capture_output=True, text=True))
+# One that is gone before the hub can look at it.
+s = socket.create_connection((host, int(port)))
+s.sendall(json.dumps({"id": 1, "method": "approve", "params": {"task_id": gated, "auth_token": key}}).encode() + b"\n")
+s.close()
+"#;
+
+#[test]
+fn a_program_of_a_run_has_no_other_way_to_the_hub_than_its_token() {
+    let hub = setup()
+        .up()
+        .set("gateway.enabled=true")
+        .set("gateway.port=0")
+        .set("providers.tries.kind=command")
+        .set("providers.tries.command=[\"sh\"]")
+        .set("pool.p.provider=tries")
+        .start();
+    let rest = crate::common::process::address(&hub);
+    let home = hub.setup.directory.path();
+    let file = home.join("tries.py");
+    std::fs::write(&file, TRIES).unwrap();
+    let mut keyed = hub.client();
+    keyed.call("hello", json!({"auth_token": own_key(&hub)}));
+    let gated = keyed.enqueue_with(json!({"prompt": "p", "requires_approval": true, "queue": "z"}));
+    let script = format!(
+        "python3 {} {} {rest} {gated} {} 2>&1",
+        file.display(),
+        home.display(),
+        env!("CARGO_BIN_EXE_kirosu")
+    );
+    let id = keyed.enqueue_with(json!({"prompt": script, "max_attempts": 1}));
+    keyed.call("wait", json!({"task_ids": [id], "timeout_seconds": 120}));
+    let task = keyed.task(id);
+    assert_eq!(task["status"], "done", "{task}");
+    let said = task["result"].as_str().unwrap();
+    for name in [
+        "stats", "any key", "key", "approve", "rest", "rest key", "cli", "terminal", "away",
+    ] {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name}: {said}"));
+        assert!(line.contains("KIROSU_TOKEN"), "{line}");
+    }
+    assert_eq!(keyed.status(gated), "awaiting_approval", "{said}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod rest;
 mod rest_flood;
 mod rest_large;
 mod restored;
+mod run_tokens;
 mod run_user;
 mod sandbox;
 mod secrets;

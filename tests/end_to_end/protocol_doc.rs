@@ -11,8 +11,16 @@ use std::sync::mpsc::channel;
 const PAGE: &str = include_str!("../../docs/protocol.md");
 
 /// The fields whose values no example can foretell; their types must be right all the same.
-const DIFFERS: [&str; 8] = [
-    "boot_id", "busy", "bytes", "handled", "path", "peer", "seq", "version",
+const DIFFERS: [&str; 9] = [
+    "boot_id",
+    "busy",
+    "bytes",
+    "handled",
+    "path",
+    "peer",
+    "run_token",
+    "seq",
+    "version",
 ];
 /// Stands for more fields, or for more elements.
 const MORE: &str = "...";
@@ -91,6 +99,8 @@ impl DocumentedHub {
             command.arg("--set").arg(format!("pool.echo.{setting}"));
         }
         command.env_clear().env("HOME", folder.path());
+        // The examples show every method, without a key.
+        command.env("KIROSU_HUB__KEYLESS", "all");
         command.current_dir(folder.path()).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());

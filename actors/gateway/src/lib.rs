@@ -37,5 +37,7 @@ mod tests;
 
 pub use http::HttpCounts;
 pub use link::{HubError, HubLink};
-pub use options::{GatewayOptions, HttpServerOptions, HttpTimeouts, MetricsOptions};
+pub use options::{
+    GatewayOptions, HttpPeer, HttpServerOptions, HttpTimeouts, MetricsOptions, PeerCheck,
+};
 pub use specs::{GatewayHandle, specs};

@@ -33,8 +33,19 @@ impl std::fmt::Debug for GatewayOptions {
     }
 }
 
-/// Whether a connection from the first address to the second is of a process of this process's user on this machine.
-pub type OwnerCheck = fn(SocketAddr, SocketAddr) -> bool;
+/// The process at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpPeer {
+    /// A process of this process's user on this machine.
+    Own,
+    /// One that belongs to a run.
+    Run,
+    /// Another user's, on another machine, or not known.
+    Other,
+}
+
+/// Finds the process with a connection from the first address to the second.
+pub type PeerCheck = fn(SocketAddr, SocketAddr) -> HttpPeer;
 
 /// The socket of REST and MCP, and its limits.
 #[derive(Clone, Debug)]
@@ -45,7 +56,7 @@ pub struct HttpServerOptions {
     /// TLS on this socket. `None` means plain connections.
     pub tls: Option<TlsAcceptor>,
     /// Decides whose requests are admitted without a key.
-    pub is_own: OwnerCheck,
+    pub peer: PeerCheck,
     /// Whether MCP clients get the tools that decide in a person's name.
     pub mcp_decisions: bool,
     /// Maximum size of a request body in bytes.

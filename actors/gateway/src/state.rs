@@ -20,8 +20,10 @@ pub(crate) struct AppState {
     pub(crate) hub: HubLink,
     /// The connections for the keys of clients.
     pub(crate) clients: KeyLinks,
-    /// The key that clients must send. `None` means that only local clients are accepted.
-    pub(crate) key: Option<Arc<str>>,
+    /// The connection to the hub for clients that send no key.
+    pub(crate) keyless: HubLink,
+    /// The hub's key, and whether clients must send one.
+    pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.
     pub(crate) mcp_decisions: bool,
     /// Maximum size of a request body in bytes.
@@ -39,6 +41,15 @@ impl AppState {
     pub(crate) fn stop_token(&self) -> StopToken {
         self.child.stop_token()
     }
+}
+
+/// The key that clients may send to speak as the gateway itself does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GatewayKey {
+    /// The hub's key, if the gateway knows it.
+    pub(crate) own: Option<Arc<str>>,
+    /// Whether a request needs a key. If not, clients of the own user on this machine are admitted without one.
+    pub(crate) is_required: bool,
 }
 
 /// The connection to the hub for the key of a request, in the request's extensions.

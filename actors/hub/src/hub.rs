@@ -9,6 +9,7 @@ use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
 use crate::readers::Readers;
+use crate::runs::{LiveRuns, RunTokens};
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::waiting::WaitContext;
@@ -17,8 +18,9 @@ use crate::writer::messages::{Drain, StoreRecords, Tune};
 use crate::wrong_keys::WrongKeys;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use kirosu_protocol::access::is_same_secret;
-use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
+use kirosu_protocol::access::{RUN_TOKEN_PREFIX, is_same_secret};
+use kirosu_protocol::settings::Keyless;
+use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer, TaskRun};
 use kirosu_supervision::Tree;
 use kirosu_tls::Fingerprint;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -52,15 +54,17 @@ pub(crate) struct Addresses {
     pub events: SharedRing,
 }
 
-/// State that the writer shares with the connections.
+/// State that the writer and the registry of leases share with the connections.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedWithWriter {
+pub(crate) struct HubShared {
     /// The keys of clients.
     pub keys: Keys,
     /// Refusals and uses of keys until the next commit.
     pub access_log: AccessLog,
     /// The open connections.
     pub connections: ConnectionRegistry,
+    /// The live leases.
+    pub live_runs: LiveRuns,
 }
 
 struct HubInner {
@@ -93,6 +97,8 @@ struct HubInner {
     keys: Keys,
     access_log: AccessLog,
     wrong_keys: WrongKeys,
+    run_tokens: RunTokens,
+    live_runs: LiveRuns,
 }
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
@@ -110,7 +116,7 @@ impl Hub {
         boot_id: String,
         draining: Arc<AtomicBool>,
         tuning: Tuning,
-        shared: SharedWithWriter,
+        shared: HubShared,
     ) -> Hub {
         let units =
             (options.limits.answer_bytes as u64 / MEMORY_UNIT).clamp(1, u64::from(u32::MAX >> 3));
@@ -120,6 +126,8 @@ impl Hub {
             answer_memory: Arc::new(Semaphore::new(units as usize)),
             addresses,
             limits: RwLock::new(Arc::new(options.limits.clone())),
+            run_tokens: RunTokens::new(&options.run_secret),
+            live_runs: shared.live_runs,
             options,
             boot_id,
             draining,
@@ -143,7 +151,7 @@ impl Hub {
         }))
     }
 
-    /// The party that sends a key, at a time in Unix milliseconds.
+    /// The party that sends a key, or the token of a run, at a time in Unix milliseconds.
     pub(crate) fn identify(
         &self,
         token: &str,
@@ -151,19 +159,26 @@ impl Hub {
         now_ms: i64,
     ) -> Option<ClientIdentity> {
         let options = &self.0.options;
+        if token.starts_with(RUN_TOKEN_PREFIX) {
+            let run = self.0.run_tokens.run(token)?;
+            return Some(ClientIdentity::of_run(run, self.0.live_runs.clone()));
+        }
         if let Some(key) = self.0.keys.find(token) {
             return self.of_key(key, now_ms);
         }
         match (is_same_secret(token, &options.key), owner) {
-            (true, PeerOwner::Own | PeerOwner::Other | PeerOwner::Unknown) => {
+            (_, PeerOwner::Run) => None,
+            (true, PeerOwner::Own) if options.keyless == Keyless::All => {
                 Some(ClientIdentity::new(ADMIN, Access::Everything))
             }
-            // The gateway passes keys of its clients on.
+            (true, _) => Some(ClientIdentity::new(ADMIN, Access::Admin)),
+            // The gateway sends an empty key for its clients without one, which are of the own user, and passes on those of others.
+            (false, PeerOwner::Internal) if token.is_empty() => {
+                ClientIdentity::keyless(PeerOwner::Own, options.keyless)
+            }
             (false, PeerOwner::Internal) => None,
             (false, _) if !options.is_own_key => None,
-            (true, PeerOwner::Internal) | (false, _) => {
-                ClientIdentity::keyless(owner, options.keyless)
-            }
+            (false, _) => ClientIdentity::keyless(owner, options.keyless),
         }
     }
 
@@ -185,6 +200,16 @@ impl Hub {
             self.writer().do_send(StoreRecords);
         }
         Some(ClientIdentity::of_key(key))
+    }
+
+    /// Whether agents are at work, so that clients may be programs of runs.
+    pub(crate) fn has_live_runs(&self) -> bool {
+        !self.0.live_runs.is_empty()
+    }
+
+    /// The token of a run.
+    pub(crate) fn run_token(&self, run: TaskRun) -> String {
+        self.0.run_tokens.token(run)
     }
 
     /// The semaphore that a connection holds while clauses of its request are compiled.

@@ -2,9 +2,10 @@
 
 use crate::credentials::LiveKey;
 use crate::key_limits;
+use crate::runs::LiveRuns;
 use kirosu_protocol::settings::Keyless;
-use kirosu_protocol::{AccessRole, Error, ErrorCode, Method, Request, Right};
-use kirosu_store::Principal;
+use kirosu_protocol::{AccessRole, Error, ErrorCode, Method, Request, Right, TaskRun};
+use kirosu_store::{Principal, run_is_over};
 use std::sync::Arc;
 
 /// The owner of the other end of a connection.
@@ -14,6 +15,8 @@ pub enum PeerOwner {
     Internal,
     /// A process of the hub's user on this machine.
     Own,
+    /// A process of that user which belongs to a run: it has the run's token.
+    Run,
     /// A process of another user of this machine.
     Other,
     /// A process elsewhere, or one that is not known.
@@ -29,6 +32,16 @@ pub struct ClientIdentity {
     pub access: Access,
     /// Its key, unless it is the hub's own or it has none.
     pub key: Option<Arc<LiveKey>>,
+    /// The run whose token it is.
+    pub run: Option<LiveRun>,
+}
+
+/// A run, and the live ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRun {
+    /// The run.
+    pub run: TaskRun,
+    live: LiveRuns,
 }
 
 /// The rights of an identity.
@@ -36,12 +49,16 @@ pub struct ClientIdentity {
 pub enum Access {
     /// A part of this process: every right.
     Internal,
-    /// Every right, for the hub's key, and for clients of its own user that send none if the settings say so.
+    /// Every right, for clients of the hub's own user if the settings say so.
     Everything,
+    /// The hub's key: every right, that of a person only at a terminal of the hub's user.
+    Admin,
     /// A client that sends no key: the methods of the Python version, in their meaning there.
     Keyless,
     /// A credential's role.
     Role(AccessRole),
+    /// A run: its own task and those below it.
+    Run,
 }
 
 /// The party with the hub's own key.
@@ -69,8 +86,21 @@ impl ClientIdentity {
     /// An identity by its name.
     pub fn new(who: impl Into<Arc<str>>, access: Access) -> ClientIdentity {
         let who = who.into();
-        let key = None;
-        ClientIdentity { who, access, key }
+        let (key, run) = (None, None);
+        ClientIdentity {
+            who,
+            access,
+            key,
+            run,
+        }
+    }
+
+    /// The identity of a run.
+    pub fn of_run(run: TaskRun, live: LiveRuns) -> ClientIdentity {
+        ClientIdentity {
+            run: Some(LiveRun { run, live }),
+            ..ClientIdentity::new(format!("run of task {}", run.task_id), Access::Run)
+        }
     }
 
     /// The identity of a client with a key.
@@ -79,6 +109,7 @@ impl ClientIdentity {
             who: key.name.clone(),
             access: Access::Role(key.role),
             key: Some(key),
+            run: None,
         }
     }
 
@@ -88,16 +119,28 @@ impl ClientIdentity {
         is_work.then(|| self.who.clone())
     }
 
-    /// Whether it has rights at a time in Unix milliseconds: its key is neither revoked nor expired.
+    /// Whether it has rights at a time in Unix milliseconds: its key is neither revoked nor expired, its run is not over.
     pub fn is_valid(&self, now_ms: i64) -> bool {
         self.key.as_ref().is_none_or(|key| key.is_valid(now_ms))
+            && self.run.as_ref().is_none_or(|it| it.live.has(it.run))
+    }
+
+    /// The refusal of a request when the identity is not valid any more.
+    pub fn ended(&self) -> Error {
+        match &self.run {
+            Some(it) => run_is_over(it.run.task_id),
+            None => Error::unauthorized(),
+        }
     }
 
     /// The party for the audit trail, with the address of its connection.
     pub fn principal(&self, peer: &str) -> Principal {
         Principal {
             who: self.who.to_string(),
-            role: self.key.as_ref().map(|key| key.role.to_string()),
+            role: match &self.run {
+                Some(_) => Some("run".to_owned()),
+                None => self.key.as_ref().map(|key| key.role.to_string()),
+            },
             peer: peer.to_owned(),
         }
     }
@@ -135,12 +178,16 @@ impl ClientIdentity {
     fn check(&self, request: &Request) -> Result<(), Error> {
         let method = request.method();
         let role = match self.access {
-            Access::Internal | Access::Everything => return Ok(()),
+            // Whether `Admin` decides as a person is found out when the request starts.
+            Access::Internal | Access::Everything | Access::Admin => return Ok(()),
             Access::Keyless if WITHOUT_KEY.contains(&method) && !is_report(request) => {
                 return Ok(());
             }
+            Access::Keyless if is_plain_hello(request) => return Ok(()),
             Access::Keyless => None,
             Access::Role(role) => Some(role),
+            // `run_access::bind` decides when the request starts.
+            Access::Run => return Ok(()),
         };
         let missing = request
             .rights()
@@ -151,17 +198,38 @@ impl ClientIdentity {
         }
     }
 
-    /// Whether it may decide tasks that await approval and permission requests, not only answer `human` tasks.
-    pub fn may_approve(&self) -> bool {
-        self.access != Access::Keyless
+    /// Whether a request needs to know whether a person has sent it.
+    pub fn must_be_person(&self, request: &Request) -> bool {
+        self.access == Access::Admin && request.rights().any(|right| right == Right::Person)
     }
 }
 
 impl ClientIdentity {
-    /// The refusal of a decision that a client without a key may not make.
-    pub fn needs_person() -> Error {
-        forbidden(Method::Approve, Right::Person, None)
+    /// The refusal of a decision that a client without a key, or a program with the hub's key, may not make.
+    pub fn needs_person(method: Method) -> Error {
+        let message = format!(
+            "`{}` decides in a person's name: send it from a terminal of the hub's user on the hub's machine, or with a key of the role `person` \
+             (`kirosu key add NAME --role person`)",
+            method.name()
+        );
+        Error::new(ErrorCode::Forbidden, message)
+            .with_data(serde_json::json!({ "right": Right::Person.as_str() }))
     }
+
+    /// The refusal of a client without a valid key.
+    pub fn unknown(owner: PeerOwner) -> Error {
+        if owner != PeerOwner::Run {
+            return Error::unauthorized();
+        }
+        let message = "this program belongs to a run of Kirosu, which has access by its token only: send the variable KIROSU_TOKEN as `auth_token`, \
+                       or a key that was made for the program (`kirosu key add`)";
+        Error::new(ErrorCode::Unauthorized, message)
+    }
+}
+
+/// Whether a client introduces itself, without a session.
+fn is_plain_hello(request: &Request) -> bool {
+    matches!(request, Request::Hello(params) if params.session_id.is_none())
 }
 
 /// Whether a worker reports facts that only an agent host may report.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct HubOptions {
     /// The key that has every right but that of a person.
     pub key: String,
+    /// A random secret for the tokens of runs, the same after a restart.
+    pub run_secret: String,
     /// Whether the hub has made the key for itself. A client that needs none may send any other then, as it did before the hub
     /// had one.
     pub is_own_key: bool,

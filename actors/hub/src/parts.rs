@@ -1,7 +1,7 @@
 //! The hub's actors, wired together and ready to be added to a supervisor.
 
 use crate::bus::{Bus, RING_CAPACITY, Ring, SharedWatchers};
-use crate::hub::{Addresses, Hub, SharedWithWriter};
+use crate::hub::{Addresses, Hub, HubShared};
 use crate::leases::Leases;
 use crate::listener::{Listener, Sockets};
 use crate::options::HubOptions;
@@ -73,7 +73,7 @@ impl HubParts {
         let draining = Arc::new(AtomicBool::new(false));
         let tuning = Tuning::new(options.rules.clone());
 
-        let shared = SharedWithWriter::default();
+        let shared = HubShared::default();
         let factory = WriterFactory {
             store: store_options,
             tuning: tuning.clone(),
@@ -123,6 +123,7 @@ impl HubParts {
             Reaper::new(child.clone(), to_writer.clone(), rules.clone())
         });
 
+        let runs = shared.live_runs.clone();
         let lease_actors = DynamicSpec::new("leases")
             .kind("lease")
             .restart(Restart::Transient);
@@ -134,6 +135,7 @@ impl HubParts {
                 spawn.clone(),
                 to_writer.clone(),
                 to_sessions.clone(),
+                runs.clone(),
             )
         })
         .kind("leases");

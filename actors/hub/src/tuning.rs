@@ -1,5 +1,6 @@
 //! The rules that may change while the hub runs. They survive restarts of the actors that follow them.
 
+use kirosu_protocol::settings::ChildRules;
 use kirosu_protocol::{RetryPolicy, ScopeLimit};
 use kirosu_store::StoreOptions;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,8 @@ pub struct Rules {
     pub strict_expiry: bool,
     /// The budgets of the hub's own settings: they replace the limits that an agent host reports for them.
     pub budgets: Vec<ScopeLimit>,
+    /// The tasks that runs may add.
+    pub children: ChildRules,
 }
 
 impl Rules {
@@ -32,6 +35,7 @@ impl Rules {
             retry_default: self.retry,
             retry_jitter: self.retry_jitter,
             strict_expiry: self.strict_expiry,
+            children: self.children.clone(),
             ..options.clone()
         }
     }

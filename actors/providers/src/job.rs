@@ -6,7 +6,7 @@ use std::time::Duration;
 pub use kirosu_protocol::settings::TrustLevel;
 
 use crate::gate::ProviderGate;
-use crate::mcp::McpServer;
+use crate::mcp::{McpServer, RunHub};
 use crate::outcome::{Conversation, FailureKind, RunFailure};
 use crate::permission::Permissions;
 
@@ -49,6 +49,9 @@ pub struct Job {
     pub gate: ProviderGate,
     /// MCP servers for the agent, where its adapter can pass them.
     pub mcp: Vec<McpServer>,
+    /// The agent's access to the hub. Programs see it as `KIROSU_HUB` and `KIROSU_TOKEN`, except for those that serve several
+    /// jobs one after another; agents get it as a further MCP server.
+    pub hub: Option<RunHub>,
     /// The conversation to continue, where the provider can.
     pub conversation: Option<Conversation>,
     /// The folder to work in. It must exist.
@@ -77,6 +80,7 @@ impl Job {
             permissions: Permissions::deny_all(),
             gate: ProviderGate::open(),
             mcp: Vec::new(),
+            hub: None,
             conversation: None,
             workdir: workdir.into(),
             env: Vec::new(),

@@ -81,7 +81,7 @@ pub use futures_util::future::BoxFuture;
 pub use gate::{AccountClosed, AccountPass, Gatekeeper, ProviderGate};
 pub use http::{HttpServiceOptions, services};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
-pub use mcp::{McpServer, McpTransport};
+pub use mcp::{McpServer, McpTransport, RunHub};
 pub use options::{BuildError, KINDS, ProviderOptions};
 pub use outcome::{Conversation, Doubt, FailureKind, Finished, RunFailure, RunResult, TimeoutKind};
 pub use permission::{Arbiter, PermissionDecision, PermissionRequest, Permissions};

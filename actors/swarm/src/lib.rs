@@ -57,7 +57,9 @@ mod tests;
 pub use account::{AccountLimits, AccountOptions};
 pub use handle::{Reloaded, SwarmHandle};
 pub use invocation::accept::schema;
-pub use options::{DEFAULT_BREAKER, HookOptions, PoolOptions, SwarmOptions, WorkspaceMode};
+pub use options::{
+    AgentAddress, AgentHub, DEFAULT_BREAKER, HookOptions, PoolOptions, SwarmOptions, WorkspaceMode,
+};
 pub use permission::{ArgsText, PermissionPolicy, PermissionRule, RuleAction, RuleText};
 pub use prices::Prices;
 pub use swarm::specs;

@@ -69,6 +69,8 @@ pub struct PoolOptions {
     pub trust_all_tools: bool,
     /// Whether commands of `accept` clauses are run even without trust.
     pub accept_commands: bool,
+    /// Whether agents get a token of their run, with which they can add tasks below their own.
+    pub run_token: bool,
     /// Whether agents get the MCP servers that the folder's own `.kiro/settings/mcp.json` names.
     pub workspace_mcp: bool,
     /// Whether agent programs that are not trusted may change files of their folder.
@@ -128,6 +130,7 @@ impl PoolOptions {
             trust_all_tools: false,
             accept_commands: false,
             may_edit: false,
+            run_token: true,
             workspace_mcp: false,
             approval: PermissionPolicy::default(),
             model: None,
@@ -185,6 +188,8 @@ pub struct SwarmOptions {
     pub endpoint: Endpoint,
     /// The hub's key, if it needs one.
     pub key: Option<String>,
+    /// The way to the hub for agents. `None`: they get no tokens.
+    pub agent_hub: Option<AgentHub>,
     /// The pools, in the order in which they are listed.
     pub pools: Vec<PoolOptions>,
     /// Identifies this start of the process at the hub: `HOST:PID-BOOT`. Part of session ids.
@@ -195,6 +200,24 @@ pub struct SwarmOptions {
     pub host: String,
     /// Time that running tasks have to end after a stop, before they are ended and released.
     pub drain: Duration,
+}
+
+/// The hub's address for agents.
+#[derive(Clone, Debug)]
+pub struct AgentAddress {
+    /// The address, in the form of `KIROSU_HUB`.
+    pub address: String,
+    /// The variable with which `kirosu` verifies the hub's certificate, with its value.
+    pub tls: Option<(String, String)>,
+}
+
+/// The way to the hub for agents.
+#[derive(Clone, Debug)]
+pub struct AgentHub {
+    /// Its address.
+    pub at: AgentAddress,
+    /// This program, which serves MCP with `mcp` as its argument.
+    pub program: String,
 }
 
 impl std::fmt::Debug for SwarmOptions {

@@ -164,6 +164,8 @@ define_section! {
         trust: Option<TrustLevel> = Choice(TrustLevel::VARIANTS), Unset;
         /// Whether the pool may run code of tasks on this machine, together with `hub.trust_all_tools`.
         trust_all_tools: bool = Bool, Is("false");
+        /// Whether agents get a token of their run, with which they can add tasks below their own.
+        run_token: bool = Bool, Is("true");
         /// Whether agents get the MCP servers of the folder's own `.kiro/settings/mcp.json`. `None` means as
         /// `trust_all_tools` says.
         workspace_mcp: Option<bool> = Bool, Unset;

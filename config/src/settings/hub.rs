@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kirosu_protocol::limits::NESTING_MAX;
-use kirosu_protocol::settings::{Keyless, SyncMode};
+use kirosu_protocol::Budget;
+use kirosu_protocol::budget::micros_of;
+use kirosu_protocol::limits::{NESTING_MAX, TOKENS_MAX, USD_MAX};
+use kirosu_protocol::settings::{ChildRules, Keyless, SyncMode};
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
 use super::HubPort;
 use super::{DAY, DECADE, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, SECOND};
 use crate::schema::Allowed::{
-    Bool, Choice, Float, Int, Level, Path, Port, Secret as OneLine, Size, Text, Time,
+    Bool, Choice, Float, Int, Level, List, Path, Port, Secret as OneLine, Size, Text, Time,
 };
 use crate::schema::KeyDefault::{Derived, Is, Unset};
 use crate::schema::define_section;
@@ -161,6 +163,43 @@ define_section! {
         factor: f64 = Float(1.0, 100.0), Is("2.0");
         /// Largest share by which a delay is shortened at random.
         jitter: f64 = Float(0.0, 1.0), Is("0.2");
+    }
+}
+
+define_section! {
+    /// `[children]`: the tasks that agents may add to their own task, with the token of their run.
+    pub struct ChildrenSection: One("children") {
+        /// Levels of children below a task that a client has added; 0 means that agents add none.
+        depth: u32 = Int(0, 32), Is("3");
+        /// Children per task.
+        per_task: u32 = Int(1, 100_000), Is("100");
+        /// Tasks below the topmost task of a tree.
+        per_tree: u32 = Int(1, 1_000_000), Is("1000");
+        /// Tokens that a tree may use in all, from the first child that an agent adds, if the tree has no budget.
+        tokens: Option<u64> = Int(0, TOKENS_MAX), Is("50000000");
+        /// US dollars, likewise. `None` means no limit.
+        usd: Option<f64> = Float(0.0, USD_MAX), Unset;
+        /// Their queues. An empty list means any.
+        queues: Vec<String> = List, Is("[]");
+        /// Their types. An empty list means any but `python`.
+        types: Vec<String> = List, Is("[]");
+    }
+}
+
+impl ChildrenSection {
+    /// The rules as the hub follows them.
+    pub fn rules(&self) -> ChildRules {
+        ChildRules {
+            depth: self.depth,
+            per_task: self.per_task,
+            per_tree: self.per_tree,
+            budget: Budget {
+                tokens: self.tokens,
+                micros: self.usd.map(micros_of),
+            },
+            queues: self.queues.clone(),
+            types: self.types.clone(),
+        }
     }
 }
 

@@ -20,8 +20,9 @@ pub use agents::{
     SandboxMode, SessionRestart, SupervisionSection,
 };
 pub use hub::{
-    GatewaySection, HubSection, LeaseSection, LimitsSection, LogFormat, LogSection, MetricsSection,
-    RetrySection, ShutdownSection, StoreSection, StoreThread, ThreadsSection,
+    ChildrenSection, GatewaySection, HubSection, LeaseSection, LimitsSection, LogFormat,
+    LogSection, MetricsSection, RetrySection, ShutdownSection, StoreSection, StoreThread,
+    ThreadsSection,
 };
 pub use port::HubPort;
 pub(crate) use port::OFF;
@@ -57,6 +58,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     LimitsSection::SECTION,
     ThreadsSection::SECTION,
     RetrySection::SECTION,
+    ChildrenSection::SECTION,
     SupervisionSection::SECTION,
     AgentSection::SECTION,
     ApprovalSection::SECTION,
@@ -94,6 +96,8 @@ pub struct Settings {
     pub threads: ThreadsSection,
     /// `[retry]`
     pub retry: RetrySection,
+    /// `[children]`
+    pub children: ChildrenSection,
     /// `[supervision]`
     pub supervision: SupervisionSection,
     /// `[budget]`

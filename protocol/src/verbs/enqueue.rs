@@ -10,7 +10,8 @@ use crate::group::read_labels;
 use crate::limits::{DAY_MS, LAST_MS};
 use crate::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
 use crate::{
-    Accept, Error, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget, TaskId, Verb,
+    Accept, Error, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget, TaskId,
+    TaskRun, Verb,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -84,6 +85,9 @@ pub struct NewTask {
     pub labels: Vec<String>,
     /// Any JSON; the hub stores it and returns it with the task.
     pub metadata: Option<Value>,
+    /// The run that adds the task, a child of the run's own task then. The hub sets it, from the token of the request.
+    #[serde(skip)]
+    pub run: Option<TaskRun>,
 }
 
 impl NewTask {
@@ -228,6 +232,7 @@ impl Verb for NewTask {
             accept: read_accept(params, limits)?,
             labels: read_labels(params, "labels", limits)?,
             metadata: params.json("metadata", limits.metadata_bytes)?,
+            run: None,
         })
     }
 }

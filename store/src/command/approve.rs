@@ -159,9 +159,13 @@ impl Core {
             }
             Some(DecisionSubject::Run) if only_human => {
                 let message = format!(
-                    "task {id} waits for a person's approval, which needs a key with the right `person`"
+                    "task {id} waits for a person's approval: approve it from a terminal of the hub's user on the hub's machine, or with a \
+                     key of the role `person` (`kirosu key add NAME --role person`)"
                 );
-                return Err(Error::new(ErrorCode::Forbidden, message).into());
+                let error = Error::new(ErrorCode::Forbidden, message);
+                return Err(error
+                    .with_data(serde_json::json!({ "right": "person" }))
+                    .into());
             }
             Some(DecisionSubject::Run) => {
                 self.decide(id, "approved", by, comment)?;

@@ -161,6 +161,7 @@ impl Core {
             );
             return Err(Error::invalid_params(message).into());
         }
+        self.check_children(batch, &all)?;
         Ok(all)
     }
 
@@ -204,6 +205,9 @@ impl Core {
             let body = task.body();
             self.write(InsertKey { key, task_id, body })?;
             self.tasks.bind_key(key, (task_id, Some(body)));
+        }
+        if let Some(run) = new.run {
+            self.open_tree_budget(run)?;
         }
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;

@@ -4,6 +4,7 @@ mod access;
 mod ack;
 mod approve;
 mod cancel;
+pub(crate) mod children;
 mod decide_permission;
 mod due;
 mod enqueue;
@@ -33,6 +34,7 @@ use kirosu_protocol::{
 use std::sync::Arc;
 
 pub use access::AccessRecords;
+pub use children::run_is_over;
 pub use large_batch::{BatchId, BatchPart, DependencyPart, MANY_DEPENDENCIES};
 pub use lease::leased_bytes;
 pub use long_text::{LongTask, NewLongText, TextId, TextPiece, long_ack, long_answer};

@@ -13,6 +13,7 @@ pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
 pub(crate) mod statuses;
+pub(crate) mod tree;
 pub(crate) mod usage;
 pub(crate) mod waiting;
 

@@ -4,6 +4,7 @@ pub(crate) mod ack;
 pub(crate) mod approval;
 pub(crate) mod backoff;
 pub(crate) mod budget;
+pub(crate) mod children;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod transition;

@@ -41,6 +41,20 @@ insert! {
 }
 
 statement! {
+    /// The number of children of a task, at most `most`.
+    CountChildren { parent_id: i64, most: i64 }
+    "SELECT count(*) FROM (SELECT 1 FROM child WHERE parent_id = ? LIMIT ?)"
+}
+
+statement! {
+    /// The number of tasks below a task, at most `most`.
+    CountBelow { root: i64, most: i64 }
+    "WITH RECURSIVE below(id) AS (SELECT task_id FROM child WHERE parent_id = ?
+     UNION ALL SELECT child.task_id FROM below JOIN child ON child.parent_id = below.id LIMIT ?)
+     SELECT count(*) FROM below"
+}
+
+statement! {
     /// The error of a task without an attempt.
     SelectNote { task_id: i64 } "SELECT error FROM note WHERE task_id = ? AND error IS NOT NULL"
 }

@@ -74,7 +74,7 @@ records! {
 records! {
     /// A query for one number; those for the existence of a row answer 1 or nothing.
     NumberQuery<'a>: first -> Option<i64> {
-        CountAttempts, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
+        CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
     }

@@ -16,7 +16,7 @@ use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::sqlite::SqliteBackend;
 use crate::task_stats::{QueueDepth, TaskStats};
 use crate::{Applied, Command, OpenError, StoreError, StoreOptions};
-use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status};
+use kirosu_protocol::{Effect, Error, Fence, Stats, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -371,11 +371,12 @@ impl Store {
     }
 
     /// Changes the rules for commands from now on.
-    pub fn tune(&mut self, retry_default: RetryPolicy, retry_jitter: f64, strict_expiry: bool) {
+    pub fn tune(&mut self, options: StoreOptions) {
         let options = Arc::new(StoreOptions {
-            retry_default,
-            retry_jitter,
-            strict_expiry,
+            retry_default: options.retry_default,
+            retry_jitter: options.retry_jitter,
+            strict_expiry: options.strict_expiry,
+            children: options.children,
             ..(*self.options).clone()
         });
         self.core.options = options.clone();

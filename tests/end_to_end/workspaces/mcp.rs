@@ -59,7 +59,7 @@ fn servers_reach_the_agent_in_a_file_of_its_own_for_as_long_as_it_runs() {
     let told: serde_json::Value = serde_json::from_str(&kept(&field, "mcp")).unwrap();
     let servers = told["mcpServers"].as_object().unwrap();
     let names: Vec<&String> = servers.keys().collect();
-    assert_eq!(names, ["files", "mine"], "{told}");
+    assert_eq!(names, ["files", "kirosu", "mine"], "{told}");
     let env = &told["mcpServers"]["files"]["env"];
     assert_eq!(env["KEY"], "geheim");
     assert_eq!(env["KIROSU_TASK_ID"], id.to_string());

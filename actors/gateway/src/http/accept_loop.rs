@@ -5,7 +5,7 @@ use super::timed_stream::TimedStream;
 use super::turn_away::turn_away;
 use super::web_stream::WebStream;
 use crate::link::RequestSlot;
-use crate::options::{HttpTimeouts, OwnerCheck};
+use crate::options::{HttpPeer, HttpTimeouts, PeerCheck};
 use actix_http::{HttpService, Request};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::HttpResponse;
@@ -65,23 +65,18 @@ pub(crate) struct AcceptLoop {
     pub(crate) counts: Arc<HttpCounts>,
     pub(crate) stop: StopToken,
     /// `None`: the owner of a connection does not matter.
-    pub(crate) is_own: Option<OwnerCheck>,
+    pub(crate) peer: Option<PeerCheck>,
 }
 
-/// Whether a connection is of a process of the gateway's own user on this machine.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IsOwn(pub(super) bool);
-
-impl IsOwn {
-    fn of(stream: &WebStream, check: Option<OwnerCheck>) -> IsOwn {
-        let Some(check) = check else {
-            return IsOwn(true);
-        };
-        let addresses = stream.socket().map(|it| (it.peer_addr(), it.local_addr()));
-        IsOwn(match addresses {
-            Some((Ok(peer), Ok(local))) => check(peer, local),
-            _ => false,
-        })
+/// The process at the other end of a connection. Without a check every one is the own user's.
+fn peer_of(stream: &WebStream, check: Option<PeerCheck>) -> HttpPeer {
+    let Some(check) = check else {
+        return HttpPeer::Own;
+    };
+    let addresses = stream.socket().map(|it| (it.peer_addr(), it.local_addr()));
+    match addresses {
+        Some((Ok(peer), Ok(local))) => check(peer, local),
+        _ => HttpPeer::Other,
     }
 }
 
@@ -97,7 +92,7 @@ impl AcceptLoop {
             .and_then(TcpListener::from_std)
             .map_err(|error| format!("cannot accept HTTP connections: {error}"))?;
         let at = listener.local_addr().map_err(|error| error.to_string())?;
-        let (stop, is_own) = (self.stop.clone(), self.is_own);
+        let (stop, peer) = (self.stop.clone(), self.peer);
         let service = map_config(app, move |()| AppConfig::default());
         let handler = HttpService::build()
             .keep_alive(self.timeouts.idle)
@@ -109,7 +104,7 @@ impl AcceptLoop {
             .graceful_shutdown_signal(move || stop.clone().requested())
             .on_connect_ext(move |stream: &TimedStream<WebStream>, data| {
                 data.insert(stream.active().clone());
-                data.insert(IsOwn::of(stream.inner(), is_own));
+                data.insert(peer_of(stream.inner(), peer));
             })
             .h1(service)
             .new_service(())

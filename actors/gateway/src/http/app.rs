@@ -1,11 +1,11 @@
 //! The application: admission, panic handling and counters around all routes.
 
 use super::HttpApp;
-use super::accept_loop::IsOwn;
 use super::counts::HttpCounts;
 use super::guard::{self, HttpAdmission, RequestHeads};
 use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
 use crate::link::HubError;
+use crate::options::HttpPeer;
 use crate::rest::{self, HttpError};
 use crate::state::{AppState, OfKey};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt};
@@ -53,13 +53,20 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         authorization: header("authorization"),
         host: header("host"),
         origin: header("origin"),
-        is_foreign: !request
+        peer: request
             .request()
-            .conn_data::<IsOwn>()
-            .is_some_and(|own| own.0),
+            .conn_data::<HttpPeer>()
+            .copied()
+            .unwrap_or(HttpPeer::Other),
     };
-    let HttpAdmission::Key(key) = guard::admit(&heads, state.key.as_deref())? else {
-        return Ok(());
+    let key = match guard::admit(&heads, &state.key)? {
+        HttpAdmission::Own => return Ok(()),
+        HttpAdmission::Keyless => {
+            let (hub, key) = (state.keyless.clone(), String::new());
+            request.extensions_mut().insert(OfKey { hub, key });
+            return Ok(());
+        }
+        HttpAdmission::Key(key) => key,
     };
     let hub = match state.clients.find(key, &state.hub).await {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {

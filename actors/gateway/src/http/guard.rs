@@ -1,19 +1,21 @@
 //! HttpAdmission of requests: pure rules over a request's headers.
 //!
 //! With a key, every request that sends the key is admitted. Without a key, the gateway listens on loopback only, and serves
-//! processes of its own user. The remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
+//! processes of its own user that belong to no run. The remaining attacker is a web page in a browser on this machine: a page whose own host name resolves to 127.0.0.1 (DNS
 //! rebinding; its requests have another host), or a page that sends requests across sites (its requests have another
 //! origin).
 
+use crate::options::HttpPeer;
 use crate::rest::HttpError;
-use kirosu_protocol::access::{SECRET_PREFIX, is_same_secret};
+use crate::state::GatewayKey;
+use kirosu_protocol::access::{RUN_TOKEN_PREFIX, SECRET_PREFIX, is_same_secret};
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
 /// The headers on which the admission depends.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RequestHeads<'a> {
     pub(super) path: &'a str,
     /// `x-kiro-key`
@@ -21,8 +23,7 @@ pub(super) struct RequestHeads<'a> {
     pub(super) authorization: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
-    /// Whether the client belongs to another user, or that is not known.
-    pub(super) is_foreign: bool,
+    pub(super) peer: HttpPeer,
 }
 
 /// The party for which an admitted request speaks.
@@ -30,6 +31,8 @@ pub(super) struct RequestHeads<'a> {
 pub(super) enum HttpAdmission<'a> {
     /// That of the gateway's own connection to the hub.
     Own,
+    /// A client of the own user that sends no key.
+    Keyless,
     /// That of this key, which the hub must check.
     Key(&'a str),
 }
@@ -40,17 +43,33 @@ pub(super) enum HttpAdmission<'a> {
 /// 403, with the reason, if the key is wrong or the request is not local.
 pub(super) fn admit<'a>(
     heads: &RequestHeads<'a>,
-    key: Option<&str>,
+    key: &GatewayKey,
 ) -> Result<HttpAdmission<'a>, HttpError> {
-    match (heads.given_key(), key) {
-        _ if (key.is_some() || heads.is_foreign) && OPEN.contains(&heads.path) => {
-            Ok(HttpAdmission::Own)
-        }
-        (Some(given), Some(key)) if is_same_secret(given, key) => Ok(HttpAdmission::Own),
-        (Some(given), _) if given.starts_with(SECRET_PREFIX) => Ok(HttpAdmission::Key(given)),
-        (_, Some(_)) => Err(wrong_key()),
-        (_, None) => is_local(heads).map(|()| HttpAdmission::Own),
+    let needs_none = !key.is_required && heads.peer == HttpPeer::Own;
+    match (heads.given_key(), key.own.as_deref()) {
+        _ if !needs_none && OPEN.contains(&heads.path) => Ok(HttpAdmission::Own),
+        (Some(given), Some(own)) if is_same_secret(given, own) => match heads.peer {
+            HttpPeer::Run => Err(needs_token()),
+            _ => Ok(HttpAdmission::Own),
+        },
+        (Some(given), _) if of_hub(given) => Ok(HttpAdmission::Key(given)),
+        _ if key.is_required => Err(wrong_key()),
+        _ => is_local(heads).map(|()| HttpAdmission::Keyless),
     }
+}
+
+/// The refusal of a program of a run that sends no token, or the hub's key.
+fn needs_token() -> HttpError {
+    HttpError::forbidden(
+        "refusing a program of a run: send the variable KIROSU_TOKEN as header Authorization: Bearer",
+    )
+}
+
+/// Whether the hub may have made a key: that of a client, or the token of a run.
+fn of_hub(key: &str) -> bool {
+    [SECRET_PREFIX, RUN_TOKEN_PREFIX]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
 }
 
 /// The refusal of a wrong key.
@@ -71,7 +90,10 @@ impl<'a> RequestHeads<'a> {
 }
 
 fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
-    if heads.is_foreign {
+    if heads.peer == HttpPeer::Run {
+        return Err(needs_token());
+    }
+    if heads.peer != HttpPeer::Own {
         return Err(HttpError::forbidden(
             "refusing a request of another user of this machine: send the hub's key as header x-kiro-key",
         ));
@@ -131,8 +153,25 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn refused(heads: RequestHeads<'_>, key: Option<&str>) -> Option<String> {
-        admit(&heads, key)
+    const HEADS: RequestHeads<'static> = RequestHeads {
+        path: "/tasks",
+        key: None,
+        authorization: None,
+        host: None,
+        origin: None,
+        peer: HttpPeer::Own,
+    };
+
+    /// A key that clients must send, or that of a hub whose clients may send none.
+    fn key(required: Option<&str>) -> GatewayKey {
+        GatewayKey {
+            own: Some(required.unwrap_or("own").into()),
+            is_required: required.is_some(),
+        }
+    }
+
+    fn refused(heads: RequestHeads<'_>, required: Option<&str>) -> Option<String> {
+        admit(&heads, &key(required))
             .err()
             .map(|refusal| refusal.error.message)
     }
@@ -145,7 +184,7 @@ mod tests {
             authorization,
             host: Some("any.example"),
             origin: Some("http://other.example"),
-            is_foreign: true,
+            peer: HttpPeer::Other,
         };
         let key = Some("k1");
         for good in [
@@ -176,8 +215,8 @@ mod tests {
         let heads = |path, key| RequestHeads {
             path,
             key,
-            is_foreign: true,
-            ..RequestHeads::default()
+            peer: HttpPeer::Other,
+            ..HEADS
         };
         assert_eq!(refused(heads("/healthz", None), None), None);
         let why = refused(heads("/tasks", None), None).unwrap();
@@ -191,17 +230,17 @@ mod tests {
             path: "/tasks",
             key: Some(key),
             host: Some("any.example"),
-            ..RequestHeads::default()
+            ..HEADS
         };
         for own in [Some("k1"), None] {
-            let admitted = admit(&heads("krs_1"), own).unwrap();
-            assert_eq!(admitted, HttpAdmission::Key("krs_1"));
+            for key in ["krs_1", "krt_1.2.3"] {
+                let admitted = admit(&heads(key), &self::key(own)).unwrap();
+                assert_eq!(admitted, HttpAdmission::Key(key));
+            }
         }
-        assert_eq!(
-            admit(&heads("krs_1"), Some("krs_1")).unwrap(),
-            HttpAdmission::Own
-        );
-        assert!(admit(&heads("other"), Some("k1")).is_err());
+        let own = key(Some("krs_1"));
+        assert_eq!(admit(&heads("krs_1"), &own).unwrap(), HttpAdmission::Own);
+        assert!(admit(&heads("other"), &key(Some("k1"))).is_err());
     }
 
     #[test]
@@ -210,7 +249,7 @@ mod tests {
             path: "/tasks",
             host,
             origin,
-            ..RequestHeads::default()
+            ..HEADS
         };
         for good in [
             heads(None, None),
@@ -238,5 +277,32 @@ mod tests {
         ] {
             assert!(refused(bad, None).is_some(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_hubs_own_key_and_none_are_refused_to_a_program_of_a_run() {
+        let of_run = RequestHeads {
+            peer: HttpPeer::Run,
+            ..HEADS
+        };
+        let with = |key| RequestHeads {
+            key: Some(key),
+            ..of_run
+        };
+        for heads in [of_run, with("own")] {
+            assert!(refused(heads, None).unwrap().contains("KIROSU_TOKEN"));
+        }
+        assert!(
+            refused(with("k1"), Some("k1"))
+                .unwrap()
+                .contains("KIROSU_TOKEN")
+        );
+        assert_eq!(refused(with("krt_1.1.00"), None), None);
+        let own = RequestHeads {
+            key: Some("own"),
+            ..HEADS
+        };
+        assert_eq!(admit(&own, &key(None)).unwrap(), HttpAdmission::Own);
+        assert_eq!(admit(&HEADS, &key(None)).unwrap(), HttpAdmission::Keyless);
     }
 }

@@ -14,7 +14,7 @@ pub use counts::HttpCounts;
 use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
-use crate::state::AppState;
+use crate::state::{AppState, GatewayKey};
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
@@ -77,10 +77,20 @@ impl Actor for HttpServer {
         let factory = self.factory.clone();
         let hub = HubLink::start(factory.endpoint.clone(), factory.hub_key.clone(), "gateway")
             .with_query_connection();
+        // A hub in this process learns by an empty key that the client has none.
+        let empty = matches!(factory.endpoint, Endpoint::InMemory(_)).then(String::new);
+        let keyless = match factory.key {
+            Some(_) => hub.clone(),
+            None => HubLink::start(factory.endpoint.clone(), empty, "gateway"),
+        };
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
-            key: factory.key,
+            keyless,
+            key: GatewayKey {
+                own: factory.hub_key.as_deref().map(Arc::from),
+                is_required: factory.key.is_some(),
+            },
             mcp_decisions: factory.options.mcp_decisions,
             body_bytes: factory.options.body_bytes,
             body_time: factory.options.timeouts.body,
@@ -88,10 +98,8 @@ impl Actor for HttpServer {
             counts: factory.counts.clone(),
             child: self.child.clone(),
         };
-        // With a key it does not matter who sends it.
-        let is_own = state.key.is_none().then_some(factory.options.is_own);
         let accept = AcceptLoop {
-            is_own,
+            peer: Some(factory.options.peer),
             socket: factory.socket,
             tls: factory.options.tls,
             most: factory.options.connections,

@@ -96,7 +96,7 @@ impl Actor for MetricsServer {
             timeouts: HttpTimeouts::default(),
             grace: GRACE,
             counts: factory.own,
-            is_own: None,
+            peer: None,
             stop: self.child.stop_token(),
         };
         let serving = accept.run(page::factory(sources)).into_actor(self);

@@ -1,6 +1,6 @@
 //! A gateway on a free port, a hub with fixed answers, and a small client.
 
-use crate::{GatewayOptions, HttpCounts, HttpServerOptions, HttpTimeouts, specs};
+use crate::{GatewayOptions, HttpCounts, HttpPeer, HttpServerOptions, HttpTimeouts, specs};
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{Clock, Root, SupervisorSpec};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub(super) fn with_gateway<F>(
         let mut http = HttpServerOptions {
             socket: Arc::new(socket),
             tls: None,
-            is_own: |_, _| true,
+            peer: |_, _| HttpPeer::Own,
             mcp_decisions: true,
             body_bytes: 1 << 20,
             connections: 64,

@@ -22,23 +22,26 @@ fn is_action(request: &Request) -> bool {
 }
 
 impl Connection {
-    fn identity_of(&mut self, tag: Tag) -> Option<ClientIdentity> {
+    fn identity_of(&mut self, tag: Tag) -> Option<Arc<ClientIdentity>> {
         self.responses.get_mut(tag)?.identity.clone()
     }
 
-    /// Whether the key of a request is still valid.
-    pub(super) fn is_valid(&mut self, tag: Tag) -> bool {
+    /// Refuses a request whose key or token is not valid any more.
+    pub(super) fn check_valid(&mut self, tag: Tag) -> Result<(), Error> {
         let now_ms = now_ms(&self.child);
         let pending = self.responses.get_mut(tag);
         let identity = pending.and_then(|pending| pending.identity.as_ref());
-        identity.is_none_or(|identity| identity.is_valid(now_ms))
+        match identity.filter(|identity| !identity.is_valid(now_ms)) {
+            Some(ended) => Err(ended.ended()),
+            None => Ok(()),
+        }
     }
 
     /// The time until the key of a request expires, in milliseconds.
     pub(super) fn validity_ms(&mut self, tag: Tag) -> u64 {
         let now_ms = now_ms(&self.child);
         let identity = self.identity_of(tag);
-        let expires_ms = identity.and_then(|identity| identity.key?.expires_ms);
+        let expires_ms = identity.and_then(|identity| identity.key.as_ref()?.expires_ms);
         expires_ms.map_or(u64::MAX, |at| {
             u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)
         })
@@ -72,7 +75,9 @@ impl Connection {
         if !matches!(command, Command::Cancel { .. } | Command::Retry { .. }) {
             return command;
         }
-        let key = self.identity_of(tag).and_then(|identity| identity.key);
+        let key = self
+            .identity_of(tag)
+            .and_then(|identity| identity.key.clone());
         match key.filter(|key| limits_tasks(key)) {
             Some(key) => Command::InScope {
                 scope: Arc::new(key.scope.clone()),
@@ -121,9 +126,9 @@ impl Connection {
     pub(super) fn end_revoked(&mut self, ctx: &mut Context<Self>) {
         let parked: Vec<Tag> = self.responses.parked().map(|(tag, _)| tag).collect();
         for tag in parked {
-            if self.is_valid(tag) {
+            let Err(error) = self.check_valid(tag) else {
                 continue;
-            }
+            };
             let pending = self.responses.get_mut(tag);
             let (park, timer) = pending.map_or((None, None), |pending| {
                 (pending.park.take(), pending.timer.take())
@@ -134,7 +139,7 @@ impl Connection {
             // If the store has answered the lease meanwhile, its tasks find no request and are given back.
             let unpark = park.map(|park| (UNANSWERED, Command::Unpark(park)));
             self.commands.extend(unpark);
-            self.refuse(tag, Error::unauthorized());
+            self.refuse(tag, error);
         }
         let now_ms = now_ms(&self.child);
         if self

@@ -36,7 +36,7 @@ use crate::credentials::LiveKey;
 use crate::hub::Hub;
 use crate::identity::ClientIdentity;
 use crate::sessions::Closed;
-use crate::verbs::{self, Started};
+use crate::verbs;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Fence, Limits, Request, TaskId, answer};
@@ -72,7 +72,7 @@ pub struct Connection {
     commands: Vec<(u64, Command)>,
     /// The party for which the client speaks: that of the key that it sent with `hello`, or of a client without a key. `None`
     /// means that each request needs a key.
-    identity: Option<ClientIdentity>,
+    identity: Option<Arc<ClientIdentity>>,
     acquaintance: Acquaintance,
     /// The certificate that the client has sent in its TLS handshake.
     certificate: Option<Fingerprint>,
@@ -85,6 +85,8 @@ pub struct Connection {
     closing: bool,
     /// Whether a line is read on another thread. No further line is read meanwhile.
     is_reading_on_blocking_thread: bool,
+    /// Whether it is known whether the client belongs to a run. No line is read before.
+    is_examined: bool,
     /// Whether the answer to a wrong key is delayed. No further line is read meanwhile.
     is_delayed: bool,
     /// The number of wrong keys.
@@ -108,7 +110,8 @@ impl Connection {
     pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
         let limits = hub.limits();
         let transport = Transport::new(peer, limits.line_bytes);
-        let identity = ClientIdentity::keyless(transport.owner, hub.options().keyless);
+        let identity =
+            ClientIdentity::keyless(transport.owner, hub.options().keyless).map(Arc::new);
         let in_flight = hub
             .connections()
             .add(id, transport.peer.clone(), now_ms(&child));
@@ -131,6 +134,7 @@ impl Connection {
             ended: false,
             closing: false,
             is_reading_on_blocking_thread: false,
+            is_examined: true,
             is_delayed: false,
             wrong_keys: 0,
             last_key: None,
@@ -176,8 +180,8 @@ impl Connection {
             // The commands of earlier requests must be on their way before a query can see their effects.
             self.send_commands(ctx);
         }
-        if !self.is_valid(tag) {
-            return self.refuse(tag, Error::unauthorized());
+        if let Err(error) = self.check_valid(tag) {
+            return self.refuse(tag, error);
         }
         self.record_action(tag, &request);
         let mut scope = RequestScope {
@@ -185,13 +189,15 @@ impl Connection {
             tag,
             ctx,
         };
-        match verbs::begin(request, &mut scope) {
-            Ok(Started::Submit(command, finish)) => {
-                scope.set_responding(Responding::Once(finish));
-                scope.submit(CommandPart::First, command);
-            }
-            Ok(Started::Pending) => {}
-            Err(error) => scope.refuse(error),
+        if scope
+            .identity()
+            .is_some_and(|it| it.must_be_person(&request))
+        {
+            scope.begin_of_person(request);
+        } else if let Some(run) = scope.run() {
+            scope.begin_of_run(run, request);
+        } else {
+            scope.begin(request);
         }
     }
 
@@ -327,6 +333,7 @@ impl Connection {
         self.count_waiting_bytes();
         if self.ended
             && !self.is_reading_on_blocking_thread
+            && self.is_examined
             && !self.is_delayed
             && self.responses.is_empty()
             && self.commands.is_empty()
@@ -385,6 +392,7 @@ impl Actor for Connection {
         let own = ctx.address().recipient();
         self.hub.connections().set_actor(self.id.0, own);
         ctx.add_stream(inbound);
+        self.examine_client(ctx);
         self.await_first_request(ctx);
         self.child.on_stop(ctx, |act, ctx| {
             act.write(ctx);

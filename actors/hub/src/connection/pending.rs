@@ -9,6 +9,7 @@ use crate::verbs::wait::WaitProgress;
 use actix::SpawnHandle;
 use kirosu_protocol::{KeyAddAnswer, Method, RawId};
 use kirosu_store::ParkId;
+use std::sync::Arc;
 
 /// A request between its line and its answer.
 pub struct PendingRequest {
@@ -19,7 +20,9 @@ pub struct PendingRequest {
     /// Its method. `None` if there is none of its name.
     pub method: Option<Method>,
     /// The party for which the request speaks. `None` for a line that is no request.
-    pub identity: Option<ClientIdentity>,
+    pub identity: Option<Arc<ClientIdentity>>,
+    /// Whether the client may approve no more than `human` tasks.
+    pub only_human: bool,
     /// How the answer is made.
     pub responding: Responding,
     /// The name under which the store parks the request. `None` if it is not parked.
@@ -36,13 +39,14 @@ impl PendingRequest {
         id: RawId,
         jsonrpc: bool,
         method: Option<Method>,
-        identity: Option<ClientIdentity>,
+        identity: Option<Arc<ClientIdentity>>,
     ) -> PendingRequest {
         PendingRequest {
             id,
             jsonrpc,
             method,
             identity,
+            only_human: false,
             responding: Responding::Elsewhere,
             park: None,
             timer: None,

@@ -36,6 +36,7 @@ impl Connection {
         !self.transport.is_unread()
             && !self.acquaintance.is_refused
             && !self.is_reading_on_blocking_thread
+            && self.is_examined
             && !self.is_delayed
             && self.wrong_keys < WRONG_KEYS
             && self.transport.has_room()
@@ -201,7 +202,7 @@ impl Connection {
         &mut self,
         tag: Tag,
         text: Vec<u8>,
-        identity: ClientIdentity,
+        identity: Arc<ClientIdentity>,
         ctx: &mut Context<Self>,
     ) {
         self.is_reading_on_blocking_thread = true;
@@ -323,7 +324,7 @@ struct ReadLine {
     /// Its method. `None` if there is none of its name.
     method: Option<Method>,
     /// The party for which it speaks.
-    identity: ClientIdentity,
+    identity: Arc<ClientIdentity>,
     /// `None` means that `accept` clauses must be compiled first.
     request: Option<Result<Request, Error>>,
 }
@@ -332,7 +333,7 @@ struct ReadLine {
 struct Speaker {
     hub: Hub,
     owner: PeerOwner,
-    identity: Option<ClientIdentity>,
+    identity: Option<Arc<ClientIdentity>>,
     /// That of its TLS handshake.
     certificate: Option<Fingerprint>,
     /// Unix milliseconds.
@@ -342,7 +343,7 @@ struct Speaker {
 impl Speaker {
     /// The refusal of a request with a wrong key, or without one.
     fn unauthorized(&self, has_key: bool) -> Error {
-        let error = Error::unauthorized();
+        let error = ClientIdentity::unknown(self.owner);
         match self.certificate.filter(|_| !has_key) {
             None => error,
             Some(certificate) => {
@@ -359,17 +360,28 @@ impl Speaker {
     fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, Unread> {
         let is_guess = frame.auth.as_deref().is_some_and(|token| !token.is_empty());
         let identity = match frame.auth.as_deref() {
-            Some(token) => self.hub.identify(token, self.owner, self.now_ms),
+            Some(token) => self
+                .hub
+                .identify(token, self.owner, self.now_ms)
+                .map(Arc::new),
             None => self.identity.clone(),
         };
         let (id, jsonrpc) = (frame.id, frame.jsonrpc);
-        let Some(identity) = identity.filter(|it| it.is_valid(self.now_ms)) else {
-            let error = self.unauthorized(is_guess);
-            let bad = BadLine { id, jsonrpc, error };
-            return Err(match is_guess {
-                true => Unread::WrongKey(bad),
-                false => Unread::NoKey(bad),
-            });
+        let identity = match identity {
+            Some(identity) if identity.is_valid(self.now_ms) => identity,
+            // Its token is right, but its time is over.
+            Some(identity) if identity.run.is_some() => {
+                let error = identity.ended();
+                return Err(Unread::Bad(BadLine { id, jsonrpc, error }));
+            }
+            _ => {
+                let error = self.unauthorized(is_guess);
+                let bad = BadLine { id, jsonrpc, error };
+                return Err(match is_guess {
+                    true => Unread::WrongKey(bad),
+                    false => Unread::NoKey(bad),
+                });
+            }
         };
         let read = read_known(|| Request::read(&frame.method, &frame.params, limits));
         let request = read.map(|request| identity.allow(request?));

@@ -9,10 +9,15 @@ use super::watches::EventWatch;
 use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::ClientIdentity;
+use crate::identity::{Access, ClientIdentity};
+use crate::listener::process;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
+use crate::run_access;
+use crate::verbs::{self, Started};
 use actix::prelude::*;
-use kirosu_protocol::{Effect, Error, Fence, Limits, Task, TaskId, answer};
+use kirosu_protocol::{
+    Effect, Error, Fence, Limits, Method, Request, Task, TaskId, TaskRun, answer,
+};
 use kirosu_store::{Command, ParkId};
 use serde::Serialize;
 use std::sync::Arc;
@@ -52,7 +57,7 @@ impl RequestScope<'_> {
 
     /// The party for which the request speaks.
     pub fn identity(&mut self) -> Option<&ClientIdentity> {
-        self.pending()?.identity.as_ref()
+        self.pending()?.identity.as_deref()
     }
 
     /// The connection's session. `None` if it opened none.
@@ -103,6 +108,76 @@ impl RequestScope<'_> {
             by: self.connection.principal(self.tag),
             ..self.connection.caller(self.ctx)
         }
+    }
+
+    /// The run for which the request speaks.
+    pub fn run(&mut self) -> Option<TaskRun> {
+        self.identity()?.run.as_ref().map(|it| it.run)
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(&mut self, request: Request) {
+        match verbs::begin(request, self) {
+            Ok(Started::Submit(command, finish)) => {
+                self.set_responding(Responding::Once(finish));
+                self.submit(CommandPart::First, command);
+            }
+            Ok(Started::Pending) => {}
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// Begins a decision that a client with the hub's key makes, once it is known whether a person sits at its terminal. Without
+    /// one it may approve `human` tasks, as the Python version's clients do.
+    pub(super) fn begin_of_person(&mut self, request: Request) {
+        let process = self.connection.transport.process;
+        let found = tokio::task::spawn_blocking(move || process::find(process));
+        self.call_ok(found, move |scope, place| {
+            let is_person = place.is_ok_and(|place| place.at_terminal);
+            match request.method() {
+                Method::Approve => {
+                    if let Some(pending) = scope.pending() {
+                        pending.only_human = !is_person;
+                    }
+                    scope.begin(request);
+                }
+                _ if is_person => scope.begin(request),
+                method => return scope.refuse(ClientIdentity::needs_person(method)),
+            }
+            scope.connection.send_commands(scope.ctx);
+        });
+    }
+
+    /// Whether the request may approve no more than `human` tasks.
+    pub fn only_human(&mut self) -> bool {
+        let is_keyless = self
+            .identity()
+            .is_some_and(|it| it.access == Access::Keyless);
+        is_keyless || self.pending().is_some_and(|pending| pending.only_human)
+    }
+
+    /// Begins a request of a run, once it is known that the tasks that it names are below the run's own. That never changes, so
+    /// it does not matter that other requests take effect meanwhile.
+    pub(super) fn begin_of_run(&mut self, run: TaskRun, mut request: Request) {
+        let below = match run_access::bind(run, &mut request) {
+            Ok(below) => below,
+            Err(error) => return self.refuse(error),
+        };
+        if below.is_empty() {
+            return self.begin(request);
+        }
+        let dependencies = run_access::reads_dependencies(&request);
+        let query = StoreQuery::FirstOutside(below, run.task_id, dependencies);
+        self.query(query, move |scope, reply| match reply {
+            QueryReply::Outside(Some(task)) => {
+                scope.refuse(run_access::not_below(task, run.task_id));
+            }
+            QueryReply::Outside(None) => {
+                scope.begin(request);
+                scope.connection.send_commands(scope.ctx);
+            }
+            _ => {}
+        });
     }
 
     // Commands for the writer.
@@ -217,7 +292,7 @@ impl RequestScope<'_> {
     /// instead of when their leases expire.
     pub fn answer_leases<A: Serialize + Send + 'static>(
         &mut self,
-        tasks: Vec<Task>,
+        mut tasks: Vec<Task>,
         answer: impl FnOnce(Vec<Task>) -> A,
     ) {
         // The wait is over. Its end must not answer the request while a reader still serializes the tasks.
@@ -225,16 +300,20 @@ impl RequestScope<'_> {
         if let Some(pending) = self.pending() {
             pending.park = None;
         }
-        if !self.connection.is_valid(self.tag) {
+        if let Err(error) = self.connection.check_valid(self.tag) {
             self.release(&tasks);
-            return self.refuse(Error::unauthorized());
+            return self.refuse(error);
         }
         if self.connection.transport.is_broken() {
             self.release(&tasks);
             return self.answer(&answer(Vec::new()));
         }
-        for task in &tasks {
-            self.connection.leases.remember(task.task_id, task.fence);
+        // Agent hosts have sessions; clients of the Python version know no tokens.
+        let gives_tokens = self.session().is_some();
+        for task in &mut tasks {
+            let (task_id, fence) = (task.task_id, task.fence);
+            self.connection.leases.remember(task_id, fence);
+            task.run_token = gives_tokens.then(|| self.hub().run_token(TaskRun { task_id, fence }));
         }
         if tasks.iter().map(Task::weight).sum::<usize>() <= HEAVY_BYTES {
             return self.answer(&answer(tasks));

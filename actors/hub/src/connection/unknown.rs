@@ -6,11 +6,15 @@
 use super::Connection;
 use crate::clock::now_ms;
 use crate::hub::Hub;
+use crate::identity::PeerOwner;
+use crate::listener::process::{self, PeerProcess};
 use actix::prelude::*;
 use kirosu_protocol::{BadLine, Error, ErrorCode, LineSplitter, RawId};
 use kirosu_tls::{Fingerprint, HandshakeMeter};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 
 /// The time for the first request with a valid key. A client that needs none has any time.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -43,6 +47,32 @@ impl Acquaintance {
 }
 
 impl Connection {
+    /// Finds out whether a client of the hub's user belongs to a run, while agents are at work.
+    pub(super) fn examine_client(&mut self, ctx: &mut Context<Self>) {
+        let process = self.transport.process;
+        if self.transport.owner != PeerOwner::Own
+            || process == PeerProcess::None
+            || !self.hub.has_live_runs()
+        {
+            return;
+        }
+        self.is_examined = false;
+        let found = spawn_blocking(move || process::find(process));
+        ctx.spawn(found.into_actor(self).map(|place, act, ctx| {
+            // Only a panic has no result.
+            if place.is_ok_and(|place| !place.in_run) {
+                act.is_examined = true;
+                return act.advance(ctx);
+            }
+            act.transport.owner = PeerOwner::Run;
+            act.identity = None;
+            act.acquaintance = Acquaintance::new(false);
+            act.await_first_request(ctx);
+            act.is_examined = true;
+            act.advance(ctx);
+        }));
+    }
+
     /// Begins the time for the first request.
     pub(super) fn await_first_request(&mut self, ctx: &mut Context<Self>) {
         if !self.acquaintance.is_known {
@@ -125,7 +155,7 @@ impl Connection {
             }
         }
         self.certificate = Some(certificate);
-        self.identity = identity;
+        self.identity = identity.map(Arc::new);
     }
 
     /// The client does not speak TLS, as this port requires.

@@ -4,7 +4,7 @@ use super::lease::HolderReport;
 use super::registry::Holder;
 use crate::caller::{Caller, ConnectionId, Notify};
 use actix::prelude::*;
-use kirosu_protocol::{Fence, HeldLease, PermissionId, PermissionState, Task, TaskId};
+use kirosu_protocol::{Fence, HeldLease, PermissionId, PermissionState, Task, TaskId, TaskRun};
 use kirosu_store::{EndedLease, LiveLease};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +25,15 @@ pub struct GrantedLease {
 }
 
 impl GrantedLease {
+    /// The run under the lease, if its holder has a token for it: if it has a session.
+    pub fn run(&self) -> Option<TaskRun> {
+        self.session.as_ref()?;
+        Some(TaskRun {
+            task_id: self.task_id,
+            fence: self.fence,
+        })
+    }
+
     /// The leases of `tasks`, which `caller` holds.
     pub fn of<'a>(
         tasks: &'a [Task],

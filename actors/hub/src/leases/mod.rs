@@ -12,6 +12,7 @@ pub use messages::{
 pub use registry::Holder;
 
 use crate::caller::{ConnectionId, Notify};
+use crate::runs::LiveRuns;
 use crate::sessions::{NotifySession, Seed, Sessions};
 use crate::writer::Writer;
 use crate::writer::messages::{ReportLeases, Submit};
@@ -46,13 +47,14 @@ impl Leases {
         supervisor: DynamicHandle,
         writer: Addr<Writer>,
         sessions: Addr<Sessions>,
+        runs: LiveRuns,
     ) -> Leases {
         Leases {
             child,
             supervisor,
             writer,
             sessions,
-            live: LeaseRegistry::default(),
+            live: LeaseRegistry::new(runs),
         }
     }
 
@@ -230,6 +232,8 @@ impl Handler<Rebuild> for Leases {
             .iter()
             .map(|lease| (lease.task_id, lease.fence))
             .collect();
+        self.live
+            .retain_runs(|run| alive.contains(&(run.task_id, run.fence)));
         let over = self.live.fences().filter(|lease| !alive.contains(lease));
         let over: Vec<(TaskId, Fence)> = over.collect();
         for (task_id, fence) in over {

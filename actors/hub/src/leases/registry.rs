@@ -3,8 +3,9 @@
 use super::lease::LeaseActor;
 use super::messages::GrantedLease;
 use crate::caller::ConnectionId;
+use crate::runs::LiveRuns;
 use actix::prelude::*;
-use kirosu_protocol::{Fence, HeldLease, TaskId};
+use kirosu_protocol::{Fence, HeldLease, TaskId, TaskRun};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -35,14 +36,24 @@ pub(super) struct LiveEntry {
 }
 
 /// All live leases.
-#[derive(Default)]
 pub(super) struct LeaseRegistry {
     live: HashMap<TaskId, LiveEntry>,
+    /// Those of sessions, for the connections.
+    runs: LiveRuns,
     /// The tasks per holder: to list the leases of one holder costs the same however many other leases there are.
     holders: HashMap<Holder, BTreeSet<TaskId>>,
 }
 
 impl LeaseRegistry {
+    /// Without a lease. `runs` may have those of a registry that has crashed.
+    pub fn new(runs: LiveRuns) -> LeaseRegistry {
+        LeaseRegistry {
+            live: HashMap::new(),
+            runs,
+            holders: HashMap::new(),
+        }
+    }
+
     pub fn get(&self, task_id: TaskId) -> Option<&LiveEntry> {
         self.live.get(&task_id)
     }
@@ -57,12 +68,18 @@ impl LeaseRegistry {
         let previous = self.remove(task_id);
         let tasks = self.holders.entry(Holder::of(&live.granted)).or_default();
         tasks.insert(task_id);
+        if let Some(run) = live.granted.run() {
+            self.runs.insert(run);
+        }
         self.live.insert(task_id, live);
         previous
     }
 
     pub fn remove(&mut self, task_id: TaskId) -> Option<LiveEntry> {
         let live = self.live.remove(&task_id)?;
+        if let Some(run) = live.granted.run() {
+            self.runs.remove(run);
+        }
         let holder = Holder::of(&live.granted);
         if let Some(tasks) = self.holders.get_mut(&holder) {
             tasks.remove(&task_id);
@@ -71,6 +88,11 @@ impl LeaseRegistry {
             }
         }
         Some(live)
+    }
+
+    /// Forgets the leases of a registry that has crashed, except for these.
+    pub fn retain_runs(&self, is_live: impl Fn(TaskRun) -> bool) {
+        self.runs.retain(is_live);
     }
 
     /// The task and the fence of every lease.
@@ -125,7 +147,7 @@ mod tests {
             Holder::Session("s".into()),
             Holder::Connection(ConnectionId(7)),
         );
-        let mut registry = LeaseRegistry::default();
+        let mut registry = LeaseRegistry::new(LiveRuns::default());
         assert!(registry.insert(live(2, 1, Some("s"))).is_none());
         assert!(registry.insert(live(1, 1, Some("s"))).is_none());
         let tasks = |held: Vec<HeldLease>| -> Vec<TaskId> {

@@ -4,16 +4,17 @@
 //! that waits in the kernel's queue.
 
 pub mod bind;
+pub mod process;
 
 use crate::connection::{Connection, HandshakeBytes, Peer};
 use crate::hub::Hub;
 use crate::identity::PeerOwner;
 use actix::prelude::*;
 use futures_util::stream::unfold;
-use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::socket_user::{self, SocketOwner};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use kirosu_tls::TlsAcceptor;
+use process::PeerProcess;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -103,11 +104,11 @@ impl Listener {
         Ok(())
     }
 
-    /// The owner of a client, where clients without a key are served.
-    fn owner_of(&self, stream: &TcpStream, peer: SocketAddr) -> PeerOwner {
-        match (self.hub.options().keyless, stream.local_addr()) {
-            (Keyless::Off, _) | (_, Err(_)) => PeerOwner::Unknown,
-            (_, Ok(local)) => owner_of_client(peer, local),
+    /// The owner of a client, and the way to its process.
+    fn owner_of(&self, stream: &TcpStream, peer: SocketAddr) -> (PeerOwner, PeerProcess) {
+        match stream.local_addr() {
+            Ok(local) => (owner_of_client(peer, local), PeerProcess::Tcp(peer, local)),
+            Err(_) => (PeerOwner::Unknown, PeerProcess::None),
         }
     }
 
@@ -128,9 +129,13 @@ impl Listener {
     }
 }
 
-/// Whether the client that connected from `peer` to `local` is a process of this process's user on this machine.
-pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
-    owner_of_client(peer, local) == PeerOwner::Own
+/// The owner of the client that connected from `peer` to `local`; a process of the own user that belongs to a run is
+/// [`PeerOwner::Run`]. That takes milliseconds.
+pub fn owner_and_run_of_client(peer: SocketAddr, local: SocketAddr) -> PeerOwner {
+    match owner_of_client(peer, local) {
+        PeerOwner::Own if process::find(PeerProcess::Tcp(peer, local)).in_run => PeerOwner::Run,
+        owner => owner,
+    }
 }
 
 fn owner_of_client(peer: SocketAddr, local: SocketAddr) -> PeerOwner {
@@ -176,12 +181,12 @@ impl StreamHandler<Accepted> for Listener {
         }
         match accepted {
             Accepted::Tcp(Ok((stream, address))) => {
-                let owner = self.owner_of(&stream, address);
+                let (owner, process) = self.owner_of(&stream, address);
                 self.start_connection(match &self.sockets.tls {
-                    None => Peer::tcp(stream, address, owner),
+                    None => Peer::tcp(stream, address, owner, process),
                     Some(tls) => {
                         let meter = Box::new(HandshakeBytes::new(self.hub.clone()));
-                        Peer::tls(tls, stream, address, owner, meter)
+                        Peer::tls(tls, stream, address, (owner, process), meter)
                     }
                 })
             }

@@ -38,6 +38,8 @@ pub enum StoreQuery {
     Get(GetParams, u64, Arc<WaitContext>),
     /// Reads the statuses of these tasks. Tasks that do not exist are left out.
     Statuses(Vec<TaskId>),
+    /// Finds the first of these tasks that is neither below the other one nor, if that is true, a dependency of it.
+    FirstOutside(Vec<TaskId>, TaskId, bool),
     /// Reads the ids of a page of a group's tasks.
     Group(GroupQuery),
     /// Reads the ids of all failed and cancelled dependencies of these tasks, also indirect ones: those above an id, the oldest
@@ -69,6 +71,8 @@ pub enum QueryReply {
     Needs(u64),
     /// To [`StoreQuery::Statuses`].
     Statuses(Vec<(TaskId, Status)>),
+    /// To [`StoreQuery::FirstOutside`].
+    Outside(Option<TaskId>),
     /// To [`StoreQuery::Group`].
     Ids(IdPage),
     /// To [`StoreQuery::FailedDependencies`].
@@ -167,6 +171,9 @@ impl QueryReader {
             }
             StoreQuery::Get(params, limit, context) => get(store, &params, limit, &context)?,
             StoreQuery::Statuses(tasks) => QueryReply::Statuses(store.statuses(&tasks)?),
+            StoreQuery::FirstOutside(tasks, above, dependencies) => {
+                QueryReply::Outside(store.first_outside(&tasks, above, dependencies)?)
+            }
             StoreQuery::Group(query) => QueryReply::Ids(store.group(&query)?),
             StoreQuery::FailedDependencies(of, above, limit) => {
                 QueryReply::Dependencies(store.failed_dependencies(&of, above, limit)?)

@@ -2,14 +2,14 @@
 
 use super::{Begun, Command, RequestScope, Started, finish_ok};
 use crate::identity::ClientIdentity;
-use kirosu_protocol::{ApproveParams, Subject, Verdict};
+use kirosu_protocol::{ApproveParams, Method, Subject, Verdict};
 
 pub fn begin(params: ApproveParams, scope: &mut RequestScope<'_>) -> Begun {
-    let only_human = scope
-        .identity()
-        .is_some_and(|identity| !identity.may_approve());
+    let only_human = scope.only_human();
     let command = match params.subject {
-        Subject::Approval(_) if only_human => return Err(ClientIdentity::needs_person()),
+        Subject::Approval(_) if only_human => {
+            return Err(ClientIdentity::needs_person(Method::Approve));
+        }
         Subject::Task(task) => Command::Approve {
             task,
             fence: params.fence,

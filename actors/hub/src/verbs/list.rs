@@ -4,7 +4,7 @@ use super::{Begun, RequestScope, Started, StoreQuery};
 use crate::connection::{LongAnswer, SHORT_ANSWER_BYTES};
 use crate::readers::{ListPiece, Listing, QueryReply};
 use crate::writer::messages::GetStats;
-use kirosu_protocol::{ListAnswer, ListParams, ListStatus};
+use kirosu_protocol::{ListAnswer, ListParams, ListStatus, Stats, TaskId};
 use kirosu_store::{ListQuery, Texts};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub const TASKS: &[u8] = b"{\"tasks\":[";
 pub enum ListTail {
     /// `stats` and `next`, of `list`.
     List,
+    /// As `List`, for a run: it does not see the counters of the hub, which are 0.
+    ListOfRun,
     /// `finished`, of a `wait` for this number of tasks.
     Wait(usize),
 }
@@ -45,12 +47,19 @@ pub fn begin(params: ListParams, scope: &mut RequestScope<'_>) -> Begun {
         bytes => Texts::Preview(bytes as usize),
     };
     let listing = Listing::of_query(query, params.limit, texts);
-    answer_listing(listing, ListTail::List, scope);
+    let tail = match scope.run() {
+        Some(_) => ListTail::ListOfRun,
+        None => ListTail::List,
+    };
+    answer_listing(listing, tail, scope);
     Ok(Started::Pending)
 }
 
 /// A status of a later version: no task of this hub has it.
 fn answer_without_tasks(scope: &mut RequestScope<'_>) {
+    if scope.run().is_some() {
+        return scope.answer(&ListAnswer::default());
+    }
     let stats = scope.hub().writer().send(GetStats);
     scope.call(stats, |scope, stats| {
         scope.answer(&ListAnswer {
@@ -121,19 +130,24 @@ pub fn with_tail(
             let finished = listing.listed == count && listing.ended == count;
             then(scope, format!("],\"finished\":{finished}}}").into_bytes());
         }
+        ListTail::ListOfRun => then(scope, list_end(&Stats::default(), listing.next)),
         ListTail::List => {
             let next = listing.next;
             let stats = scope.hub().writer().send(GetStats);
             scope.call(stats, move |scope, stats| {
-                let mut end = b"],\"stats\":".to_vec();
-                // To write numbers and names into memory cannot fail.
-                let _ = serde_json::to_writer(&mut end, &stats);
-                if let Some(next) = next {
-                    end.extend_from_slice(format!(",\"next\":{next}").as_bytes());
-                }
-                end.push(b'}');
-                then(scope, end);
+                then(scope, list_end(&stats, next));
             });
         }
     }
+}
+
+fn list_end(stats: &Stats, next: Option<TaskId>) -> Vec<u8> {
+    let mut end = b"],\"stats\":".to_vec();
+    // To write numbers and names into memory cannot fail.
+    let _ = serde_json::to_writer(&mut end, stats);
+    if let Some(next) = next {
+        end.extend_from_slice(format!(",\"next\":{next}").as_bytes());
+    }
+    end.push(b'}');
+    end
 }

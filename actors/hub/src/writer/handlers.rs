@@ -134,11 +134,7 @@ impl Handler<Tune> for Writer {
     fn handle(&mut self, _: Tune, _: &mut Self::Context) {
         let options = self.factory.tuning.get().of_store(&self.factory.store);
         if let Some(store) = self.store.as_mut() {
-            store.tune(
-                options.retry_default,
-                options.retry_jitter,
-                options.strict_expiry,
-            );
+            store.tune(options);
         }
     }
 }

@@ -15,7 +15,7 @@ mod reply;
 use crate::bus::Bus;
 use crate::caller::{Notify, PendingReply};
 use crate::clock::now_ms;
-use crate::hub::SharedWithWriter;
+use crate::hub::HubShared;
 use crate::leases::{Leases, Rebuild};
 use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
@@ -58,7 +58,7 @@ pub struct WriterFactory {
     /// Whether leasing has stopped. It survives a restart of the writer.
     pub draining: Arc<AtomicBool>,
     /// State that it shares with the connections.
-    pub(crate) shared: SharedWithWriter,
+    pub(crate) shared: HubShared,
 }
 
 impl WriterFactory {

@@ -33,6 +33,7 @@ impl TestHub {
         };
         let options = HubOptions {
             key: "key".into(),
+            run_secret: "secret".into(),
             is_own_key: false,
             keyless: Keyless::Off,
             trust_all_tools: false,
@@ -45,6 +46,7 @@ impl TestHub {
                 retry_jitter: store_options.retry_jitter,
                 strict_expiry: store_options.strict_expiry,
                 budgets: Vec::new(),
+                children: store_options.children.clone(),
             },
             readers: 1,
             backup_dir: directory.join("backups"),

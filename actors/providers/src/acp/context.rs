@@ -37,7 +37,7 @@ impl AgentCli {
             system: job.system_prompt.clone(),
             model: job.model.clone(),
             mode: self.definition.acp.mode.of(job.trust).to_vec(),
-            mcp: job.mcp.clone(),
+            mcp: job.servers(),
             resume: job.conversation.clone(),
             limit: job.max_output_bytes,
             find: Arc::new(find),

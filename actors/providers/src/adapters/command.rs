@@ -21,6 +21,7 @@ use crate::definition::OutputRules;
 use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::invocation::{ProgramCall, conclude, execute};
 use crate::job::{Job, Timeouts};
+use crate::mcp::RunHub;
 use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{FailureKind, RunFailure, RunResult};
 use crate::output::{self, RunOutputReader, StderrWatch};
@@ -131,6 +132,8 @@ impl CommandProvider {
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
         let containment = &self.cli.containment;
+        let access = job.hub.iter().flat_map(RunHub::variables);
+        env.extend(access.map(|(name, value)| (name.to_owned(), value)));
         let wanted = self.cli.definition.defaults_file.as_ref();
         env.extend(self.cli.defaults.variable(wanted, &env, containment)?);
         let handed = mcp::hand_over(&self.cli.definition, job, &env, containment)?;

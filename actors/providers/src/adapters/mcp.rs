@@ -41,12 +41,15 @@ pub(super) fn hand_over(
 ) -> Result<McpHandover, RunFailure> {
     let mut handed = McpHandover::default();
     let way = &definition.mcp;
-    if job.mcp.is_empty() || way.form == McpForm::Own {
+    if way.form == McpForm::Own {
         return Ok(handed);
     }
     let placed = way.args.is_empty() && way.form != McpForm::Codex
         || definition.command.iter().any(|it| it == PLACE);
     if way.form == McpForm::None || !placed {
+        if job.mcp.is_empty() {
+            return Ok(handed);
+        }
         let names: Vec<&str> = job.mcp.iter().map(|server| server.name.as_str()).collect();
         handed.warning = Some(format!(
             "[kirosu: {} takes no MCP servers; it runs without {}]\n",
@@ -55,18 +58,22 @@ pub(super) fn hand_over(
         ));
         return Ok(handed);
     }
+    let mcp = job.servers();
+    if mcp.is_empty() {
+        return Ok(handed);
+    }
     let document = match way.form {
-        McpForm::Opencode => opencode(&job.mcp, variable(env, "OPENCODE_CONFIG_CONTENT")),
+        McpForm::Opencode => opencode(&mcp, variable(env, "OPENCODE_CONFIG_CONTENT")),
         McpForm::Settings => {
             let names = way.env.keys();
             let before = names.filter_map(|name| variable(env, name)).next();
-            settings(&job.mcp, before.as_deref(), job.trust)?
+            settings(&mcp, before.as_deref(), job.trust)?
         }
         McpForm::Codex => {
-            codex(&job.mcp, job.trust, &mut handed);
+            codex(&mcp, job.trust, &mut handed);
             return Ok(handed);
         }
-        form => json!({ "mcpServers": servers(&job.mcp, form == McpForm::Copilot) }),
+        form => json!({ "mcpServers": servers(&mcp, form == McpForm::Copilot) }),
     };
     let text = document.to_string();
     let wants_file = way.args.iter().chain(way.env.values());

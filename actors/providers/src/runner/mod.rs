@@ -12,13 +12,15 @@ mod rights;
 mod signals;
 mod watch;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use kirosu_protocol::access::RUNNER_NAME;
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
+use rustix::thread::set_name;
 
 use crate::containment::{Confinement, RunnerReport, StartError, close_to_others, lower_limit};
 use crate::shortage::is_shortage;
@@ -111,6 +113,9 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> 
     };
     // In a session of its own no group below the runner can belong to others, so groups are safe to signal.
     setsid().map_err(|error| short(format!("cannot make a session: {error}")))?;
+    // The hub finds the programs of runs by this name of their ancestor.
+    let name = CString::new(RUNNER_NAME).unwrap_or_default();
+    set_name(&name).map_err(|error| short(format!("cannot name the runner: {error}")))?;
     set_child_subreaper(Some(getpid()))
         .map_err(|error| short(format!("cannot become a subreaper: {error}")))?;
     let signals =

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kirosu_protocol::redact::hide_in_command;
 use kirosu_protocol::text::tail;
 use kirosu_providers::{
-    Cancel, CancelHandle, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunFailure,
+    Cancel, CancelHandle, FailureKind, Job, Program, ProgramEnd, ProgramExit, RunFailure, RunHub,
     RunResult, TimeoutKind,
 };
 
@@ -30,6 +30,9 @@ fn variables(options: &PoolOptions, job: &Job, folder: &RunFolder) -> Vec<(Strin
     put("KIROSU_FENCE", job.fence.to_string());
     put("KIROSU_TASK_TYPE", job.task_type.clone());
     put("KIROSU_POOL", options.name.clone());
+    for (name, value) in job.hub.iter().flat_map(RunHub::variables) {
+        put(name, value);
+    }
     if let Some(worktree) = &folder.worktree {
         put("KIROSU_BRANCH", worktree.branch.clone());
         put("KIROSU_BASE", worktree.base.clone());

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{Job, Permissions, Provider, ProviderGate, TrustLevel};
+use kirosu_providers::{Job, Permissions, Provider, ProviderGate, RunHub, TrustLevel};
 
 use super::accept;
 use super::budget::BudgetRefused;
-use crate::options::PoolOptions;
+use crate::options::{AgentHub, PoolOptions};
 use crate::pool::Pool;
 use crate::workspace::{self, NoFolder, RunFolder};
 
@@ -176,6 +176,7 @@ pub(crate) fn prepare(
     runner: TaskRunner,
     task: Task,
     folder: RunFolder,
+    hub: Option<AgentHub>,
 ) -> Result<Ready, NotRun> {
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
@@ -190,9 +191,19 @@ pub(crate) fn prepare(
     };
     let mut warnings = folder.notes().to_vec();
     let context = workspace::context(&folder.dir, &folder.root, &mut warnings);
+    let hub = hub
+        .filter(|_| options.run_token)
+        .zip(task.run_token.clone());
+    let hub = hub.map(|(AgentHub { at, program }, token)| RunHub {
+        address: at.address,
+        tls: at.tls,
+        token,
+        program,
+    });
     let mcp = workspace::mcp_servers(
         options,
         (task.task_id, task.fence),
+        hub.as_ref(),
         &folder.dir,
         &folder.root,
     );
@@ -218,6 +229,7 @@ pub(crate) fn prepare(
         },
         gate: ProviderGate::open(),
         mcp: mcp.servers,
+        hub,
         conversation: None,
         workdir: folder.dir.clone(),
         env: options.env.clone(),

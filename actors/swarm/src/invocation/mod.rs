@@ -317,7 +317,8 @@ async fn prepare(
     let options = pool.options();
     let folder = job::run_folder(&options, session, &task).await?;
     let given_up = folder.clone();
-    let made = move || job::prepare(&options, runner, task, folder);
+    let hub = pool.swarm.agent_hub.clone();
+    let made = move || job::prepare(&options, runner, task, folder, hub);
     // The folder may be on a slow disk, and this thread serves other sessions.
     let ready = tokio::task::spawn_blocking(made)
         .await

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::Pool;
 use crate::account::Accounts;
-use crate::options::{PoolOptions, SwarmOptions};
+use crate::options::{AgentHub, PoolOptions, SwarmOptions};
 
 /// Maximum time from the cancel of a run until its processes are proven dead and the hub has answered the release.
 pub(crate) const KILL_TIME: Duration = Duration::from_secs(25);
@@ -20,6 +20,7 @@ pub(crate) const KILL_TIME: Duration = Duration::from_secs(25);
 pub(crate) struct SwarmContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) key: Option<String>,
+    pub(crate) agent_hub: Option<AgentHub>,
     pub(crate) instance: String,
     pub(crate) session_secret: SessionSecret,
     pub(crate) host: String,
@@ -40,6 +41,7 @@ impl SwarmContext {
         Self {
             endpoint: options.endpoint.clone(),
             key: options.key.clone(),
+            agent_hub: options.agent_hub.clone(),
             instance: options.instance.clone(),
             session_secret: options.session_secret.clone(),
             host: options.host.clone(),

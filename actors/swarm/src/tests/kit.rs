@@ -247,6 +247,7 @@ impl Swarm {
         let options = SwarmOptions {
             endpoint: hub.endpoint.clone(),
             key: Some("k".into()),
+            agent_hub: None,
             pools,
             instance: "here:1-b".into(),
             session_secret: SessionSecret("secret".into()),

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{AgentFile, McpServer, McpTransport, containment};
+use kirosu_providers::{AgentFile, McpServer, McpTransport, RunHub, containment};
 use serde_json::{Map, Value};
 
 use crate::options::PoolOptions;
@@ -32,10 +32,11 @@ pub(crate) struct McpServers {
 pub(crate) fn servers(
     options: &PoolOptions,
     run: (TaskId, i64),
+    hub: Option<&RunHub>,
     dir: &Path,
     root: &Path,
 ) -> McpServers {
-    let run = run_variables(run);
+    let run = run_variables(run, hub);
     let variable = |name: &str| {
         if let Some((_, value)) = run.iter().find(|(it, _)| *it == name) {
             return Some(value.clone());
@@ -82,12 +83,16 @@ pub(crate) fn servers(
     found
 }
 
-/// Variables with the ids of the run.
-fn run_variables((task, fence): (TaskId, i64)) -> [(&'static str, String); 2] {
-    [
+/// Variables with the ids of the run, and with its access to the hub.
+fn run_variables((task, fence): (TaskId, i64), hub: Option<&RunHub>) -> Vec<(&str, String)> {
+    let mut variables = vec![
         ("KIROSU_TASK_ID", task.to_string()),
         ("KIROSU_FENCE", fence.to_string()),
-    ]
+    ];
+    if let Some(hub) = hub {
+        variables.extend(hub.variables());
+    }
+    variables
 }
 
 fn take(

@@ -12,6 +12,7 @@ pub use send_buffer::SendBuffer;
 pub use socket::{Inbound, ReadGate, Received, RestWritten, SendHalf, write_rest};
 
 use crate::identity::PeerOwner;
+use crate::listener::process::PeerProcess;
 use kirosu_protocol::LineSplitter;
 use socket::{ReadHalf, TURN_BYTES, close, write_now};
 use std::cell::RefCell;
@@ -29,6 +30,8 @@ pub struct Transport {
     pub peer: String,
     /// The owner of the peer's process.
     pub owner: PeerOwner,
+    /// The way to that process.
+    pub process: PeerProcess,
     /// Received bytes, split into lines. Shared with the reading stream.
     pub splitter: Rc<RefCell<LineSplitter>>,
     /// Pauses the reading stream.
@@ -47,18 +50,26 @@ pub struct Transport {
 impl Transport {
     /// The transport to a client. `None` as the peer: the actor was restarted, and its client is gone.
     pub fn new(peer: Option<Peer>, line_bytes: usize) -> Transport {
-        let (peer, owner, reading, writing) = match peer {
+        let (peer, owner, process, reading, writing) = match peer {
             Some(peer) => (
                 peer.name,
                 peer.owner,
+                peer.process,
                 Some(peer.reading),
                 Some(peer.writing),
             ),
-            None => (String::new(), PeerOwner::Unknown, None, None),
+            None => (
+                String::new(),
+                PeerOwner::Unknown,
+                PeerProcess::None,
+                None,
+                None,
+            ),
         };
         Transport {
             peer,
             owner,
+            process,
             splitter: Rc::new(RefCell::new(LineSplitter::new(line_bytes))),
             gate: Rc::default(),
             reading,

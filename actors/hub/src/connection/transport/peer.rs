@@ -1,6 +1,7 @@
 //! A client that has just connected, over any transport.
 
 use crate::identity::PeerOwner;
+use crate::listener::process::PeerProcess;
 
 use super::socket::{ReadHalf, SendHalf, close, write_now};
 use kirosu_protocol::{Error, ErrorCode, RawId, answer};
@@ -17,18 +18,26 @@ pub struct Peer {
     pub name: String,
     /// The owner of the client's process.
     pub owner: PeerOwner,
+    /// The way to that process.
+    pub process: PeerProcess,
     pub(super) reading: ReadHalf,
     pub(super) writing: SendHalf,
 }
 
 impl Peer {
     /// Over TCP, without Nagle's delay, and with keep-alive probes, which detect a client whose machine vanished.
-    pub fn tcp(stream: TcpStream, address: SocketAddr, owner: PeerOwner) -> Peer {
+    pub fn tcp(
+        stream: TcpStream,
+        address: SocketAddr,
+        owner: PeerOwner,
+        process: PeerProcess,
+    ) -> Peer {
         tune(&stream, address);
         let (reading, writing) = stream.into_split();
         Peer {
             name: address.to_string(),
             owner,
+            process,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Tcp(writing),
         }
@@ -39,7 +48,7 @@ impl Peer {
         acceptor: &TlsAcceptor,
         stream: TcpStream,
         address: SocketAddr,
-        owner: PeerOwner,
+        (owner, process): (PeerOwner, PeerProcess),
         meter: Box<dyn HandshakeMeter>,
     ) -> Peer {
         tune(&stream, address);
@@ -47,6 +56,7 @@ impl Peer {
         Peer {
             name: address.to_string(),
             owner,
+            process,
             reading: ReadHalf::Tls(reading),
             writing: SendHalf::Tls(writing),
         }
@@ -54,15 +64,18 @@ impl Peer {
 
     /// Over a Unix socket.
     pub fn unix(stream: UnixStream) -> Peer {
-        let owner = match stream.peer_cred() {
+        let peer = stream.peer_cred();
+        let owner = match &peer {
             Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() => PeerOwner::Own,
             Ok(_) => PeerOwner::Other,
             Err(_) => PeerOwner::Unknown,
         };
+        let id = peer.ok().and_then(|peer| peer.pid());
         let (reading, writing) = stream.into_split();
         Peer {
             name: "unix".into(),
             owner,
+            process: id.map_or(PeerProcess::None, PeerProcess::Id),
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Unix(writing),
         }
@@ -74,6 +87,7 @@ impl Peer {
         Peer {
             name: "local".into(),
             owner: PeerOwner::Internal,
+            process: PeerProcess::None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Local(writing),
         }
