@@ -97,18 +97,23 @@ impl Cgroups {
     /// # Errors
     /// The keys of a pool that cannot be, with the reason and the advice.
     pub fn check(&self, limits: &RunLimits) -> Result<(), String> {
-        let mut faults: Vec<String> = Vec::new();
+        let mut faults: Vec<(&str, Vec<&str>)> = Vec::new();
         for controller in limits.controllers() {
-            if let Err(why) = self.place(controller) {
-                faults.push(format!(
-                    "{} cannot be limited here: {why}",
-                    controller.key()
-                ));
+            let Err(why) = self.place(controller) else {
+                continue;
+            };
+            match faults.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, keys)) => keys.push(controller.key()),
+                None => faults.push((why, vec![controller.key()])),
             }
         }
-        match faults.is_empty() {
+        let sentences: Vec<String> = faults
+            .iter()
+            .map(|(why, keys)| format!("{} cannot be limited here: {why}", keys.join(", ")))
+            .collect();
+        match sentences.is_empty() {
             true => Ok(()),
-            false => Err(faults.join("; ")),
+            false => Err(sentences.join("; ")),
         }
     }
 
