@@ -53,6 +53,7 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         authorization: header("authorization"),
         host: header("host"),
         origin: header("origin"),
+        fetch_site: header("sec-fetch-site"),
         peer: request
             .request()
             .conn_data::<HttpPeer>()

@@ -23,6 +23,8 @@ pub(super) struct RequestHeads<'a> {
     pub(super) authorization: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
+    /// `sec-fetch-site`
+    pub(super) fetch_site: Option<&'a str>,
     pub(super) peer: HttpPeer,
 }
 
@@ -98,7 +100,7 @@ fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
             "refusing a request of another user of this machine: send the hub's key as header x-kiro-key",
         ));
     }
-    match foreign(heads.host, heads.origin) {
+    match foreign(heads.host, heads.origin, heads.fetch_site) {
         None => Ok(()),
         Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
             "refusing a request for host {host}: without a key only requests for localhost are accepted; set KIRO_SWARM_KEY to use another name"
@@ -106,6 +108,9 @@ fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
         Some(ForeignRequest::Page(origin)) => Err(HttpError::forbidden(format!(
             "refusing a request of the web page {origin}: without a key no other site may use this one; set KIRO_SWARM_KEY"
         ))),
+        Some(ForeignRequest::Site) => Err(HttpError::forbidden(
+            "refusing a request of the web page of another site: without a key no other site may use this one; set KIRO_SWARM_KEY",
+        )),
     }
 }
 
@@ -116,12 +121,15 @@ pub(crate) enum ForeignRequest<'a> {
     Host(&'a str),
     /// It is of a web page of this origin.
     Page(&'a str),
+    /// It is of a page of another site, which is not named.
+    Site,
 }
 
-/// Whether a request with these headers `Host` and `Origin` may be one of a web page. `None` means that it is not.
+/// Whether a request with these headers `Host`, `Origin` and `Sec-Fetch-Site` may be one of a web page. `None` means that it is not.
 pub(crate) fn foreign<'a>(
     host: Option<&'a str>,
     origin: Option<&'a str>,
+    fetch_site: Option<&'a str>,
 ) -> Option<ForeignRequest<'a>> {
     if let Some(host) = host.filter(|host| !is_loopback(host)) {
         return Some(ForeignRequest::Host(host));
@@ -129,7 +137,10 @@ pub(crate) fn foreign<'a>(
     let own = host.map(|host| [format!("http://{host}"), format!("https://{host}")]);
     let is_own = |origin: &str| own.iter().flatten().any(|own| own == origin);
     let is_other = |origin: &&str| !is_own(origin);
-    origin.filter(is_other).map(ForeignRequest::Page)
+    let page = origin.filter(is_other).map(ForeignRequest::Page);
+    // A browser sends no origin with a request for an image or a script (Fetch Metadata, W3C). `none`: typed by the user.
+    let is_apart = |site: &&str| !matches!(*site, "same-origin" | "none");
+    page.or_else(|| fetch_site.filter(is_apart).map(|_| ForeignRequest::Site))
 }
 
 /// Whether a `Host` header names the loopback interface.
@@ -159,6 +170,7 @@ mod tests {
         authorization: None,
         host: None,
         origin: None,
+        fetch_site: None,
         peer: HttpPeer::Own,
     };
 
@@ -184,6 +196,7 @@ mod tests {
             authorization,
             host: Some("any.example"),
             origin: Some("http://other.example"),
+            fetch_site: Some("cross-site"),
             peer: HttpPeer::Other,
         };
         let key = Some("k1");
@@ -304,5 +317,29 @@ mod tests {
         };
         assert_eq!(admit(&own, &key(None)).unwrap(), HttpAdmission::Own);
         assert_eq!(admit(&HEADS, &key(None)).unwrap(), HttpAdmission::Keyless);
+    }
+
+    #[test]
+    fn an_image_or_a_link_of_another_site_is_refused_without_a_key() {
+        let heads = |fetch_site| RequestHeads {
+            host: Some("localhost:8000"),
+            fetch_site: Some(fetch_site),
+            ..HEADS
+        };
+        for own in ["same-origin", "none"] {
+            assert_eq!(refused(heads(own), None), None, "{own}");
+        }
+        for other in ["cross-site", "same-site", "?"] {
+            assert!(
+                refused(heads(other), None)
+                    .unwrap()
+                    .contains("another site")
+            );
+        }
+        let keyed = RequestHeads {
+            key: Some("k1"),
+            ..heads("cross-site")
+        };
+        assert_eq!(refused(keyed, Some("k1")), None);
     }
 }

@@ -48,7 +48,8 @@ async fn scrape(request: HttpRequest, sources: web::Data<Sources>) -> HttpRespon
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("\u{fffd}"))
     };
-    if sources.is_local && guard::foreign(header("host"), header("origin")).is_some() {
+    let foreign = guard::foreign(header("host"), header("origin"), header("sec-fetch-site"));
+    if sources.is_local && foreign.is_some() {
         return HttpResponse::Forbidden()
             .content_type("text/plain; charset=utf-8")
             .body("metrics on loopback are for programs of this machine: use localhost, or set metrics.host\n");
