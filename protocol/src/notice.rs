@@ -37,6 +37,16 @@ pub enum Notice {
         /// The new state.
         state: PermissionState,
     },
+    /// To the holder of a lease: the run's agent has begun to wait for tasks below its own, or has ended one of its waits. While it
+    /// waits, the holder may run another task in its place.
+    Waiting {
+        /// The task.
+        task_id: TaskId,
+        /// The lease of the run.
+        fence: Fence,
+        /// Whether a wait has begun; else one has ended.
+        waiting: bool,
+    },
     /// To a watcher: an event.
     Event(Event),
     /// To a watcher: a task or a permission request begins to wait for `approve` or `reject`.

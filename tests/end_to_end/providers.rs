@@ -48,10 +48,16 @@ fn a_task_has_the_answer_and_what_it_cost() {
     assert!(text.contains("\"output_tokens\":34"), "{got}");
     let call = call(&hub);
     assert!(call.starts_with("two and two?\nexec\n--json\n"), "{call}");
-    assert!(
-        call.contains("\n-s\nread-only\n-m\ngpt-5.1-codex-mini\n-c\na=\"b c\"\n-\n"),
-        "{call}"
-    );
+    for part in [
+        "\n-s\nread-only\n-m\ngpt-5.1-codex-mini\n-c\n",
+        "\n-c\na=\"b c\"\n-\n",
+        // The way to add tasks. The token is in the environment.
+        "\nmcp_servers.kirosu={ \"args\" = [\"mcp\"]",
+        "\nKIROSU_TOKEN\n",
+    ] {
+        assert!(call.contains(part), "{part}: {call}");
+    }
+    assert!(!call.contains("krt_"), "{call}");
 }
 
 #[test]

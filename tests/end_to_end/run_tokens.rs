@@ -363,6 +363,29 @@ fn agents_grow_the_swarm_over_three_levels_by_cli_rest_and_socket() {
 }
 
 #[test]
+fn a_full_pool_does_not_wait_for_itself() {
+    let hub = shell().set("pool.p.size=1").start();
+    let kirosu = env!("CARGO_BIN_EXE_kirosu");
+    let leaf = "echo leaf";
+    let middle = format!("{kirosu} enqueue '{leaf}' --wait");
+    let top = format!("cat > next <<'NEXT'\n{middle}\nNEXT\n{kirosu} enqueue - --wait < next");
+    let mut client = hub.client();
+    let id = client.enqueue_with(json!({"prompt": top, "max_attempts": 1}));
+    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 60}));
+    let task = client.task(id);
+    assert_eq!(
+        task["result"].as_str().map(str::trim),
+        Some("leaf"),
+        "{task}"
+    );
+    // The additional sessions end with the waits.
+    until("the pool has its one session", || {
+        let agents = client.call("agents", json!({}))["agents"].take();
+        (agents.as_array()?.len() == 1).then_some(())
+    });
+}
+
+#[test]
 fn an_agent_cannot_approve_ack_or_look_around_with_its_token() {
     let hub = shell().start();
     let kirosu = env!("CARGO_BIN_EXE_kirosu");

@@ -131,11 +131,13 @@ impl Setup {
         command
     }
 
-    /// Whether the hub has a key that a test has set.
+    /// Whether a test has set the hub's key, or which clients need none.
     fn has_key(&self) -> bool {
-        let named = |text: &String| text.contains("key");
-        let variable = |(name, _): &(String, String)| name.contains("KEY");
-        self.arguments.iter().any(named) || self.environment.iter().any(variable)
+        let argument = |text: &String| text.contains("hub.key") || text.contains("--key-file");
+        let variable = |(name, _): &(String, String)| {
+            name == "KIRO_SWARM_KEY" || name.starts_with("KIROSU_HUB__KEY")
+        };
+        self.arguments.iter().any(argument) || self.environment.iter().any(variable)
     }
 
     /// Starts it and waits for its first line.

@@ -35,6 +35,7 @@ use crate::clock::now_ms;
 use crate::credentials::LiveKey;
 use crate::hub::Hub;
 use crate::identity::ClientIdentity;
+use crate::leases::RunWaits;
 use crate::sessions::Closed;
 use crate::verbs;
 use crate::writer::messages::Submit;
@@ -268,6 +269,10 @@ impl Connection {
         let Some(pending) = answered else { return };
         self.count_answered(1);
         self.parking.waiting -= usize::from(pending.counts_as_waiting);
+        if let Some(run) = pending.waiting_run {
+            let waiting = false;
+            self.hub.leases().do_send(RunWaits { run, waiting });
+        }
         if let Responding::Wait(_) = pending.responding {
             self.hub.bus().do_send(Unwatch((self.id, tag)));
         }
@@ -359,6 +364,11 @@ impl Drop for Connection {
                 session,
                 connection: self.id,
             });
+        }
+        let runs = self.responses.parked();
+        for run in runs.filter_map(|(_, pending)| pending.waiting_run) {
+            let waiting = false;
+            self.hub.leases().do_send(RunWaits { run, waiting });
         }
         let waits = self
             .responses

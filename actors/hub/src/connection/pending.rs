@@ -7,7 +7,7 @@ use crate::verbs::ack::AckProgress;
 use crate::verbs::group::GroupProgress;
 use crate::verbs::wait::WaitProgress;
 use actix::SpawnHandle;
-use kirosu_protocol::{KeyAddAnswer, Method, RawId};
+use kirosu_protocol::{KeyAddAnswer, Method, RawId, TaskRun};
 use kirosu_store::ParkId;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub struct PendingRequest {
     pub identity: Option<Arc<ClientIdentity>>,
     /// Whether the client may approve no more than `human` tasks.
     pub only_human: bool,
+    /// The run whose agent waits with this request.
+    pub waiting_run: Option<TaskRun>,
     /// How the answer is made.
     pub responding: Responding,
     /// The name under which the store parks the request. `None` if it is not parked.
@@ -47,6 +49,7 @@ impl PendingRequest {
             method,
             identity,
             only_human: false,
+            waiting_run: None,
             responding: Responding::Elsewhere,
             park: None,
             timer: None,

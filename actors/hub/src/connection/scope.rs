@@ -10,6 +10,7 @@ use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
 use crate::identity::{Access, ClientIdentity};
+use crate::leases::RunWaits;
 use crate::listener::process;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
 use crate::run_access;
@@ -113,6 +114,17 @@ impl RequestScope<'_> {
     /// The run for which the request speaks.
     pub fn run(&mut self) -> Option<TaskRun> {
         self.identity()?.run.as_ref().map(|it| it.run)
+    }
+
+    /// Notifies the host of the run that its agent waits, until the request is answered.
+    pub fn waits_as_run(&mut self) {
+        if let Some(run) = self.run()
+            && let Some(pending) = self.pending()
+        {
+            pending.waiting_run = Some(run);
+            let waits = RunWaits { run, waiting: true };
+            self.hub().leases().do_send(waits);
+        }
     }
 
     /// Begins a request.

@@ -109,3 +109,13 @@ pub struct ListHeld;
 #[derive(Message)]
 #[rtype(result = "Vec<HeldLease>")]
 pub struct HeldBy(pub Holder);
+
+/// The agent of a run has begun to wait for tasks below its own, or has ended a wait: notifies the holder of the lease.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RunWaits {
+    /// The run.
+    pub run: TaskRun,
+    /// Whether a wait has begun.
+    pub waiting: bool,
+}

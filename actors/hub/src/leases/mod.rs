@@ -7,7 +7,7 @@ mod messages;
 mod registry;
 
 pub use messages::{
-    DecidedPermission, Forward, GrantedLease, HeldBy, LeasesChanged, ListHeld, Rebuild,
+    DecidedPermission, Forward, GrantedLease, HeldBy, LeasesChanged, ListHeld, Rebuild, RunWaits,
 };
 pub use registry::Holder;
 
@@ -17,7 +17,7 @@ use crate::sessions::{NotifySession, Seed, Sessions};
 use crate::writer::Writer;
 use crate::writer::messages::{ReportLeases, Submit};
 use actix::prelude::*;
-use kirosu_protocol::{Fence, Notice, Status, TaskId};
+use kirosu_protocol::{Fence, Notice, Status, TaskId, TaskRun};
 use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{LeaseActor, LeaseOver};
@@ -278,6 +278,23 @@ impl Handler<Forward> for Leases {
                     .collect();
                 self.writer.do_send(Submit::new(caller, commands));
             }
+        }
+    }
+}
+
+impl Handler<RunWaits> for Leases {
+    type Result = ();
+
+    fn handle(&mut self, RunWaits { run, waiting }: RunWaits, _: &mut Self::Context) {
+        let live = self.live.get(run.task_id);
+        if let Some(live) = live.filter(|live| live.granted.fence == run.fence) {
+            let TaskRun { task_id, fence } = run;
+            let notice = Notice::Waiting {
+                task_id,
+                fence,
+                waiting,
+            };
+            self.notify(&live.granted, notice);
         }
     }
 }

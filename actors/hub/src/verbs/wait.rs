@@ -100,6 +100,7 @@ fn begin_wait(
     let progress = WaitProgress::new(group);
     scope.set_responding(Responding::Wait(Box::new(progress)));
     scope.detach();
+    scope.waits_as_run();
     scope.start_wait(timeout_ms, time_out);
     Ok(())
 }

@@ -9,7 +9,7 @@ pub(crate) mod probe;
 pub(crate) mod slot;
 mod swarm_context;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -68,6 +68,10 @@ pub(crate) struct Pool {
     accounts: Mutex<Arc<[AccountId]>>,
     /// Wanted number of sessions.
     size: AtomicU32,
+    /// Sessions whose agents wait for tasks below their own. For each there is another session meanwhile.
+    waiting: AtomicU32,
+    /// The numbers of the sessions that have a run.
+    busy: Mutex<BTreeSet<u32>>,
     /// Whether the pool is being removed from the swarm.
     leaving: AtomicBool,
     /// Addresses of the sessions. They survive restarts.
@@ -98,6 +102,8 @@ impl Pool {
             name: options.name.clone(),
             swarm: swarm.clone(),
             size: AtomicU32::new(options.size),
+            waiting: AtomicU32::new(0),
+            busy: Mutex::default(),
             options: watch::Sender::new(Arc::new(options)),
             health: watch::Sender::new(PoolHealth::Unknown),
             allowance: Mutex::default(),
@@ -220,8 +226,14 @@ impl Pool {
     /// Starts missing sessions, then stops those beyond the wanted number, highest first and at the same time; their
     /// running tasks are drained.
     pub(crate) async fn fit(self: &Arc<Self>) {
+        self.fit_with(|_| true).await;
+    }
+
+    /// As [`fit`](Self::fit), but stops only those sessions for which `may_stop` holds.
+    async fn fit_with(self: &Arc<Self>, may_stop: impl Fn(u32) -> bool) {
         let _alone = self.fitting.lock().await;
-        for index in 1..=self.size() {
+        let size = self.size() + self.waiting.load(Ordering::Relaxed);
+        for index in 1..=size {
             if self.sessions().contains_key(&index) {
                 continue;
             }
@@ -230,8 +242,10 @@ impl Pool {
                 tracing::warn!(pool = %self.name, number = index, %error, "the session did not come up at once");
             }
         }
-        let size = self.size();
-        let beyond: Vec<u32> = self.sessions().range(size + 1..).map(|(i, _)| *i).collect();
+        // Of these, ones that run tasks for agents that wait no more may go on to the ends of their runs.
+        let size = self.size() + self.waiting.load(Ordering::Relaxed);
+        let mut beyond: Vec<u32> = self.sessions().range(size + 1..).map(|(i, _)| *i).collect();
+        beyond.retain(|index| may_stop(*index));
         let ends = beyond.iter().rev().map(|index| async move {
             let id = index.to_string();
             match self.supervisors.sessions.remove_child(id).await {
@@ -243,6 +257,50 @@ impl Pool {
             self.sessions().remove(index);
         });
         futures_util::future::join_all(ends).await;
+    }
+
+    /// Records whether a session has a run.
+    pub(crate) fn set_busy(&self, session: u32, is_busy: bool) {
+        match is_busy {
+            true => self.busy.lock().insert(session),
+            false => self.busy.lock().remove(&session),
+        };
+    }
+
+    /// A session's agent has begun to wait for tasks below its own, or waits no more: adds or removes a session. One that has a
+    /// run stays until its end.
+    pub(crate) fn replace_waiting(self: &Arc<Self>, waiting: bool) {
+        match waiting {
+            true => self.waiting.fetch_add(1, Ordering::Relaxed),
+            false => self.waiting.fetch_sub(1, Ordering::Relaxed),
+        };
+        self.fit_idle();
+    }
+
+    /// Records that a session has crashed over its run.
+    pub(crate) fn forget_run(&self, session: u32, was_waiting: bool) {
+        self.set_busy(session, false);
+        if was_waiting {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a session whose run is over if it was added for an agent that waits no more.
+    pub(crate) fn end_idle_replacements(self: &Arc<Self>, session: u32) {
+        if session > self.size() {
+            self.fit_idle();
+        }
+    }
+
+    fn fit_idle(self: &Arc<Self>) {
+        if self.is_leaving() || self.swarm.is_draining() {
+            return;
+        }
+        let pool = self.clone();
+        actix::spawn(async move {
+            let is_idle = |index| !pool.busy.lock().contains(&index);
+            pool.fit_with(is_idle).await;
+        });
     }
 
     /// Stops all sessions at the same time and keeps their specs; running tasks are drained. Resolves when all have

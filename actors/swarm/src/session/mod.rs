@@ -43,6 +43,8 @@ struct Run {
     heartbeats: SpawnHandle,
     /// A person cancelled the run: a retry of the task needs a new conversation.
     unwanted: bool,
+    /// The waits of its agent for tasks below its own.
+    waits: u32,
 }
 
 pub(crate) struct Session {
@@ -184,6 +186,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // After a crash; otherwise the run is over.
+        if let Some(run) = &self.run {
+            self.pool.forget_run(self.index, run.waits > 0);
+        }
         self.hang_up();
         self.pool.live_sessions.end(self.index, self.incarnation);
     }
@@ -237,6 +243,11 @@ impl StreamHandler<SessionSignal> for Session {
                     ctx,
                 );
             }
+            SessionSignal::Notice(Notice::Waiting {
+                task_id,
+                fence,
+                waiting,
+            }) => self.run_waits(HeldLease { task_id, fence }, waiting),
             SessionSignal::Notice(_) => {}
         }
     }

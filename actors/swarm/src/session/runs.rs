@@ -50,7 +50,9 @@ impl Session {
             cancel: Some(cancel),
             heartbeats,
             unwanted: false,
+            waits: 0,
         });
+        self.pool.set_busy(self.index, true);
         if let Err(error) = spawned {
             tracing::warn!(task_id, fence, %error, "the run was not started; its lease goes back");
         }
@@ -114,9 +116,31 @@ impl Session {
         }
     }
 
+    /// The agent of a run has begun or ended a wait for tasks below its own. While it waits for any, the pool has another session:
+    /// else the tasks for which it waits might never run.
+    pub(super) fn run_waits(&mut self, lease: HeldLease, waiting: bool) {
+        let Some(run) = self.run.as_mut().filter(|run| run.lease == lease) else {
+            return;
+        };
+        let before = run.waits > 0;
+        run.waits = match waiting {
+            true => run.waits + 1,
+            false => run.waits.saturating_sub(1),
+        };
+        let now = run.waits > 0;
+        if before != now {
+            self.pool.replace_waiting(now);
+        }
+    }
+
     pub(super) fn drop_run(&mut self, ctx: &mut Context<Self>) {
         if let Some(run) = self.run.take() {
             ctx.cancel_future(run.heartbeats);
+            self.pool.set_busy(self.index, false);
+            match run.waits {
+                0 => self.pool.end_idle_replacements(self.index),
+                _ => self.pool.replace_waiting(false),
+            }
         }
     }
 
