@@ -1,23 +1,12 @@
 //! A task that an agent enqueues is a child of the agent's own task, so that it counts for the budgets of its tree: from the
 //! agent's shell, through `kirosu mcp`, and over HTTP where the client states its task.
 
+use crate::common::Hub;
 use crate::common::http::Answer;
-use crate::common::{Hub, Setup, until};
+use crate::common::process::{address, shell};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
-
-/// A hub with one pool whose agents run their prompts as shell scripts.
-fn hub() -> Hub {
-    Setup::new()
-        .up()
-        .set("gateway.enabled=true")
-        .set("gateway.port=0")
-        .set("providers.shell.kind=command")
-        .set("providers.shell.command=[\"sh\", \"-e\"]")
-        .set("pool.p.provider=shell")
-        .start()
-}
 
 /// Runs a script as a task to its good end; the task's number.
 fn run(hub: &Hub, script: &str) -> i64 {
@@ -38,7 +27,7 @@ fn parents(hub: &Hub, queue: &str) -> Vec<Value> {
 
 #[test]
 fn what_an_agent_enqueues_in_its_shell_is_a_child_of_its_task() {
-    let hub = hub();
+    let hub = shell().start();
     let kirosu = format!("{} --port {}", env!("CARGO_BIN_EXE_kirosu"), hub.port);
     let jsonl = r#"printf '{"prompt":"x"}\n{"prompt":"y"}\n'"#;
     let id = run(
@@ -66,7 +55,7 @@ fn enqueue_call(arguments: &Value) -> String {
 
 #[test]
 fn what_a_model_enqueues_over_mcp_is_a_child_of_its_task() {
-    let hub = hub();
+    let hub = shell().start();
     let first = run(&hub, "true");
     for (named, expected) in [(None, first), (Some(1), 1)] {
         let mut arguments = json!({ "prompt": "x", "queue": "kids" });
@@ -103,13 +92,8 @@ fn post(address: &str, headers: &str, body: &str) -> Answer {
 
 #[test]
 fn over_http_a_client_states_its_task_in_a_header() {
-    let hub = hub();
-    let address = until("the gateway says where it is", || {
-        let log = hub.log();
-        let line = log.lines().find(|line| line.contains("REST is served"))?;
-        let address = line.split("address=").nth(1)?.split_whitespace().next()?;
-        Some(address.to_owned())
-    });
+    let hub = shell().start();
+    let address = address(&hub);
     let head = post(&address, "", HELLO).head;
     let session = head
         .lines()

@@ -317,6 +317,26 @@ fn a_program_of_a_run_has_no_other_way_to_the_hub_than_its_token() {
 }
 
 #[test]
+fn a_gateway_asks_the_hub_for_a_client_without_a_key_only_when_one_comes() {
+    let settings = ["gateway.enabled=true", "gateway.port=0", "hub.keyless=off"];
+    let hub = settings.into_iter().fold(setup(), Setup::set).start();
+    let address = crate::common::process::address(&hub);
+    let get = |path| crate::common::http::get(&address, path).status;
+    assert_eq!(get("/healthz"), 200);
+    let mut keyed = hub.client();
+    keyed.call("hello", json!({"auth_token": own_key(&hub)}));
+    let mut refused = || -> i64 {
+        let entries = keyed.call("audit", json!({}))["entries"].take();
+        let entries = entries.as_array().unwrap().iter();
+        let refused = entries.filter(|entry| entry["code"] == "unauthorized");
+        refused.map(|entry| entry["count"].as_i64().unwrap()).sum()
+    };
+    assert_eq!(refused(), 0);
+    assert_eq!(get("/tasks"), 403);
+    until("the refusal is recorded", || (refused() > 0).then_some(()));
+}
+
+#[test]
 fn a_key_that_is_set_closes_the_door_and_off_does_so_too() {
     for setup in [
         setup().environment("KIRO_SWARM_KEY", "the-key-of-this-hub"),

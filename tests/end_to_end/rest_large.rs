@@ -74,7 +74,8 @@ fn many_requests_for_huge_tasks_take_little_memory_in_the_gateway() {
             "{bytes} {tail}"
         );
     }
-    let grown = api.most_resident() - before;
+    // The kernel counts per processor and adds up roughly: the later peak may seem the smaller one.
+    let grown = api.most_resident().saturating_sub(before);
     assert!(grown < BOUND, "grew by {} MiB", grown >> 20);
 }
 

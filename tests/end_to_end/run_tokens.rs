@@ -1,8 +1,8 @@
 //! The tokens of runs: an agent reports on its own run and adds tasks below its own task, and nothing else.
 
 use crate::common::http::with;
-use crate::common::process::address;
-use crate::common::{Client, Hub, Setup, sentence, until, word};
+use crate::common::process::{address, shell};
+use crate::common::{Client, Hub, sentence, until, word};
 use kirosu_protocol::Method;
 use serde_json::{Value, json};
 
@@ -307,21 +307,9 @@ fn a_tree_that_runs_grow_has_a_budget() {
     assert!(refused.to_string().contains(&tree), "{refused}");
 }
 
-/// A hub whose agents run their prompts as shell scripts.
-fn shell() -> Setup {
-    Setup::new()
-        .up()
-        .set("gateway.enabled=true")
-        .set("gateway.port=0")
-        .set("providers.shell.kind=command")
-        .set("providers.shell.command=[\"sh\", \"-e\"]")
-        .set("pool.p.provider=shell")
-        .set("pool.p.size=4")
-}
-
 #[test]
 fn agents_grow_the_swarm_over_three_levels_by_cli_rest_and_socket() {
-    let hub = shell().start();
+    let hub = shell().set("pool.p.size=4").start();
     let kirosu = env!("CARGO_BIN_EXE_kirosu");
     let rest = address(&hub);
     // Each level adds the next with another way in, none of which says whose child it is.

@@ -20,8 +20,6 @@ pub(crate) struct AppState {
     pub(crate) hub: HubLink,
     /// The connections for the keys of clients.
     pub(crate) clients: KeyLinks,
-    /// The connection to the hub for clients that send no key.
-    pub(crate) keyless: HubLink,
     /// The hub's key, and whether clients must send one.
     pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.

@@ -3,8 +3,7 @@
 use crate::access_log::AccessLog;
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
 use crate::connection_registry::ConnectionRegistry;
-use crate::credentials::{Keys, LiveKey};
-use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
+use crate::credentials::Keys;
 use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
@@ -14,15 +13,12 @@ use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::waiting::WaitContext;
 use crate::writer::Writer;
-use crate::writer::messages::{Drain, StoreRecords, Tune};
+use crate::writer::messages::{Drain, Tune};
 use crate::wrong_keys::WrongKeys;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use kirosu_protocol::access::{RUN_TOKEN_PREFIX, is_same_secret};
-use kirosu_protocol::settings::Keyless;
-use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer, TaskRun};
+use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
-use kirosu_tls::Fingerprint;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -151,65 +147,19 @@ impl Hub {
         }))
     }
 
-    /// The party that sends a key, or the token of a run, at a time in Unix milliseconds.
-    pub(crate) fn identify(
-        &self,
-        token: &str,
-        owner: PeerOwner,
-        now_ms: i64,
-    ) -> Option<ClientIdentity> {
-        let options = &self.0.options;
-        if token.starts_with(RUN_TOKEN_PREFIX) {
-            let run = self.0.run_tokens.run(token)?;
-            return Some(ClientIdentity::of_run(run, self.0.live_runs.clone()));
-        }
-        if let Some(key) = self.0.keys.find(token) {
-            return self.of_key(key, now_ms);
-        }
-        match (is_same_secret(token, &options.key), owner) {
-            (_, PeerOwner::Run) => None,
-            (true, PeerOwner::Own) if options.keyless == Keyless::All => {
-                Some(ClientIdentity::new(ADMIN, Access::Everything))
-            }
-            (true, _) => Some(ClientIdentity::new(ADMIN, Access::Admin)),
-            // The gateway sends an empty key for its clients without one, which are of the own user, and passes on those of others.
-            (false, PeerOwner::Internal) if token.is_empty() => {
-                ClientIdentity::keyless(PeerOwner::Own, options.keyless)
-            }
-            (false, PeerOwner::Internal) => None,
-            (false, _) if !options.is_own_key => None,
-            (false, _) => ClientIdentity::keyless(owner, options.keyless),
-        }
+    /// The keys of clients.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
-    /// The party whose credential is a certificate, at a time in Unix milliseconds.
-    pub(crate) fn identify_certificate(
-        &self,
-        certificate: Fingerprint,
-        now_ms: i64,
-    ) -> Option<ClientIdentity> {
-        self.of_key(self.0.keys.of_certificate(certificate)?, now_ms)
+    /// Makes and reads the tokens of runs.
+    pub(crate) fn run_tokens(&self) -> &RunTokens {
+        &self.0.run_tokens
     }
 
-    fn of_key(&self, key: Arc<LiveKey>, now_ms: i64) -> Option<ClientIdentity> {
-        // One that has ended does not make its client one without a key.
-        if !key.is_valid(now_ms) {
-            return None;
-        }
-        if key.note_use(now_ms) && self.0.access_log.used(&key.name, now_ms) {
-            self.writer().do_send(StoreRecords);
-        }
-        Some(ClientIdentity::of_key(key))
-    }
-
-    /// Whether agents are at work, so that clients may be programs of runs.
-    pub(crate) fn has_live_runs(&self) -> bool {
-        !self.0.live_runs.is_empty()
-    }
-
-    /// The token of a run.
-    pub(crate) fn run_token(&self, run: TaskRun) -> String {
-        self.0.run_tokens.token(run)
+    /// The live leases of sessions.
+    pub(crate) fn live_runs(&self) -> &LiveRuns {
+        &self.0.live_runs
     }
 
     /// The semaphore that a connection holds while clauses of its request are compiled.

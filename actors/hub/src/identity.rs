@@ -183,7 +183,7 @@ impl ClientIdentity {
             Access::Keyless if WITHOUT_KEY.contains(&method) && !is_report(request) => {
                 return Ok(());
             }
-            Access::Keyless if is_plain_hello(request) => return Ok(()),
+            Access::Keyless if is_introduction(request) => return Ok(()),
             Access::Keyless => None,
             Access::Role(role) => Some(role),
             // `run_access::bind` decides when the request starts.
@@ -227,9 +227,13 @@ impl ClientIdentity {
     }
 }
 
-/// Whether a client introduces itself, without a session.
-fn is_plain_hello(request: &Request) -> bool {
-    matches!(request, Request::Hello(params) if params.session_id.is_none())
+/// Whether a client introduces itself, without a session, or asks whether the hub answers.
+fn is_introduction(request: &Request) -> bool {
+    match request {
+        Request::Hello(params) => params.session_id.is_none(),
+        Request::Ping(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a worker reports facts that only an agent host may report.

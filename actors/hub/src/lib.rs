@@ -22,6 +22,7 @@ mod connection;
 mod connection_registry;
 mod credentials;
 mod hub;
+mod identify;
 mod identity;
 mod key_limits;
 mod leases;

@@ -283,19 +283,9 @@ impl Hub {
         until("the hub ended", || self.child.try_wait().unwrap())
     }
 
-    /// Bytes of memory in use.
+    /// Bytes of memory that it holds. Pages of the program's file do not count: they come in as code runs for the first time.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("VmRSS");
-        let kib: u64 = line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|word| word.parse().ok())
-            .expect("a number");
-        kib * 1024
+        super::process::memory(self.pid(), "RssAnon:")
     }
 
     /// Processor time that its process has used.

@@ -19,6 +19,18 @@ pub fn setup() -> Setup {
     settings.iter().fold(Setup::new().up(), set)
 }
 
+/// Settings of a hub with a gateway and a pool whose agents run their prompts as shell scripts.
+pub fn shell() -> Setup {
+    let settings = [
+        "gateway.enabled=true",
+        "gateway.port=0",
+        "providers.shell.kind=command",
+        "providers.shell.command=[\"sh\", \"-e\"]",
+        "pool.p.provider=shell",
+    ];
+    settings.into_iter().fold(Setup::new().up(), Setup::set)
+}
+
 /// The address of a hub's gateway.
 pub fn address(hub: &Hub) -> String {
     until("the log names the gateway's address", || {
@@ -68,11 +80,7 @@ impl Api {
 
     /// The most bytes of memory that it has had in use.
     pub fn most_resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        let words = line.expect("VmHWM").split_whitespace();
-        let kib = words.filter_map(|word| word.parse::<u64>().ok()).next();
-        kib.expect("a number") << 10
+        memory(self.child.id(), "VmHWM:")
     }
 
     /// Asks it to stop, and waits for its end.
@@ -87,4 +95,13 @@ impl Drop for Api {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Bytes that the kernel counts for a process under `field` of its status file.
+pub fn memory(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field));
+    let words = line.expect(field).split_whitespace();
+    let kib = words.filter_map(|word| word.parse::<u64>().ok()).next();
+    kib.expect("a number") << 10
 }

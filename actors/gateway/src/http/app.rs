@@ -62,11 +62,8 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
     };
     let key = match guard::admit(&heads, &state.key)? {
         HttpAdmission::Own => return Ok(()),
-        HttpAdmission::Keyless => {
-            let (hub, key) = (state.keyless.clone(), String::new());
-            request.extensions_mut().insert(OfKey { hub, key });
-            return Ok(());
-        }
+        // An empty key means none to the hub, which decides what it serves to such a client.
+        HttpAdmission::Keyless => "",
         HttpAdmission::Key(key) => key,
     };
     let hub = match state.clients.find(key, &state.hub).await {

@@ -49,7 +49,8 @@ pub(super) fn admit<'a>(
 ) -> Result<HttpAdmission<'a>, HttpError> {
     let needs_none = !key.is_required && heads.peer == HttpPeer::Own;
     match (heads.given_key(), key.own.as_deref()) {
-        _ if !needs_none && OPEN.contains(&heads.path) => Ok(HttpAdmission::Own),
+        _ if OPEN.contains(&heads.path) && !needs_none => Ok(HttpAdmission::Own),
+        (None, _) if OPEN.contains(&heads.path) => is_local(heads).map(|()| HttpAdmission::Own),
         (Some(given), Some(own)) if is_same_secret(given, own) => match heads.peer {
             HttpPeer::Run => Err(needs_token()),
             _ => Ok(HttpAdmission::Own),

@@ -77,16 +77,9 @@ impl Actor for HttpServer {
         let factory = self.factory.clone();
         let hub = HubLink::start(factory.endpoint.clone(), factory.hub_key.clone(), "gateway")
             .with_query_connection();
-        // A hub in this process learns by an empty key that the client has none.
-        let empty = matches!(factory.endpoint, Endpoint::InMemory(_)).then(String::new);
-        let keyless = match factory.key {
-            Some(_) => hub.clone(),
-            None => HubLink::start(factory.endpoint.clone(), empty, "gateway"),
-        };
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
-            keyless,
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

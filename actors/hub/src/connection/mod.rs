@@ -36,7 +36,6 @@ use crate::credentials::LiveKey;
 use crate::hub::Hub;
 use crate::identity::ClientIdentity;
 use crate::leases::RunWaits;
-use crate::sessions::Closed;
 use crate::verbs;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
@@ -354,39 +353,6 @@ impl Connection {
             self.hub.count_waiting(bytes, self.counted_bytes);
             self.counted_bytes = bytes;
         }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.hub.sessions().do_send(Closed {
-                session,
-                connection: self.id,
-            });
-        }
-        let runs = self.responses.parked();
-        for run in runs.filter_map(|(_, pending)| pending.waiting_run) {
-            let waiting = false;
-            self.hub.leases().do_send(RunWaits { run, waiting });
-        }
-        let waits = self
-            .responses
-            .parked()
-            .filter(|(_, pending)| matches!(pending.responding, Responding::Wait(_)));
-        for tag in self
-            .watches
-            .keys()
-            .copied()
-            .chain(waits.map(|(tag, _)| tag))
-        {
-            self.hub.bus().do_send(Unwatch((self.id, tag)));
-        }
-        self.hub.count_waiting(0, self.counted_bytes);
-        self.count_unknown_bytes(0);
-        self.count_answered(self.responses.open_requests());
-        self.hub.connections().remove(self.id.0);
-        self.hub.leave();
     }
 }
 

@@ -120,6 +120,7 @@ impl RequestScope<'_> {
     pub fn waits_as_run(&mut self) {
         if let Some(run) = self.run()
             && let Some(pending) = self.pending()
+            && pending.waiting_run.is_none()
         {
             pending.waiting_run = Some(run);
             let waits = RunWaits { run, waiting: true };

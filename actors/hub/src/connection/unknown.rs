@@ -65,9 +65,12 @@ impl Connection {
                 return act.advance(ctx);
             }
             act.transport.owner = PeerOwner::Run;
-            act.identity = None;
-            act.acquaintance = Acquaintance::new(false);
-            act.await_first_request(ctx);
+            // The certificate of its TLS handshake may be a credential of its own.
+            if act.identity.as_ref().is_none_or(|it| it.key.is_none()) {
+                act.identity = None;
+                act.acquaintance = Acquaintance::new(false);
+                act.await_first_request(ctx);
+            }
             act.is_examined = true;
             act.advance(ctx);
         }));

@@ -100,7 +100,6 @@ fn begin_wait(
     let progress = WaitProgress::new(group);
     scope.set_responding(Responding::Wait(Box::new(progress)));
     scope.detach();
-    scope.waits_as_run();
     scope.start_wait(timeout_ms, time_out);
     Ok(())
 }
@@ -134,7 +133,7 @@ fn read_statuses(tasks: Vec<TaskId>, scope: &mut RequestScope<'_>) {
         };
         match progress.take_statuses(statuses) {
             Ok(true) => finish(scope),
-            Ok(false) => {}
+            Ok(false) => scope.waits_as_run(),
             Err(unknown) => scope.refuse(no_such_task(unknown)),
         }
     });

@@ -70,6 +70,8 @@ pub(crate) struct Pool {
     size: AtomicU32,
     /// Sessions whose agents wait for tasks below their own. For each there is another session meanwhile.
     waiting: AtomicU32,
+    /// Whether a change of the number of sessions waits for its turn.
+    fit_is_due: AtomicBool,
     /// The numbers of the sessions that have a run.
     busy: Mutex<BTreeSet<u32>>,
     /// Whether the pool is being removed from the swarm.
@@ -103,6 +105,7 @@ impl Pool {
             swarm: swarm.clone(),
             size: AtomicU32::new(options.size),
             waiting: AtomicU32::new(0),
+            fit_is_due: AtomicBool::new(false),
             busy: Mutex::default(),
             options: watch::Sender::new(Arc::new(options)),
             health: watch::Sender::new(PoolHealth::Unknown),
@@ -232,6 +235,7 @@ impl Pool {
     /// As [`fit`](Self::fit), but stops only those sessions for which `may_stop` holds.
     async fn fit_with(self: &Arc<Self>, may_stop: impl Fn(u32) -> bool) {
         let _alone = self.fitting.lock().await;
+        self.fit_is_due.store(false, Ordering::Relaxed);
         let size = self.size() + self.waiting.load(Ordering::Relaxed);
         for index in 1..=size {
             if self.sessions().contains_key(&index) {
@@ -293,7 +297,9 @@ impl Pool {
     }
 
     fn fit_idle(self: &Arc<Self>) {
-        if self.is_leaving() || self.swarm.is_draining() {
+        // One that has not begun sees the newest numbers, however many waits begin and end meanwhile.
+        let is_due = self.fit_is_due.swap(true, Ordering::Relaxed);
+        if is_due || self.is_leaving() || self.swarm.is_draining() {
             return;
         }
         let pool = self.clone();
