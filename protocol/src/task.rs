@@ -215,6 +215,9 @@ pub struct Task {
     /// The task that enqueued this one.
     #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub parent_id: Option<TaskId>,
+    /// Whether the task is cancelled when its parent reaches a final state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_with_parent: bool,
     /// The provider that the enqueuing client asked for.
     pub provider: Option<String>,
     /// The model that the enqueuing client asked for.

@@ -161,7 +161,13 @@ pub(crate) fn facts(
             "labels",
             (!task.labels.is_empty()).then(|| task.labels.join(", ")),
         )
-        .maybe("parent", task.parent_id.map(|id| id.to_string()))
+        .maybe(
+            "parent",
+            task.parent_id.map(|id| match task.ends_with_parent {
+                true => format!("{id}, and it ends with it"),
+                false => id.to_string(),
+            }),
+        )
         .maybe("provider", task.provider.as_deref())
         .maybe("model", task.model.as_deref())
         .maybe("workdir", task.workdir.as_deref())

@@ -113,6 +113,8 @@ pub struct Applied {
     pub woken: Vec<(ParkId, Vec<Task>)>,
     /// Answers to commands of earlier batches that were answered with `Begun`.
     pub finished: Vec<(WorkId, Outcome)>,
+    /// Leases that ended because the tasks' parents did.
+    pub ended: Vec<EndedLease>,
     /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }

@@ -60,6 +60,10 @@ impl Flags {
     pub const HAS_LABELS: i64 = 1 << 16;
     /// Texts of it have pieces.
     pub const HAS_LONG_TEXTS: i64 = 1 << 17;
+    /// It is cancelled when its parent reaches a final state.
+    pub const ENDS_WITH_PARENT: i64 = 1 << 18;
+    /// Some of its children end with it.
+    pub const HAS_CHILDREN_TO_END: i64 = 1 << 19;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {

@@ -1,6 +1,6 @@
 //! The protocol's view of a task, built from its row and input.
 
-use crate::row::{TaskInput, TaskRow};
+use crate::row::{Flags, TaskInput, TaskRow};
 use kirosu_protocol::Task;
 use std::collections::BTreeMap;
 
@@ -39,6 +39,7 @@ pub(crate) fn task_of(
         finished_at: row.finished_at.map(seconds),
         timeout_ms: input.options.timeout_ms,
         parent_id: input.options.parent_id,
+        ends_with_parent: row.flags.has(Flags::ENDS_WITH_PARENT),
         provider: input.options.provider,
         model: input.options.model,
         workdir: input.options.workdir,

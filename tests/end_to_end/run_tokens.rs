@@ -352,7 +352,11 @@ fn agents_grow_the_swarm_over_three_levels_by_cli_rest_and_socket() {
 
 #[test]
 fn a_full_pool_does_not_wait_for_itself() {
-    let hub = shell().set("pool.p.size=1").start();
+    // Neither does the account, which also serves one run at a time.
+    let hub = shell()
+        .set("pool.p.size=1")
+        .set("providers.shell.concurrency=1")
+        .start();
     let kirosu = env!("CARGO_BIN_EXE_kirosu");
     let leaf = "echo leaf";
     let middle = format!("{kirosu} enqueue '{leaf}' --wait");
@@ -430,4 +434,61 @@ fn over_rest_a_token_is_checked_by_the_hub() {
     assert_eq!(refused.status, 403, "{}", refused.head);
     let wrong = with(&rest, "GET", "/tasks", &header(&json!("krt_1.1.00")), "");
     assert_eq!(wrong.status, 403, "{}", wrong.head);
+}
+
+#[test]
+fn children_end_with_their_parent_where_asked() {
+    let hub = shell().set("pool.p.size=4").start();
+    let kirosu = env!("CARGO_BIN_EXE_kirosu");
+    let folder = hub.setup.directory.path();
+    let marks = folder.display();
+    // Each says that it runs; the two that end with their parents would run for longer than this test.
+    let grandchild = format!("touch {marks}/grandchild; exec sleep 300");
+    let child = format!(
+        "{kirosu} enqueue '{grandchild}' --ends-with-parent; touch {marks}/child; exec sleep 300"
+    );
+    let other = format!("until [ -e {marks}/go ]; do sleep 0.05; done; echo went on");
+    let top = format!(
+        "cat > child <<'NEXT'\n{child}\nNEXT\n{kirosu} enqueue - --ends-with-parent < child\n\
+         {kirosu} enqueue '{other}'\nuntil [ -e {marks}/grandchild -a -e {marks}/child ]; do sleep 0.05; done\n"
+    );
+    let mut client = hub.client();
+    let top = client.enqueue_with(json!({"prompt": top, "max_attempts": 1}));
+    client.call("wait", json!({"task_ids": [top], "timeout_seconds": 60}));
+    assert_eq!(client.status(top), "done");
+    let below = |client: &mut Client, parent: i64| -> Vec<i64> {
+        let listed = client.call("list", json!({"parent_id": parent}));
+        let tasks = listed["tasks"].as_array().unwrap().iter().rev();
+        tasks
+            .map(|task| task["task_id"].as_i64().unwrap())
+            .collect()
+    };
+    let children = below(&mut client, top);
+    let grandchildren = below(&mut client, children[0]);
+    for (id, parent, is) in [
+        (children[0], top, "done"),
+        (grandchildren[0], children[0], "cancelled"),
+    ] {
+        let task = client.task(id);
+        assert_eq!(task["status"], "cancelled", "{task}");
+        assert_eq!(task["ends_with_parent"], true);
+        let error = format!("cancelled: its parent, task {parent}, is {is}");
+        assert_eq!(task["error"], error.as_str());
+    }
+    // Their programs have ended: only the session of the other child is at work.
+    until("their sessions are idle", || {
+        let pools = client.call("pools", json!({}));
+        (pools["pools"][0]["busy"] == 1).then_some(())
+    });
+    std::fs::write(folder.join("go"), "").unwrap();
+    client.call(
+        "wait",
+        json!({"task_ids": [children[1]], "timeout_seconds": 60}),
+    );
+    assert_eq!(client.task(children[1])["result"], "went on");
+    let error = client.refused(
+        "enqueue",
+        json!({"prompt": "x", "parent_id": top, "ends_with_parent": true}),
+    );
+    assert_eq!(word(&error), "wrong_state");
 }

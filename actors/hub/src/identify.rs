@@ -27,6 +27,13 @@ impl Hub {
             };
             return ClientIdentity::keyless(owner, options.keyless);
         }
+        // The gateway passes on a certificate whose private key its client has shown to have. A client cannot: it would need only
+        // the certificate, which is public.
+        if owner == PeerOwner::Internal
+            && let Ok(certificate) = token.parse()
+        {
+            return self.identify_certificate(certificate, now_ms);
+        }
         if token.starts_with(RUN_TOKEN_PREFIX) {
             let run = self.run_tokens().run(token)?;
             return Some(ClientIdentity::of_run(run, self.live_runs().clone()));

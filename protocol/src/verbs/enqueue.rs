@@ -66,6 +66,9 @@ pub struct NewTask {
     pub depends_on: Vec<TaskId>,
     /// The task of which this one is a part.
     pub parent_id: Option<TaskId>,
+    /// Whether the task is cancelled when its parent reaches a final state.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ends_with_parent: bool,
     /// Whether a person must approve the task before it runs.
     pub requires_approval: bool,
     /// The preferred provider; the pool decides.
@@ -201,6 +204,7 @@ impl Verb for NewTask {
                 "invalid params: give `run_at` or `delay_seconds`, not both",
             ));
         }
+        let parent_id = params.opt_int("parent_id", 1..=i64::MAX)?;
         Ok(NewTask {
             prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
             system_prompt: params
@@ -220,7 +224,8 @@ impl Verb for NewTask {
             timeout_ms: params.opt_seconds("timeout_seconds", 1..=366 * DAY_MS)?,
             idempotency_key: params.opt_name("idempotency_key", limits)?,
             depends_on: params.ids("depends_on", limits)?,
-            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            parent_id,
+            ends_with_parent: params.flag("ends_with_parent", false)?,
             requires_approval: params.flag("requires_approval", false)?,
             provider: params.opt_name("provider", limits)?,
             model: params.opt_name("model", limits)?,

@@ -333,6 +333,7 @@ fn requests_are_read_back_as_written() {
         idempotency_key: Some("k".into()),
         depends_on: vec![3, 1],
         parent_id: Some(1),
+        ends_with_parent: true,
         requires_approval: true,
         provider: Some("codex".into()),
         model: Some("m".into()),

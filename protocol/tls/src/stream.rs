@@ -125,6 +125,11 @@ impl ServerStream {
         }
     }
 
+    /// Whether the handshake has ended well.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.0, TlsState::Secure(_))
+    }
+
     /// The socket. `None` after a failed handshake.
     pub fn socket(&self) -> Option<&TcpStream> {
         match &self.0 {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Every parameter of `enqueue`. A line of a file with another key is refused here, because the hub ignores unknown
 /// parameters.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "prompt",
     "system_prompt",
     "type",
@@ -26,6 +26,7 @@ const KNOWN: [&str; 22] = [
     "idempotency_key",
     "depends_on",
     "parent_id",
+    "ends_with_parent",
     "requires_approval",
     "provider",
     "model",
@@ -89,6 +90,9 @@ pub struct Fields {
     /// Parent of the task; 0 for none [default: the task whose agent runs this command (KIROSU_TASK_ID)]
     #[arg(long, value_name = "ID", value_parser = whole::<TaskId>(0..=TaskId::MAX, 42))]
     pub parent: Option<TaskId>,
+    /// Cancels the task when its parent ends
+    #[arg(long)]
+    pub ends_with_parent: bool,
     /// Budget of all attempts together: 200k (tokens), 1.50usd, or both: 200k,1.50usd
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
     pub budget: Option<Budget>,
@@ -144,6 +148,10 @@ impl Fields {
         put("on_lost", text(&self.on_lost));
         let parent = self.parent.or_else(running_task).filter(|id| *id != 0);
         put("parent_id", parent.map(Value::from));
+        put(
+            "ends_with_parent",
+            self.ends_with_parent.then_some(Value::Bool(true)),
+        );
         put("budget", self.budget());
         put(
             "labels",

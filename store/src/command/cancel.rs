@@ -1,5 +1,6 @@
 //! `cancel`: ends an unfinished task.
 
+use crate::backend::Result;
 use crate::core::{AttemptOutcome, CommandResult, Core, wrong_state};
 use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
@@ -15,18 +16,30 @@ impl Core {
         by: Option<&str>,
         reason: Option<&str>,
     ) -> CommandResult<Outcome> {
-        let now = self.now();
         let row = self.known(id)?;
         let mut leases = Vec::new();
-        if row.state == Status::Cancelled {
-            return Ok(Outcome::Ended {
-                leases,
-                more: false,
-            });
+        if row.state != Status::Cancelled {
+            if row.state.is_final() {
+                return Err(wrong_state("cancel", row, "it has ended already").into());
+            }
+            leases.extend(self.end_as_cancelled(id, by, reason)?);
+            self.ended(id)?;
         }
-        if row.state.is_final() {
-            return Err(wrong_state("cancel", row, "it has ended already").into());
-        }
+        Ok(Outcome::Ended {
+            leases,
+            more: false,
+        })
+    }
+
+    /// Cancels a task that is in memory and not final. Returns its lease, if it had one. Its dependents and children do not
+    /// change yet.
+    pub(crate) fn end_as_cancelled(
+        &mut self,
+        id: TaskId,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> Result<Option<EndedLease>> {
+        let now = self.now();
         let lease = self.lease_of(id).map(|lease| EndedLease {
             reason: reason.map(str::to_owned),
             ..lease
@@ -61,11 +74,23 @@ impl Core {
         });
         self.report_by(id, "cancelled", by);
         self.close_permissions(id)?;
-        self.ended(id)?;
-        leases.extend(self.ended_lease(id, lease));
-        Ok(Outcome::Ended {
-            leases,
-            more: false,
-        })
+        Ok(self.ended_lease(id, lease))
+    }
+
+    /// Cancels a child that ends with its parent. Returns whether it did.
+    pub(crate) fn end_with_parent(
+        &mut self,
+        id: TaskId,
+        parent: TaskId,
+        state: Status,
+    ) -> Result<bool> {
+        match self.row(id)? {
+            Some(row) if !row.state.is_final() && row.flags.has(Flags::ENDS_WITH_PARENT) => {}
+            _ => return Ok(false),
+        }
+        let reason = format!("its parent, task {parent}, is {state}");
+        let lease = self.end_as_cancelled(id, None, Some(&reason))?;
+        self.works.leases.extend(lease);
+        Ok(true)
     }
 }

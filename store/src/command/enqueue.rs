@@ -153,6 +153,7 @@ impl Core {
                 new_lanes.insert((&new.queue, &new.task_type));
             }
             self.check_dependencies(&new.depends_on, task.position)?;
+            self.check_parent(new, task.position)?;
         }
         let limit = self.options.lane_limit;
         if !new_lanes.is_empty() && self.lanes.live() + new_lanes.len() > limit {
@@ -177,6 +178,20 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a task that would end with its parent if the parent does not exist or has ended.
+    fn check_parent(&mut self, new: &NewTask, position: Option<usize>) -> CommandResult<()> {
+        if !new.ends_with_parent {
+            return Ok(());
+        }
+        let Some(parent) = new.parent_id else {
+            return Err(key::no_parent(position).into());
+        };
+        match self.row(parent)?.map(|row| row.state) {
+            Some(state) if !state.is_final() => Ok(()),
+            state => Err(key::parent_ended(parent, state, position).into()),
+        }
     }
 
     /// Marks dependencies: a mark without a dependent has no effect. One that does not exist is refused with its task, which is
@@ -269,6 +284,11 @@ impl Core {
                 "enqueued"
             },
         );
+        if new.ends_with_parent
+            && let Some(parent) = new.parent_id
+        {
+            self.end_with(parent)?;
+        }
         Ok(EnqueuedTask {
             task_id,
             existed: false,
@@ -339,6 +359,18 @@ impl Core {
         Ok(())
     }
 
+    /// A new task ends with its parent. The parent of a task of a large batch may have ended since the check.
+    fn end_with(&mut self, parent: TaskId) -> Result<()> {
+        let Some(state) = self.row(parent)?.map(|row| row.state) else {
+            return Ok(());
+        };
+        self.change(parent, |row| row.flags.set(Flags::HAS_CHILDREN_TO_END));
+        if state.is_final() {
+            self.ended(parent)?;
+        }
+        Ok(())
+    }
+
     /// Records in the rows of tasks that others depend on them. Many stored rows are changed by one statement.
     fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
         if ids.len() < MARKED_AT_ONCE {
@@ -381,6 +413,9 @@ fn flags_of(new: &NewTask) -> Flags {
     }
     if !new.labels.is_empty() {
         flags.set(Flags::HAS_LABELS);
+    }
+    if new.ends_with_parent {
+        flags.set(Flags::ENDS_WITH_PARENT);
     }
     match new.on_lost {
         OnLost::Retry => {}

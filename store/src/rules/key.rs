@@ -2,7 +2,7 @@
 
 use crate::row::TaskRow;
 use kirosu_protocol::approval::canonical;
-use kirosu_protocol::{Error, NewTask, TaskId};
+use kirosu_protocol::{Error, ErrorCode, NewTask, Status, TaskId};
 use sha2::{Digest, Sha256};
 
 /// A hash of all parameters but the key. It is stored, so it must stay the same from version to version: a new
@@ -41,12 +41,44 @@ pub(crate) fn two_bodies(key: &str, first: usize, second: usize) -> Error {
 
 /// The refusal of a dependency that does not exist, of a task at this position of its request.
 pub(crate) fn unknown_dependency(id: TaskId, position: Option<usize>) -> Error {
-    let task = position
-        .map(|at| format!("tasks[{at}]."))
-        .unwrap_or_default();
+    let task = at(position);
     Error::invalid_params(format!(
         "invalid params: `{task}depends_on` names unknown task {id}"
     ))
+}
+
+/// The refusal of a task that would end with its parent and has none.
+pub(crate) fn no_parent(position: Option<usize>) -> Error {
+    let task = at(position);
+    Error::invalid_params(format!(
+        "invalid params: `{task}ends_with_parent` needs `{task}parent_id`"
+    ))
+}
+
+/// The refusal of a task that would end with a parent in this state; `None`: there is no such task.
+pub(crate) fn parent_ended(
+    parent: TaskId,
+    state: Option<Status>,
+    position: Option<usize>,
+) -> Error {
+    let task = at(position);
+    match state {
+        Some(state) => Error::new(
+            ErrorCode::WrongState,
+            format!("cannot add a task that ends with task {parent} (`{task}ends_with_parent`): that is {state}, it has ended already"),
+        )
+        .with_data(serde_json::json!({ "task_id": parent, "status": state })),
+        None => Error::invalid_params(format!(
+            "invalid params: `{task}parent_id` names unknown task {parent}, with which the task would end"
+        )),
+    }
+}
+
+/// The position of a task in its request, as the beginning of a parameter's name.
+fn at(position: Option<usize>) -> String {
+    position
+        .map(|at| format!("tasks[{at}]."))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

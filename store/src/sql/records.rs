@@ -10,7 +10,9 @@ use super::generation::SelectSkipped;
 use super::long_text::*;
 use super::task::{SelectOptions, SelectReady, SetFlags};
 use super::tx::FreePages;
-use super::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed};
+use super::work::{
+    DeleteWork, PutWork, SelectNextChildren, SelectNextDependents, SelectNextFailed,
+};
 use super::{approval::*, attempt::*, cold::*, counter::*, people::*, sets::*, usage::*};
 use crate::row::TaskRow;
 use diesel::{QueryResult, SqliteConnection};
@@ -67,7 +69,7 @@ records! {
 records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
-        SelectDue, SelectExpired, SelectLeasedIds, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
+        SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
     }
 }
 

@@ -50,6 +50,12 @@ statement! {
 }
 
 statement! {
+    /// The next children of a task.
+    SelectNextChildren { parent_id: i64, after: i64, upto: i64, limit: i64 }
+    "SELECT task_id FROM child WHERE parent_id = ? AND task_id > ? AND task_id <= ? ORDER BY task_id LIMIT ?"
+}
+
+statement! {
     /// The next failed tasks.
     SelectNextFailed { after: i64, upto: i64, limit: i64 }
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 \

@@ -440,6 +440,7 @@ fn applied(core: &mut Core, outcomes: BatchAnswers) -> Applied {
         outcomes,
         woken,
         finished: core.works.take_finished(),
+        ended: std::mem::take(&mut core.works.leases),
         changes: core.batch.take_events(),
     }
 }

@@ -14,9 +14,11 @@ mod pace;
 
 use crate::backend::Result;
 use crate::core::Core;
-use crate::outcome::Outcome;
+use crate::outcome::{EndedLease, Outcome};
 use crate::row::{Flags, state_number};
-use crate::sql::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, WorkRow};
+use crate::sql::work::{
+    DeleteWork, PutWork, SelectNextChildren, SelectNextDependents, SelectNextFailed, WorkRow,
+};
 use dead::DeadDependencies;
 use kirosu_protocol::{Status, TaskId};
 use pace::{MOST_STEPS, STEPS, next_steps};
@@ -40,6 +42,8 @@ pub(crate) enum WorkKind {
     CameBack = 1,
     /// Failed tasks are retried.
     RetryFailed = 2,
+    /// A task has ended: the children that end with it are cancelled.
+    ParentEnded = 3,
 }
 
 /// A work and its progress.
@@ -47,7 +51,7 @@ pub(crate) enum WorkKind {
 pub(crate) struct BulkWork {
     pub id: WorkId,
     kind: WorkKind,
-    /// The task whose dependents it changes.
+    /// The task whose dependents or children it changes.
     pub task: TaskId,
     state: Status,
     after: TaskId,
@@ -71,6 +75,8 @@ pub(crate) struct Works {
     steps: u32,
     /// Tasks that are known to have further failed dependencies.
     pub dead: DeadDependencies,
+    /// Leases that the present batch has ended with the tasks' parents.
+    pub leases: Vec<EndedLease>,
     /// Works that finished after the commit that began them, with the answers.
     finished: Vec<(WorkId, Outcome)>,
 }
@@ -84,7 +90,8 @@ impl Works {
             kind: match row.kind {
                 0 => WorkKind::Ended,
                 1 => WorkKind::CameBack,
-                _ => WorkKind::RetryFailed,
+                2 => WorkKind::RetryFailed,
+                _ => WorkKind::ParentEnded,
             },
             task: row.task_id,
             state: row.state,
@@ -176,25 +183,29 @@ impl Core {
         }
     }
 
-    /// A task has ended: unblocks its dependents, or fails them and theirs.
+    /// A task has ended: unblocks its dependents, or fails them and theirs; cancels the children that end with it.
     pub(crate) fn ended(&mut self, id: TaskId) -> Result<()> {
-        self.begin_for_dependents(WorkKind::Ended, id)
+        let below = self.works.stack.len();
+        self.push_ended(id);
+        self.work_down_to(below)
     }
 
     /// A failed or cancelled task was retried: dependents that failed because of it wait for it again.
     pub(crate) fn came_back(&mut self, id: TaskId) -> Result<()> {
-        self.begin_for_dependents(WorkKind::CameBack, id)
-    }
-
-    fn begin_for_dependents(&mut self, kind: WorkKind, id: TaskId) -> Result<()> {
         let below = self.works.stack.len();
-        self.push_for_dependents(kind, id);
+        self.push(WorkKind::CameBack, id, Flags::HAS_DEPENDENTS);
         self.work_down_to(below)
     }
 
-    fn push_for_dependents(&mut self, kind: WorkKind, id: TaskId) {
+    fn push_ended(&mut self, id: TaskId) {
+        self.push(WorkKind::ParentEnded, id, Flags::HAS_CHILDREN_TO_END);
+        self.push(WorkKind::Ended, id, Flags::HAS_DEPENDENTS);
+    }
+
+    /// Begins a work for a task that has this flag.
+    fn push(&mut self, kind: WorkKind, id: TaskId, flag: i64) {
         if let Some(row) = self.tasks.get(id)
-            && row.flags.has(Flags::HAS_DEPENDENTS)
+            && row.flags.has(flag)
         {
             let work = self.new_work(kind, id, row.state);
             self.works.stack.push(work);
@@ -255,20 +266,31 @@ impl Core {
         }
         let state = self.row(work.task)?.map(|row| row.state);
         let holds = match work.kind {
-            WorkKind::Ended => state == Some(work.state),
+            WorkKind::Ended | WorkKind::ParentEnded => state == Some(work.state),
             _ => state.is_some_and(|state| !matches!(state, Status::Failed | Status::Cancelled)),
         };
         if !holds {
             return Ok(true);
         }
         let limit = i64::from(self.works.steps);
-        let dependents = SelectNextDependents {
-            depends_on: work.task,
-            after: work.after,
-            upto: work.upto,
-            limit,
+        let (after, upto) = (work.after, work.upto);
+        let next = match work.kind {
+            WorkKind::ParentEnded => SelectNextChildren {
+                parent_id: work.task,
+                after,
+                upto,
+                limit,
+            }
+            .into(),
+            _ => SelectNextDependents {
+                depends_on: work.task,
+                after,
+                upto,
+                limit,
+            }
+            .into(),
         };
-        let ids = self.db.ids(dependents.into())?;
+        let ids = self.db.ids(next)?;
         let finished = (ids.len() as i64) < limit;
         for id in ids {
             if self.works.steps == 0 {
@@ -278,15 +300,20 @@ impl Core {
             self.works.steps -= 1;
             match (work.kind, work.state) {
                 (WorkKind::Ended, Status::Done) => self.unblock(id)?,
+                (WorkKind::ParentEnded, state) => {
+                    if self.end_with_parent(id, work.task, state)? {
+                        self.push_ended(id);
+                    }
+                }
                 (WorkKind::Ended, state) => {
                     if self.give_up(id, &super::command::dependency_ended(work.task, state))? {
-                        self.push_for_dependents(WorkKind::Ended, id);
+                        self.push_ended(id);
                     }
                 }
                 _ => {
                     if self.wait_again(id)? {
                         self.count_retried(id);
-                        self.push_for_dependents(WorkKind::CameBack, id);
+                        self.push(WorkKind::CameBack, id, Flags::HAS_DEPENDENTS);
                     }
                 }
             }
@@ -346,7 +373,7 @@ impl Core {
             // Without a queue this work meets all failed dependents itself.
             let before = self.works.stack.len();
             if work.queue.is_some() {
-                self.push_for_dependents(WorkKind::CameBack, id);
+                self.push(WorkKind::CameBack, id, Flags::HAS_DEPENDENTS);
             }
             if self.works.stack.len() > before {
                 return Ok(false);

@@ -102,6 +102,7 @@ fn closed<T>(b: Bench, run: impl FnOnce() -> T) -> (T, Bench) {
         now,
         options,
         woken,
+        ended,
         directory,
     } = b;
     drop((reader, store));
@@ -112,6 +113,7 @@ fn closed<T>(b: Bench, run: impl FnOnce() -> T) -> (T, Bench) {
         now,
         options,
         woken,
+        ended,
         directory,
     };
     (result, b)

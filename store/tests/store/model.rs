@@ -22,6 +22,8 @@ enum Step {
         approval: bool,
         delay: bool,
         dep: Option<usize>,
+        /// The parent with which it ends.
+        parent: Option<usize>,
     },
     Lease {
         queues: u8,
@@ -128,6 +130,8 @@ struct M {
     session: Option<u8>,
     worker: Option<String>,
     deps: Vec<usize>,
+    /// The parent with which it ends.
+    parent: Option<usize>,
     outcomes: BTreeMap<Fence, &'static str>,
 }
 
@@ -156,6 +160,7 @@ impl M {
             session: None,
             worker: None,
             deps: Vec::new(),
+            parent: None,
             outcomes: BTreeMap::new(),
         }
     }
@@ -188,6 +193,8 @@ struct Model {
     /// Fences of leases are above it.
     fence_base: Fence,
     woken: Vec<(ParkId, Vec<(TaskId, Fence)>)>,
+    /// Leases that ended with the tasks' parents.
+    ended: BTreeSet<(TaskId, Fence)>,
     large: Option<Large>,
     /// The newest part that has made tasks.
     newest: Option<BatchPart>,
@@ -252,20 +259,54 @@ impl Model {
     }
 
     fn ended(&mut self, i: usize) {
-        for d in 0..self.tasks.len() {
-            if !self.tasks[d].deps.contains(&i) {
-                continue;
-            }
-            if self.tasks[i].status == Status::Done {
-                let next = self.waiting(&self.tasks[d].clone());
-                if self.tasks[d].status == Status::Blocked {
-                    self.tasks[d].status = next;
+        // Tasks with dependents (`true`) or children (`false`) to visit, the next one last.
+        let mut visits = vec![(i, false), (i, true)];
+        while let Some((i, dependents)) = visits.pop() {
+            for d in 0..self.tasks.len() {
+                let ends = match dependents {
+                    true => self.dependency_ended(i, d),
+                    false => self.parent_ended(i, d),
+                };
+                if ends {
+                    visits.extend([(d, false), (d, true)]);
                 }
-            } else if !self.tasks[d].status.is_final() {
-                self.give_up(d);
-                self.ended(d);
             }
         }
+    }
+
+    /// Whether task `d` ends because of `i`, on which it may depend.
+    fn dependency_ended(&mut self, i: usize, d: usize) -> bool {
+        if !self.tasks[d].deps.contains(&i) {
+            return false;
+        }
+        let ends = self.tasks[i].status != Status::Done && !self.tasks[d].status.is_final();
+        if ends {
+            self.give_up(d);
+        } else if self.tasks[d].status == Status::Blocked {
+            self.tasks[d].status = self.waiting(&self.tasks[d].clone());
+        }
+        ends
+    }
+
+    /// Whether task `d` ends with `i`, which may be its parent.
+    fn parent_ended(&mut self, i: usize, d: usize) -> bool {
+        let ends = self.tasks[d].parent == Some(i) && !self.tasks[d].status.is_final();
+        if ends {
+            let lease = self.cancel(d);
+            self.ended.extend(lease);
+        }
+        ends
+    }
+
+    /// Cancels a task. Returns its lease, if it had one.
+    fn cancel(&mut self, i: usize) -> Option<(TaskId, Fence)> {
+        let leased = self.tasks[i].status == Status::Leased;
+        let fence = self.tasks[i].fence;
+        if leased {
+            self.tasks[i].outcomes.insert(fence, "cancelled");
+        }
+        self.finish(i, Status::Cancelled);
+        leased.then_some((i as TaskId + 1, fence))
     }
 
     fn give_up(&mut self, i: usize) {
@@ -334,8 +375,10 @@ impl Model {
                 approval,
                 delay,
                 dep,
+                parent,
             } => {
                 let dep = dep.and_then(|d| self.pick(d));
+                let parent = parent.and_then(|p| self.pick(p));
                 let on_lost =
                     [OnLost::Retry, OnLost::Retry, OnLost::Fail, OnLost::Ask][lost as usize];
                 let run_at = delay.then_some(self.now + 3_000);
@@ -348,8 +391,13 @@ impl Model {
                     requires_approval: approval,
                     run_at_ms: run_at,
                     depends_on: dep.iter().map(|d| *d as TaskId + 1).collect(),
+                    parent_id: parent.map(|p| p as TaskId + 1),
+                    ends_with_parent: parent.is_some(),
                     ..NewTask::chat("p")
                 };
+                if parent.is_some_and(|p| self.tasks[p].status.is_final()) {
+                    return (Command::Enqueue(Box::new(new)), Err(ErrorCode::WrongState));
+                }
                 let mut t = M {
                     human,
                     max,
@@ -357,6 +405,7 @@ impl Model {
                     needs: approval && !human,
                     run_at,
                     deps: dep.into_iter().collect(),
+                    parent,
                     ..M::new(queue, priority)
                 };
                 let hopeless = self.hopeless(&t);
@@ -541,13 +590,8 @@ impl Model {
                 match self.tasks[i].status {
                     Status::Cancelled => {}
                     Status::Done | Status::Failed => return (command, Err(ErrorCode::WrongState)),
-                    was => {
-                        if was == Status::Leased {
-                            let fence = self.tasks[i].fence;
-                            ended.insert((i as TaskId + 1, fence));
-                            self.tasks[i].outcomes.insert(fence, "cancelled");
-                        }
-                        self.finish(i, Status::Cancelled);
+                    _ => {
+                        ended.extend(self.cancel(i));
                         self.ended(i);
                     }
                 }
@@ -945,9 +989,10 @@ fn step() -> impl Strategy<Value = Step> {
     let task = 0..12usize;
     prop_oneof![
         6 => (0..2usize, prop::bool::weighted(0.15), -1..2i32, prop::option::of(1..3u32), 0..4u8,
-              prop::bool::weighted(0.15), prop::bool::weighted(0.15), prop::option::weighted(0.3, 0..12usize))
-            .prop_map(|(queue, human, priority, max, lost, approval, delay, dep)|
-                Step::Enqueue { queue, human, priority, max, lost, approval, delay, dep }),
+              prop::bool::weighted(0.15), prop::bool::weighted(0.15), prop::option::weighted(0.3, 0..12usize),
+              prop::option::weighted(0.3, 0..12usize))
+            .prop_map(|(queue, human, priority, max, lost, approval, delay, dep, parent)|
+                Step::Enqueue { queue, human, priority, max, lost, approval, delay, dep, parent }),
         6 => (1..4u8, 1..4u32, prop::option::of(0..2u8), prop::bool::weighted(0.4))
             .prop_map(|(queues, max, session, wait)| Step::Lease { queues, max, session, wait }),
         6 => (task.clone(), 0..5u8, any::<bool>(), 0..5u8)
@@ -987,11 +1032,14 @@ proptest! {
             model.wake();
             let shown = format!("{commands:?}");
             b.woken.clear();
+            b.ended.clear();
             let got: Vec<Reply> = b.batch(commands).into_iter().map(|r| r.map(said).map_err(|e| e.code)).collect();
             prop_assert_eq!(got, expected, "{}", shown);
             let woken: Vec<_> = b.woken.iter()
                 .map(|(park, tasks)| (*park, tasks.iter().map(|t| (t.task_id, t.fence)).collect::<Vec<_>>())).collect();
             prop_assert_eq!(woken, std::mem::take(&mut model.woken));
+            let ended: BTreeSet<_> = b.ended.iter().map(|lease| (lease.task_id, lease.fence)).collect();
+            prop_assert_eq!(ended, std::mem::take(&mut model.ended));
             check(&mut model, &mut b);
             if reopen {
                 b = b.reopen();

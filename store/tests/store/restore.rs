@@ -56,6 +56,7 @@ impl Story {
             now: T0,
             options: self.options.clone(),
             woken: Vec::new(),
+            ended: Vec::new(),
             directory: tempfile::tempdir().unwrap(),
         })
     }

@@ -1,7 +1,7 @@
 //! Bulk work continues over several commits, and over restarts.
 
 use crate::common::*;
-use kirosu_protocol::{NewTask, Status, TaskId};
+use kirosu_protocol::{ErrorCode, LeaseParams, NewTask, Status, TaskId};
 use kirosu_store::*;
 
 /// More tasks than one commit changes.
@@ -207,4 +207,64 @@ fn a_waiter_for_a_thousand_tasks_gets_those_of_one_short_commit() {
 
 fn apply(b: &mut Bench, commands: Vec<Command>) -> Applied {
     b.store.apply(b.now, commands)
+}
+
+#[test]
+fn children_end_with_their_parent_in_steps_over_a_restart() {
+    let mut b = Bench::new();
+    let parent = b.chat("parent");
+    let lease = b.lease(1).pop().unwrap();
+    let child = |ends_with_parent| NewTask {
+        parent_id: Some(parent),
+        ends_with_parent,
+        queue: "children".into(),
+        ..NewTask::chat("child")
+    };
+    let stays = b.enqueue(child(false));
+    let batch = Command::EnqueueBatch(vec![child(true); MANY]);
+    b.one(batch).unwrap();
+    let ask = LeaseParams {
+        queues: vec!["children".into()],
+        ..ask(3)
+    };
+    let running = b.lease_as(ask, None);
+    let ended_before = b.enqueue(child(true));
+    b.one(Command::Cancel {
+        task: ended_before,
+        by: None,
+        reason: Some("not needed".into()),
+    })
+    .unwrap();
+    b.ack(done(parent, Some(lease.fence))).unwrap();
+    let after_one = b.stats().cancelled;
+    assert!(after_one > 1 && after_one < MANY as i64, "{after_one}");
+    // The child that stays is among the running ones, as the oldest.
+    let fences = |leases: &[EndedLease]| leases.iter().map(|l| (l.task_id, l.fence)).collect();
+    let ended: Vec<_> = fences(&b.ended);
+    let held: Vec<_> = running[1..].iter().map(|t| (t.task_id, t.fence)).collect();
+    assert_eq!(ended, held);
+    let mut b = b.reopen();
+    assert!(go_on(&mut b) > 0);
+    assert_eq!(b.stats().cancelled, MANY as i64 + 1);
+    assert_eq!(b.task(stays).status, Status::Leased);
+    let reason = b.task(running[1].task_id).error.unwrap();
+    assert_eq!(
+        reason,
+        format!("cancelled: its parent, task {parent}, is done")
+    );
+    assert_eq!(b.task(ended_before).error.unwrap(), "cancelled: not needed");
+    // A parent that has ended gets no further ones.
+    let late = b.one(Command::Enqueue(Box::new(child(true))));
+    assert_eq!(late.unwrap_err().code, ErrorCode::WrongState);
+    for (parent_id, message) in [
+        (None, "needs `parent_id`"),
+        (Some(9_999), "unknown task 9999"),
+    ] {
+        let new = NewTask {
+            parent_id,
+            ..child(true)
+        };
+        let error = b.one(Command::Enqueue(Box::new(new))).unwrap_err();
+        assert!(error.message.contains(message), "{error:?}");
+    }
 }

@@ -169,13 +169,14 @@ fn in_namespace(setup: Setup, script: &str) -> Setup {
     setup.under(&["unshare", "--map-root-user", "--mount", "sh", "-c", &script])
 }
 
-/// Does something in the mount namespace of the hub.
-fn in_namespace_of(hub: &Hub, words: &[&str]) {
+/// Does something in the mount namespace of the hub. Returns whether it succeeded.
+fn in_namespace_of(hub: &Hub, words: &[&str]) -> bool {
     let mut command = Command::new("nsenter");
     command.args(["--preserve-credentials", "--user", "--mount", "--target"]);
     let status = command.arg(hub.pid().to_string()).args(words).status();
-    let status = status.expect("nsenter of util-linux can be started");
-    assert!(status.success(), "{words:?}");
+    status
+        .expect("nsenter of util-linux can be started")
+        .success()
 }
 
 #[test]
@@ -269,10 +270,8 @@ fn of_space_for_workspaces() {
     let note = queue.is("short");
     assert!(note.contains("No space left on device"), "{note}");
     assert_eq!(queue.stats()["done"], 0);
-    in_namespace_of(
-        &queue.hub,
-        &["mount", "-o", "remount,nr_inodes=1000", &disk],
-    );
+    let remount = ["mount", "-o", "remount,nr_inodes=1000", &disk];
+    assert!(in_namespace_of(&queue.hub, &remount));
     queue.all_done();
     queue.told_once();
 }
@@ -284,8 +283,10 @@ fn of_a_process_file_system() {
     let note = queue.is("short");
     assert!(note.contains("/proc"), "{note}");
     assert_eq!(queue.stats()["done"], 0);
-    // Lazily, since the hub may just have a file of it open.
-    in_namespace_of(&queue.hub, &["umount", "--lazy", "/proc"]);
+    // It is busy while the hub has a file of it open.
+    until("the file system can be unmounted", || {
+        in_namespace_of(&queue.hub, &["umount", "/proc"]).then_some(())
+    });
     queue.all_done();
     queue.told_once();
 }

@@ -1,6 +1,6 @@
 //! HTTPS of gateway and metrics.
 
-use super::kit::{Authority, Files};
+use super::kit::{Authority, Files, run};
 use crate::common::http;
 use crate::common::process::{address, setup};
 use crate::common::{Hub, until};
@@ -95,4 +95,64 @@ fn rest_and_metrics_are_served_over_tls_only() {
         status == 200 && body.contains("kirosu_up 1"),
         "{status} {body}"
     );
+}
+
+#[test]
+fn a_certificate_is_a_credential_over_https_until_it_is_revoked() {
+    let setup = setup();
+    let home = setup.directory.path().to_owned();
+    let files = Files::new(&home, "web", &["127.0.0.1", "localhost"]);
+    let client = Files::new(&home, "client", &["ci"]);
+    let hub = setup
+        .set("hub.keyless=off")
+        .set("gateway.enabled=true")
+        .set("gateway.port=0")
+        .set(&format!("gateway.tls_certificate={}", files.certificate))
+        .set(&format!("gateway.tls_key={}", files.key))
+        .start();
+    let rest = address(&hub);
+    let own = [
+        "--cacert",
+        files.certificate.as_str(),
+        "--cert",
+        &client.certificate,
+        "--key",
+        &client.key,
+    ];
+    let list = || curl(&rest, "/tasks", &own);
+    let (status, body) = list();
+    assert!(
+        status == 403 && body.contains(&client.fingerprint) && body.contains("kirosu key add"),
+        "{status} {body}"
+    );
+    let add = ["key", "add", "ci", "--role", "observe", "--certificate"];
+    let (code, said) = run(&hub, &[&add[..], &[&client.certificate]].concat(), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (status, body) = list();
+    assert_eq!(status, 200, "{body}");
+    let (status, body) = curl(
+        &rest,
+        "/tasks",
+        &[
+            &own[..],
+            &[
+                "--data",
+                r#"{"prompt": "x"}"#,
+                "-H",
+                "content-type: application/json",
+            ],
+        ]
+        .concat(),
+    );
+    assert!(status == 403 && body.contains("enqueue"), "{status} {body}");
+    // A page of another site, whose requests the browser sends with the certificate.
+    let page = ["-H", "origin: https://evil.example"];
+    assert_eq!(curl(&rest, "/tasks", &[&own[..], &page].concat()).0, 403);
+    // The fingerprint is public, and no key.
+    let header = format!("x-kiro-key: {}", client.fingerprint);
+    let without = ["--cacert", files.certificate.as_str(), "-H", &header];
+    assert_eq!(curl(&rest, "/tasks", &without).0, 403);
+    let (code, said) = run(&hub, &["key", "revoke", "ci"], &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(list().0, 403);
 }

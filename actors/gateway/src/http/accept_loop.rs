@@ -3,7 +3,7 @@
 use super::counts::HttpCounts;
 use super::timed_stream::TimedStream;
 use super::turn_away::turn_away;
-use super::web_stream::WebStream;
+use super::web_stream::{ClientCertificate, WebStream};
 use crate::link::RequestSlot;
 use crate::options::{HttpPeer, HttpTimeouts, PeerCheck};
 use actix_http::{HttpService, Request};
@@ -105,6 +105,7 @@ impl AcceptLoop {
             .on_connect_ext(move |stream: &TimedStream<WebStream>, data| {
                 data.insert(stream.active().clone());
                 data.insert(peer_of(stream.inner(), peer));
+                data.insert(stream.inner().certificate());
             })
             .h1(service)
             .new_service(())
@@ -161,6 +162,7 @@ impl AcceptLoop {
             Some(tls) => WebStream::Tls {
                 stream: Box::new(tls.accept(stream, None)),
                 is_refused: false,
+                certificate: ClientCertificate::default(),
             },
         };
         let stream = TimedStream::new(stream, idle, self.timeouts.stall);

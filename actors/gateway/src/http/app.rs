@@ -4,6 +4,7 @@ use super::HttpApp;
 use super::counts::HttpCounts;
 use super::guard::{self, HttpAdmission, RequestHeads};
 use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
+use super::web_stream::ClientCertificate;
 use crate::link::HubError;
 use crate::options::HttpPeer;
 use crate::rest::{self, HttpError};
@@ -59,16 +60,29 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
             .conn_data::<HttpPeer>()
             .copied()
             .unwrap_or(HttpPeer::Other),
+        certificate: request
+            .request()
+            .conn_data::<ClientCertificate>()
+            .and_then(ClientCertificate::get),
     };
-    let key = match guard::admit(&heads, &state.key)? {
+    let admission = guard::admit(&heads, &state.key)?;
+    let certificate;
+    let key = match admission {
         HttpAdmission::Own => return Ok(()),
         // An empty key means none to the hub, which decides what it serves to such a client.
         HttpAdmission::Keyless => "",
         HttpAdmission::Key(key) => key,
+        HttpAdmission::Certificate(of) => {
+            certificate = of.to_string();
+            &certificate
+        }
     };
     let hub = match state.clients.find(key, &state.hub).await {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
-            return Err(guard::wrong_key());
+            return Err(match admission {
+                HttpAdmission::Certificate(of) => guard::unknown_certificate(of),
+                _ => guard::wrong_key(),
+            });
         }
         found => found?,
     };

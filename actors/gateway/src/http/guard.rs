@@ -9,6 +9,7 @@ use crate::options::HttpPeer;
 use crate::rest::HttpError;
 use crate::state::GatewayKey;
 use kirosu_protocol::access::{RUN_TOKEN_PREFIX, SECRET_PREFIX, is_same_secret};
+use kirosu_tls::Fingerprint;
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
@@ -26,6 +27,8 @@ pub(super) struct RequestHeads<'a> {
     /// `sec-fetch-site`
     pub(super) fetch_site: Option<&'a str>,
     pub(super) peer: HttpPeer,
+    /// The certificate of the client's TLS connection.
+    pub(super) certificate: Option<Fingerprint>,
 }
 
 /// The party for which an admitted request speaks.
@@ -37,6 +40,8 @@ pub(super) enum HttpAdmission<'a> {
     Keyless,
     /// That of this key, which the hub must check.
     Key(&'a str),
+    /// That of this certificate, which the hub must check.
+    Certificate(Fingerprint),
 }
 
 /// Admits a request.
@@ -56,9 +61,18 @@ pub(super) fn admit<'a>(
             _ => Ok(HttpAdmission::Own),
         },
         (Some(given), _) if of_hub(given) => Ok(HttpAdmission::Key(given)),
+        (None, _) if heads.certificate.is_some() => by_certificate(heads),
         _ if key.is_required => Err(wrong_key()),
         _ => is_local(heads).map(|()| HttpAdmission::Keyless),
     }
+}
+
+fn by_certificate<'a>(heads: &RequestHeads<'a>) -> Result<HttpAdmission<'a>, HttpError> {
+    // A browser sends a certificate with the requests of any page.
+    refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?;
+    Ok(heads
+        .certificate
+        .map_or(HttpAdmission::Keyless, HttpAdmission::Certificate))
 }
 
 /// The refusal of a program of a run that sends no token, or the hub's key.
@@ -73,6 +87,13 @@ fn of_hub(key: &str) -> bool {
     [SECRET_PREFIX, RUN_TOKEN_PREFIX]
         .iter()
         .any(|prefix| key.starts_with(prefix))
+}
+
+/// The refusal of a certificate that is not a credential.
+pub(super) fn unknown_certificate(certificate: Fingerprint) -> HttpError {
+    HttpError::forbidden(format!(
+        "the client certificate {certificate} is not a credential of this hub: `kirosu key add NAME --role ROLE --certificate FILE` adds it (for the gateway within the hub's process), or send a key as header x-kiro-key"
+    ))
 }
 
 /// The refusal of a wrong key.
@@ -101,7 +122,11 @@ fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
             "refusing a request of another user of this machine: send the hub's key as header x-kiro-key",
         ));
     }
-    match foreign(heads.host, heads.origin, heads.fetch_site) {
+    refuse_foreign(foreign(heads.host, heads.origin, heads.fetch_site))
+}
+
+fn refuse_foreign(found: Option<ForeignRequest<'_>>) -> Result<(), HttpError> {
+    match found {
         None => Ok(()),
         Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
             "refusing a request for host {host}: without a key only requests for localhost are accepted; set KIRO_SWARM_KEY to use another name"
@@ -135,6 +160,15 @@ pub(crate) fn foreign<'a>(
     if let Some(host) = host.filter(|host| !is_loopback(host)) {
         return Some(ForeignRequest::Host(host));
     }
+    foreign_page(host, origin, fetch_site)
+}
+
+/// Whether a request with these headers may be one of a web page of another site.
+fn foreign_page<'a>(
+    host: Option<&str>,
+    origin: Option<&'a str>,
+    fetch_site: Option<&str>,
+) -> Option<ForeignRequest<'a>> {
     let own = host.map(|host| [format!("http://{host}"), format!("https://{host}")]);
     let is_own = |origin: &str| own.iter().flatten().any(|own| own == origin);
     let is_other = |origin: &&str| !is_own(origin);
@@ -173,6 +207,7 @@ mod tests {
         origin: None,
         fetch_site: None,
         peer: HttpPeer::Own,
+        certificate: None,
     };
 
     /// A key that clients must send, or that of a hub whose clients may send none.
@@ -199,6 +234,7 @@ mod tests {
             origin: Some("http://other.example"),
             fetch_site: Some("cross-site"),
             peer: HttpPeer::Other,
+            certificate: None,
         };
         let key = Some("k1");
         for good in [
@@ -255,6 +291,48 @@ mod tests {
         let own = key(Some("krs_1"));
         assert_eq!(admit(&heads("krs_1"), &own).unwrap(), HttpAdmission::Own);
         assert!(admit(&heads("other"), &key(Some("k1"))).is_err());
+    }
+
+    #[test]
+    fn a_certificate_is_left_to_the_hub_but_not_from_a_page_of_another_site() {
+        let certificate = Fingerprint::of(b"der");
+        let heads = RequestHeads {
+            host: Some("kirosu.example"),
+            peer: HttpPeer::Other,
+            certificate: Some(certificate),
+            ..HEADS
+        };
+        for own in [Some("k1"), None] {
+            let admitted = admit(&heads, &key(own)).unwrap();
+            assert_eq!(admitted, HttpAdmission::Certificate(certificate));
+            let of_page = |origin, fetch_site| RequestHeads {
+                origin,
+                fetch_site,
+                ..heads
+            };
+            let same = of_page(Some("https://kirosu.example"), Some("same-origin"));
+            assert_eq!(refused(same, own), None);
+            for other in [
+                of_page(Some("https://evil.example"), None),
+                of_page(None, Some("cross-site")),
+            ] {
+                assert!(refused(other, own).is_some(), "{other:?}");
+            }
+        }
+        // A key that is sent counts, and a wrong one is not replaced by the certificate.
+        let with_key = RequestHeads {
+            key: Some("krs_1"),
+            ..heads
+        };
+        assert_eq!(
+            admit(&with_key, &key(Some("k1"))).unwrap(),
+            HttpAdmission::Key("krs_1")
+        );
+        let wrong = RequestHeads {
+            key: Some("k2"),
+            ..heads
+        };
+        assert!(refused(wrong, Some("k1")).is_some());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The stream of a client, with or without TLS.
 
-use kirosu_tls::{Handshake, ServerStream};
+use kirosu_tls::{Fingerprint, Handshake, ServerStream};
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -10,6 +12,16 @@ use tokio::net::TcpStream;
 /// The response to a request without TLS.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 67\r\n\r\n\
 this port takes only TLS: write https:// in the place of http:// !\n";
+
+/// The certificate of a client whose private key it has; known when the handshake has ended.
+#[derive(Clone, Default)]
+pub(crate) struct ClientCertificate(Rc<Cell<Option<Fingerprint>>>);
+
+impl ClientCertificate {
+    pub(super) fn get(&self) -> Option<Fingerprint> {
+        self.0.get()
+    }
+}
 
 /// The stream of a client.
 pub(crate) enum WebStream {
@@ -21,10 +33,20 @@ pub(crate) enum WebStream {
         stream: Box<ServerStream>,
         /// Whether a client without TLS has got its response.
         is_refused: bool,
+        /// That of the client.
+        certificate: ClientCertificate,
     },
 }
 
 impl WebStream {
+    /// The certificate of the client, once there is one.
+    pub(super) fn certificate(&self) -> ClientCertificate {
+        match self {
+            WebStream::Plain(_) => ClientCertificate::default(),
+            WebStream::Tls { certificate, .. } => certificate.clone(),
+        }
+    }
+
     /// The socket. `None` after a failed handshake.
     pub(super) fn socket(&self) -> Option<&TcpStream> {
         match self {
@@ -40,15 +62,23 @@ impl AsyncRead for WebStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let (stream, is_refused) = match &mut *self {
+        let (stream, is_refused, certificate) = match &mut *self {
             WebStream::Plain(stream) => return Pin::new(stream).poll_read(cx, buffer),
-            WebStream::Tls { stream, is_refused } => (stream, is_refused),
+            WebStream::Tls {
+                stream,
+                is_refused,
+                certificate,
+            } => (stream, is_refused, certificate),
         };
-        if ready!(stream.poll_handshake(cx))? == Handshake::Plain
-            && !std::mem::replace(is_refused, true)
-        {
-            // A new socket takes it at once. The client may have disconnected.
-            let _ = Pin::new(&mut **stream).poll_write(cx, NOT_TLS);
+        if !stream.is_secure() {
+            match ready!(stream.poll_handshake(cx))? {
+                Handshake::Secure(own) => certificate.0.set(own),
+                Handshake::Plain if !std::mem::replace(is_refused, true) => {
+                    // A new socket takes it at once. The client may have disconnected.
+                    let _ = Pin::new(&mut **stream).poll_write(cx, NOT_TLS);
+                }
+                Handshake::Plain => {}
+            }
         }
         Pin::new(stream).poll_read(cx, buffer)
     }

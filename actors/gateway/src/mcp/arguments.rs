@@ -50,6 +50,8 @@ pub(super) struct EnqueueTask {
     depends_on: Option<Vec<i64>>,
     /// The number of the parent task.
     parent_id: Option<i64>,
+    /// True: the task is cancelled when its parent ends.
+    ends_with_parent: Option<bool>,
     /// Earliest start, in seconds from now.
     delay_seconds: Option<f64>,
     /// Maximum time of a run in seconds.
@@ -211,7 +213,7 @@ mod tests {
     fn every_argument_of_enqueue_task_reaches_the_task() {
         let all = object(json!({
             "prompt": "p", "system_prompt": "s", "task_type": "review", "queue": "q", "priority": "7",
-            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "parent_id": 2, "delay_seconds": 3,
+            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "parent_id": 2, "ends_with_parent": true, "delay_seconds": 3,
             "timeout_seconds": 4, "max_attempts": 5, "model": "m", "provider": "v", "workdir": "w", "on_lost": "ask",
             "accept": {"diff": true}, "labels": ["l"], "metadata": {"a": 1},
         }));

@@ -39,6 +39,8 @@ pub(super) struct NewTaskSchema {
     pub depends_on: Option<Vec<i64>>,
     /// The task that enqueues this one.
     pub parent_id: Option<i64>,
+    /// Whether it is cancelled when its parent reaches a final state.
+    pub ends_with_parent: Option<bool>,
     /// Whether a person must approve before it runs.
     pub requires_approval: Option<bool>,
     /// The requested provider.

@@ -35,6 +35,7 @@ fn schemas_that_are_not_derived_have_the_fields_of_the_protocol() {
         idempotency_key: Some("k".into()),
         depends_on: vec![1],
         parent_id: Some(1),
+        ends_with_parent: true,
         provider: Some("p".into()),
         model: Some("m".into()),
         workdir: Some("w".into()),

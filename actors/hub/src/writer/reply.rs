@@ -59,6 +59,10 @@ impl Writer {
                 reply.answer(std::iter::once(Ok(outcome)), None);
             }
         }
+        let ended = applied.ended.into_iter();
+        changes
+            .ended
+            .extend(ended.map(|lease| (lease, "cancelled")));
         for (park, tasks) in applied.woken {
             changes.granted.extend(self.wake(park, tasks));
         }

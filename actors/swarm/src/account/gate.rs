@@ -84,6 +84,8 @@ struct GateState {
     brought: Mutex<Option<RunPass>>,
     /// The provider admitted last.
     last: Mutex<Option<String>>,
+    /// The admission to the account in use, and whether the agent waits for tasks below its own.
+    place: Mutex<(Option<Ticket>, bool)>,
     /// The position while the run waits.
     waits: tokio::sync::watch::Sender<Option<QueuePosition>>,
 }
@@ -94,6 +96,7 @@ impl AccountGate {
             accounts,
             brought: Mutex::new(brought),
             last: Mutex::default(),
+            place: Mutex::default(),
             waits: tokio::sync::watch::Sender::new(None),
         }))
     }
@@ -111,6 +114,15 @@ impl AccountGate {
     /// Returns the run's position in the queue while it waits.
     pub(crate) fn waits(&self) -> tokio::sync::watch::Receiver<Option<QueuePosition>> {
         self.0.waits.subscribe()
+    }
+
+    /// The agent of the run begins or ends a wait for tasks below its own.
+    pub(crate) fn set_waiting(&self, waits: bool) {
+        let mut place = self.0.place.lock();
+        place.1 = waits;
+        if let Some(ticket) = place.0 {
+            self.0.accounts.wait(ticket, waits);
+        }
     }
 
     /// Waits until a run may begin on one of these providers, the first that has capacity.
@@ -132,6 +144,12 @@ impl AccountGate {
             None => self.wait(&providers).await?,
         };
         *self.0.last.lock() = Some(pass.provider().to_owned());
+        let mut place = self.0.place.lock();
+        place.0 = pass.ticket;
+        if let (Some(ticket), true) = *place {
+            self.0.accounts.wait(ticket, true);
+        }
+        drop(place);
         Ok((index, pass))
     }
 

@@ -119,6 +119,8 @@ pub(super) struct RunHold {
     era: u64,
     /// This run probes the account.
     probe: bool,
+    /// Its agent waits for tasks below its own.
+    waits: bool,
 }
 
 /// One account.
@@ -131,6 +133,9 @@ pub(super) struct AccountLimiter {
     pub(super) note: String,
     era: u64,
     pub(super) running: u32,
+    /// Those of the running ones whose agents wait for tasks below their own. Others may run meanwhile: else the tasks for which
+    /// they wait might never run.
+    waiting: u32,
     /// Turns that were given and may become runs.
     pub(super) reserved: u32,
     requests: RequestMeter,
@@ -148,6 +153,7 @@ impl AccountLimiter {
             note: String::new(),
             era: 0,
             running: 0,
+            waiting: 0,
             reserved: 0,
             requests: RequestMeter::default(),
             tokens: TokenMeter::default(),
@@ -172,7 +178,8 @@ impl AccountLimiter {
         }
         let side_by_side = self.limits.concurrency.unwrap_or(u32::MAX);
         let admitted = self.requests.capacity(self.limits.requests_per_minute, now);
-        most.min(side_by_side.saturating_sub(self.running))
+        let active = self.running.saturating_sub(self.waiting);
+        most.min(side_by_side.saturating_sub(active))
             .min(admitted)
             .saturating_sub(self.reserved)
     }
@@ -184,12 +191,32 @@ impl AccountLimiter {
         let mut hold = RunHold {
             era: self.era,
             probe: false,
+            waits: false,
         };
         if let AccountHealth::Probing { busy, .. } = &mut self.health {
             *busy = true;
             hold.probe = true;
         }
         hold
+    }
+
+    /// The agent of a run begins or ends a wait for tasks below its own. One that waits has had an answer of its model: the account
+    /// works. Returns whether the change of health is to be logged.
+    pub(super) fn wait(&mut self, hold: &mut RunHold, waits: bool) -> bool {
+        let before = self.health;
+        match (hold.waits, waits) {
+            (false, true) => {
+                self.waiting += 1;
+                if hold.era == self.era {
+                    self.works(*hold);
+                    hold.probe = false;
+                }
+            }
+            (true, false) => self.waiting -= 1,
+            _ => {}
+        }
+        hold.waits = waits;
+        self.health.is_reportable_after(before)
     }
 
     /// Ends a run. Returns whether the change of health is to be logged.
@@ -201,6 +228,7 @@ impl AccountLimiter {
         now: QueueTime,
     ) -> bool {
         self.running = self.running.saturating_sub(1);
+        self.waiting -= u32::from(hold.waits);
         self.tokens
             .spend(self.limits.tokens_per_minute, tokens, now);
         let before = self.health;

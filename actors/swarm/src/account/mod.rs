@@ -12,6 +12,8 @@
 //! - The run holds an [`RunPass`] from its start to its end. Its end decides about the account ([`verdict`]): a
 //!   429 parks it until the stated time, for all sessions of all pools. Then exactly one run is let through to probe
 //!   it. A missing login parks it until a person acts.
+//! - While the agent of a run waits for tasks below its own, its account has capacity for another run: else an account
+//!   for one run at a time would wait for itself.
 //! - A task that names another provider than its pool's, and a router that moves on, already have a lease: they wait
 //!   in the same queue, with the lease ([`gate`]).
 //!
@@ -229,6 +231,10 @@ impl Accounts {
             }
         }
         answer
+    }
+
+    fn wait(self: &Arc<Self>, ticket: Ticket, waits: bool) {
+        self.with(|inner, now| inner.queue.wait(ticket, waits, now));
     }
 
     fn end(self: &Arc<Self>, ticket: Ticket, verdict: AccountVerdict, tokens: u64, note: &str) {

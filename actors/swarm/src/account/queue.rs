@@ -177,6 +177,17 @@ impl AdmissionQueue {
         }
     }
 
+    /// The agent of a run begins or ends a wait for tasks below its own. Unknown tickets are ignored.
+    pub(crate) fn wait(&mut self, ticket: Ticket, waits: bool, now: QueueTime) {
+        let Some((id, hold)) = self.held.get_mut(&ticket) else {
+            return;
+        };
+        if self.accounts[*id].wait(hold, waits) {
+            self.events.push(QueueEvent::Changed(*id));
+        }
+        self.serve(now);
+    }
+
     /// Ends a run. Unknown tickets are ignored.
     pub(crate) fn end(
         &mut self,

@@ -1,6 +1,6 @@
 //! Whatever happens: no account is used more than it allows, and no waiter is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ struct World {
     limits: Vec<AccountLimits>,
     /// For each session: its accounts, whether it requests passes, its activity.
     sessions: BTreeMap<WaiterId, (Arc<[AccountId]>, bool, Does)>,
+    /// Runs whose agents wait for tasks below their own.
+    waiting: BTreeSet<Ticket>,
+    /// Whether a wait has ended before its run: capacity that was reserved may be gone then.
+    has_returned: bool,
     admitted: Vec<Vec<QueueTime>>,
 }
 
@@ -67,6 +71,8 @@ impl World {
         });
         Self {
             sessions: sessions.collect(),
+            waiting: BTreeSet::new(),
+            has_returned: false,
             admitted: vec![Vec::new(); limits.len()],
             queue,
             now: Duration::ZERO,
@@ -78,8 +84,9 @@ impl World {
         self.sessions.get_mut(&waiter).unwrap().2 = does;
     }
 
+    /// Runs of an account whose agents do not wait.
     fn running(&self, account: AccountId) -> usize {
-        let runs = |it: &&(Arc<[AccountId]>, bool, Does)| matches!(it.2, Does::Runs(id, _) if id == account);
+        let runs = |it: &&(Arc<[AccountId]>, bool, Does)| matches!(it.2, Does::Runs(id, ticket) if id == account && !self.waiting.contains(&ticket));
         self.sessions.values().filter(runs).count()
     }
 
@@ -154,11 +161,20 @@ impl World {
                     };
                     let kept = turn == LeaseTurn::Quick
                         && self.queue.health(account) == AccountHealth::Open
-                        && self.limits[account].tokens_per_minute.is_none();
+                        && self.limits[account].tokens_per_minute.is_none()
+                        && !self.has_returned;
                     assert!(!kept, "room was kept for it");
                     self.set(waiter, Does::Nothing);
                 }
             },
+            Does::Runs(_, ticket) if with % 16 == 13 => {
+                let waits = self.waiting.insert(ticket);
+                if !waits {
+                    self.waiting.remove(&ticket);
+                    self.has_returned = true;
+                }
+                self.queue.wait(ticket, waits, self.now);
+            }
             Does::Runs(_, ticket) => {
                 let verdict = match with % 8 {
                     0 => limited(u64::from(with)),
@@ -405,4 +421,36 @@ fn a_session_that_finds_nothing_passes_its_turn_on() {
     assert_eq!(queue.events(), [long(1), long(2), long(3)]);
     assert!(queue.take(2, &accounts, at).is_ok());
     assert_eq!(queue.take(1, &accounts, at), Err(None), "full");
+}
+
+#[test]
+fn an_account_for_one_run_has_room_for_the_child_of_a_run_that_waits() {
+    let (mut queue, accounts) = queue(Some(1));
+    let at = Duration::ZERO;
+    let parent = queue.take(0, &accounts, at).unwrap();
+    assert_eq!(queue.request_turn(1, &accounts, at), None);
+    queue.wait(parent.ticket, true, at);
+    assert_eq!(queue.events(), [QueueEvent::Turn(1, LeaseTurn::Quick)]);
+    let child = queue.take(1, &accounts, at).unwrap();
+    assert!(queue.take(2, &accounts, at).is_err(), "one place only");
+    queue.end(child.ticket, AccountVerdict::Works, 0, "", at);
+    queue.wait(parent.ticket, false, at);
+    assert!(queue.take(2, &accounts, at).is_err(), "the parent goes on");
+    queue.wait(parent.ticket, true, at);
+    queue.end(parent.ticket, AccountVerdict::Works, 0, "", at);
+    assert!(queue.take(2, &accounts, at).is_ok());
+}
+
+#[test]
+fn a_run_that_waits_has_shown_that_its_account_works() {
+    let (mut queue, accounts) = queue(None);
+    let at = Duration::ZERO;
+    let refused = queue.take(0, &accounts, at).unwrap();
+    queue.end(refused.ticket, limited(60), 0, "slow down", at);
+    queue.tick(MINUTE);
+    let probe = queue.take(1, &accounts, MINUTE).unwrap();
+    assert!(queue.take(2, &accounts, MINUTE).is_err());
+    queue.wait(probe.ticket, true, MINUTE);
+    assert_eq!(queue.health(0), AccountHealth::Open);
+    assert!(queue.take(2, &accounts, MINUTE).is_ok());
 }

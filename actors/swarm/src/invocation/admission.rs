@@ -16,7 +16,6 @@ use serde_json::json;
 use crate::account::{AccountGate, AccountOptions, QueuePosition, RunPass};
 use crate::invocation::report;
 use crate::link::SessionLink;
-use crate::pool::Pool;
 use crate::run_end::{LeaseReport, RunEnd};
 
 /// Delay before a task can be leased again whose provider waits for a person.
@@ -38,14 +37,12 @@ pub(super) struct Admission {
 /// # Errors
 /// The run does not begin; its end.
 pub(super) async fn enter(
-    pool: &Pool,
     provider: &dyn Provider,
     job: &mut Job,
-    brought: Option<RunPass>,
+    gate: AccountGate,
     (link, lease): (SessionLink, HeldLease),
     cancel: &Cancel,
 ) -> Result<Admission, RunEnd> {
-    let gate = AccountGate::new(pool.swarm.accounts.clone(), brought);
     let admission = Admission {
         gate: gate.clone(),
         pass: Cell::new(None),

@@ -32,7 +32,7 @@ use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
-use crate::account::RunPass;
+use crate::account::AccountGate;
 use crate::conversations::ConversationKey;
 use crate::link::SessionLink;
 use crate::options::WorkspaceMode;
@@ -59,8 +59,8 @@ pub(crate) struct RunRequest {
     /// Number of the session in its pool.
     pub(crate) session: u32,
     pub(crate) task: Task,
-    /// The capacity on the account of the pool's provider.
-    pub(crate) pass: Option<RunPass>,
+    /// Its admission to accounts; has the capacity that the session has taken with the lease.
+    pub(crate) gate: AccountGate,
     pub(crate) link: SessionLink,
     /// Cancels the run when it receives a cause or is dropped.
     pub(crate) cancel_requested: oneshot::Receiver<CancelCause>,
@@ -117,7 +117,7 @@ impl Actor for Invocation {
             pool,
             session,
             task,
-            pass,
+            gate,
             link,
             cancel_requested,
             ended,
@@ -132,7 +132,7 @@ impl Actor for Invocation {
                 invocation.cancel();
             });
         ctx.spawn(slack);
-        let run = run(pool, session, (task, pass), link, (cancel, withdrawn)).instrument(span);
+        let run = run(pool, session, (task, gate), link, (cancel, withdrawn)).instrument(span);
         let done = run.into_actor(self).map(|outcome, invocation, ctx| {
             // The receiver is gone if the session has ended.
             let _ = ended.send(outcome);
@@ -146,7 +146,7 @@ impl Actor for Invocation {
 async fn run(
     pool: Arc<Pool>,
     session: u32,
-    (task, pass): (Task, Option<RunPass>),
+    (task, gate): (Task, AccountGate),
     link: SessionLink,
     (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
 ) -> FinishedRun {
@@ -186,8 +186,7 @@ async fn run(
         accept,
     } = ready;
     let whose = (link.clone(), lease);
-    let admission = match admission::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await
-    {
+    let admission = match admission::enter(&*provider, &mut job, gate, whose, &cancel).await {
         Ok(admission) => admission,
         Err(end) => {
             workspace::abandon(folder).await;

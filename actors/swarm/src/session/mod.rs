@@ -17,7 +17,7 @@ use kirosu_supervision::{BackoffPolicy, ChildContext, RestartDelays, supervised}
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};
 
-use crate::account::{LeaseTurn, QueueWaiter, RunPass};
+use crate::account::{AccountGate, LeaseTurn, QueueWaiter, RunPass};
 use crate::link::{SessionIdentity, SessionLink};
 use crate::pool::slot::TaskSlot;
 use crate::pool::{CrashSession, Pool};
@@ -43,6 +43,8 @@ struct Run {
     heartbeats: SpawnHandle,
     /// A person cancelled the run: a retry of the task needs a new conversation.
     unwanted: bool,
+    /// Its admission to accounts.
+    gate: AccountGate,
     /// The waits of its agent for tasks below its own.
     waits: u32,
 }

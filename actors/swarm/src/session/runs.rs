@@ -8,6 +8,7 @@ use kirosu_protocol::task::{FailureClass, Task};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
+use crate::account::AccountGate;
 use crate::invocation::{FinishedRun, Invocation, RunRequest, report};
 use crate::run_end::{CancelCause, LeaseReport, RunEnd, lease_of};
 use crate::session::machine::Event;
@@ -25,11 +26,12 @@ impl Session {
         span.in_scope(|| tracing::debug!("runs"));
         let (cancel, cancel_requested) = oneshot::channel();
         let (ended, end) = oneshot::channel();
+        let gate = AccountGate::new(self.pool.swarm.accounts.clone(), self.pass.take());
         let mut work = Some(RunRequest {
             pool: self.pool.clone(),
             session: self.index,
             task,
-            pass: self.pass.take(),
+            gate: gate.clone(),
             link,
             cancel_requested,
             ended,
@@ -50,6 +52,7 @@ impl Session {
             cancel: Some(cancel),
             heartbeats,
             unwanted: false,
+            gate,
             waits: 0,
         });
         self.pool.set_busy(self.index, true);
@@ -116,8 +119,8 @@ impl Session {
         }
     }
 
-    /// The agent of a run has begun or ended a wait for tasks below its own. While it waits for any, the pool has another session:
-    /// else the tasks for which it waits might never run.
+    /// The agent of a run has begun or ended a wait for tasks below its own. While it waits for any, the pool has another session,
+    /// and the account capacity for another run: else the tasks for which it waits might never run.
     pub(super) fn run_waits(&mut self, lease: HeldLease, waiting: bool) {
         let Some(run) = self.run.as_mut().filter(|run| run.lease == lease) else {
             return;
@@ -129,6 +132,7 @@ impl Session {
         };
         let now = run.waits > 0;
         if before != now {
+            run.gate.set_waiting(now);
             self.pool.replace_waiting(now);
         }
     }

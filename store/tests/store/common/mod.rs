@@ -11,6 +11,8 @@ pub struct Bench {
     pub now: i64,
     pub options: StoreOptions,
     pub woken: Vec<(ParkId, Vec<Task>)>,
+    /// Leases that ended with the tasks' parents.
+    pub ended: Vec<EndedLease>,
     pub directory: tempfile::TempDir,
 }
 
@@ -31,6 +33,7 @@ impl Bench {
             now: T0,
             options,
             woken: Vec::new(),
+            ended: Vec::new(),
             directory,
         }
     }
@@ -38,6 +41,7 @@ impl Bench {
     pub fn batch(&mut self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
         let applied = self.store.apply(self.now, commands);
         self.woken.extend(applied.woken);
+        self.ended.extend(applied.ended);
         applied.outcomes
     }
 
@@ -107,6 +111,7 @@ impl Bench {
             now,
             options,
             woken,
+            ended,
             directory,
         } = self;
         drop(reader);
@@ -119,6 +124,7 @@ impl Bench {
             now,
             options,
             woken,
+            ended,
             directory,
         }
     }
