@@ -2,10 +2,12 @@
 //! and that nothing of them is left. The model is a stub on loopback (tests/end_to_end/agents/stub_model.py); the programs come from
 //! the npm registry into target/agents, once (tests/end_to_end/agents/install.sh).
 
+mod breakout;
 mod programs;
 mod refused;
 mod sandboxed;
 mod together;
+mod user;
 mod world;
 
 use crate::common::{Client, Hub, Setup, until, until_within};

@@ -55,7 +55,11 @@ impl Program {
 
     fn directive(&self, mut arguments: Value) -> String {
         match self.tool {
-            "exec_command" => arguments["yield_time_ms"] = 30_000.into(),
+            "exec_command" => {
+                arguments["yield_time_ms"] = 30_000.into();
+                // The start files of a login shell may take longer than the command.
+                arguments["login"] = false.into();
+            }
             "run_shell_command" => {
                 arguments["description"] = "a command".into();
                 arguments["is_background"] = false.into();
