@@ -16,7 +16,7 @@ pub fn setup() -> Setup {
 }
 
 /// The reason why this machine cannot enforce limits (or end runs by their cgroup), if it cannot.
-fn cannot(limit: &str) -> bool {
+pub fn cannot(limit: &str) -> bool {
     let cgroups = Cgroups::expected();
     let unlimited = cgroups.unlimited();
     let limits = unlimited.iter().find(|(key, _)| *key == limit);

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 const USER: &str = "nobody";
 
 /// Whether this process may not run programs as another user, which the test then reports.
-fn cannot() -> bool {
+pub fn cannot() -> bool {
     let missing = RunUser::missing_rights();
     if !missing.is_empty() {
         eprintln!("skipped: this process lacks {}", missing.join(", "));
