@@ -25,17 +25,18 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
             ));
         }
     }
-    let length = key_length(settings);
-    if let Some(length @ SHORTEST_KEY..SHORT_KEY) = length
-        && listens_beyond_loopback(settings)
-    {
-        warnings.push(warning(
-            "hub.key".to_owned(),
-            format!(
-                "has {length} characters: beyond loopback at least {SHORT_KEY} random ones are safe"
-            ),
-        ));
-    }
+    let is_open = listens_beyond_loopback(settings);
+    let weakness = match key_length(settings) {
+        // Beyond loopback it is refused.
+        Some(length @ ..SHORTEST_KEY) if !is_open => Some(format!(
+            "has {length} characters, so every program of this machine can guess it: at least {SHORT_KEY} random ones are safe"
+        )),
+        Some(length @ SHORTEST_KEY..SHORT_KEY) if is_open => Some(format!(
+            "has {length} characters: beyond loopback at least {SHORT_KEY} random ones are safe"
+        )),
+        _ => None,
+    };
+    warnings.extend(weakness.map(|weakness| warning("hub.key".to_owned(), weakness)));
     for pool in &settings.pools {
         if pool.trust_all_tools && !settings.hub.trust_all_tools {
             warnings.push(warning(

@@ -65,7 +65,7 @@ struct NewKey {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pools: Vec<String>,
     /// Validity from now, such as 30d [default: without end]
-    #[arg(long, value_name = "DURATION", value_parser = time::read_span)]
+    #[arg(long, value_name = "DURATION", value_parser = time::read_some_span)]
     expires: Option<Duration>,
     /// PEM file with the client's TLS certificate, or its fingerprint: the credential instead of a secret
     #[arg(long, value_name = "FILE")]

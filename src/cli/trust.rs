@@ -54,6 +54,11 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 fn trust(file: &Path, yes: bool, context: &Context) -> Result<u8, Failure> {
     let screen = &context.screen;
+    // A FIFO that a repository brings would hold this command.
+    if file.metadata().is_ok_and(|found| !found.is_file()) {
+        let message = format!("{}: it is not a regular file", shown(file));
+        return Err(Failure::Local(message));
+    }
     // Only what the file itself sets: no variable and no flag.
     let mut options = LoadOptions::from_process();
     options

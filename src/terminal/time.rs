@@ -107,6 +107,17 @@ pub fn read_span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| rule.into())
 }
 
+/// Reads a span that is not zero.
+///
+/// # Errors
+/// The rule for spans, or that it is zero.
+pub fn read_some_span(text: &str) -> Result<Duration, String> {
+    match read_span(text)? {
+        Duration::ZERO => Err("0 would mean no end; leave it out for that".into()),
+        span => Ok(span),
+    }
+}
+
 /// Reads a time as Unix seconds: a date and a time, local if they name no zone, or Unix seconds. A date alone means its
 /// start.
 ///

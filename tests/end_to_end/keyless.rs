@@ -2,6 +2,7 @@
 
 use crate::common::{Client, Hub, Setup, sentence, until, word};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -386,4 +387,58 @@ fn rest_serves_its_own_user_and_whoever_has_the_key() {
     let answer: Value = serde_json::from_slice(&own.stdout).unwrap();
     assert_eq!(answer["tasks"], json!([]));
     assert_eq!(status_for_nobody(&address, "/tasks", &own_key(&hub)), "200");
+}
+
+#[test]
+fn one_address_of_unknown_clients_does_not_take_all_connections() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can start a process of another user");
+        return;
+    }
+    let hub = setup().set("limits.connections=40").start();
+    // It connects again whenever it is turned away.
+    let script = "import os,socket,sys,time\n\
+                  end=time.time()+60; held=[]\n\
+                  while time.time()<end and os.getppid()!=1:\n\
+                  \x20 s=socket.create_connection(('127.0.0.1',int(sys.argv[1]))); held.append(s); held=held[-100:]\n\
+                  \x20 if len(held)==100: print(flush=True); time.sleep(0.01)\n";
+    let mut crowd = Command::new("python3")
+        .args(["-c", script, &hub.port.to_string()])
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .current_dir("/")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = crowd.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let key = own_key(&hub);
+    for _ in 0..20 {
+        let mut client = hub.client();
+        client.call("hello", json!({"auth_token": key}));
+        client.call("stats", json!({}));
+    }
+    crowd.kill().unwrap();
+    crowd.wait().unwrap();
+    let log = hub.log();
+    assert!(log.contains("too many connections of clients"), "{log}");
+    assert!(log.matches("too many connections").count() < 5, "{log}");
+}
+
+#[test]
+fn a_client_that_is_gone_is_served_where_every_user_of_the_machine_is() {
+    let hub = setup().set("hub.keyless=any-local-user").start();
+    const TASKS: i64 = 50;
+    for _ in 0..TASKS {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", hub.port)).unwrap();
+        stream
+            .write_all(b"{\"method\":\"enqueue\",\"params\":{\"prompt\":\"p\"}}\n")
+            .unwrap();
+    }
+    let mut client = hub.client();
+    until("all tasks are there", || {
+        let stats = client.call("stats", json!({}));
+        (stats["stats"]["total_tasks"] == TASKS).then_some(())
+    });
 }

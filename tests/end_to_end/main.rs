@@ -24,6 +24,7 @@ mod doors;
 mod faults;
 mod faults_disk;
 mod getting_started;
+mod key_ends;
 mod keyless;
 mod keys;
 mod kill_nine;

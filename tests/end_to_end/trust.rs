@@ -261,3 +261,17 @@ fn a_reload_takes_only_a_trusted_file() {
     let answer = hub.client().call("reload", json!({}));
     assert_eq!(answer["changed"], json!(["pool.p.size"]), "{answer}");
 }
+
+#[test]
+fn a_fifo_in_the_place_of_the_file_holds_nothing_up() {
+    let clone = Clone::new("");
+    fs::remove_file(clone.file()).unwrap();
+    let made = Command::new("mkfifo").arg(clone.file()).status().unwrap();
+    assert!(made.success());
+    let asked = clone.kirosu(&["trust", "--yes"]);
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(
+        text(&asked.stderr).contains("not a regular file"),
+        "{asked:?}"
+    );
+}

@@ -27,7 +27,10 @@ impl KeyLinks {
     fn known(&self, key: &str) -> Option<HubLink> {
         let now = Instant::now();
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|it| it.key == key || now.duration_since(it.used) < IDLE);
+        // In the place of one that was lost comes a new one, which finds a hub that is back without a pause.
+        links.retain(|it| {
+            !it.link.is_lost() && (it.key == key || now.duration_since(it.used) < IDLE)
+        });
         let found = links.iter_mut().find(|it| it.key == key)?;
         found.used = now;
         Some(found.link.clone())

@@ -135,6 +135,17 @@ impl HubLink {
         Client::start(self.endpoint.clone(), self.options.clone())
     }
 
+    /// Whether a connection was lost, or refused by the hub.
+    pub(crate) fn is_lost(&self) -> bool {
+        let is_lost = |client: &Client| {
+            matches!(
+                &*client.state().borrow(),
+                ConnectionState::Connecting(Some(_))
+            )
+        };
+        is_lost(&self.client) || self.queries.as_ref().is_some_and(is_lost)
+    }
+
     /// Connections to the same hub that speak for this key.
     pub(crate) fn with_key(&self, key: &str) -> HubLink {
         let key = Some(key.to_owned());

@@ -2,23 +2,26 @@
 
 use crate::access_log::AccessLog;
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
+use crate::compile_turns::CompileTurns;
 use crate::connection_registry::ConnectionRegistry;
 use crate::credentials::Keys;
 use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
 use crate::readers::Readers;
+use crate::refusal_log::RefusalLog;
 use crate::runs::{LiveRuns, RunTokens};
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
+use crate::unknown_clients::{UnknownClients, UnknownSlot};
 use crate::waiting::WaitContext;
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
-use crate::wrong_keys::WrongKeys;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -85,22 +88,24 @@ struct HubInner {
     waiting_bytes: AtomicUsize,
     /// Bytes of incomplete lines of clients that have not sent a valid key.
     unknown_bytes: AtomicUsize,
-    /// Held while the clauses of a request are compiled: one thread compiles at a time.
-    compiling: Arc<Semaphore>,
+    compile_turns: CompileTurns,
     /// Held while a long line is read on another thread.
     reading: Arc<Semaphore>,
     tuning: Tuning,
     keys: Keys,
     access_log: AccessLog,
-    wrong_keys: WrongKeys,
+    wrong_keys: RefusalLog,
+    gone_clients: RefusalLog,
+    crowds: RefusalLog,
+    unknown_clients: UnknownClients,
     run_tokens: RunTokens,
     live_runs: LiveRuns,
 }
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
 const READING_THREADS: usize = 2;
-/// Interval between two lines of the log about wrong keys.
-const WRONG_KEYS_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval between two lines of the log about refusals of one kind.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes per permit of the memory for long answers.
 const MEMORY_UNIT: u64 = 1 << 10;
 
@@ -138,12 +143,24 @@ impl Hub {
             reload: OnceLock::new(),
             registry: shared.connections,
             backing_up: AtomicBool::new(false),
-            compiling: Arc::new(Semaphore::new(1)),
+            compile_turns: CompileTurns::default(),
             reading: Arc::new(Semaphore::new(READING_THREADS)),
             tuning,
             keys: shared.keys,
             access_log: shared.access_log,
-            wrong_keys: WrongKeys::default(),
+            wrong_keys: RefusalLog::new(
+                "a client sent a wrong key",
+                "clients sent further wrong keys in the last minute",
+            ),
+            gone_clients: RefusalLog::new(
+                "a client without a key closed its connection before its user could be found out, so its request was refused: it must read the answer before it closes, or send the key",
+                "further clients without a key closed their connections too early in the last minute; their requests were refused",
+            ),
+            crowds: RefusalLog::new(
+                "an address has too many connections of clients that have not sent a valid key; a further one was refused",
+                "further connections of such addresses were refused in the last minute",
+            ),
+            unknown_clients: UnknownClients::default(),
         }))
     }
 
@@ -162,9 +179,9 @@ impl Hub {
         &self.0.live_runs
     }
 
-    /// The semaphore that a connection holds while clauses of its request are compiled.
-    pub(crate) fn compiling(&self) -> Arc<Semaphore> {
-        self.0.compiling.clone()
+    /// The turns of requests whose clauses must be compiled.
+    pub(crate) fn compile_turns(&self) -> &CompileTurns {
+        &self.0.compile_turns
     }
 
     /// The semaphore that a connection holds while its long line is read on another thread.
@@ -397,13 +414,31 @@ impl Hub {
 
     /// Counts a wrong key that a client sent.
     pub(crate) fn count_wrong_key(&self, peer: &str) {
-        if self.0.wrong_keys.count(peer) {
+        self.count_refusal(peer, |hub| &hub.wrong_keys);
+    }
+
+    /// Counts a refused request of a client that was gone before its user could be found out.
+    pub(crate) fn count_gone(&self, peer: &str) {
+        self.count_refusal(peer, |hub| &hub.gone_clients);
+    }
+
+    fn count_refusal(&self, peer: &str, log: fn(&HubInner) -> &RefusalLog) {
+        if log(&self.0).count(peer) {
             let hub = self.clone();
             actix::spawn(async move {
-                tokio::time::sleep(WRONG_KEYS_INTERVAL).await;
-                hub.0.wrong_keys.log();
+                tokio::time::sleep(REFUSALS_INTERVAL).await;
+                log(&hub.0).log();
             });
         }
+    }
+
+    /// Counts a connection from an address whose client needs a key. The error is the refusal of too many.
+    pub(crate) fn enter_unknown(&self, from: IpAddr) -> Result<UnknownSlot, Error> {
+        let entered = self
+            .0
+            .unknown_clients
+            .enter(from, self.limits().connections);
+        entered.inspect_err(|_| self.count_refusal(&from.to_string(), |hub| &hub.crowds))
     }
 
     /// The number of wrong keys since the start.

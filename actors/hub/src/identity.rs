@@ -2,6 +2,7 @@
 
 use crate::credentials::LiveKey;
 use crate::key_limits;
+use crate::run_access;
 use crate::runs::LiveRuns;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{AccessRole, Error, ErrorCode, Method, Request, Right, TaskRun};
@@ -19,6 +20,8 @@ pub enum PeerOwner {
     Run,
     /// A process of another user of this machine.
     Other,
+    /// A process of this machine that had closed its connection before its user could be found out.
+    Gone,
     /// A process elsewhere, or one that is not known.
     Unknown,
 }
@@ -67,6 +70,8 @@ pub const ADMIN: &str = "admin";
 pub const KEYLESS: &str = "keyless";
 /// A part of this process.
 pub const INTERNAL: &str = "kirosu";
+/// All runs together.
+const RUNS: &str = "runs";
 /// A client with a wrong key.
 pub const UNKNOWN: &str = "unknown";
 
@@ -110,6 +115,14 @@ impl ClientIdentity {
             access: Access::Role(key.role),
             key: Some(key),
             run: None,
+        }
+    }
+
+    /// The party with which it shares what each party may use: its own name, or that of all runs.
+    pub fn party(&self) -> Arc<str> {
+        match self.run {
+            Some(_) => RUNS.into(),
+            None => self.who.clone(),
         }
     }
 
@@ -165,7 +178,7 @@ impl ClientIdentity {
             }
             (PeerOwner::Own, Keyless::All) => Access::Everything,
             (PeerOwner::Own, Keyless::Owner | Keyless::AnyLocalUser)
-            | (PeerOwner::Other, Keyless::AnyLocalUser) => Access::Keyless,
+            | (PeerOwner::Other | PeerOwner::Gone, Keyless::AnyLocalUser) => Access::Keyless,
             _ => return None,
         };
         Some(ClientIdentity::new(KEYLESS, access))
@@ -195,6 +208,16 @@ impl ClientIdentity {
         match missing {
             None => Ok(()),
             Some(right) => Err(forbidden(method, right, role)),
+        }
+    }
+
+    /// Whether it may use a method with some parameters.
+    pub fn may_use(&self, method: Method) -> bool {
+        match self.access {
+            Access::Internal | Access::Everything | Access::Admin => true,
+            Access::Keyless => WITHOUT_KEY.contains(&method),
+            Access::Role(role) => role.has(method.right()),
+            Access::Run => run_access::serves(method),
         }
     }
 
@@ -293,7 +316,7 @@ mod tests {
 
     #[test]
     fn without_a_key_the_owner_of_the_process_and_the_settings_decide() {
-        use PeerOwner::{Internal, Other, Own, Unknown};
+        use PeerOwner::{Gone, Internal, Other, Own, Unknown};
         let access = |owner, keyless| ClientIdentity::keyless(owner, keyless).map(|it| it.access);
         for keyless in [
             Keyless::Off,
@@ -310,5 +333,7 @@ mod tests {
         assert_eq!(access(Own, Keyless::All), Some(Access::Everything));
         assert_eq!(access(Other, Keyless::AnyLocalUser), Some(Access::Keyless));
         assert_eq!(access(Other, Keyless::All), None);
+        assert_eq!(access(Gone, Keyless::AnyLocalUser), Some(Access::Keyless));
+        assert_eq!(access(Gone, Keyless::Owner), None);
     }
 }

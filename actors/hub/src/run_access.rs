@@ -53,6 +53,25 @@ pub fn bind(run: TaskRun, request: &mut Request) -> TasksBelow {
     }
 }
 
+/// The methods that a run may use.
+const SERVED: [Method; 10] = [
+    Method::Ping,
+    Method::Heartbeat,
+    Method::Progress,
+    Method::Enqueue,
+    Method::EnqueueBatch,
+    Method::Get,
+    Method::List,
+    Method::Wait,
+    Method::Cancel,
+    Method::Retry,
+];
+
+/// Whether a run may use a method with some parameters.
+pub fn serves(method: Method) -> bool {
+    SERVED.contains(&method)
+}
+
 /// Whether the request is also for the tasks on which the run's own depends: their results are its input.
 pub fn reads_dependencies(request: &Request) -> bool {
     match request {
@@ -136,8 +155,9 @@ fn refusal(method: Method) -> Error {
         (_, Right::Person) => ": a person decides, with a key of the role `person`",
         _ => "",
     };
+    let served = SERVED.map(Method::name).join(", ");
     let message = format!(
-        "`{}` is not for the token of a run{why}; it serves ping, heartbeat, progress, enqueue, enqueue_batch, get, list, wait, cancel and retry, for its own task and those below it",
+        "`{}` is not for the token of a run{why}; it serves {served}, for its own task and those below it",
         method.name()
     );
     Error::new(ErrorCode::Forbidden, message).with_data(json!({ "right": "run" }))

@@ -43,14 +43,12 @@ fn read_as<T>(mode: CompileMode, read: impl FnOnce() -> T) -> (T, CompileMode) {
     (result, MODE.get())
 }
 
-/// Calls `read` without compiling anything. `None` if it met a regex or a schema that is not known to be valid.
-pub fn read_known<T>(read: impl FnOnce() -> T) -> Option<T> {
+/// Calls `read` without compiling anything. Also returns whether all regexes and schemas that it met are known to be valid.
+pub fn read_known<T>(read: impl FnOnce() -> T) -> (T, bool) {
     let mode = CompileMode::OnlyKnown { met_another: false };
     let (result, mode) = read_as(mode, read);
-    match mode {
-        CompileMode::OnlyKnown { met_another: true } => None,
-        _ => Some(result),
-    }
+    let met_another = matches!(mode, CompileMode::OnlyKnown { met_another: true });
+    (result, !met_another)
 }
 
 /// Calls `read`, which compiles regexes and schemas for at most `limit`; a clause after that is refused.

@@ -78,6 +78,16 @@ pub(super) fn key_name(params: &Params<'_>) -> Result<String, Error> {
     }
 }
 
+/// The validity in milliseconds. 0 is refused: elsewhere it means no limit, and here that would be a surprise.
+fn read_expiry(params: &Params<'_>) -> Result<Option<u64>, Error> {
+    const NAME: &str = "expires_seconds";
+    let given = params.opt_seconds(NAME, EXPIRES_MS_MIN..=EXPIRES_MS_MAX)?;
+    match given.is_none() && params.raw(NAME).is_some() {
+        true => Err(params.refuse(NAME, "at least 1; leave it out for a key without an end")),
+        false => Ok(given),
+    }
+}
+
 impl Verb for KeyAddParams {
     const METHOD: Method = Method::KeyAdd;
     type Answer = KeyAddAnswer;
@@ -98,7 +108,7 @@ impl Verb for KeyAddParams {
             name,
             role,
             scope,
-            expires_ms: params.opt_seconds("expires_seconds", EXPIRES_MS_MIN..=EXPIRES_MS_MAX)?,
+            expires_ms: read_expiry(params)?,
             certificate: params.opt_text("certificate")?,
         })
     }

@@ -4,7 +4,6 @@ use super::Connection;
 use super::pending::{REVOKED, UNANSWERED};
 use super::responses::Tag;
 use crate::access_log::{Refusal, is_recorded};
-use crate::bus::Unwatch;
 use crate::clock::now_ms;
 use crate::identity::ClientIdentity;
 use crate::key_limits::limits_tasks;
@@ -142,15 +141,7 @@ impl Connection {
             self.refuse(tag, error);
         }
         let now_ms = now_ms(&self.child);
-        if self
-            .identity
-            .as_ref()
-            .is_some_and(|it| !it.is_valid(now_ms))
-        {
-            for tag in std::mem::take(&mut self.watches).into_keys() {
-                self.hub.bus().do_send(Unwatch((self.id, tag)));
-            }
-        }
+        self.end_watches_of_ended(now_ms);
         if self.last_key.take_if(|key| !key.is_valid(now_ms)).is_some() {
             let leases = self.leases.all();
             self.release(&leases);

@@ -107,7 +107,8 @@ supervised!(Connection);
 
 impl Connection {
     /// An actor for a client that has just connected. It is temporary: after a crash the client has to connect again.
-    pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
+    pub fn new(child: ChildContext, hub: Hub, id: u64, mut peer: Option<Peer>) -> Connection {
+        let slot = peer.as_mut().and_then(|peer| peer.slot.take());
         let limits = hub.limits();
         let transport = Transport::new(peer, limits.line_bytes);
         let identity =
@@ -126,7 +127,7 @@ impl Connection {
             parking: Parking::default(),
             watches: BTreeMap::new(),
             commands: Vec::new(),
-            acquaintance: Acquaintance::new(identity.is_some()),
+            acquaintance: Acquaintance::new(identity.is_some(), slot),
             identity,
             certificate: None,
             greeted: false,

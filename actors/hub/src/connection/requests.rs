@@ -162,6 +162,9 @@ impl Connection {
             Ok(line) => line,
             Err(Unread::Bad(bad)) => return self.refuse_line(bad),
             Err(Unread::NoKey(bad)) => {
+                if self.transport.owner == PeerOwner::Gone {
+                    self.hub.count_gone(&self.transport.peer);
+                }
                 self.record_wrong_key();
                 return self.refuse_line(bad);
             }
@@ -207,7 +210,12 @@ impl Connection {
     ) {
         self.is_reading_on_blocking_thread = true;
         let bytes = text.len();
-        let request = read_with_clauses(text, self.limits.clone(), self.hub.clone());
+        let request = read_with_clauses(
+            text,
+            self.limits.clone(),
+            self.hub.clone(),
+            identity.clone(),
+        );
         ctx.spawn(request.into_actor(self).map(move |request, act, ctx| {
             act.is_reading_on_blocking_thread = false;
             let request = request.unwrap_or_else(|_| Err(not_read()));
@@ -268,7 +276,10 @@ impl Connection {
     /// Refuses a line with a wrong key after a pause in which the connection reads no further line. After some wrong keys the
     /// connection ends.
     fn refuse_wrong_key(&mut self, bad: BadLine, ctx: &mut Context<Self>) {
-        self.hub.count_wrong_key(&self.transport.peer);
+        // A program of a run may have sent the hub's key, which is not wrong.
+        if self.transport.owner != PeerOwner::Run {
+            self.hub.count_wrong_key(&self.transport.peer);
+        }
         self.record_wrong_key();
         self.wrong_keys += 1;
         self.is_delayed = true;
@@ -383,12 +394,22 @@ impl Speaker {
                 });
             }
         };
-        let read = read_known(|| Request::read(&frame.method, &frame.params, limits));
-        let request = read.map(|request| identity.allow(request?));
+        let (read, is_known) = read_known(|| Request::read(&frame.method, &frame.params, limits));
+        let allowed = read.and_then(|request| identity.allow(request));
+        // Only what is allowed is compiled; of a request with faults, to find those of its clauses.
+        let method = Method::from_name(&frame.method);
+        let compiles = match &allowed {
+            Ok(_) => true,
+            Err(error) => {
+                error.code == ErrorCode::InvalidParams
+                    && method.is_some_and(|method| identity.may_use(method))
+            }
+        };
+        let request = (is_known || !compiles).then_some(allowed);
         Ok(ReadLine {
             id,
             jsonrpc,
-            method: Method::from_name(&frame.method),
+            method,
             identity,
             request,
         })
@@ -401,9 +422,9 @@ async fn read_with_clauses(
     line: Vec<u8>,
     limits: Arc<Limits>,
     hub: Hub,
+    by: Arc<ClientIdentity>,
 ) -> Result<Result<Request, Error>, JoinError> {
-    // See `read_long_line`.
-    let _turn = hub.compiling().acquire_owned().await.ok();
+    let _turn = hub.compile_turns().next(by.party()).await;
     let read = move || {
         let frame = Frame::read(&line, &limits).map_err(|bad| bad.error)?;
         Request::read(&frame.method, &frame.params, &limits)

@@ -238,6 +238,11 @@ impl RequestScope<'_> {
             .park(self.tag, connection.transport.lines());
     }
 
+    /// Refuses a request whose key or token has ended since it began.
+    pub fn check_valid(&mut self) -> Result<(), Error> {
+        self.connection.check_valid(self.tag)
+    }
+
     /// See [`Connection::check_may_wait`].
     pub fn check_may_wait(&self) -> Result<(), Error> {
         self.connection.check_may_wait()

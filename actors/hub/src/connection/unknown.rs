@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::hub::Hub;
 use crate::identity::PeerOwner;
 use crate::listener::process::{self, PeerProcess};
+use crate::unknown_clients::UnknownSlot;
 use actix::prelude::*;
 use kirosu_protocol::{BadLine, Error, ErrorCode, LineSplitter, RawId};
 use kirosu_tls::{Fingerprint, HandshakeMeter};
@@ -34,13 +35,16 @@ pub(super) struct Acquaintance {
     pub is_refused: bool,
     /// Bytes of its incomplete line, as the hub counts them.
     bytes: usize,
+    /// Its place among the connections of its address, while it is not known.
+    slot: Option<UnknownSlot>,
 }
 
 impl Acquaintance {
     /// `is_known`: whether the client needs no key.
-    pub fn new(is_known: bool) -> Acquaintance {
+    pub fn new(is_known: bool, slot: Option<UnknownSlot>) -> Acquaintance {
         Acquaintance {
             is_known,
+            slot,
             ..Acquaintance::default()
         }
     }
@@ -50,6 +54,12 @@ impl Connection {
     /// Finds out whether a client of the hub's user belongs to a run, while agents are at work.
     pub(super) fn examine_client(&mut self, ctx: &mut Context<Self>) {
         let process = self.transport.process;
+        // Of one that is gone cannot be found out whether it belonged to a run.
+        if self.transport.owner == PeerOwner::Gone && self.hub.has_live_runs() {
+            self.transport.owner = PeerOwner::Run;
+            self.identity = None;
+            self.acquaintance.is_known = false;
+        }
         if self.transport.owner != PeerOwner::Own
             || process == PeerProcess::None
             || !self.hub.has_live_runs()
@@ -68,7 +78,7 @@ impl Connection {
             // The certificate of its TLS handshake may be a credential of its own.
             if act.identity.as_ref().is_none_or(|it| it.key.is_none()) {
                 act.identity = None;
-                act.acquaintance = Acquaintance::new(false);
+                act.acquaintance = Acquaintance::new(false, None);
                 act.await_first_request(ctx);
             }
             act.is_examined = true;
@@ -91,6 +101,7 @@ impl Connection {
     /// The client has sent a valid key.
     pub(super) fn is_known_now(&mut self) {
         self.acquaintance.is_known = true;
+        self.acquaintance.slot = None;
         self.count_unknown_bytes(0);
     }
 

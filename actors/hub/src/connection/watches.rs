@@ -6,9 +6,12 @@
 use super::Connection;
 use super::responses::Tag;
 use crate::bus::{EventFilter, PIECE_BYTES, Unwatch, Watch, WatchedEvents};
+use crate::clock::now_ms;
+use crate::identity::ClientIdentity;
 use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Bytes that may wait for the client before its watches stop taking events.
 const UNREAD_BYTES: usize = 1 << 20;
@@ -21,19 +24,26 @@ pub struct EventWatch {
     at: u64,
     /// The number of the newest request to the bus. Events that follow from an older one are dropped.
     turn: u64,
+    /// The party that began it. When its key or run has ended, the watch ends.
+    by: Option<Arc<ClientIdentity>>,
     /// Whether a request to the bus is under way, or the bus sends events as they come. If not, there may be events to request.
     is_following: bool,
 }
 
 impl EventWatch {
-    /// A watch of the events after number `from`.
-    pub fn new(filter: EventFilter, from: u64) -> EventWatch {
+    /// A watch of the events after number `from`, of this party.
+    pub fn new(filter: EventFilter, from: u64, by: Option<Arc<ClientIdentity>>) -> EventWatch {
         EventWatch {
             filter,
             at: from,
             turn: 0,
+            by,
             is_following: false,
         }
+    }
+
+    fn is_valid(&self, now_ms: i64) -> bool {
+        self.by.as_ref().is_none_or(|by| by.is_valid(now_ms))
     }
 }
 
@@ -79,8 +89,19 @@ impl Connection {
             && self.transport.waiting_bytes() <= limit
     }
 
-    /// Ends a watch whose next events are no longer kept. The notification contains the number from which the client may watch
-    /// again.
+    /// Ends the watches whose party has no rights any more.
+    pub(super) fn end_watches_of_ended(&mut self, now_ms: i64) {
+        let is_over = |(tag, watch): (&Tag, &EventWatch)| {
+            (!watch.is_valid(now_ms)).then_some((*tag, watch.at))
+        };
+        let over: Vec<(Tag, u64)> = self.watches.iter().filter_map(is_over).collect();
+        for (tag, since) in over {
+            self.end_watch(tag, since);
+        }
+    }
+
+    /// Ends a watch whose next events are no longer kept, or whose party has no rights any more. The notification contains the
+    /// number from which the client may watch again, or learns the reason why not.
     fn end_watch(&mut self, tag: Tag, since: u64) {
         #[derive(Serialize)]
         struct Lagged {
@@ -96,14 +117,14 @@ impl Connection {
 
     fn take_events(&mut self, events: WatchedEvents) {
         let tag = events.tag;
-        let can_send = self.can_send_events(UNREAD_BYTES);
+        let (can_send, now_ms) = (self.can_send_events(UNREAD_BYTES), now_ms(&self.child));
         let Some(watch) = self.watches.get_mut(&tag) else {
             return;
         };
         if !watch.is_following || watch.turn != events.turn {
             return;
         }
-        if events.is_gap {
+        if events.is_gap || !watch.is_valid(now_ms) {
             let since = watch.at;
             self.end_watch(tag, since);
         } else if can_send {

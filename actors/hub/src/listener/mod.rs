@@ -8,10 +8,11 @@ pub mod process;
 
 use crate::connection::{Connection, HandshakeBytes, Peer};
 use crate::hub::Hub;
-use crate::identity::PeerOwner;
+use crate::identity::{ClientIdentity, PeerOwner};
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use kirosu_protocol::socket_user::{self, SocketOwner};
+use kirosu_protocol::{Error, ErrorCode};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use kirosu_tls::TlsAcceptor;
 use process::PeerProcess;
@@ -112,10 +113,30 @@ impl Listener {
         }
     }
 
+    fn accept_tcp(&self, stream: TcpStream, address: SocketAddr) {
+        let (owner, process) = self.owner_of(&stream, address);
+        let mut peer = match &self.sockets.tls {
+            None => Peer::tcp(stream, address, owner, process),
+            Some(tls) => {
+                let meter = Box::new(HandshakeBytes::new(self.hub.clone()));
+                Peer::tls(tls, stream, address, (owner, process), meter)
+            }
+        };
+        if ClientIdentity::keyless(owner, self.hub.options().keyless).is_none() {
+            match self.hub.enter_unknown(address.ip().to_canonical()) {
+                Ok(slot) => peer.slot = Some(slot),
+                Err(refusal) => return peer.refuse(&refusal),
+            }
+        }
+        self.start_connection(peer);
+    }
+
     fn start_connection(&self, peer: Peer) {
         if !self.hub.enter() {
-            peer.refuse(self.hub.limits().connections);
-            return;
+            let limit = self.hub.limits().connections;
+            let message =
+                format!("the hub has {limit} connections, which is its limit; try again later");
+            return peer.refuse(&Error::new(ErrorCode::Busy, message));
         }
         let (id, hub) = (self.hub.next_connection(), self.hub.clone());
         let mut peer = Some(peer);
@@ -142,6 +163,7 @@ fn owner_of_client(peer: SocketAddr, local: SocketAddr) -> PeerOwner {
     match socket_user::owner_of(peer, local) {
         Ok(SocketOwner::Own) => PeerOwner::Own,
         Ok(SocketOwner::Other) => PeerOwner::Other,
+        Ok(SocketOwner::Unknown) if peer.ip().to_canonical().is_loopback() => PeerOwner::Gone,
         Ok(SocketOwner::Unknown) => PeerOwner::Unknown,
         Err(error) => {
             tracing::warn!(%error, "the owners of connections cannot be found out; clients without a key are refused");
@@ -180,16 +202,7 @@ impl StreamHandler<Accepted> for Listener {
             tracing::info!("connections are accepted again");
         }
         match accepted {
-            Accepted::Tcp(Ok((stream, address))) => {
-                let (owner, process) = self.owner_of(&stream, address);
-                self.start_connection(match &self.sockets.tls {
-                    None => Peer::tcp(stream, address, owner, process),
-                    Some(tls) => {
-                        let meter = Box::new(HandshakeBytes::new(self.hub.clone()));
-                        Peer::tls(tls, stream, address, (owner, process), meter)
-                    }
-                })
-            }
+            Accepted::Tcp(Ok((stream, address))) => self.accept_tcp(stream, address),
             Accepted::Unix(Ok(stream)) => self.start_connection(Peer::unix(stream)),
             Accepted::Local(pipe) => self.start_connection(Peer::local(pipe)),
             // Logged once: the accept is repeated ten times per second.

@@ -152,6 +152,10 @@ fn time_out(scope: &mut RequestScope<'_>) {
 
 /// All tasks have ended, or the time is over.
 fn finish(scope: &mut RequestScope<'_>) {
+    if let Err(ended) = scope.check_valid() {
+        end_wait(scope);
+        return scope.refuse(ended);
+    }
     let Some(progress) = progress(scope) else {
         return;
     };

@@ -15,7 +15,8 @@ pub fn begin(params: WatchParams, scope: &mut RequestScope<'_>) -> Begun {
     let since = params.since.map(|since| if other_boot { 0 } else { since });
     let position = scope.hub().bus().send(FindPosition(since));
     scope.call(position, move |scope, position| {
-        scope.watch(EventWatch::new(filter, position.from));
+        let by = scope.pending().and_then(|pending| pending.identity.clone());
+        scope.watch(EventWatch::new(filter, position.from, by));
         // A number above the newest one is from another start, too.
         let is_ahead = since.is_some_and(|since| since > position.newest);
         let boot_id = scope.hub().boot_id().into();

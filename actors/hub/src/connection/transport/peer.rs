@@ -2,9 +2,10 @@
 
 use crate::identity::PeerOwner;
 use crate::listener::process::PeerProcess;
+use crate::unknown_clients::UnknownSlot;
 
 use super::socket::{ReadHalf, SendHalf, close, write_now};
-use kirosu_protocol::{Error, ErrorCode, RawId, answer};
+use kirosu_protocol::{Error, RawId, answer};
 use kirosu_tls::{HandshakeMeter, TlsAcceptor, shared};
 use rustix::net::sockopt;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ pub struct Peer {
     pub owner: PeerOwner,
     /// The way to that process.
     pub process: PeerProcess,
+    /// That of a client which needs a key.
+    pub slot: Option<UnknownSlot>,
     pub(super) reading: ReadHalf,
     pub(super) writing: SendHalf,
 }
@@ -38,6 +41,7 @@ impl Peer {
             name: address.to_string(),
             owner,
             process,
+            slot: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Tcp(writing),
         }
@@ -57,6 +61,7 @@ impl Peer {
             name: address.to_string(),
             owner,
             process,
+            slot: None,
             reading: ReadHalf::Tls(reading),
             writing: SendHalf::Tls(writing),
         }
@@ -76,6 +81,7 @@ impl Peer {
             name: "unix".into(),
             owner,
             process: id.map_or(PeerProcess::None, PeerProcess::Id),
+            slot: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Unix(writing),
         }
@@ -88,19 +94,16 @@ impl Peer {
             name: "local".into(),
             owner: PeerOwner::Internal,
             process: PeerProcess::None,
+            slot: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Local(writing),
         }
     }
 
-    /// Sends the client a `busy` error about too many connections, and closes the socket.
-    pub fn refuse(mut self, limit: usize) {
-        let error = Error::new(
-            ErrorCode::Busy,
-            format!("the hub has {limit} connections, which is its limit; try again later"),
-        );
+    /// Sends the client an error, and closes the socket.
+    pub fn refuse(mut self, error: &Error) {
         let mut line = Vec::new();
-        answer::write_error(&mut line, &RawId::null(), false, &error);
+        answer::write_error(&mut line, &RawId::null(), false, error);
         let _ = write_now(&mut self.writing, &line);
         close(self.writing);
     }
