@@ -4,11 +4,12 @@
 //! is the only way in which Kirosu reads such a file: it opens regular files only, never waits for a writer, and reads
 //! a bounded number of bytes. Reads block on the file system, so callers on an actor's thread use `spawn_blocking`.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Component, Path};
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
 use rustix::io::Errno;
 
@@ -174,21 +175,25 @@ fn opened_by_steps(folder: &OwnedFd, name: &Path) -> rustix::io::Result<OwnedFd>
     let mut inner: Option<OwnedFd> = None;
     for part in folders {
         let above = inner.as_ref().unwrap_or(folder).as_fd();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let next = match openat(above, *part, flags, Mode::empty()) {
-            Err(Errno::NOTDIR) => {
-                let found = rustix::fs::statat(above, *part, AtFlags::SYMLINK_NOFOLLOW)?;
-                return match FileType::from_raw_mode(found.st_mode) {
-                    FileType::Symlink => Err(Errno::LOOP),
-                    _ => Err(Errno::NOTDIR),
-                };
-            }
-            next => next?,
-        };
-        inner = Some(next);
+        inner = Some(open_folder(above, part)?);
     }
     let above = inner.as_ref().unwrap_or(folder).as_fd();
     openat(above, *last, FLAGS | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// Opens a folder of this name in another one, to reach what is in it; no link.
+pub(crate) fn open_folder(above: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(above, name, flags, Mode::empty()) {
+        Err(Errno::NOTDIR) => {
+            let found = rustix::fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(found.st_mode) {
+                FileType::Symlink => Err(Errno::LOOP),
+                _ => Err(Errno::NOTDIR),
+            }
+        }
+        opened => opened,
+    }
 }
 
 #[cfg(test)]

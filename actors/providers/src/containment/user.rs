@@ -1,14 +1,23 @@
 //! Another user for the runs of a pool.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, getgrouplist};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, open, openat};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
+
+use crate::agent_file::open_folder;
+
+/// How an entry of a folder is opened to change its owner: the entry itself, if it is a link, without reading it.
+const ENTRY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Rights that a process needs to run programs as another user, by their bit in `/proc/self/status`, with the reason.
 const RIGHTS: &[(u32, &str)] = &[
@@ -127,25 +136,54 @@ impl RunUser {
         })
     }
 
-    /// Makes the user the owner of a folder and of all in it. Follows no link. Blocks on the file system; no run may work
-    /// in the folder meanwhile.
+    /// Makes the user the owner of a folder and of all in it, except files that have a further name, which may be in another
+    /// folder. Blocks on the file system.
     ///
     /// # Errors
     /// An entry cannot be changed.
     pub fn own(&self, folder: &Path) -> io::Result<()> {
-        self.own_entry(folder)?;
-        let mut folders = match fs::symlink_metadata(folder)?.is_dir() {
-            true => vec![folder.to_owned()],
-            false => Vec::new(),
-        };
+        let root = open(folder, ENTRY, Mode::empty())?;
+        if self.own_entry(&root)? != FileType::Directory {
+            return Ok(());
+        }
+        let mut folders = vec![PathBuf::new()];
         while let Some(next) = folders.pop() {
-            for entry in fs::read_dir(&next)? {
-                let entry = entry?;
-                let path = entry.path();
-                if entry.file_type()?.is_dir() {
-                    folders.push(path.clone());
-                }
-                self.own_entry(&path)?;
+            match self.own_content(&root, &next, &mut folders) {
+                // A process of the user, such as another run, has removed or replaced it meanwhile.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the entries of a folder, and adds those that are folders. By descriptors, not by paths: a process of the user
+    /// could exchange a folder for a link, and get files elsewhere.
+    fn own_content(
+        &self,
+        root: &OwnedFd,
+        inner: &Path,
+        folders: &mut Vec<PathBuf>,
+    ) -> rustix::io::Result<()> {
+        let mut opened: Option<OwnedFd> = None;
+        for part in inner {
+            let above = opened.as_ref().unwrap_or(root).as_fd();
+            opened = Some(open_folder(above, part)?);
+        }
+        let folder = opened.as_ref().unwrap_or(root);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for entry in Dir::new(openat(folder, ".", flags, Mode::empty())?)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if [c".", c".."].contains(&name) {
+                continue;
+            }
+            let opened = match openat(folder, name, ENTRY, Mode::empty()) {
+                Err(Errno::NOENT) => continue,
+                opened => opened?,
+            };
+            if self.own_entry(&opened)? == FileType::Directory {
+                folders.push(inner.join(OsStr::from_bytes(name.to_bytes())));
             }
         }
         Ok(())
@@ -164,12 +202,15 @@ impl RunUser {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode | wanted))
     }
 
-    fn own_entry(&self, path: &Path) -> io::Result<()> {
-        let found = fs::symlink_metadata(path)?;
-        match found.uid() == self.ids.user {
-            true => Ok(()),
-            false => lchown(path, Some(self.ids.user), Some(self.ids.group)),
+    fn own_entry(&self, entry: &OwnedFd) -> rustix::io::Result<FileType> {
+        let found = fstat(entry)?;
+        let kind = FileType::from_raw_mode(found.st_mode);
+        let has_other_name = kind != FileType::Directory && found.st_nlink > 1;
+        if found.st_uid != self.ids.user && !has_other_name {
+            let (user, group) = (Uid::from_raw(self.ids.user), Gid::from_raw(self.ids.group));
+            chownat(entry, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
         }
+        Ok(kind)
     }
 }
 
@@ -184,6 +225,8 @@ fn missing_rights(status: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::CWD;
+
     use super::*;
 
     #[test]
@@ -208,5 +251,66 @@ mod tests {
     fn variables_of_our_user_are_dropped() {
         assert!(RunUser::drops("XDG_RUNTIME_DIR") && RunUser::drops("SSH_AUTH_SOCK"));
         assert!(!RunUser::drops("PATH") && !RunUser::drops("LANG"));
+    }
+
+    /// A user without rights, and a folder of root. `None`: the test is not root.
+    fn another_user() -> Option<(RunUser, tempfile::TempDir)> {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can change owners");
+            return None;
+        }
+        let user = RunUser::named("nobody").unwrap().unwrap();
+        Some((user, tempfile::tempdir().unwrap()))
+    }
+
+    fn owner(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().uid()
+    }
+
+    #[test]
+    fn a_folder_and_its_content_get_the_owner_but_no_file_that_is_elsewhere_too() {
+        let Some((user, root)) = another_user() else {
+            return;
+        };
+        let (folder, secret) = (root.path().join("folder"), root.path().join("secret"));
+        fs::create_dir_all(folder.join("inner/deep")).unwrap();
+        fs::write(folder.join("inner/deep/file"), "").unwrap();
+        fs::write(&secret, "").unwrap();
+        fs::hard_link(&secret, folder.join("hard")).unwrap();
+        std::os::unix::fs::symlink(&secret, folder.join("soft")).unwrap();
+        user.own(&folder).unwrap();
+        for name in ["", "inner", "inner/deep", "inner/deep/file", "soft"] {
+            assert_eq!(owner(&folder.join(name)), user.ids.user, "{name}");
+        }
+        assert_eq!(owner(&secret), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_exchanged_for_a_link_meanwhile_is_not_left() {
+        let Some((user, root)) = another_user() else {
+            return;
+        };
+        let (folder, outside) = (root.path().join("folder"), root.path().join("outside"));
+        let (inner, link) = (folder.join("inner"), folder.join("link"));
+        fs::create_dir_all(inner.join("deep")).unwrap();
+        fs::create_dir_all(outside.join("deep")).unwrap();
+        fs::write(outside.join("deep/secret"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let exchange = || {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(CWD, &inner, CWD, &link, flags).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(exchange);
+            for _ in 0..2000 {
+                let _ = user.own(&folder);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(owner(&outside.join("deep/secret")), 0);
+        assert_eq!(owner(&outside.join("deep")), 0);
     }
 }
