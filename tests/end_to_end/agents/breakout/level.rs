@@ -9,7 +9,7 @@ use crate::agents::world::World;
 use crate::common::{Client, Hub, Setup, until, until_within};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -105,6 +105,16 @@ impl Case {
             let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
             words.extend(["sh".to_owned(), "-c".to_owned(), enter, "sh".to_owned()]);
         }
+        let private = home.join("id_of_the_user");
+        fs::write(&private, "private").unwrap();
+        set_mode(&private, 0o600);
+        let settings_of_agent = state(program, &agent_home);
+        fs::create_dir_all(settings_of_agent.parent().unwrap()).unwrap();
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&settings_of_agent)
+            .unwrap();
         if is_root() {
             own(&agent_home);
             own(&neighbour_home);
@@ -166,7 +176,7 @@ impl Case {
             "kirosu": reachable(Path::new(env!("CARGO_BIN_EXE_kirosu")), self.lab.path()),
             "port": self.hub.port, "rest": self.rest(), "hub": self.hub.pid(), "home": home, "data": home.join("data"),
             "settings": home.join("kirosu.toml"), "log": home.join("kirosu.log"), "outside": outside,
-            "agent_home": agent_home, "repository": home.join("repository"), "mark": self.mark(),
+            "agent_home": agent_home, "state": state(self.program, agent_home), "repository": home.join("repository"), "mark": self.mark(),
             "tmux": self.terminal_server(&outside), "children": CHILDREN,
             "held": held["task_id"], "approval": asked["approval_id"],
         });
@@ -371,4 +381,12 @@ impl Drop for Case {
             });
         }
     }
+}
+
+/// The settings of the agent program in its home.
+fn state(program: Program, home: &Path) -> PathBuf {
+    home.join(match program.name {
+        "codex" => "codex/config.toml",
+        _ => ".config/goose/config.yaml",
+    })
 }

@@ -199,6 +199,19 @@ pub const TABLE: &[Row] = &[
         can: WITHOUT_SANDBOX,
     },
     Row {
+        what: "read the other files of the hub's user, such as private keys",
+        tries: &["read_other_file_of_hubs_user"],
+        can: [true, true, false, false],
+    },
+    Row {
+        what: "read and change the `state` of its agent program: its login, and its settings, which can name programs for later runs and, where the hub's user uses the same state, for this user's own sessions outside of Kirosu",
+        tries: &[
+            "read_state_of_agent_program",
+            "write_state_of_agent_program",
+        ],
+        can: [true; 4],
+    },
+    Row {
         what: "act through a program of the hub's user that takes commands at a Unix socket (tmux, Docker, `systemd --user`): approve with the hub's key, read the key, leave a process",
         tries: &[
             "approve_by_another_terminal",

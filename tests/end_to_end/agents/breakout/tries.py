@@ -403,10 +403,17 @@ def keep_runner_stopped():
     """A runner that is stopped is continued."""
     pid = runner()
     os.kill(pid, signal.SIGSTOP)
-    end = time.monotonic() + 60
-    while time.monotonic() < end and field(pid, "State").startswith("T"):
-        time.sleep(0.05)
-    return field(pid, "State").startswith("T"), field(pid, "State")
+    is_stopped = lambda: field(pid, "State").startswith("T")
+    # The signal may take effect later, or have been answered already.
+    wait_until(is_stopped, 2)
+    wait_until(lambda: not is_stopped(), 60)
+    return is_stopped(), field(pid, "State")
+
+
+def wait_until(is_so, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not is_so():
+        time.sleep(0.02)
 
 
 def leave_an_orphan():
@@ -498,6 +505,20 @@ def write_outside():
 
 def write_start_file_of_hubs_user():
     return writes(pathlib.Path(WORLD["home"], ".profile"))
+
+
+def read_other_file_of_hubs_user():
+    return reads(pathlib.Path(WORLD["home"], "id_of_the_user"), b"private")
+
+
+def read_state_of_agent_program():
+    """Its settings, and its login where it has one there."""
+    return reads(WORLD["state"])
+
+
+def write_state_of_agent_program():
+    """Its settings name programs, which it starts later."""
+    return writes(WORLD["state"], "# planted by an agent\n")
 
 
 def write_own_start_file():
