@@ -118,3 +118,21 @@ pub struct Applied {
     /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }
+
+impl Applied {
+    /// Adds the result of the batch that followed.
+    pub(crate) fn extend(&mut self, next: Applied) {
+        let Applied {
+            outcomes,
+            woken,
+            finished,
+            ended,
+            changes,
+        } = next;
+        self.outcomes.extend(outcomes);
+        self.woken.extend(woken);
+        self.finished.extend(finished);
+        self.ended.extend(ended);
+        self.changes.extend(changes);
+    }
+}

@@ -1,5 +1,7 @@
 //! The end of a key: whatever was begun with it ends, too.
 
+use crate::common::http::with;
+use crate::common::process::{address, setup};
 use crate::common::{Client, Hub, sentence, until, word};
 use serde_json::{Value, json};
 
@@ -102,4 +104,13 @@ fn what_a_key_may_not_do_is_refused_before_it_takes_long() {
     let batch = json!({"tasks": slow, "auth_token": key});
     let refused = hub.client().refused("enqueue_batch", batch);
     assert_eq!(word(&refused), "forbidden", "{refused}");
+}
+
+#[test]
+fn a_hubs_key_of_hexadecimal_digits_is_no_fingerprint() {
+    let key = "0123456789abcdef".repeat(4);
+    let hub = setup().environment("KIRO_SWARM_KEY", &key).start();
+    let header = format!("x-kiro-key: {key}\r\n");
+    let answer = with(&address(&hub), "GET", "/stats", &header, "");
+    assert_eq!(answer.status, 200, "{answer:?}");
 }

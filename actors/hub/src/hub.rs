@@ -13,7 +13,7 @@ use crate::refusal_log::RefusalLog;
 use crate::runs::{LiveRuns, RunTokens};
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
-use crate::unknown_clients::{UnknownClients, UnknownSlot};
+use crate::unknown_clients::{ClientOrigin, UnknownClients, UnknownSlot};
 use crate::waiting::WaitContext;
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
@@ -21,7 +21,6 @@ use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::{Error, EventKind, Limits, PoolsAnswer, PoolsParams, ReloadAnswer};
 use kirosu_supervision::Tree;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -157,8 +156,8 @@ impl Hub {
                 "further clients without a key closed their connections too early in the last minute; their requests were refused",
             ),
             crowds: RefusalLog::new(
-                "an address has too many connections of clients that have not sent a valid key; a further one was refused",
-                "further connections of such addresses were refused in the last minute",
+                "there are too many connections from one place whose clients have not sent a valid key; a further one was refused",
+                "further connections from such places were refused in the last minute",
             ),
             unknown_clients: UnknownClients::default(),
         }))
@@ -432,8 +431,8 @@ impl Hub {
         }
     }
 
-    /// Counts a connection from an address whose client needs a key. The error is the refusal of too many.
-    pub(crate) fn enter_unknown(&self, from: IpAddr) -> Result<UnknownSlot, Error> {
+    /// Counts a connection whose client needs a key. The error is the refusal of too many.
+    pub(crate) fn enter_unknown(&self, from: ClientOrigin) -> Result<UnknownSlot, Error> {
         let entered = self
             .0
             .unknown_clients

@@ -16,8 +16,9 @@ type TasksBelow = Result<Vec<TaskId>, Error>;
 pub fn bind(run: TaskRun, request: &mut Request) -> TasksBelow {
     let own = run.task_id;
     match request {
-        Request::Ping(_) => Ok(Vec::new()),
         Request::Hello(params) if params.session_id.is_none() => Ok(Vec::new()),
+        request if !serves(request.method()) => Err(refusal(request.method())),
+        Request::Ping(_) => Ok(Vec::new()),
         Request::Heartbeat(params) => {
             check_own(run, params.task_id)?;
             (params.fence, params.worker_id) = (Some(run.fence), None);

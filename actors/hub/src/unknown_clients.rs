@@ -1,17 +1,36 @@
 //! Connections of clients that need a key and have not sent a valid one, by their address: one address must not take all
-//! connections of the hub.
+//! connections of the hub. Neither must the programs of runs, which count together.
 
 use kirosu_protocol::{Error, ErrorCode};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most such connections of one address. An agent host with more sessions connects them one after the other.
-const PER_ADDRESS: usize = 256;
-/// The part of all connections that such ones of one address may take, if that is less.
+/// The most such connections of one origin. An agent host with more sessions connects them one after the other.
+const PER_ORIGIN: usize = 256;
+/// The part of all connections that such ones of one origin may take, if that is less.
 const PART: usize = 4;
 
-type Counts = Mutex<HashMap<IpAddr, usize>>;
+/// Where clients come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ClientOrigin {
+    /// An address.
+    Address(IpAddr),
+    /// A run, over any transport.
+    Run,
+}
+
+impl fmt::Display for ClientOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientOrigin::Address(address) => address.fmt(f),
+            ClientOrigin::Run => f.write_str("the programs of runs"),
+        }
+    }
+}
+
+type Counts = Mutex<HashMap<ClientOrigin, usize>>;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,25 +40,25 @@ pub(crate) struct UnknownClients(Arc<Counts>);
 #[derive(Debug)]
 pub(crate) struct UnknownSlot {
     counts: Arc<Counts>,
-    from: IpAddr,
+    from: ClientOrigin,
 }
 
-fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<ClientOrigin, usize>> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl UnknownClients {
-    /// Counts a connection from an address to a hub with at most this many connections.
+    /// Counts a connection to a hub with at most this many connections.
     ///
     /// # Errors
-    /// `busy`: the address has too many.
-    pub fn enter(&self, from: IpAddr, connections: usize) -> Result<UnknownSlot, Error> {
-        let most = PER_ADDRESS.min(connections / PART).max(1);
+    /// `busy`: there are too many from there.
+    pub fn enter(&self, from: ClientOrigin, connections: usize) -> Result<UnknownSlot, Error> {
+        let most = PER_ORIGIN.min(connections / PART).max(1);
         let mut counts = lock(&self.0);
         let count = counts.entry(from).or_default();
         if *count >= most {
             let message = format!(
-                "{from} has {most} connections whose clients have not sent a valid key, and may have no more; send the key right after connecting, and try again"
+                "there are {most} connections from {from} whose clients have not sent a valid key, and may be no more; send the key right after connecting, and try again"
             );
             return Err(Error::new(ErrorCode::Busy, message));
         }
@@ -66,9 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_has_its_own_share_and_gets_it_back() {
+    fn each_origin_has_its_own_share_and_gets_it_back() {
         let clients = UnknownClients::default();
-        let (one, two) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let (one, two) = (
+            ClientOrigin::Address([192, 0, 2, 1].into()),
+            ClientOrigin::Run,
+        );
         let mut slots: Vec<UnknownSlot> = (0..2).map(|_| clients.enter(one, 8).unwrap()).collect();
         let refused = clients.enter(one, 8).unwrap_err();
         assert_eq!(refused.code, ErrorCode::Busy);
@@ -77,7 +99,7 @@ mod tests {
         slots.push(clients.enter(one, 8).unwrap());
         drop((slots, other));
         assert!(lock(&clients.0).is_empty());
-        // A small hub serves one client of an address at least.
+        // A small hub serves one client at least.
         assert!(clients.enter(one, 2).is_ok());
     }
 }

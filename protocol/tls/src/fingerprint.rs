@@ -39,6 +39,11 @@ impl Fingerprint {
         Ok(Fingerprint::of(first))
     }
 
+    /// Whether a text claims to be a fingerprint in the written form.
+    pub fn is_written(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
     /// Reads fingerprints that are separated by commas.
     ///
     /// # Errors

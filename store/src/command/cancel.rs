@@ -77,18 +77,21 @@ impl Core {
         Ok(self.ended_lease(id, lease))
     }
 
-    /// Cancels a child that ends with its parent. Returns whether it did.
+    /// Cancels a child that ends with its parent, which is in this state; `None`: it was pruned. Returns whether it did.
     pub(crate) fn end_with_parent(
         &mut self,
         id: TaskId,
         parent: TaskId,
-        state: Status,
+        state: Option<Status>,
     ) -> Result<bool> {
         match self.row(id)? {
             Some(row) if !row.state.is_final() && row.flags.has(Flags::ENDS_WITH_PARENT) => {}
             _ => return Ok(false),
         }
-        let reason = format!("its parent, task {parent}, is {state}");
+        let reason = match state {
+            Some(state) => format!("its parent, task {parent}, is {state}"),
+            None => format!("its parent, task {parent}, was pruned"),
+        };
         let lease = self.end_as_cancelled(id, None, Some(&reason))?;
         self.works.leases.extend(lease);
         Ok(true)

@@ -274,7 +274,6 @@ impl Core {
             self.use_text(Some(long.text))?;
             row.flags.set(Flags::HAS_LONG_TEXTS);
         }
-        let status = row.state;
         self.add(row, input_of(new, budget_trees, long));
         self.report(
             task_id,
@@ -287,8 +286,12 @@ impl Core {
         if new.ends_with_parent
             && let Some(parent) = new.parent_id
         {
-            self.end_with(parent)?;
+            self.end_with(task_id, parent)?;
         }
+        let status = self
+            .tasks
+            .get(task_id)
+            .map_or(Status::Queued, |row| row.state);
         Ok(EnqueuedTask {
             task_id,
             existed: false,
@@ -360,13 +363,13 @@ impl Core {
     }
 
     /// A new task ends with its parent. The parent of a task of a large batch may have ended since the check.
-    fn end_with(&mut self, parent: TaskId) -> Result<()> {
-        let Some(state) = self.row(parent)?.map(|row| row.state) else {
-            return Ok(());
-        };
-        self.change(parent, |row| row.flags.set(Flags::HAS_CHILDREN_TO_END));
-        if state.is_final() {
-            self.ended(parent)?;
+    fn end_with(&mut self, id: TaskId, parent: TaskId) -> Result<()> {
+        match self.row(parent)?.map(|row| row.state) {
+            Some(state) if !state.is_final() => {
+                self.change(parent, |row| row.flags.set(Flags::HAS_CHILDREN_TO_END));
+            }
+            // Only this one: the others have ended with the parent, or were retried since. Nothing depends on it yet.
+            state => drop(self.end_with_parent(id, parent, state)?),
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Whether an unfinished task depends on this one, or work on its dependents is unfinished.
+    /// Whether an unfinished task depends on this one, or work on its dependents or children is unfinished.
     fn is_needed(&mut self, id: TaskId) -> Result<bool> {
         if self.works.needs(id) {
             return Ok(true);

@@ -245,10 +245,7 @@ impl Store {
                     self.refused(command, &failure.answer(effect))
                 }),
             };
-            all.outcomes.extend(one.outcomes);
-            all.woken.extend(one.woken);
-            all.finished.extend(one.finished);
-            all.changes.extend(one.changes);
+            all.extend(one);
         }
         all
     }

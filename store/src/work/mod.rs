@@ -6,8 +6,8 @@
 //! steps. A small work is done within the commit that began it and records nothing.
 //!
 //! The newest work runs first, so that a small one does not wait for a large one. Between two steps the tasks may
-//! change in any way: each step reads their present state. A work is dropped if its task is no longer in the state that
-//! began it, as the change of that state has begun a work of its own.
+//! change in any way: each step reads their present state. A work on dependents is dropped if its task is no longer in the state
+//! that began it, as the change of that state has begun a work of its own.
 
 mod dead;
 mod pace;
@@ -266,7 +266,9 @@ impl Core {
         }
         let state = self.row(work.task)?.map(|row| row.state);
         let holds = match work.kind {
-            WorkKind::Ended | WorkKind::ParentEnded => state == Some(work.state),
+            WorkKind::Ended => state == Some(work.state),
+            // A retry of the parent takes over none of its children.
+            WorkKind::ParentEnded => true,
             _ => state.is_some_and(|state| !matches!(state, Status::Failed | Status::Cancelled)),
         };
         if !holds {
@@ -301,7 +303,7 @@ impl Core {
             match (work.kind, work.state) {
                 (WorkKind::Ended, Status::Done) => self.unblock(id)?,
                 (WorkKind::ParentEnded, state) => {
-                    if self.end_with_parent(id, work.task, state)? {
+                    if self.end_with_parent(id, work.task, Some(state))? {
                         self.push_ended(id);
                     }
                 }

@@ -345,3 +345,46 @@ fn a_dependency_whose_end_is_still_being_worked_on_is_counted_down_once() {
     assert!(blocked > 1, "the work on the first is over already");
     ready_with_the_last(&mut b, child.task_id, parents, "work");
 }
+
+#[test]
+fn children_of_a_large_batch_whose_parent_has_ended_meanwhile_end_alone() {
+    for prunes in [false, true] {
+        let mut b = Bench::new();
+        let (parent, other) = (b.chat("parent"), b.chat("other"));
+        // A task on which an unfinished one depends is not pruned.
+        let waiting = (!prunes).then(|| {
+            b.enqueue(NewTask {
+                depends_on: vec![parent, other],
+                ..NewTask::chat("waits for both")
+            })
+        });
+        let child = NewTask {
+            parent_id: Some(parent),
+            ends_with_parent: true,
+            ..NewTask::chat("child")
+        };
+        let mut commands = commands(&mut b, vec![child; PART * PARTS]);
+        for stage in commands.drain(..PARTS) {
+            b.one(stage).unwrap();
+        }
+        let fence = b.lease(1)[0].fence;
+        b.ack(done(parent, Some(fence))).unwrap();
+        if prunes {
+            b.now += 10_000;
+            b.one(Command::Prune {
+                before_ms: b.now,
+                limit: 100,
+            })
+            .unwrap();
+        }
+        let made = made(b.batch(commands));
+        assert_eq!(made.len(), PART * PARTS);
+        assert!(made.iter().all(|task| task.status == Status::Cancelled));
+        let why = b.task(made[0].task_id).error.unwrap();
+        let end = if prunes { "was pruned" } else { "is done" };
+        assert_eq!(why, format!("cancelled: its parent, task {parent}, {end}"));
+        // The end of the parent does not count twice for those that depend on it.
+        let waiting = waiting.map(|id| b.task(id).status);
+        assert!(waiting.is_none_or(|status| status == Status::Blocked));
+    }
+}

@@ -268,3 +268,27 @@ fn children_end_with_their_parent_in_steps_over_a_restart() {
         assert!(error.message.contains(message), "{error:?}");
     }
 }
+
+#[test]
+fn a_retry_of_the_parent_in_the_middle_saves_none_of_its_children() {
+    let mut b = Bench::new();
+    let parent = b.chat("parent");
+    let lease = b.lease(1).pop().unwrap();
+    let child = NewTask {
+        parent_id: Some(parent),
+        ends_with_parent: true,
+        queue: "children".into(),
+        ..NewTask::chat("child")
+    };
+    b.one(Command::EnqueueBatch(vec![child.clone(); MANY]))
+        .unwrap();
+    b.ack(failed(parent, Some(lease.fence))).unwrap();
+    assert!(b.stats().cancelled < MANY as i64);
+    b.one(retry(parent)).unwrap();
+    // That of the next attempt stays.
+    let next = b.enqueue(child);
+    let mut b = b.reopen();
+    go_on(&mut b);
+    assert_eq!(b.stats().cancelled, MANY as i64);
+    assert_eq!(b.task(next).status, Status::Queued);
+}

@@ -10,6 +10,7 @@ use crate::identity::{ClientIdentity, PeerOwner, UNKNOWN};
 use crate::verbs;
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
+use kirosu_protocol::access::is_same_secret;
 use kirosu_protocol::{
     BadLine, Effect, Error, ErrorCode, Frame, Limits, LongLine, Method, RawId, Request, SplitLine,
     answer,
@@ -118,7 +119,7 @@ impl Connection {
         let (speaker, limits) = (self.speaker(), self.limits.clone());
         let read = async move {
             // The semaphore is never closed. If it were, the line would only be read without its turn.
-            let _turn = hub.reading().acquire_owned().await.ok();
+            let turn = hub.reading().acquire_owned().await.ok();
             let read = move |text: &[u8]| {
                 let frame = Frame::read(text, &limits).map_err(|bad| Unread::Bad(*bad))?;
                 let (id, jsonrpc) = (frame.id.clone(), frame.jsonrpc);
@@ -131,7 +132,10 @@ impl Connection {
             };
             let read = move || {
                 let text = line.join();
-                (read(&text), text)
+                let read = read(&text);
+                // Here: the thread goes on if the connection ends meanwhile.
+                drop(turn);
+                (read, text)
             };
             spawn_blocking(read).await
         };
@@ -162,13 +166,17 @@ impl Connection {
             Ok(line) => line,
             Err(Unread::Bad(bad)) => return self.refuse_line(bad),
             Err(Unread::NoKey(bad)) => {
-                if self.transport.owner == PeerOwner::Gone {
+                if self.transport.owner == PeerOwner::Gone || self.acquaintance.was_gone {
                     self.hub.count_gone(&self.transport.peer);
                 }
                 self.record_wrong_key();
                 return self.refuse_line(bad);
             }
-            Err(Unread::WrongKey(bad)) => return self.refuse_wrong_key(bad, ctx),
+            Err(Unread::WrongKey(bad)) => {
+                self.hub.count_wrong_key(&self.transport.peer);
+                return self.refuse_wrong_key(bad, ctx);
+            }
+            Err(Unread::KeyOfHub(bad)) => return self.refuse_wrong_key(bad, ctx),
         };
         if !self.acquaintance.is_known {
             self.is_known_now();
@@ -276,10 +284,6 @@ impl Connection {
     /// Refuses a line with a wrong key after a pause in which the connection reads no further line. After some wrong keys the
     /// connection ends.
     fn refuse_wrong_key(&mut self, bad: BadLine, ctx: &mut Context<Self>) {
-        // A program of a run may have sent the hub's key, which is not wrong.
-        if self.transport.owner != PeerOwner::Run {
-            self.hub.count_wrong_key(&self.transport.peer);
-        }
         self.record_wrong_key();
         self.wrong_keys += 1;
         self.is_delayed = true;
@@ -326,6 +330,8 @@ enum Unread {
     Bad(BadLine),
     NoKey(BadLine),
     WrongKey(BadLine),
+    /// A program of a run has sent the hub's own key.
+    KeyOfHub(BadLine),
 }
 
 /// A line that is a request.
@@ -388,9 +394,12 @@ impl Speaker {
             _ => {
                 let error = self.unauthorized(is_guess);
                 let bad = BadLine { id, jsonrpc, error };
-                return Err(match is_guess {
-                    true => Unread::WrongKey(bad),
-                    false => Unread::NoKey(bad),
+                return Err(match frame.auth.as_deref().filter(|_| is_guess) {
+                    Some(token) if is_same_secret(token, &self.hub.options().key) => {
+                        Unread::KeyOfHub(bad)
+                    }
+                    Some(_) => Unread::WrongKey(bad),
+                    None => Unread::NoKey(bad),
                 });
             }
         };
@@ -424,12 +433,18 @@ async fn read_with_clauses(
     hub: Hub,
     by: Arc<ClientIdentity>,
 ) -> Result<Result<Request, Error>, JoinError> {
-    let _turn = hub.compile_turns().next(by.party()).await;
+    let turn = hub.compile_turns().next(by.party()).await;
     let read = move || {
         let frame = Frame::read(&line, &limits).map_err(|bad| bad.error)?;
         Request::read(&frame.method, &frame.params, &limits)
     };
-    spawn_blocking(move || read_within(COMPILE_LIMIT, read)).await
+    let compile = move || {
+        let read = read_within(COMPILE_LIMIT, read);
+        // Here: the thread goes on if the connection ends meanwhile.
+        drop(turn);
+        read
+    };
+    spawn_blocking(compile).await
 }
 
 /// The answer to a request whose reading panicked.

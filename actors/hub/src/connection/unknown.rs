@@ -8,7 +8,7 @@ use crate::clock::now_ms;
 use crate::hub::Hub;
 use crate::identity::PeerOwner;
 use crate::listener::process::{self, PeerProcess};
-use crate::unknown_clients::UnknownSlot;
+use crate::unknown_clients::{ClientOrigin, UnknownSlot};
 use actix::prelude::*;
 use kirosu_protocol::{BadLine, Error, ErrorCode, LineSplitter, RawId};
 use kirosu_tls::{Fingerprint, HandshakeMeter};
@@ -35,8 +35,10 @@ pub(super) struct Acquaintance {
     pub is_refused: bool,
     /// Bytes of its incomplete line, as the hub counts them.
     bytes: usize,
-    /// Its place among the connections of its address, while it is not known.
+    /// Its place among the connections of its origin, while it is not known.
     slot: Option<UnknownSlot>,
+    /// Whether the client had closed the connection before its user could be found out.
+    pub was_gone: bool,
 }
 
 impl Acquaintance {
@@ -56,9 +58,8 @@ impl Connection {
         let process = self.transport.process;
         // Of one that is gone cannot be found out whether it belonged to a run.
         if self.transport.owner == PeerOwner::Gone && self.hub.has_live_runs() {
-            self.transport.owner = PeerOwner::Run;
-            self.identity = None;
-            self.acquaintance.is_known = false;
+            self.acquaintance.was_gone = true;
+            self.belongs_to_run(ctx);
         }
         if self.transport.owner != PeerOwner::Own
             || process == PeerProcess::None
@@ -74,16 +75,28 @@ impl Connection {
                 act.is_examined = true;
                 return act.advance(ctx);
             }
-            act.transport.owner = PeerOwner::Run;
-            // The certificate of its TLS handshake may be a credential of its own.
-            if act.identity.as_ref().is_none_or(|it| it.key.is_none()) {
-                act.identity = None;
-                act.acquaintance = Acquaintance::new(false, None);
-                act.await_first_request(ctx);
-            }
+            act.belongs_to_run(ctx);
+            act.await_first_request(ctx);
             act.is_examined = true;
             act.advance(ctx);
         }));
+    }
+
+    /// The client belongs to a run, or that cannot be ruled out: it needs the token of the run, or a key of its own.
+    fn belongs_to_run(&mut self, ctx: &mut Context<Self>) {
+        self.transport.owner = PeerOwner::Run;
+        // The certificate of its TLS handshake may be a credential of its own.
+        if self.identity.as_ref().is_some_and(|it| it.key.is_some()) {
+            return;
+        }
+        self.identity = None;
+        self.acquaintance.is_known = false;
+        if self.acquaintance.slot.is_none() {
+            match self.hub.enter_unknown(ClientOrigin::Run) {
+                Ok(slot) => self.acquaintance.slot = Some(slot),
+                Err(refusal) => self.refuse_client(refusal, ctx),
+            }
+        }
     }
 
     /// Begins the time for the first request.
@@ -192,7 +205,10 @@ impl Connection {
         if std::mem::replace(&mut self.acquaintance.is_refused, true) {
             return;
         }
-        tracing::info!(connection = self.id.0, peer = self.transport.peer, %error, "a client was turned away");
+        // The hub counts those of which there are too many.
+        if error.code != ErrorCode::Busy {
+            tracing::info!(connection = self.id.0, peer = self.transport.peer, %error, "a client was turned away");
+        }
         self.transport.gate.close();
         self.count_unknown_bytes(0);
         self.refuse_line(BadLine {

@@ -91,8 +91,10 @@ impl Connection {
 
     /// Ends the watches whose party has no rights any more.
     pub(super) fn end_watches_of_ended(&mut self, now_ms: i64) {
+        // One whose answer has not left ends with its first events: the notification must not overtake the answer.
         let is_over = |(tag, watch): (&Tag, &EventWatch)| {
-            (!watch.is_valid(now_ms)).then_some((*tag, watch.at))
+            let is_over = !watch.is_valid(now_ms) && self.responses.has_left(*tag);
+            is_over.then_some((*tag, watch.at))
         };
         let over: Vec<(Tag, u64)> = self.watches.iter().filter_map(is_over).collect();
         for (tag, since) in over {

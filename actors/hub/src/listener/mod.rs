@@ -9,6 +9,7 @@ pub mod process;
 use crate::connection::{Connection, HandshakeBytes, Peer};
 use crate::hub::Hub;
 use crate::identity::{ClientIdentity, PeerOwner};
+use crate::unknown_clients::ClientOrigin;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use kirosu_protocol::socket_user::{self, SocketOwner};
@@ -123,7 +124,8 @@ impl Listener {
             }
         };
         if ClientIdentity::keyless(owner, self.hub.options().keyless).is_none() {
-            match self.hub.enter_unknown(address.ip().to_canonical()) {
+            let from = ClientOrigin::Address(address.ip().to_canonical());
+            match self.hub.enter_unknown(from) {
                 Ok(slot) => peer.slot = Some(slot),
                 Err(refusal) => return peer.refuse(&refusal),
             }

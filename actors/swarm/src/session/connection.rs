@@ -29,6 +29,10 @@ impl Session {
         match state {
             ConnectionState::Connected(hello) => {
                 self.pool.swarm.hub_found();
+                // Another start of the hub knows of no wait; the agents wait again.
+                if self.hub_boot.replace(hello.boot_id.clone()).as_ref() != Some(&hello.boot_id) {
+                    self.forget_waits();
+                }
                 self.on(Event::Connected(hello.leases.clone()), ctx);
             }
             ConnectionState::Connecting(None) => {}

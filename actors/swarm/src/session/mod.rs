@@ -60,6 +60,8 @@ pub(crate) struct Session {
     /// Number of clients opened so far; those after the first resume the session.
     links: u32,
     run: Option<Run>,
+    /// The start of the hub to which it was connected last.
+    hub_boot: Option<String>,
     /// Incarnation of this session, as its live provider session is counted.
     incarnation: u64,
     /// The session's handle on the admission queue.
@@ -112,6 +114,7 @@ impl Session {
             link: None,
             links: 0,
             run: None,
+            hub_boot: None,
             incarnation: pool.live_sessions.begin(index),
             waiter,
             turns: Some(turns),

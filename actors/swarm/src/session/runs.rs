@@ -108,7 +108,7 @@ impl Session {
         let Some(run) = &mut self.run else { return };
         let HeldLease { task_id, fence } = run.lease;
         let why = match cause {
-            CancelCause::Requested => "a person asked for it",
+            CancelCause::Requested => "its task was cancelled",
             CancelCause::Lost => "another session has its lease",
             CancelCause::Drain => "the session stops and the drain is over",
         };
@@ -122,15 +122,25 @@ impl Session {
     /// The agent of a run has begun or ended a wait for tasks below its own. While it waits for any, the pool has another session,
     /// and the account capacity for another run: else the tasks for which it waits might never run.
     pub(super) fn run_waits(&mut self, lease: HeldLease, waiting: bool) {
-        let Some(run) = self.run.as_mut().filter(|run| run.lease == lease) else {
+        let run = self.run.as_ref().filter(|run| run.lease == lease);
+        let Some(waits) = run.map(|run| run.waits) else {
             return;
         };
-        let before = run.waits > 0;
-        run.waits = match waiting {
-            true => run.waits + 1,
-            false => run.waits.saturating_sub(1),
-        };
-        let now = run.waits > 0;
+        self.set_waits(match waiting {
+            true => waits + 1,
+            false => waits.saturating_sub(1),
+        });
+    }
+
+    /// The waits of which the hub knows are over.
+    pub(super) fn forget_waits(&mut self) {
+        self.set_waits(0);
+    }
+
+    fn set_waits(&mut self, waits: u32) {
+        let Some(run) = &mut self.run else { return };
+        let before = std::mem::replace(&mut run.waits, waits) > 0;
+        let now = waits > 0;
         if before != now {
             run.gate.set_waiting(now);
             self.pool.replace_waiting(now);
