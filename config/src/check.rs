@@ -10,7 +10,7 @@ use crate::path::expand;
 use crate::raw::RawValue;
 use crate::schema::{Allowed, KeyDefault, SettingKey, unknown_key};
 use crate::settings::OFF;
-use crate::size;
+use kirosu_protocol::size;
 
 /// The word for a wait without an end.
 pub(crate) const FOREVER: &str = "forever";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::check::is_name;
 use crate::settings::{OFF, SECTIONS};
-use crate::size;
+use kirosu_protocol::size;
 
 /// The values that a key allows. Bounds are inclusive.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use crate::origin::Origin;
 use crate::redact::{self, SecretDisplay};
 use crate::schema::{Allowed, Section, SettingKey, Shape};
 use crate::settings::SECTIONS;
-use crate::size;
+use kirosu_protocol::size;
 
 /// A table to print: its dotted path (empty for the top level) and its values.
 struct ShownTable {

@@ -39,6 +39,7 @@ pub mod redact;
 pub mod request;
 pub mod scope;
 pub mod settings;
+pub mod size;
 pub mod socket_user;
 pub mod task;
 pub mod text;

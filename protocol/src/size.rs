@@ -2,7 +2,8 @@
 
 /// Reads a size. Units: `B`, `kB`/`KB`/`MB`/`GB` (powers of 1000), `KiB`/`MiB`/`GiB` and the bare letters `K`, `M`, `G`
 /// (powers of 1024); without a unit, bytes. Case is ignored. `None` means that the text is not a size, or beyond `u64`.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
