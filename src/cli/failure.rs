@@ -4,6 +4,7 @@ use crate::boot::BootError;
 use crate::demo::DemoError;
 use crate::terminal::sanitizer::Sanitizer;
 use kirosu_config::ConfigFaults;
+use kirosu_plan::PlanFaults;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::{Error, ErrorCode};
 use serde_json::{Value, json};
@@ -27,6 +28,13 @@ pub enum Failure {
     /// The settings have faults.
     #[error("{}", settings_message(.0))]
     Settings(#[from] ConfigFaults),
+    /// A plan has faults.
+    #[error("{}", plan_message(file, faults))]
+    Plan {
+        /// Its file, or `-`.
+        file: String,
+        faults: PlanFaults,
+    },
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
@@ -61,7 +69,7 @@ impl Failure {
         match self {
             Failure::Call(CallError::Refused(_) | CallError::BadAnswer { .. }) => 1,
             Failure::Call(_) => UNREACHABLE,
-            Failure::Settings(_) | Failure::Local(_) => 1,
+            Failure::Settings(_) | Failure::Plan { .. } | Failure::Local(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Boot(error) => error.exit_code(),
             Failure::Demo(_) => 1,
@@ -82,6 +90,7 @@ impl Failure {
             }
             Failure::Call(CallError::BadAnswer { .. }) => "bad_answer",
             Failure::Settings(_) => "settings",
+            Failure::Plan { .. } => "plan",
             Failure::Usage(_) => "usage",
             Failure::Local(_) => "local",
             Failure::Boot(_) => "start",
@@ -116,6 +125,10 @@ impl Failure {
                 };
                 error["faults"] = faults.0.iter().map(one).collect();
             }
+            Failure::Plan { file, faults } => {
+                error["file"] = file.as_str().into();
+                error["faults"] = json!(faults.0);
+            }
             _ => {}
         }
         json!({ "error": error })
@@ -149,6 +162,11 @@ fn call_message(error: &CallError) -> String {
         }
         error => error.to_string(),
     }
+}
+
+fn plan_message(file: &str, faults: &PlanFaults) -> String {
+    let faults = faults.0.iter().map(|fault| format!("\n  {file}:{fault}"));
+    format!("the plan has faults:{}", faults.collect::<String>())
 }
 
 fn settings_message(faults: &ConfigFaults) -> String {

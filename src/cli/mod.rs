@@ -105,6 +105,9 @@ verbs! {
         discard: Discard, client;
         workspaces: Workspaces, client;
     }
+    "Plans" {
+        plan: Plan, client;
+    }
     "Look inside" {
         dashboard: Dashboard, blocking;
         tree: Tree, client;

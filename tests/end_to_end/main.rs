@@ -35,6 +35,7 @@ mod metrics;
 mod metrics_log;
 mod models;
 mod people;
+mod plans;
 mod programs;
 mod protocol_doc;
 mod providers;

@@ -65,7 +65,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let defaults = args.fields.to_json()?;
     if let Some(path) = &args.jsonl {
-        let text = read(path).await?;
+        let text = read(path, MAX_BYTES).await?;
         let hub = context.connect().await?;
         return jsonl::run(&text, &defaults, &hub, context).await;
     }
@@ -141,7 +141,7 @@ pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String
             "there is no {what}: give it in quotes,{file} or on standard input"
         )));
     }
-    let text = read(path).await?;
+    let text = read(path, MAX_BYTES).await?;
     let text = text
         .strip_suffix('\n')
         .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
@@ -154,16 +154,19 @@ pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String
     }
 }
 
-/// Reads a whole file or, for `-`, standard input.
-async fn read(path: &Path) -> Result<String, Failure> {
+/// Reads a whole file or, for `-`, standard input: at most `max` bytes.
+///
+/// # Errors
+/// It cannot be read, is longer, or is not UTF-8.
+pub(super) async fn read(path: &Path, max: u64) -> Result<String, Failure> {
     let named = match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
     };
     let path = path.to_owned();
     let bytes = tokio::task::spawn_blocking(move || match path == Path::new("-") {
-        true => bounded(std::io::stdin().lock()),
-        false => bounded(std::fs::File::open(path)?),
+        true => bounded(std::io::stdin().lock(), max),
+        false => bounded(std::fs::File::open(path)?, max),
     });
     let bytes = match bytes.await {
         Ok(Ok(bytes)) => bytes,
@@ -178,13 +181,13 @@ async fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Reads to the end; fails above [`MAX_BYTES`] bytes.
-fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
+/// Reads to the end; fails above `max` bytes.
+fn bounded(source: impl Read, max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > MAX_BYTES {
+    source.take(max + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > max {
         true => Err(std::io::Error::other(format!(
-            "it has more than {MAX_BYTES} bytes; split it"
+            "it has more than {max} bytes; split it"
         ))),
         false => Ok(bytes),
     }

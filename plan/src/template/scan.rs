@@ -1,0 +1,381 @@
+//! The names that a template uses, found without running it.
+//!
+//! minijinja offers the syntax tree as `machinery`, without a promise of stability, so its version is pinned. Its stable
+//! function `undeclared_variables` has no positions, no filters and no `steps["ID"]`.
+
+use super::{FILTERS, FUNCTIONS, TESTS, syntax};
+use kirosu_protocol::text::nearest;
+use minijinja::machinery::ast::{Call, CallArg, Expr, Stmt};
+use minijinja::machinery::{Span, Token, parse, parse_expr, tokenize};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The most words and signs of an expression, or of a statement.
+const TAG_TOKENS: usize = 300;
+/// The most `elif` of a template.
+const ELIFS: usize = 100;
+/// Names of the context whose values come from agents.
+const RESULT_ROOTS: [&str; 4] = ["steps", "prev", "best", "results"];
+
+/// The use of a name of the context.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NameUse {
+    pub root: String,
+    /// The attributes that follow, as far as they are constant.
+    pub path: Vec<String>,
+    /// The range in the template, in bytes.
+    pub at: Range<usize>,
+}
+
+/// A fault in a template.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TemplateFault {
+    pub at: Range<usize>,
+    pub message: String,
+    pub nearest: Option<String>,
+}
+
+/// An expression in `{{ }}` whose value comes from an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Insertion {
+    pub at: Range<usize>,
+    /// The step, or the name of the context, from which the value comes.
+    pub origin: String,
+    /// Whether the value is cut already.
+    pub is_cut: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Scanned {
+    pub references: Vec<NameUse>,
+    pub faults: Vec<TemplateFault>,
+    pub insertions: Vec<Insertion>,
+}
+
+/// Names that the template itself declares, each with the origin of its value if that comes from an agent.
+type NameScope = BTreeMap<String, Option<String>>;
+
+struct Scanner {
+    scopes: Vec<NameScope>,
+    found: Scanned,
+}
+
+/// Examines a template, or an expression.
+pub(crate) fn scan(text: &str, is_expression: bool) -> Scanned {
+    let mut scanner = Scanner {
+        scopes: vec![NameScope::new()],
+        found: Scanned::default(),
+    };
+    if is_expression && (text.contains("{{") || text.contains("{%")) {
+        scanner.fault(0..0, "this is an expression: write it without {{ }}", None);
+        return scanner.found;
+    }
+    if let Err((at, message)) = bounded(text, is_expression) {
+        scanner.fault(at, message, None);
+        return scanner.found;
+    }
+    let outcome = match is_expression {
+        true => parse_expr(text).map(|expr| scanner.expr(&expr)),
+        false => parse(text, "template", syntax()).map(|root| scanner.stmt(&root)),
+    };
+    if let Err(error) = outcome {
+        let what = if is_expression {
+            "expression"
+        } else {
+            "template"
+        };
+        let detail = error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        let at = error.range().unwrap_or(0..0);
+        scanner.fault(at, format!("this is not a valid {what}: {detail}"), None);
+    }
+    scanner.found
+}
+
+/// Refuses what would make the parser, or a walk over the tree, recurse deeply. minijinja bounds parentheses and nested
+/// statements itself, but not rows of operators and of `elif`.
+fn bounded(text: &str, is_expression: bool) -> Result<(), (Range<usize>, String)> {
+    let (mut in_tag, mut elifs) = (0, 0);
+    let mut is_start = false;
+    for token in tokenize(text, is_expression, syntax()) {
+        // The parser reports what is not a token.
+        let Ok((token, span)) = token else {
+            return Ok(());
+        };
+        match token {
+            Token::TemplateData(_) | Token::VariableEnd | Token::BlockEnd => in_tag = 0,
+            Token::Ident("elif") if is_start => elifs += 1,
+            _ => in_tag += 1,
+        }
+        is_start = matches!(token, Token::BlockStart);
+        if in_tag > TAG_TOKENS {
+            let message = format!("an expression has at most {TAG_TOKENS} words and signs");
+            return Err((range(span), message));
+        }
+        if elifs > ELIFS {
+            return Err((range(span), format!("a template has at most {ELIFS} elif")));
+        }
+    }
+    Ok(())
+}
+
+fn range(span: Span) -> Range<usize> {
+    span.start_offset as usize..span.end_offset as usize
+}
+
+impl Scanner {
+    fn fault(&mut self, at: Range<usize>, message: impl Into<String>, nearest: Option<&str>) {
+        self.found.faults.push(TemplateFault {
+            at,
+            message: message.into(),
+            nearest: nearest.map(str::to_owned),
+        });
+    }
+
+    fn known(&mut self, at: Range<usize>, kind: &str, name: &str, known: &[&str]) {
+        if !known.contains(&name) {
+            let near = nearest(name, known.iter().copied());
+            self.fault(at, format!("there is no {kind} {name}"), near);
+        }
+    }
+
+    fn body(&mut self, body: &[Stmt<'_>]) {
+        self.scopes.push(NameScope::new());
+        body.iter().for_each(|stmt| self.stmt(stmt));
+        self.scopes.pop();
+    }
+
+    fn declare(&mut self, target: &Expr<'_>, origin: Option<&str>) {
+        match target {
+            Expr::Var(var) => {
+                if let Some(scope) = self.scopes.last_mut() {
+                    scope.insert(var.id.to_owned(), origin.map(str::to_owned));
+                }
+            }
+            Expr::List(list) => list
+                .items
+                .iter()
+                .for_each(|item| self.declare(item, origin)),
+            Expr::Tuple(tuple) => tuple
+                .items
+                .iter()
+                .for_each(|item| self.declare(item, origin)),
+            other => self.expr(other),
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt<'_>) {
+        match stmt {
+            Stmt::Template(template) => template.children.iter().for_each(|stmt| self.stmt(stmt)),
+            Stmt::EmitRaw(_) => {}
+            Stmt::EmitExpr(emit) => {
+                self.expr(&emit.expr);
+                if let Some(origin) = self.origin(&emit.expr) {
+                    let is_cut =
+                        matches!(&emit.expr, Expr::Filter(filter) if filter.name == super::CUT);
+                    let at = range(emit.span());
+                    self.found.insertions.push(Insertion { at, origin, is_cut });
+                }
+            }
+            Stmt::ForLoop(each) => {
+                self.expr(&each.iter);
+                let origin = self.origin(&each.iter);
+                self.scopes
+                    .push(NameScope::from([("loop".to_owned(), None)]));
+                self.declare(&each.target, origin.as_deref());
+                each.filter_expr.iter().for_each(|expr| self.expr(expr));
+                each.body.iter().for_each(|stmt| self.stmt(stmt));
+                self.scopes.pop();
+                self.body(&each.else_body);
+            }
+            Stmt::IfCond(cond) => {
+                self.expr(&cond.expr);
+                // minijinja does not scope what `set` declares in a branch.
+                cond.true_body.iter().for_each(|stmt| self.stmt(stmt));
+                cond.false_body.iter().for_each(|stmt| self.stmt(stmt));
+            }
+            Stmt::WithBlock(with) => {
+                self.scopes.push(NameScope::new());
+                for (target, expr) in &with.assignments {
+                    self.expr(expr);
+                    let origin = self.origin(expr);
+                    self.declare(target, origin.as_deref());
+                }
+                with.body.iter().for_each(|stmt| self.stmt(stmt));
+                self.scopes.pop();
+            }
+            Stmt::Set(set) => {
+                self.expr(&set.expr);
+                let origin = self.origin(&set.expr);
+                self.declare(&set.target, origin.as_deref());
+            }
+            Stmt::SetBlock(set) => {
+                set.filter.iter().for_each(|expr| self.expr(expr));
+                self.body(&set.body);
+                self.declare(&set.target, None);
+            }
+            Stmt::FilterBlock(block) => {
+                self.expr(&block.filter);
+                self.body(&block.body);
+            }
+            Stmt::AutoEscape(block) => {
+                self.fault(range(block.span()), "autoescape is not available", None);
+            }
+            Stmt::Do(call) => self.call(&call.call, range(call.span())),
+        }
+    }
+
+    fn args(&mut self, args: &[CallArg<'_>]) {
+        for arg in args {
+            match arg {
+                CallArg::Pos(expr)
+                | CallArg::Kwarg(_, expr)
+                | CallArg::PosSplat(expr)
+                | CallArg::KwargSplat(expr) => {
+                    self.expr(expr);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call<'_>, at: Range<usize>) {
+        match &call.expr {
+            Expr::Var(var) if !self.is_local(var.id) => {
+                self.known(at, "function", var.id, &FUNCTIONS)
+            }
+            Expr::GetAttr(method) => self.expr(&method.expr),
+            other => self.expr(other),
+        }
+        self.args(&call.args);
+    }
+
+    fn is_local(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.contains_key(name))
+    }
+
+    fn expr(&mut self, expr: &Expr<'_>) {
+        if let Some(reference) = chain(expr) {
+            if !self.is_local(&reference.root) {
+                self.found.references.push(reference);
+            }
+            return;
+        }
+        match expr {
+            Expr::Var(_) | Expr::Const(_) => {}
+            Expr::Slice(slice) => {
+                self.expr(&slice.expr);
+                [&slice.start, &slice.stop, &slice.step]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|expr| self.expr(expr));
+            }
+            Expr::UnaryOp(op) => self.expr(&op.expr),
+            Expr::BinOp(op) => {
+                self.expr(&op.left);
+                self.expr(&op.right);
+            }
+            Expr::Compare(compare) => {
+                self.expr(&compare.expr);
+                compare.ops.iter().for_each(|op| self.expr(&op.expr));
+            }
+            Expr::IfExpr(cond) => {
+                self.expr(&cond.test_expr);
+                self.expr(&cond.true_expr);
+                cond.false_expr.iter().for_each(|expr| self.expr(expr));
+            }
+            Expr::Filter(filter) => {
+                self.known(range(filter.span()), "filter", filter.name, &FILTERS);
+                filter.expr.iter().for_each(|expr| self.expr(expr));
+                self.args(&filter.args);
+            }
+            Expr::Test(test) => {
+                self.known(range(test.span()), "test", test.name, &TESTS);
+                self.expr(&test.expr);
+                self.args(&test.args);
+            }
+            Expr::GetAttr(get) => self.expr(&get.expr),
+            Expr::GetItem(get) => {
+                self.expr(&get.expr);
+                self.expr(&get.subscript_expr);
+            }
+            Expr::Call(call) => self.call(call, range(call.span())),
+            Expr::List(list) => list.items.iter().for_each(|item| self.expr(item)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(map) => map
+                .keys
+                .iter()
+                .chain(&map.values)
+                .for_each(|item| self.expr(item)),
+        }
+    }
+
+    /// The origin of a value, if it comes from an agent.
+    fn origin(&self, expr: &Expr<'_>) -> Option<String> {
+        let any = |exprs: &[&Expr<'_>]| exprs.iter().find_map(|expr| self.origin(expr));
+        match expr {
+            Expr::Var(var) => match self.scopes.iter().rev().find_map(|scope| scope.get(var.id)) {
+                Some(origin) => origin.clone(),
+                None => RESULT_ROOTS.contains(&var.id).then(|| var.id.to_owned()),
+            },
+            Expr::GetAttr(get) => match chain(expr) {
+                Some(found) if !self.is_local(&found.root) => {
+                    let is_named =
+                        found.root != "results" && RESULT_ROOTS.contains(&found.root.as_str());
+                    // The path of a result's file and a state are no texts of an agent.
+                    let is_safe = matches!(
+                        found.path.get(1).map(String::as_str),
+                        Some("file" | "state" | "approved")
+                    );
+                    match found.path.first() {
+                        Some(_) if is_named && is_safe => None,
+                        Some(id) if is_named => Some(format!("{}.{id}", found.root)),
+                        _ => self.origin(&get.expr),
+                    }
+                }
+                _ => self.origin(&get.expr),
+            },
+            Expr::GetItem(get) => self.origin(&get.expr),
+            Expr::Slice(slice) => self.origin(&slice.expr),
+            Expr::Filter(filter) => filter.expr.as_ref().and_then(|expr| self.origin(expr)),
+            Expr::BinOp(op) => any(&[&op.left, &op.right]),
+            Expr::IfExpr(cond) => any(&[&cond.true_expr])
+                .or_else(|| cond.false_expr.as_ref().and_then(|expr| self.origin(expr))),
+            Expr::Call(call) => match &call.expr {
+                Expr::GetAttr(method) => self.origin(&method.expr),
+                _ => None,
+            },
+            Expr::List(list) => any(&list.items.iter().collect::<Vec<_>>()),
+            Expr::Tuple(tuple) => any(&tuple.items.iter().collect::<Vec<_>>()),
+            Expr::Map(map) => any(&map.values.iter().collect::<Vec<_>>()),
+            Expr::Const(_) | Expr::UnaryOp(_) | Expr::Compare(_) | Expr::Test(_) => None,
+        }
+    }
+}
+
+/// A name with the constant attributes that follow it: `steps.read.json`, `steps["read"]`.
+fn chain(expr: &Expr<'_>) -> Option<NameUse> {
+    match expr {
+        Expr::Var(var) => Some(NameUse {
+            root: var.id.to_owned(),
+            path: Vec::new(),
+            at: range(var.span()),
+        }),
+        Expr::GetAttr(get) => {
+            let mut of = chain(&get.expr)?;
+            of.path.push(get.name.to_owned());
+            of.at.end = range(get.span()).end.max(of.at.end);
+            Some(of)
+        }
+        Expr::GetItem(get) => {
+            let Expr::Const(key) = &get.subscript_expr else {
+                return None;
+            };
+            let mut of = chain(&get.expr)?;
+            of.path.push(key.value.to_string());
+            of.at.end = range(get.span()).end.max(of.at.end);
+            Some(of)
+        }
+        _ => None,
+    }
+}
