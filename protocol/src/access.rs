@@ -9,6 +9,9 @@ use std::io;
 pub const SECRET_PREFIX: &str = "krs_";
 /// The beginning of the token of a run.
 pub const RUN_TOKEN_PREFIX: &str = "krt_";
+/// Before a key, token or fingerprint that a gateway passes on for its client: it counts as that or as nothing, never as a client
+/// without a key, which the gateway itself would be.
+pub const PASSED_ON: &str = "client:";
 /// The variable with which a run's programs find the hub: `HOST:PORT`, or the path of a Unix socket.
 pub const RUN_HUB_VARIABLE: &str = "KIROSU_HUB";
 /// The variable with the token of a run, for its programs.

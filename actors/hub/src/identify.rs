@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::writer::messages::StoreRecords;
 use kirosu_protocol::TaskRun;
-use kirosu_protocol::access::{RUN_TOKEN_PREFIX, SECRET_PREFIX, is_same_secret};
+use kirosu_protocol::access::{PASSED_ON, RUN_TOKEN_PREFIX, is_same_secret};
 use kirosu_protocol::settings::Keyless;
 use kirosu_tls::Fingerprint;
 use std::sync::Arc;
@@ -27,14 +27,15 @@ impl Hub {
             };
             return ClientIdentity::keyless(owner, options.keyless);
         }
-        let is_own = is_same_secret(token, &options.key);
-        if !is_own && Fingerprint::is_written(token) {
-            // The gateway passes on a certificate whose private key its client has shown to have. A client cannot: it would need
-            // only the certificate, which is public.
-            let certificate = token
-                .parse()
-                .ok()
-                .filter(|_| owner == PeerOwner::Internal)?;
+        let (token, is_passed_on) = match token.strip_prefix(PASSED_ON) {
+            Some(token) => (token, true),
+            None => (token, false),
+        };
+        if is_passed_on && Fingerprint::is_written(token) {
+            // The client has shown to the gateway that it has the private key. Only the gateway in this process is believed that:
+            // the certificate itself is public.
+            let certificate = token.parse().ok();
+            let certificate = certificate.filter(|_| owner == PeerOwner::Internal)?;
             return self.identify_certificate(certificate, now_ms);
         }
         if token.starts_with(RUN_TOKEN_PREFIX) {
@@ -44,7 +45,7 @@ impl Hub {
         if let Some(key) = self.keys().find(token) {
             return self.of_key(key, now_ms);
         }
-        match (is_own, owner) {
+        match (is_same_secret(token, &options.key), owner) {
             (_, PeerOwner::Run) => None,
             (true, PeerOwner::Own) if options.keyless == Keyless::All => {
                 Some(ClientIdentity::new(ADMIN, Access::Everything))
@@ -52,9 +53,7 @@ impl Hub {
             (true, _) => Some(ClientIdentity::new(ADMIN, Access::Admin)),
             // The gateway passes keys of its clients on.
             (false, PeerOwner::Internal) => None,
-            (false, _) if !options.is_own_key => None,
-            // No client of the Python version has such a key: it is one of this hub that has ended, or a guess.
-            (false, _) if token.starts_with(SECRET_PREFIX) => None,
+            (false, _) if is_passed_on || !options.is_own_key => None,
             (false, _) => ClientIdentity::keyless(owner, options.keyless),
         }
     }

@@ -16,6 +16,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage, web};
 use futures_util::FutureExt;
 use kirosu_protocol::ErrorCode;
+use kirosu_protocol::access::PASSED_ON;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -66,18 +67,14 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
             .and_then(ClientCertificate::get),
     };
     let admission = guard::admit(&heads, &state.key)?;
-    let certificate;
     let key = match admission {
         HttpAdmission::Own => return Ok(()),
         // An empty key means none to the hub, which decides what it serves to such a client.
-        HttpAdmission::Keyless => "",
-        HttpAdmission::Key(key) => key,
-        HttpAdmission::Certificate(of) => {
-            certificate = of.to_string();
-            &certificate
-        }
+        HttpAdmission::Keyless => String::new(),
+        HttpAdmission::Key(key) => format!("{PASSED_ON}{key}"),
+        HttpAdmission::Certificate(of) => format!("{PASSED_ON}{of}"),
     };
-    let hub = match state.clients.find(key, &state.hub).await {
+    let hub = match state.clients.find(&key, &state.hub).await {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
             return Err(match admission {
                 HttpAdmission::Certificate(of) => guard::unknown_certificate(of),
@@ -86,7 +83,6 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         }
         found => found?,
     };
-    let key = key.to_owned();
     request.extensions_mut().insert(OfKey { hub, key });
     Ok(())
 }
