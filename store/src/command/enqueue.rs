@@ -1,19 +1,15 @@
 //! `enqueue` and `enqueue_batch`: add tasks.
 
-use crate::backend::{Result, StoreFault};
+use crate::backend::Result;
 use crate::command::LongTask;
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
-use crate::outcome::{EnqueuedTask, Outcome};
+use crate::outcome::EnqueuedTask;
 use crate::row::{Flags, InputOptions, LongInput, TaskInput, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
-use crate::sql::cold::{
-    CountDependencies, InsertChild, InsertDependencies, InsertDependency, InsertKey, InsertLabel,
-    PutNote,
-};
+use crate::sql::cold::{InsertChild, InsertKey, InsertLabel, PutNote};
 use crate::sql::sets::DeleteDependencies;
-use crate::sql::task::SetFlags;
 use crate::tasks::Keyed;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{Error, NewTask, OnLost, Status, TaskId};
@@ -21,8 +17,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task with a retry policy but without `max_attempts`.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
-/// Dependencies of one task whose rows are marked by one statement.
-const MARKED_AT_ONCE: usize = 64;
 
 /// A new task.
 #[derive(Clone, Copy)]
@@ -166,20 +160,6 @@ impl Core {
         Ok(all)
     }
 
-    /// Refuses dependencies that do not exist, of a task at this position of its request.
-    pub(super) fn check_dependencies(
-        &mut self,
-        depends_on: &[TaskId],
-        position: Option<usize>,
-    ) -> CommandResult<()> {
-        for dependency in depends_on {
-            if self.row(*dependency)?.is_none() {
-                return Err(key::unknown_dependency(*dependency, position).into());
-            }
-        }
-        Ok(())
-    }
-
     /// Refuses a task that would end with its parent if the parent does not exist or has ended.
     fn check_parent(&mut self, new: &NewTask, position: Option<usize>) -> CommandResult<()> {
         if !new.ends_with_parent {
@@ -192,22 +172,6 @@ impl Core {
             Some(state) if !state.is_final() => Ok(()),
             state => Err(key::parent_ended(parent, state, position).into()),
         }
-    }
-
-    /// Marks dependencies: a mark without a dependent has no effect. One that does not exist is refused with its task, which is
-    /// not known here.
-    pub(crate) fn prepare_dependencies(&mut self, ids: &[TaskId]) -> CommandResult<Outcome> {
-        let mut unmarked = Vec::new();
-        for id in ids {
-            let Some(row) = self.row(*id)? else {
-                continue;
-            };
-            if row.state != Status::Done && !row.flags.has(Flags::HAS_DEPENDENTS) {
-                unmarked.push(*id);
-            }
-        }
-        self.mark_dependents(&unmarked)?;
-        Ok(Outcome::Ok)
     }
 
     fn make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
@@ -299,69 +263,6 @@ impl Core {
         })
     }
 
-    /// Records the dependencies of a new task, some of which may be `stored`. Returns how many are not done, and the reason
-    /// why the task can never run, if there is one.
-    fn depend(
-        &mut self,
-        task_id: TaskId,
-        depends_on: &[TaskId],
-        stored: bool,
-    ) -> Result<(u32, Option<String>)> {
-        let (mut blocked_by, mut hopeless) = (0, None);
-        let mut depends_on = depends_on.to_vec();
-        depends_on.sort_unstable();
-        depends_on.dedup();
-        let are_stored = stored && {
-            let stored = self.db.number(CountDependencies { task_id }.into())?;
-            stored == Some(depends_on.len() as i64)
-        };
-        if !are_stored {
-            self.insert_dependencies(task_id, &depends_on)?;
-        }
-        let mut unmarked = Vec::new();
-        for depends_on in depends_on {
-            let row = self.row(depends_on)?.map(|row| (row.state, row.flags));
-            let Some((state, flags)) = row else {
-                // It was pruned after the check of a large batch.
-                blocked_by += 1;
-                hopeless = Some(format!("dependency {depends_on} was pruned"));
-                continue;
-            };
-            // Work that the end of the dependency began counts a task down that has its id already.
-            if state == Status::Done && !self.works.will_unblock(depends_on, task_id) {
-                continue;
-            }
-            blocked_by += 1;
-            if !flags.has(Flags::HAS_DEPENDENTS) {
-                unmarked.push(depends_on);
-            }
-            if state.is_final() && state != Status::Done {
-                hopeless = Some(super::finish::dependency_ended(depends_on, state));
-            }
-        }
-        self.mark_dependents(&unmarked)?;
-        Ok((blocked_by, hopeless))
-    }
-
-    pub(super) fn insert_dependencies(
-        &mut self,
-        task_id: TaskId,
-        depends_on: &[TaskId],
-    ) -> Result<()> {
-        match depends_on {
-            [] => 0,
-            [depends_on] => self.write(InsertDependency {
-                depends_on: *depends_on,
-                task_id,
-            })?,
-            depends_on => self.write(InsertDependencies {
-                task_id,
-                depends_on: &json(depends_on)?,
-            })?,
-        };
-        Ok(())
-    }
-
     /// A new task ends with its parent. The parent of a task of a large batch may have ended since the check.
     fn end_with(&mut self, id: TaskId, parent: TaskId) -> Result<()> {
         match self.row(parent)?.map(|row| row.state) {
@@ -373,27 +274,6 @@ impl Core {
         }
         Ok(())
     }
-
-    /// Records in the rows of tasks that others depend on them. Many stored rows are changed by one statement.
-    fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
-        if ids.len() < MARKED_AT_ONCE {
-            for id in ids {
-                self.change(*id, |row| row.flags.set(Flags::HAS_DEPENDENTS));
-            }
-            return Ok(());
-        }
-        self.flush_rows()?;
-        self.tasks.set_flag(ids, Flags::HAS_DEPENDENTS);
-        self.write(SetFlags {
-            flags: Flags::HAS_DEPENDENTS,
-            ids: &json(ids)?,
-        })?;
-        Ok(())
-    }
-}
-
-fn json(ids: &[TaskId]) -> Result<String> {
-    serde_json::to_string(ids).map_err(StoreFault::value)
 }
 
 /// The answer for a task that an earlier request with the same key has added.

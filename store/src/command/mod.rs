@@ -6,6 +6,7 @@ mod approve;
 mod cancel;
 pub(crate) mod children;
 mod decide_permission;
+mod depend;
 mod due;
 mod enqueue;
 mod finish;
