@@ -16,6 +16,7 @@ mod pending;
 mod requests;
 mod responses;
 mod scope;
+mod speaker;
 mod transport;
 mod unknown;
 mod watches;

@@ -3,20 +3,19 @@
 use super::Connection;
 use super::pending::{PendingRequest, UNANSWERED};
 use super::responses::Tag;
+use super::speaker::{ReadLine, Speaker, Unread};
 use crate::access_log::AUTH;
 use crate::clock::now_ms;
 use crate::hub::Hub;
 use crate::identity::{ClientIdentity, PeerOwner, UNKNOWN};
 use crate::verbs;
 use actix::prelude::*;
-use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
-use kirosu_protocol::access::is_same_secret;
+use kirosu_protocol::accept::{COMPILE_LIMIT, read_within};
 use kirosu_protocol::{
     BadLine, Effect, Error, ErrorCode, Frame, Limits, LongLine, Method, RawId, Request, SplitLine,
     answer,
 };
 use kirosu_store::Principal;
-use kirosu_tls::Fingerprint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -322,106 +321,6 @@ impl Connection {
     ) {
         let tag = self.responses.open(pending);
         self.responses.answer(tag, self.transport.lines(), write);
-    }
-}
-
-/// A line that is not a request, or whose key is wrong.
-enum Unread {
-    Bad(BadLine),
-    NoKey(BadLine),
-    WrongKey(BadLine),
-    /// A program of a run has sent the hub's own key.
-    KeyOfHub(BadLine),
-}
-
-/// A line that is a request.
-struct ReadLine {
-    id: RawId,
-    jsonrpc: bool,
-    /// Its method. `None` if there is none of its name.
-    method: Option<Method>,
-    /// The party for which it speaks.
-    identity: Arc<ClientIdentity>,
-    /// `None` means that `accept` clauses must be compiled first.
-    request: Option<Result<Request, Error>>,
-}
-
-/// The facts about a connection's client that decide its rights.
-struct Speaker {
-    hub: Hub,
-    owner: PeerOwner,
-    identity: Option<Arc<ClientIdentity>>,
-    /// That of its TLS handshake.
-    certificate: Option<Fingerprint>,
-    /// Unix milliseconds.
-    now_ms: i64,
-}
-
-impl Speaker {
-    /// The refusal of a request with a wrong key, or without one.
-    fn unauthorized(&self, has_key: bool) -> Error {
-        let error = ClientIdentity::unknown(self.owner);
-        match self.certificate.filter(|_| !has_key) {
-            None => error,
-            Some(certificate) => {
-                let message = format!(
-                    "the client certificate {certificate} is not a credential of this hub, or not any more: `kirosu key add NAME --role ROLE --certificate FILE` adds it"
-                );
-                Error { message, ..error }
-            }
-        }
-    }
-
-    /// Checks the key and the right, and reads the parameters of a request. The key comes first: a client without it learns
-    /// nothing, and costs little.
-    fn read(&self, frame: Frame<'_>, limits: &Limits) -> Result<ReadLine, Unread> {
-        let is_guess = frame.auth.as_deref().is_some_and(|token| !token.is_empty());
-        let identity = match frame.auth.as_deref() {
-            Some(token) => self
-                .hub
-                .identify(token, self.owner, self.now_ms)
-                .map(Arc::new),
-            None => self.identity.clone(),
-        };
-        let (id, jsonrpc) = (frame.id, frame.jsonrpc);
-        let identity = match identity {
-            Some(identity) if identity.is_valid(self.now_ms) => identity,
-            // Its token is right, but its time is over.
-            Some(identity) if identity.run.is_some() => {
-                let error = identity.ended();
-                return Err(Unread::Bad(BadLine { id, jsonrpc, error }));
-            }
-            _ => {
-                let error = self.unauthorized(is_guess);
-                let bad = BadLine { id, jsonrpc, error };
-                return Err(match frame.auth.as_deref().filter(|_| is_guess) {
-                    Some(token) if is_same_secret(token, &self.hub.options().key) => {
-                        Unread::KeyOfHub(bad)
-                    }
-                    Some(_) => Unread::WrongKey(bad),
-                    None => Unread::NoKey(bad),
-                });
-            }
-        };
-        let (read, is_known) = read_known(|| Request::read(&frame.method, &frame.params, limits));
-        let allowed = read.and_then(|request| identity.allow(request));
-        // Only what is allowed is compiled; of a request with faults, to find those of its clauses.
-        let method = Method::from_name(&frame.method);
-        let compiles = match &allowed {
-            Ok(_) => true,
-            Err(error) => {
-                error.code == ErrorCode::InvalidParams
-                    && method.is_some_and(|method| identity.may_use(method))
-            }
-        };
-        let request = (is_known || !compiles).then_some(allowed);
-        Ok(ReadLine {
-            id,
-            jsonrpc,
-            method,
-            identity,
-            request,
-        })
     }
 }
 
