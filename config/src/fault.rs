@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kirosu_protocol::text::write_lines;
+
 use crate::origin::Origin;
 
 /// Key of the fault that the user has not trusted the file.
@@ -59,12 +61,6 @@ pub struct ConfigFaults(pub Vec<ConfigFault>);
 
 impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{fault}")?;
-        }
-        Ok(())
+        write_lines(f, &self.0)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::limits::FAULTS_MAX;
 use crate::place::Place;
+use kirosu_protocol::text::write_lines;
 use serde::Serialize;
 use std::fmt;
 
@@ -40,13 +41,7 @@ pub struct PlanFaults(pub Vec<PlanFault>);
 
 impl fmt::Display for PlanFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{fault}")?;
-        }
-        Ok(())
+        write_lines(f, &self.0)
     }
 }
 

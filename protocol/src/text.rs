@@ -1,4 +1,6 @@
-//! Texts for messages and answers: shortened, or compared with known words.
+//! Texts for messages and answers: shortened, joined, or compared with known words.
+
+use std::fmt::{self, Display};
 
 /// The text, or its first `chars` characters followed by `...`.
 pub fn shorten(text: &str, chars: usize) -> String {
@@ -40,6 +42,20 @@ pub fn tail(text: &str, bytes: usize) -> &str {
 /// The text with each run of whitespace, line ends included, as one blank, and none at its ends.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Writes one item per line, without a line end after the last: the `Display` of a list of faults.
+///
+/// # Errors
+/// The formatter failed.
+pub fn write_lines(f: &mut fmt::Formatter<'_>, items: &[impl Display]) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            f.write_str("\n")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
 }
 
 /// The known word that is most similar to `word`; `None` if none is similar.
@@ -91,6 +107,18 @@ mod tests {
         let known = ["provider", "profile", "size"];
         assert_eq!(nearest("providr", known), Some("provider"));
         assert_eq!(nearest("x", known), None);
+    }
+
+    #[test]
+    fn each_item_has_a_line() {
+        struct List(Vec<u8>);
+        impl Display for List {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_lines(f, &self.0)
+            }
+        }
+        assert_eq!(List(vec![]).to_string(), "");
+        assert_eq!(List(vec![1, 2]).to_string(), "1\n2");
     }
 
     #[test]
