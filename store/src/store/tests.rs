@@ -4,7 +4,7 @@ use crate::sqlite::SqliteBackend;
 use crate::{Applied, Command, Outcome, Store, StoreOptions};
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::{ErrorCode, LeaseParams, NewTask, Task};
+use kirosu_protocol::{Ack, ErrorCode, LeaseParams, NewTask, Task};
 use std::any::Any;
 
 /// The connection of a store.
@@ -71,6 +71,28 @@ fn a_panic_refuses_the_guilty_command_alone() {
     assert_eq!(store.stats(1).total_tasks, 2);
     drop(store);
     assert_eq!(open(&directory).stats(1).leased, 2);
+}
+
+#[test]
+fn an_undone_batch_reports_the_leases_that_its_commands_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory);
+    let child = Command::Enqueue(Box::new(NewTask {
+        parent_id: Some(1),
+        ends_with_parent: true,
+        ..NewTask::chat("child")
+    }));
+    let leased = store.apply(1, vec![park(1), enqueue("parent"), park(2), child]);
+    assert_eq!(woken(&leased), [(1, "parent"), (2, "child")]);
+    let lease = |at: usize| (leased.woken[at].1[0].task_id, leased.woken[at].1[0].fence);
+    let (parent, fence) = lease(0);
+    let ack = Command::Ack(Ack::done(parent, Some(fence), "r"));
+    let applied = store.apply(2, vec![ack, enqueue(PANIC), enqueue("after")]);
+    let is_done: Vec<bool> = applied.outcomes.iter().map(Result::is_ok).collect();
+    assert_eq!(is_done, [true, false, true]);
+    let ended = applied.ended.iter();
+    let ended: Vec<_> = ended.map(|it| (it.task_id, it.fence)).collect();
+    assert_eq!(ended, [lease(1)], "once, and the child's alone");
 }
 
 #[test]
