@@ -100,6 +100,8 @@ pub(super) struct Hub {
     passed: VecDeque<Call>,
     /// Number of connections that have ended.
     pub(super) ended: Arc<AtomicU32>,
+    /// The start of the hub, as its `hello` reports it.
+    pub(super) boot: &'static str,
     endpoint: Endpoint,
 }
 
@@ -120,6 +122,7 @@ impl Hub {
             calls,
             passed: VecDeque::new(),
             ended,
+            boot: "b",
             endpoint: Endpoint::InMemory(door),
         }
     }
@@ -156,7 +159,7 @@ impl Hub {
         let mut answer = serde_json::to_value(HelloAnswer {
             protocol: 1,
             resumed: seen.resume,
-            boot_id: "b".into(),
+            boot_id: self.boot.into(),
             ..HelloAnswer::default()
         })
         .unwrap();

@@ -10,4 +10,5 @@ mod resize;
 mod runs;
 mod shortages;
 mod stops;
+mod waits;
 mod workspaces;
