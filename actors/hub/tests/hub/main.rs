@@ -6,3 +6,4 @@ mod large_leases;
 mod leases;
 mod long_lines;
 mod support;
+mod watches;
