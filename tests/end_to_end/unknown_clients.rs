@@ -1,5 +1,6 @@
 //! Clients that the hub does not know: other protocols, web pages, clients that send no key.
 
+use crate::common::process::shell;
 use crate::common::{Client, Hub, Setup, sentence, until, word};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -125,5 +126,56 @@ fn blank_bytes_without_a_line_end_hold_up_no_other_client() {
         blank.call("stats", json!({}));
         let spent = hub.processor_time() - before;
         assert!(spent < Duration::from_secs(2), "{spent:?}");
+    }
+}
+
+/// A hub with at most 40 connections, and a task whose program opens connections without end. On each it sends `line`, an
+/// expression of Python. Returns when connections of the program are refused.
+fn crowded(line: &str) -> Hub {
+    let hub = shell().set("limits.connections=40").start();
+    let refused = hub.setup.directory.path().join("refused");
+    let script = format!(
+        "exec python3 - <<'END'\nimport os, select, socket\n\
+         host, port = os.environ['KIROSU_HUB'].rsplit(':', 1)\n\
+         line = {line}\nheld = []\n\
+         while True:\n\
+         \x20 s = socket.create_connection((host, int(port)))\n\
+         \x20 held.append(s)\n\
+         \x20 try:\n\
+         \x20   s.sendall(line)\n\
+         \x20 except OSError: pass\n\
+         \x20 for s in select.select(held, [], [], 0)[0]:\n\
+         \x20   try:\n\
+         \x20     got = s.recv(65536)\n\
+         \x20   except OSError:\n\
+         \x20     got = b''\n\
+         \x20   if b'the programs of runs' in got:\n\
+         \x20     open('{refused}', 'wb').write(got)\n\
+         \x20   if not got:\n\
+         \x20     held.remove(s)\n\
+         END\n",
+        refused = refused.display()
+    );
+    hub.client()
+        .enqueue_with(json!({"prompt": script, "max_attempts": 1}));
+    until("connections of the program are refused", || {
+        refused.exists().then_some(())
+    });
+    hub
+}
+
+#[test]
+fn programs_of_runs_do_not_take_all_connections() {
+    for line in [
+        "b''",
+        "b'{\"method\":\"hello\",\"params\":{\"auth_token\":\"%s\"}}\\n' % os.environ['KIROSU_TOKEN'].encode()",
+    ] {
+        let hub = crowded(line);
+        for _ in 0..20 {
+            hub.client().call("stats", json!({}));
+        }
+        let log = hub.log();
+        assert!(log.contains("too many connections from one place"), "{log}");
+        assert!(log.matches("too many connections").count() < 5, "{log}");
     }
 }

@@ -109,7 +109,9 @@ supervised!(Connection);
 impl Connection {
     /// An actor for a client that has just connected. It is temporary: after a crash the client has to connect again.
     pub fn new(child: ChildContext, hub: Hub, id: u64, mut peer: Option<Peer>) -> Connection {
-        let slot = peer.as_mut().and_then(|peer| peer.slot.take());
+        let (slot, turn) = peer
+            .as_mut()
+            .map_or((None, None), |peer| (peer.slot.take(), peer.turn.take()));
         let limits = hub.limits();
         let transport = Transport::new(peer, limits.line_bytes);
         let identity =
@@ -128,7 +130,7 @@ impl Connection {
             parking: Parking::default(),
             watches: BTreeMap::new(),
             commands: Vec::new(),
-            acquaintance: Acquaintance::new(identity.is_some(), slot),
+            acquaintance: Acquaintance::new(identity.is_some(), slot, turn),
             identity,
             certificate: None,
             greeted: false,

@@ -177,8 +177,11 @@ impl Connection {
             }
             Err(Unread::KeyOfHub(bad)) => return self.refuse_wrong_key(bad, ctx),
         };
-        if !self.acquaintance.is_known {
-            self.is_known_now();
+        if !self.acquaintance.is_known
+            && let Err(error) = self.become_known(&line.identity)
+        {
+            let (id, jsonrpc) = (line.id, line.jsonrpc);
+            return self.turn_away(BadLine { id, jsonrpc, error }, ctx);
         }
         if line.identity.key.is_some() {
             self.last_key.clone_from(&line.identity.key);

@@ -6,7 +6,7 @@
 use super::Connection;
 use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::PeerOwner;
+use crate::identity::{ClientIdentity, PeerOwner};
 use crate::listener::process::{self, PeerProcess};
 use crate::unknown_clients::{ClientOrigin, UnknownSlot};
 use actix::prelude::*;
@@ -15,6 +15,7 @@ use kirosu_tls::{Fingerprint, HandshakeMeter};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
 /// The time for the first request with a valid key. A client that needs none has any time.
@@ -35,18 +36,25 @@ pub(super) struct Acquaintance {
     pub is_refused: bool,
     /// Bytes of its incomplete line, as the hub counts them.
     bytes: usize,
-    /// Its place among the connections of its origin, while it is not known.
+    /// Its place among the connections of its origin, while it is not known, or if it speaks for a run.
     slot: Option<UnknownSlot>,
+    /// Its turn to be examined.
+    turn: Option<OwnedSemaphorePermit>,
     /// Whether the client had closed the connection before its user could be found out.
     pub was_gone: bool,
 }
 
 impl Acquaintance {
     /// `is_known`: whether the client needs no key.
-    pub fn new(is_known: bool, slot: Option<UnknownSlot>) -> Acquaintance {
+    pub fn new(
+        is_known: bool,
+        slot: Option<UnknownSlot>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Acquaintance {
         Acquaintance {
             is_known,
             slot,
+            turn,
             ..Acquaintance::default()
         }
     }
@@ -56,6 +64,8 @@ impl Connection {
     /// Finds out whether a client of the hub's user belongs to a run, while agents are at work.
     pub(super) fn examine_client(&mut self, ctx: &mut Context<Self>) {
         let process = self.transport.process;
+        // The next client is accepted when it is dropped.
+        let turn = self.acquaintance.turn.take();
         // Of one that is gone cannot be found out whether it belonged to a run.
         if self.transport.owner == PeerOwner::Gone && self.hub.has_live_runs() {
             self.acquaintance.was_gone = true;
@@ -70,6 +80,7 @@ impl Connection {
         self.is_examined = false;
         let found = spawn_blocking(move || process::find(process));
         ctx.spawn(found.into_actor(self).map(|place, act, ctx| {
+            let _turn = turn;
             // Only a panic has no result.
             if place.is_ok_and(|place| !place.in_run) {
                 act.is_examined = true;
@@ -94,7 +105,12 @@ impl Connection {
         if self.acquaintance.slot.is_none() {
             match self.hub.enter_unknown(ClientOrigin::Run) {
                 Ok(slot) => self.acquaintance.slot = Some(slot),
-                Err(refusal) => self.refuse_client(refusal, ctx),
+                Err(refusal) => {
+                    self.refuse_client(refusal, ctx);
+                    // At once, whether the client takes the refusal or not: it must not occupy a connection.
+                    self.write(ctx);
+                    self.close(ctx);
+                }
             }
         }
     }
@@ -111,10 +127,20 @@ impl Connection {
         }
     }
 
-    /// The client has sent a valid key.
-    pub(super) fn is_known_now(&mut self) {
+    /// The client has sent a valid key. Fails with `busy` if it is the token of a run, and the programs of runs have too many
+    /// connections.
+    pub(super) fn become_known(&mut self, by: &ClientIdentity) -> Result<(), Error> {
+        let slot = match &by.run {
+            Some(_) => Some(self.hub.enter_unknown(ClientOrigin::RunWithToken)?),
+            None => None,
+        };
+        self.is_known_now(slot);
+        Ok(())
+    }
+
+    fn is_known_now(&mut self, slot: Option<UnknownSlot>) {
         self.acquaintance.is_known = true;
-        self.acquaintance.slot = None;
+        self.acquaintance.slot = slot;
         self.count_unknown_bytes(0);
     }
 
@@ -175,7 +201,7 @@ impl Connection {
         match &identity {
             Some(identity) => {
                 self.last_key.clone_from(&identity.key);
-                self.is_known_now();
+                self.is_known_now(None);
             }
             None => {
                 tracing::info!(connection = self.id.0, peer = self.transport.peer, %certificate, "a client has sent a certificate that is not the credential of a client");
@@ -202,20 +228,27 @@ impl Connection {
 
     /// Answers with an error, and ends the connection.
     fn refuse_client(&mut self, error: Error, ctx: &mut Context<Self>) {
+        let bad = BadLine {
+            id: RawId::null(),
+            jsonrpc: false,
+            error,
+        };
+        self.turn_away(bad, ctx);
+    }
+
+    /// Answers a line with an error, and ends the connection.
+    pub(super) fn turn_away(&mut self, bad: BadLine, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.acquaintance.is_refused, true) {
             return;
         }
         // The hub counts those of which there are too many.
+        let error = &bad.error;
         if error.code != ErrorCode::Busy {
             tracing::info!(connection = self.id.0, peer = self.transport.peer, %error, "a client was turned away");
         }
         self.transport.gate.close();
         self.count_unknown_bytes(0);
-        self.refuse_line(BadLine {
-            id: RawId::null(),
-            jsonrpc: false,
-            error,
-        });
+        self.refuse_line(bad);
         self.end(ctx);
     }
 }

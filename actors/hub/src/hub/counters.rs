@@ -97,7 +97,17 @@ impl Hub {
         }
     }
 
-    /// Counts a connection whose client needs a key. The error is the refusal of too many.
+    /// Waits for the turn of a new client to be examined for whether it belongs to a run. `None` means that none is at work.
+    pub(crate) async fn examination_turn(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.has_live_runs() {
+            return None;
+        }
+        let turns = self.0.examinations.clone();
+        // The semaphore is never closed.
+        turns.acquire_owned().await.ok()
+    }
+
+    /// Counts a connection whose client needs a key, or speaks for a run. The error is the refusal of too many.
     pub(crate) fn enter_unknown(&self, from: ClientOrigin) -> Result<UnknownSlot, Error> {
         let entered = self
             .0

@@ -90,6 +90,8 @@ struct HubInner {
     compile_turns: CompileTurns,
     /// Held while a long line is read on another thread.
     reading: Arc<Semaphore>,
+    /// Turns of new clients to be examined for whether they belong to runs.
+    examinations: Arc<Semaphore>,
     tuning: Tuning,
     keys: Keys,
     access_log: AccessLog,
@@ -103,6 +105,10 @@ struct HubInner {
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
 const READING_THREADS: usize = 2;
+/// Clients that are examined at the same time. Each takes a processor for a millisecond or more.
+const EXAMINATIONS: usize = 16;
+/// The part of all connections that clients which are examined may take, if that is less.
+const EXAMINED_PART: usize = 8;
 /// Bytes per permit of the memory for long answers.
 const MEMORY_UNIT: u64 = 1 << 10;
 
@@ -118,6 +124,7 @@ impl Hub {
     ) -> Hub {
         let units =
             (options.limits.answer_bytes as u64 / MEMORY_UNIT).clamp(1, u64::from(u32::MAX >> 3));
+        let examinations = EXAMINATIONS.min(options.limits.connections / EXAMINED_PART);
         Hub(Arc::new(HubInner {
             waiting_bytes: AtomicUsize::new(0),
             unknown_bytes: AtomicUsize::new(0),
@@ -142,6 +149,7 @@ impl Hub {
             backing_up: AtomicBool::new(false),
             compile_turns: CompileTurns::default(),
             reading: Arc::new(Semaphore::new(READING_THREADS)),
+            examinations: Arc::new(Semaphore::new(examinations.max(1))),
             tuning,
             keys: shared.keys,
             access_log: shared.access_log,
@@ -154,7 +162,7 @@ impl Hub {
                 "further clients without a key closed their connections too early in the last minute; their requests were refused",
             ),
             crowds: RefusalLog::new(
-                "there are too many connections from one place whose clients have not sent a valid key; a further one was refused",
+                "there are too many connections from one place whose clients have not sent a valid key, or of programs of runs; a further one was refused",
                 "further connections from such places were refused in the last minute",
             ),
             unknown_clients: UnknownClients::default(),

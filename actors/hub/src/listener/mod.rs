@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
 
 /// Pause after a failed accept (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,10 +46,16 @@ pub struct Sockets {
 
 /// A new connection, or the error of accepting one.
 enum Accepted {
-    Tcp(io::Result<(TcpStream, std::net::SocketAddr)>),
-    Unix(io::Result<UnixStream>),
+    Tcp(
+        io::Result<(TcpStream, std::net::SocketAddr)>,
+        ExaminationTurn,
+    ),
+    Unix(io::Result<UnixStream>, ExaminationTurn),
     Local(DuplexStream),
 }
+
+/// The turn of a client to be examined for whether it belongs to a run. `None` means that it is not examined.
+type ExaminationTurn = Option<OwnedSemaphorePermit>;
 
 /// The actor that accepts connections.
 pub struct Listener {
@@ -83,18 +89,22 @@ impl Listener {
     fn listen(&self, ctx: &mut Context<Self>) -> io::Result<()> {
         if let Some(tcp) = &self.sockets.tcp {
             let tcp = TcpListener::from_std(tcp.try_clone()?)?;
-            ctx.add_stream(unfold(tcp, |tcp| async move {
+            ctx.add_stream(unfold((tcp, self.hub.clone()), |(tcp, hub)| async move {
                 let accepted = tcp.accept().await;
                 pause_after_failure(&accepted).await;
-                Some((Accepted::Tcp(accepted), tcp))
+                // Else programs of runs would take all connections faster than they are found to be that. Meanwhile clients wait
+                // in the kernel's queue, in their order.
+                let turn = hub.examination_turn().await;
+                Some((Accepted::Tcp(accepted, turn), (tcp, hub)))
             }));
         }
         if let Some(unix) = &self.sockets.unix {
             let unix = UnixListener::from_std(unix.try_clone()?)?;
-            ctx.add_stream(unfold(unix, |unix| async move {
+            ctx.add_stream(unfold((unix, self.hub.clone()), |(unix, hub)| async move {
                 let accepted = unix.accept().await.map(|(stream, _)| stream);
                 pause_after_failure(&accepted).await;
-                Some((Accepted::Unix(accepted), unix))
+                let turn = hub.examination_turn().await;
+                Some((Accepted::Unix(accepted, turn), (unix, hub)))
             }));
         }
         if let Some(local) = &self.sockets.local {
@@ -114,7 +124,7 @@ impl Listener {
         }
     }
 
-    fn accept_tcp(&self, stream: TcpStream, address: SocketAddr) {
+    fn accept_tcp(&self, stream: TcpStream, address: SocketAddr, turn: ExaminationTurn) {
         let (owner, process) = self.owner_of(&stream, address);
         let mut peer = match &self.sockets.tls {
             None => Peer::tcp(stream, address, owner, process),
@@ -130,10 +140,11 @@ impl Listener {
                 Err(refusal) => return peer.refuse(&refusal),
             }
         }
-        self.start_connection(peer);
+        self.start_connection(peer, turn);
     }
 
-    fn start_connection(&self, peer: Peer) {
+    fn start_connection(&self, mut peer: Peer, turn: ExaminationTurn) {
+        peer.turn = turn;
         if !self.hub.enter() {
             let limit = self.hub.limits().connections;
             let message =
@@ -196,20 +207,20 @@ impl StreamHandler<Accepted> for Listener {
         self.child.handled();
         let was_failing = self.is_failing;
         self.is_failing = match &accepted {
-            Accepted::Tcp(accepted) => accepted.is_err(),
-            Accepted::Unix(accepted) => accepted.is_err(),
+            Accepted::Tcp(accepted, _) => accepted.is_err(),
+            Accepted::Unix(accepted, _) => accepted.is_err(),
             Accepted::Local(_) => was_failing,
         };
         if was_failing && !self.is_failing {
             tracing::info!("connections are accepted again");
         }
         match accepted {
-            Accepted::Tcp(Ok((stream, address))) => self.accept_tcp(stream, address),
-            Accepted::Unix(Ok(stream)) => self.start_connection(Peer::unix(stream)),
-            Accepted::Local(pipe) => self.start_connection(Peer::local(pipe)),
+            Accepted::Tcp(Ok((stream, address)), turn) => self.accept_tcp(stream, address, turn),
+            Accepted::Unix(Ok(stream), turn) => self.start_connection(Peer::unix(stream), turn),
+            Accepted::Local(pipe) => self.start_connection(Peer::local(pipe), None),
             // Logged once: the accept is repeated ten times per second.
-            Accepted::Tcp(Err(_)) | Accepted::Unix(Err(_)) if was_failing => {}
-            Accepted::Tcp(Err(error)) | Accepted::Unix(Err(error)) => {
+            Accepted::Tcp(Err(_), _) | Accepted::Unix(Err(_), _) if was_failing => {}
+            Accepted::Tcp(Err(error), _) | Accepted::Unix(Err(error), _) => {
                 tracing::warn!(%error, "a connection could not be accepted");
             }
         }

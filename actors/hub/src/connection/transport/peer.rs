@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A client that has just connected.
 pub struct Peer {
@@ -23,6 +24,8 @@ pub struct Peer {
     pub process: PeerProcess,
     /// That of a client which needs a key.
     pub slot: Option<UnknownSlot>,
+    /// Its turn to be examined.
+    pub turn: Option<OwnedSemaphorePermit>,
     pub(super) reading: ReadHalf,
     pub(super) writing: SendHalf,
 }
@@ -42,6 +45,7 @@ impl Peer {
             owner,
             process,
             slot: None,
+            turn: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Tcp(writing),
         }
@@ -62,6 +66,7 @@ impl Peer {
             owner,
             process,
             slot: None,
+            turn: None,
             reading: ReadHalf::Tls(reading),
             writing: SendHalf::Tls(writing),
         }
@@ -82,6 +87,7 @@ impl Peer {
             owner,
             process: id.map_or(PeerProcess::None, PeerProcess::Id),
             slot: None,
+            turn: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Unix(writing),
         }
@@ -95,6 +101,7 @@ impl Peer {
             owner: PeerOwner::Internal,
             process: PeerProcess::None,
             slot: None,
+            turn: None,
             reading: ReadHalf::Plain(Box::new(reading)),
             writing: SendHalf::Local(writing),
         }
