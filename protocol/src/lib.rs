@@ -37,6 +37,7 @@ pub mod notice;
 pub mod params;
 pub mod redact;
 pub mod request;
+pub mod run;
 pub mod scope;
 pub mod settings;
 pub mod size;
@@ -64,6 +65,9 @@ pub use method::{Method, Right, VerbEffect};
 pub use notice::Notice;
 pub use params::Params;
 pub use request::Request;
+pub use run::{
+    ItemInfo, ItemState, PlanMetadata, RunState, SourceId, StepInfo, StepState, TYPE_PLAN,
+};
 pub use scope::AccessScope;
 pub use task::{
     Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, TaskRun, Usage,

@@ -53,7 +53,13 @@ pub mod reserve;
 pub mod resume;
 pub mod retry;
 pub mod retry_failed;
+pub mod run;
+pub mod run_items;
+pub mod run_pause;
+pub mod run_resume;
+pub mod run_retry;
 pub mod shutdown;
+pub mod source;
 pub mod stats;
 pub mod tree;
 pub mod usage;
@@ -131,6 +137,18 @@ macro_rules! for_each_verb {
             pause: Pause(PauseParams), Change, Admin;
             /// Leases from a paused queue, or from all, again.
             resume: Resume(ResumeParams), Change, Admin;
+            /// Stores items for a map of a plan.
+            source: Source(SourceParams), Change, Enqueue;
+            /// Returns a run of a plan with its steps.
+            run: Run(RunParams), Read, Observe;
+            /// Lists the items of a run.
+            run_items: RunItems(RunItemsParams), Read, Observe;
+            /// Pauses a run.
+            run_pause: RunPause(RunPauseParams), Change, Enqueue;
+            /// Lets a paused or waiting run go on.
+            run_resume: RunResume(RunResumeParams), Change, Enqueue;
+            /// Repeats what failed in a run.
+            run_retry: RunRetry(RunRetryParams), Change, Enqueue;
             /// Subscribes the connection to events.
             watch: Watch(WatchParams), Read, Observe;
             /// Returns the counters of tasks.

@@ -1,0 +1,180 @@
+//! Runs of plans: a run is a task of the type `plan`, which the hub itself carries out. Its steps make further tasks, the
+//! children of that task.
+//!
+//! The prompt of such a task is the plan. [`PlanMetadata`] is its metadata.
+
+use crate::TaskId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The type of a task whose prompt is a plan. Workers never lease it.
+pub const TYPE_PLAN: &str = "plan";
+
+/// The number of a source of items.
+pub type SourceId = i64;
+
+/// The metadata of a task of the type [`TYPE_PLAN`].
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanMetadata {
+    /// The name of the run for people. `None` means that of the plan.
+    pub name: Option<String>,
+    /// The format of the prompt: `yaml` (also for JSON) or `toml`.
+    pub format: Option<String>,
+    /// The values of the plan's inputs, by name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub inputs: Map<String, Value>,
+    /// The items of maps that the client has read, by the id of the step.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceId>,
+    /// The texts of the plans that the steps name, by name or path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<String, String>,
+}
+
+wire_enum! {
+    /// The state of a run.
+    pub enum RunState {
+        /// Not begun: its task waits for its time, for other tasks, for a person or for its turn.
+        Pending,
+        /// Under way.
+        Open,
+        /// Under way, but nothing goes on before a person has decided or raised a limit; the reason says what.
+        Waiting,
+        /// Under way, but nothing new starts.
+        Paused,
+        /// Ended: every step is done or was skipped.
+        Done,
+        /// Ended: some items failed that may fail, or a step that may fail did.
+        Partial,
+        /// Ended: a step failed.
+        Failed,
+        /// Ended by `cancel`.
+        Cancelled,
+    }
+}
+
+impl RunState {
+    /// Whether the run has ended.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            RunState::Done | RunState::Partial | RunState::Failed | RunState::Cancelled
+        )
+    }
+}
+
+wire_enum! {
+    /// The state of a step.
+    pub enum StepState {
+        /// A step that it depends on has not ended.
+        Pending,
+        /// Its tasks run, or it waits; the reason says for what.
+        Open,
+        /// Ended: all its items are done.
+        Done,
+        /// Ended: no more items failed than may fail.
+        Partial,
+        /// Ended without a result.
+        Failed,
+        /// Its `if` did not hold.
+        Skipped,
+        /// A step that it depends on has no result.
+        Omitted,
+        /// Ended because the run, or the race, has ended.
+        Cancelled,
+    }
+}
+
+impl StepState {
+    /// Whether the step has ended.
+    pub fn is_final(self) -> bool {
+        !matches!(self, StepState::Pending | StepState::Open)
+    }
+
+    /// Whether steps that depend on one in this state may run.
+    pub fn satisfies(self) -> bool {
+        matches!(
+            self,
+            StepState::Done | StepState::Partial | StepState::Skipped
+        )
+    }
+}
+
+wire_enum! {
+    /// The state of an item of a step.
+    pub enum ItemState {
+        /// Its task is to be made again.
+        Waiting,
+        /// Its task has not ended.
+        Open,
+        /// Its task is done.
+        Done,
+        /// Its task has failed.
+        Failed,
+        /// Its task was cancelled.
+        Cancelled,
+    }
+}
+
+/// A step of a run. A step has one row per pass of the loops around it; `path` tells them apart, as in `polish[2].write`.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StepInfo {
+    /// The id of the step, behind those of the steps around it.
+    pub path: String,
+    /// The kind of step, as in docs/plans.md.
+    pub kind: String,
+    /// The state.
+    pub state: StepState,
+    /// The reason for the state, or what the step waits for.
+    pub reason: Option<String>,
+    /// The number of times that the step was begun anew after its end, by `run_retry`.
+    pub generation: u64,
+    /// The number of items, once it is known. A step that makes one task has one item.
+    pub total: Option<u64>,
+    /// Items whose tasks have been made.
+    pub made: u64,
+    /// Items whose tasks have not ended.
+    pub open: u64,
+    /// Items that are done.
+    pub done: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Items whose tasks were cancelled.
+    pub cancelled: u64,
+    /// The task of a step that has made one task only.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
+    pub task_id: Option<TaskId>,
+    /// Unix seconds of its beginning.
+    pub started_at: Option<f64>,
+    /// Unix seconds of its end.
+    pub ended_at: Option<f64>,
+}
+
+/// An item of a step: an element of the list of a map, one result of a reduce, one answer of a vote.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ItemInfo {
+    /// The path of its step.
+    pub step: String,
+    /// Its position in the step, from 0.
+    pub index: u64,
+    /// Its identity within the step.
+    pub key: String,
+    /// The state.
+    pub state: ItemState,
+    /// Its newest task. Items of a batch have the same one.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
+    pub task_id: Option<TaskId>,
+    /// The kind of failure of an item that failed.
+    pub class: Option<String>,
+    /// The error of an item that failed.
+    pub error: Option<String>,
+    /// The result of an item that is done, if requested. Of a batch whose result has one element per item, its element.
+    pub result: Option<Value>,
+}

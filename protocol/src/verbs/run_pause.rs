@@ -1,0 +1,28 @@
+//! `run_pause`: pauses a run of a plan. Tasks that run go on; no further task starts until `run_resume`.
+//!
+//! ```text
+//! {"id":1,"method":"run_pause","params":{"task_id":42}}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Done;
+use crate::{Error, Limits, Method, Params, TaskId, Verb};
+use serde::Serialize;
+
+/// The run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunPauseParams {
+    /// The task of the run.
+    pub task_id: TaskId,
+}
+
+impl Verb for RunPauseParams {
+    const METHOD: Method = Method::RunPause;
+    type Answer = Done;
+
+    fn read(params: &Params<'_>, _: &Limits) -> Result<RunPauseParams, Error> {
+        Ok(RunPauseParams {
+            task_id: params.task_id()?,
+        })
+    }
+}
