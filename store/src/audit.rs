@@ -5,6 +5,7 @@
 
 use crate::command::Command;
 use crate::outcome::{EnqueuedTask, Outcome};
+use crate::plans::{PlanCommand, RunControl};
 use kirosu_protocol::{AccessRole, TaskId, Verdict};
 use std::sync::Arc;
 
@@ -152,6 +153,17 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             };
             NewEntry::of_target(method, format!("a{approval}"))
         }
+        Command::Plan(command) => match &**command {
+            PlanCommand::Control { run, control } => {
+                let method = match control {
+                    RunControl::Pause => "run_pause",
+                    RunControl::Resume => "run_resume",
+                    RunControl::Retry(_) => "run_retry",
+                };
+                NewEntry::of_task(method, *run)
+            }
+            _ => return Vec::new(),
+        },
         Command::Pause(queue) => NewEntry::of_target("pause", all_or(queue)),
         Command::Resume(queue) => NewEntry::of_target("resume", all_or(queue)),
         Command::AddCredential(new) => NewEntry::of_target("key_add", &*new.name),

@@ -15,12 +15,14 @@ use crate::command::TextId;
 use crate::credentials::Credential;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
+use crate::plans::{PlanRun, PlanStep, StepId};
 use crate::row::{LaneId, TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::batch::StoredPart;
 use crate::sql::counter::LaneRow;
+use crate::sql::plan::ItemsOfTask;
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
 };
@@ -188,6 +190,15 @@ pub(crate) trait Backend: Any + Send {
 
     /// Recorded usage of one day.
     fn usage_of_day(&mut self, query: SelectDay<'_>) -> Result<Amount>;
+
+    /// A run of a plan; `None` means that the task has none.
+    fn plan_run(&mut self, task: TaskId) -> Result<Option<PlanRun>>;
+
+    /// A step of a run.
+    fn plan_step(&mut self, step: StepId) -> Result<Option<PlanStep>>;
+
+    /// The items of a task.
+    fn items_of_task(&mut self, task: TaskId) -> Result<Option<ItemsOfTask>>;
 
     /// Writes one record within the batch's transaction. Returns the number of rows that changed.
     fn write(&mut self, record: Write<'_>) -> Result<usize>;

@@ -20,11 +20,13 @@ use crate::ledger::Ledger;
 use crate::options::StoreOptions;
 use crate::outputs::Outputs;
 use crate::parked::Parked;
+use crate::plans::Plans;
 use crate::retention::Retention;
-use crate::row::{InputOptions, LaneId, TaskInput, TaskRow};
+use crate::row::{Flags, InputOptions, LaneId, TaskInput, TaskRow};
 use crate::rules::ack::{foreign_lease, is_foreign_lease, lost_task, stale_lease};
 use crate::sql::attempt::InsertAttempt;
 use crate::sql::generation::SelectSkipped;
+use crate::sql::plan::{SelectLastSource, SelectLastStep};
 use crate::sql::records::{TextQuery, Write};
 use crate::sql::task::SelectOptions;
 use crate::task_stats::{TaskStats, TaskStep};
@@ -70,6 +72,7 @@ pub(crate) struct Core {
     pub counters: Counters,
     pub parked: Parked,
     pub outputs: Outputs,
+    pub plans: Plans,
     pub retention: Retention,
     pub works: Works,
     /// Long texts to which no row refers. The next commits delete them.
@@ -103,6 +106,7 @@ impl Core {
             counters: Counters::default(),
             parked: Parked::default(),
             outputs: Outputs::default(),
+            plans: Plans::default(),
             retention: Retention::default(),
             works: Works::default(),
             unused_texts: Vec::new(),
@@ -136,6 +140,9 @@ impl Core {
         self.credentials = Credentials::new(std::mem::take(&mut loaded.credentials));
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
+        let last_step = self.db.number(SelectLastStep {}.into())?;
+        let last_source = self.db.number(SelectLastSource {}.into())?;
+        self.plans = Plans::new(last_step.unwrap_or(0), last_source.unwrap_or(0));
         self.tree_sizes = TreeSizes::default();
         self.fence_base = self.db.fence_base();
         self.parked.reload(&self.lanes);
@@ -168,6 +175,7 @@ impl Core {
     /// Writes all changes that are in memory only, and commits the batch.
     pub fn commit(&mut self) -> Result<()> {
         self.flush_works()?;
+        self.flush_plans()?;
         self.forget_empty_lanes()?;
         self.db.commit(&Changes {
             tasks: self.tasks.changes(),
@@ -178,6 +186,7 @@ impl Core {
         self.tasks.saved();
         self.reserved.retain(|_, id| self.tasks.get(*id).is_none());
         self.tasks.committed();
+        self.plans.committed();
         self.lanes.saved();
         self.counters.saved();
         Ok(())
@@ -252,12 +261,16 @@ impl Core {
         );
         let (id, created_at) = (row.id, row.created_at);
         self.tasks.add(row, input);
+        let lane = self.tasks.get(id).and_then(|row| self.lanes.get(row.lane));
+        if lane.is_some_and(|lane| lane.is_plan()) {
+            self.plans.note_turn(id);
+        }
         self.note_change(id, Status::Queued, created_at);
     }
 
-    /// A task is ready to be leased; those of `human` lanes never are.
+    /// A task is ready to be leased; those for people and for the hub itself never are.
     fn insert_head(&mut self, lane: LaneId, place: HeadPlace) {
-        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) {
+        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| lane.is_leasable()) {
             lane.heads.insert(place);
             self.parked.note_ready(lane.id);
         }
@@ -274,7 +287,7 @@ impl Core {
             // The step has set the deadline by the new clock, so a pending shift must not move it again.
             self.deadlines.shifts().forget(id);
         }
-        let (after, lane, fence) = (row.state, row.lane, row.fence);
+        let (after, lane, fence, flags) = (row.state, row.lane, row.fence, row.flags);
         let place = HeadPlace::of(row.priority, row.id);
         self.deadlines.add(
             Deadline::Run,
@@ -289,6 +302,12 @@ impl Core {
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
+        if before.is_final() != after.is_final() && flags.has(Flags::IN_PLAN) {
+            self.plans.note_end(id);
+        }
+        if self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
+            self.plans.note_turn(id);
+        }
         if after.is_final() {
             self.retention.ended(id, self.batch.now());
         }

@@ -6,7 +6,7 @@ use crate::row::{LaneId, state_number};
 use crate::sql::counter::{FinishedCounts, LaneRow};
 use crate::tasks::IdMap;
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::{ALL_QUEUES, Status, TaskId};
+use kirosu_protocol::{ALL_QUEUES, Status, TYPE_PLAN, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -41,6 +41,16 @@ impl Lane {
         &*self.task_type == TYPE_HUMAN
     }
 
+    /// Whether its tasks are runs of plans; only the hub takes them.
+    pub fn is_plan(&self) -> bool {
+        &*self.task_type == TYPE_PLAN
+    }
+
+    /// Whether clients may lease its tasks.
+    pub fn is_leasable(&self) -> bool {
+        !self.is_human() && !self.is_plan()
+    }
+
     /// The number of tasks in a state.
     pub fn in_state(&self, status: Status) -> i64 {
         self.counts[state_number(status) as usize]
@@ -58,7 +68,7 @@ impl Lane {
 
     /// Whether a lease may find a task here.
     pub fn is_ready(&self) -> bool {
-        self.in_state(Status::Queued) > 0 && !self.paused && !self.is_human()
+        self.in_state(Status::Queued) > 0 && !self.paused && self.is_leasable()
     }
 }
 
@@ -222,6 +232,13 @@ impl Lanes {
             .into_iter()
             .flat_map(HashMap::values);
         ids.filter_map(|id| self.get(*id))
+    }
+
+    /// The lanes with queued runs of plans that are not paused.
+    pub fn ready_plans(&self) -> Vec<LaneId> {
+        let plans = self.lanes.iter().filter(|lane| lane.is_plan());
+        let ready = plans.filter(|lane| lane.in_state(Status::Queued) > 0 && !lane.paused);
+        ready.map(|lane| lane.id).collect()
     }
 
     /// Adds a new lane; it is written with the next commit.

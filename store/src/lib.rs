@@ -81,6 +81,7 @@ mod options;
 mod outcome;
 mod outputs;
 mod parked;
+mod plans;
 mod prefetch;
 pub mod query;
 mod reader;
@@ -114,10 +115,15 @@ pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
+pub use plans::{
+    CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanCommand, PlanOutcome, PlanRun, PlanStep,
+    ResetItems, RunControl, StepChange, StepId,
+};
 pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
+pub use query::plans::{PlanItem, SourcePiece};
 pub use query::rows::{Texts, Visited};
 pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};

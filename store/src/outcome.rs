@@ -1,9 +1,10 @@
 //! The answers of the writer.
 
 use crate::parked::ParkId;
+use crate::plans::PlanOutcome;
 use crate::work::WorkId;
 use kirosu_protocol::{
-    AskAnswer, Error, EventKind, Fence, ReserveAnswer, Stats, Status, Task, TaskId,
+    AskAnswer, Error, EventKind, Fence, ReserveAnswer, SourceId, Stats, Status, Task, TaskId,
 };
 
 /// A task that was added, or found by its idempotency key.
@@ -100,6 +101,10 @@ pub enum Outcome {
     },
     /// To `Pause` and `Resume`: the paused queues; a leading `*` means all queues.
     Paused(Vec<String>),
+    /// To `Plan`.
+    Plan(PlanOutcome),
+    /// To `Plan` that adds items: the source, and the number of its items.
+    Source(SourceId, i64),
     /// To `Stats`.
     Stats(Stats),
 }
@@ -115,6 +120,8 @@ pub struct Applied {
     pub finished: Vec<(WorkId, Outcome)>,
     /// Leases that ended because the tasks' parents did.
     pub ended: Vec<EndedLease>,
+    /// Runs of plans about which something is to be decided: queued ones, and those in which something has changed.
+    pub plans: Vec<TaskId>,
     /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }
@@ -127,12 +134,14 @@ impl Applied {
             woken,
             finished,
             ended,
+            plans,
             changes,
         } = next;
         self.outcomes.extend(outcomes);
         self.woken.extend(woken);
         self.finished.extend(finished);
         self.ended.extend(ended);
+        self.plans.extend(plans);
         self.changes.extend(changes);
     }
 }

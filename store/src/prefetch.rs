@@ -63,6 +63,7 @@ impl<'a> BatchNames<'a> {
             | Command::RevokeCredential(_)
             | Command::Record(_)
             | Command::PruneAudit { .. }
+            | Command::Plan(_)
             | Command::Stats => {}
         }
     }

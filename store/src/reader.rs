@@ -7,6 +7,8 @@ use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
+use crate::plans::{PlanRun, PlanStep, StepId};
+use crate::query::plans::{PlanItem, SourcePiece};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::sql::access::SelectCredentials;
@@ -14,7 +16,7 @@ use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{
-    ApprovalsParams, Fence, Group, Status, Task, TaskId, UsageAnswer, UsageParams,
+    ApprovalsParams, Fence, Group, ItemState, SourceId, Status, Task, TaskId, UsageAnswer, UsageParams,
 };
 use std::path::Path;
 
@@ -176,6 +178,51 @@ impl StoreReader {
         limit: u32,
     ) -> Result<Vec<OutputChunk>, StoreError> {
         self.snapshot(|conn| query::output::chunks(conn, task, fence, from_chunk, limit))
+    }
+
+    /// The runs of plans that have not ended.
+    pub fn open_runs(&mut self) -> Result<Vec<TaskId>, StoreError> {
+        self.snapshot(query::plans::open_runs)
+    }
+
+    /// A run that has begun, and its steps in the order in which they began.
+    pub fn plan_run(&mut self, run: TaskId) -> Result<Option<(PlanRun, Vec<PlanStep>)>, StoreError> {
+        self.snapshot(|conn| query::plans::run(conn, run))
+    }
+
+    /// A step of a run.
+    pub fn plan_step(&mut self, step: StepId) -> Result<Option<PlanStep>, StoreError> {
+        self.snapshot(|conn| query::plans::step(conn, step))
+    }
+
+    /// Items of a step from a position on, at most `limit`; in one state, or in any.
+    pub fn plan_items(
+        &mut self,
+        step: StepId,
+        state: Option<ItemState>,
+        from: i64,
+        limit: i64,
+    ) -> Result<Vec<PlanItem>, StoreError> {
+        self.snapshot(|conn| query::plans::items(conn, step, state, from, limit))
+    }
+
+    /// The items of a step's task, by position.
+    pub fn items_of_task(&mut self, task: TaskId) -> Result<Vec<PlanItem>, StoreError> {
+        self.snapshot(|conn| query::plans::items_of_task(conn, task))
+    }
+
+    /// The piece of a source that has the item at a position.
+    pub fn source_piece(
+        &mut self,
+        source: SourceId,
+        position: i64,
+    ) -> Result<Option<SourcePiece>, StoreError> {
+        self.snapshot(|conn| query::plans::piece(conn, source, position))
+    }
+
+    /// The number of items of a source.
+    pub fn source_items(&mut self, source: SourceId) -> Result<Option<i64>, StoreError> {
+        self.snapshot(|conn| query::plans::source_items(conn, source))
     }
 
     /// Runs several queries that see the same state of the file.

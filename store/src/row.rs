@@ -64,6 +64,8 @@ impl Flags {
     pub const ENDS_WITH_PARENT: i64 = 1 << 18;
     /// Some of its children end with it.
     pub const HAS_CHILDREN_TO_END: i64 = 1 << 19;
+    /// A step of a run of a plan made it.
+    pub const IN_PLAN: i64 = 1 << 20;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {

@@ -161,6 +161,7 @@ impl Core {
             .task_options(ack.task_id)?
             .retry
             .unwrap_or(self.options.retry_default);
+        self.plans.note_class(ack.task_id, ack::class(ack));
         let Some(row) = self.tasks.get(ack.task_id) else {
             return Ok(());
         };

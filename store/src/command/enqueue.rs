@@ -11,6 +11,7 @@ use crate::rules::transition::{self, waiting_state};
 use crate::sql::cold::{InsertChild, InsertKey, InsertLabel, PutNote};
 use crate::sql::sets::DeleteDependencies;
 use crate::tasks::Keyed;
+use kirosu_protocol::run::TYPE_PLAN;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{Error, NewTask, OnLost, Status, TaskId};
 use std::collections::{HashMap, HashSet};
@@ -20,7 +21,7 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
 /// A new task.
 #[derive(Clone, Copy)]
-pub(super) struct Requested<'a> {
+pub(crate) struct Requested<'a> {
     pub new: &'a NewTask,
     /// Its long texts, of which it has only the beginnings.
     pub long: Option<&'a LongTask>,
@@ -79,7 +80,7 @@ impl Core {
     }
 
     /// Makes a task that is checked, unless an earlier task of its batch has bound the key meanwhile.
-    pub(super) fn find_or_make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
+    pub(crate) fn find_or_make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
         if let Some((task_id, _)) = self.bound_to_key(task.new)?
             && let Some(row) = self.row(task_id)?
         {
@@ -120,7 +121,7 @@ impl Core {
     }
 
     /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
-    pub(super) fn check(
+    pub(crate) fn check(
         &mut self,
         batch: &[Requested<'_>],
     ) -> CommandResult<Vec<Option<EnqueuedTask>>> {
@@ -148,6 +149,9 @@ impl Core {
             }
             self.check_dependencies(&new.depends_on, task.position)?;
             self.check_parent(new, task.position)?;
+            if new.task_type == TYPE_PLAN {
+                self.check_sources(new)?;
+            }
         }
         let limit = self.options.lane_limit;
         if !new_lanes.is_empty() && self.lanes.live() + new_lanes.len() > limit {
@@ -190,6 +194,9 @@ impl Core {
         }
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;
+        }
+        if new.task_type == TYPE_PLAN {
+            self.bind_sources(new, task_id)?;
         }
         for label in &new.labels {
             self.write(InsertLabel { label, task_id })?;

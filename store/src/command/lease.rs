@@ -170,7 +170,7 @@ impl Core {
     }
 
     /// A task that was just leased.
-    fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<Task>> {
+    pub(crate) fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<Task>> {
         let cached = self.tasks.input_for_lease(id);
         let is_cached = cached.is_some();
         let input = match cached.and_then(TaskInput::whole) {

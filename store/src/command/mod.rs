@@ -8,7 +8,7 @@ pub(crate) mod children;
 mod decide_permission;
 mod depend;
 mod due;
-mod enqueue;
+pub(crate) mod enqueue;
 mod finish;
 pub(crate) mod large_batch;
 mod request_permission;
@@ -28,6 +28,7 @@ use crate::core::{CommandResult, Core};
 use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
+use crate::plans::PlanCommand;
 use kirosu_protocol::{
     AccessScope, Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId,
     Verdict,
@@ -301,6 +302,8 @@ pub enum Command {
         /// At most this many entries.
         limit: u32,
     },
+    /// Changes runs of plans.
+    Plan(Box<PlanCommand>),
     /// Reads the counters. Answer: [`Outcome::Stats`].
     Stats,
 }
@@ -412,6 +415,7 @@ impl Core {
             Command::RevokeCredential(name) => self.revoke_credential(name)?,
             Command::Record(records) => self.record(records)?,
             Command::PruneAudit { before_ms, limit } => self.prune_audit(*before_ms, *limit)?,
+            Command::Plan(command) => self.plan(command)?,
             Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now())),
         })
     }

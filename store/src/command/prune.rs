@@ -69,7 +69,9 @@ impl Core {
             self.counters.set_last_id(self.tasks.last_id());
         }
         // The texts of deleted rows are deleted by the next commits.
-        let more = self.retention.next(before_ms).is_some() || !self.unused_texts.is_empty();
+        let more = self.retention.next(before_ms).is_some()
+            || !self.unused_texts.is_empty()
+            || self.forget_unnamed_source()?;
         Ok(Outcome::Counted { count, more })
     }
 
@@ -89,12 +91,16 @@ impl Core {
             scan.stays(task.at);
             return Ok(false);
         }
-        if self.is_needed(task.id)? {
+        let flags = Flags(task.flags);
+        if self.is_needed(task.id)? || (flags.has(Flags::IN_PLAN) && self.is_in_run(task.id)?) {
             // The next sweep examines it again.
             scan.stays(before_ms);
             return Ok(false);
         }
-        if !self.leave_trees(task.id)?
+        self.read_lane(task.lane)?;
+        let is_plan = self.lanes.get(task.lane).is_some_and(|lane| lane.is_plan());
+        if (is_plan && !self.forget_run(task.id)?)
+            || !self.leave_trees(task.id)?
             || !self.delete_pieces(task, enough)?
             || !self.delete_dependencies(task.id)?
         {

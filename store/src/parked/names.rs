@@ -56,7 +56,7 @@ impl<'a> Types<'a> {
     /// Whether tasks of the lane may be leased.
     pub fn take(&self, lane: &Lane) -> bool {
         let name = &*lane.task_type;
-        !lane.is_human()
+        lane.is_leasable()
             && (self.wanted.is_empty() || self.wanted.contains(name))
             && !self.exclude.contains(name)
     }

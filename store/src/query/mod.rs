@@ -11,6 +11,7 @@ pub mod group;
 pub(crate) mod list;
 pub(crate) mod oldest;
 pub(crate) mod output;
+pub mod plans;
 pub(crate) mod rows;
 pub(crate) mod statuses;
 pub(crate) mod tree;

@@ -15,6 +15,7 @@ pub(crate) mod counter;
 pub(crate) mod generation;
 pub(crate) mod long_text;
 pub(crate) mod people;
+pub(crate) mod plan;
 pub(crate) mod records;
 pub(crate) mod sets;
 pub(crate) mod task;

@@ -8,6 +8,7 @@ use super::batch::{
 };
 use super::generation::SelectSkipped;
 use super::long_text::*;
+use super::plan::*;
 use super::task::{SelectOptions, SelectReady, SetFlags};
 use super::tx::FreePages;
 use super::work::{
@@ -53,6 +54,8 @@ records! {
         InsertPaused<'a>, InsertPiece<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         UseLongText,
+        BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
+        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems,
     }
 }
 
@@ -70,6 +73,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
+        SelectItemsFrom, SelectLostItems, SelectOpenRuns, SelectOpenTasks,
     }
 }
 
@@ -79,6 +83,8 @@ records! {
         CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
+        SelectAnyStep, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
+        SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
     }
 }
 

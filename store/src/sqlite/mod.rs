@@ -12,6 +12,7 @@ use crate::idle::IDLE_LANES;
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::options::StoreOptions;
+use crate::plans::{PlanRun, PlanStep, StepId};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::access::SelectCredentials;
@@ -25,6 +26,7 @@ use crate::sql::counter::{
 };
 use crate::sql::long_text::SelectUnused;
 use crate::sql::people::SelectPaused;
+use crate::sql::plan::{ItemsOfTask, SelectItemsOfTask, SelectPlanRun, SelectPlanStep};
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
 };
@@ -292,6 +294,18 @@ impl Backend for SqliteBackend {
 
     fn usage_of_day(&mut self, query: SelectDay<'_>) -> Result<Amount> {
         Ok(sql::first(&mut self.conn, query)?.unwrap_or_default())
+    }
+
+    fn plan_run(&mut self, task_id: TaskId) -> Result<Option<PlanRun>> {
+        Ok(sql::first(&mut self.conn, SelectPlanRun { task_id })?)
+    }
+
+    fn plan_step(&mut self, id: StepId) -> Result<Option<PlanStep>> {
+        Ok(sql::first(&mut self.conn, SelectPlanStep { id })?)
+    }
+
+    fn items_of_task(&mut self, task_id: TaskId) -> Result<Option<ItemsOfTask>> {
+        Ok(sql::first(&mut self.conn, SelectItemsOfTask { task_id })?)
     }
 
     fn write(&mut self, record: Write<'_>) -> Result<usize> {

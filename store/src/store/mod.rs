@@ -418,6 +418,7 @@ fn run(
     // the tasks that became ready.
     core.shift_on()?;
     core.work_on()?;
+    core.settle_plans()?;
     core.delete_pieces_of_unused_texts()?;
     if core.parked.has_news() {
         core.wake()?;
@@ -438,6 +439,7 @@ fn applied(core: &mut Core, outcomes: BatchAnswers) -> Applied {
         woken,
         finished: core.works.take_finished(),
         ended: std::mem::take(&mut core.works.leases),
+        plans: core.plans.take_news(),
         changes: core.batch.take_events(),
     }
 }

@@ -363,6 +363,11 @@ impl Core {
             if work.queue.is_some() && work.queue.as_deref() != queue.as_deref() {
                 continue;
             }
+            let is_plan = self.lanes.get(lane).is_some_and(|lane| lane.is_plan());
+            if is_plan || row.flags.has(Flags::IN_PLAN) {
+                // `run_retry` repeats what failed in a run.
+                continue;
+            }
             self.tasks.cache(row);
             if self.hopeless(id)?.is_some() {
                 continue;

@@ -1,0 +1,302 @@
+//! Changes of runs by the hub, guarded by the fence of the run and the version of the step.
+
+use super::{
+    CONDUCTOR, NewStep, PlanChange, PlanCommand, PlanOutcome, PlanRun, PlanStep, ResetItems,
+    StepChange, StepId,
+};
+use crate::backend::Result;
+use crate::core::{CommandResult, Core};
+use crate::outcome::Outcome;
+use crate::rules::transition::{self, LeaseHolder};
+use crate::sql::plan::{
+    ResetItem, SelectItemState, SelectItemsFrom, SelectLostItems, SelectOpenTasks, SelectStepAt,
+};
+use crate::sql::task::SelectReady;
+use kirosu_protocol::{Fence, ItemState, RunState, Status, StepState, Task, TaskId};
+use std::sync::Arc;
+
+/// The answer to a command whose guard did not hold.
+const STALE: PlanOutcome = PlanOutcome {
+    applied: false,
+    next: None,
+};
+/// The answer to a command that was carried out.
+pub(super) const APPLIED: PlanOutcome = PlanOutcome {
+    applied: true,
+    next: None,
+};
+
+impl Core {
+    /// Carries out a command about runs of plans.
+    pub(crate) fn plan(&mut self, command: &PlanCommand) -> CommandResult<Outcome> {
+        match command {
+            PlanCommand::Take { limit } => Ok(Outcome::Leased(self.take_plans(*limit)?)),
+            PlanCommand::Change { run, fence, change } => {
+                // The ends of tasks that precede the command in its batch count for its guard.
+                self.settle_plans()?;
+                Ok(Outcome::Plan(self.change_plan(*run, *fence, change)?))
+            }
+            PlanCommand::Control { run, control } => self.control_plan(*run, control),
+            PlanCommand::AddItems {
+                source,
+                first,
+                items,
+                count,
+            } => self.add_items(*source, *first, items, *count),
+        }
+    }
+
+    /// Leases queued tasks of the type `plan` without a deadline: their holder is this process.
+    fn take_plans(&mut self, limit: u32) -> Result<Vec<Task>> {
+        self.flush_rows()?;
+        let mut ready = Vec::new();
+        let limit = i64::from(limit);
+        for lane in self.lanes.ready_plans() {
+            ready.extend(self.db.tasks(SelectReady { lane, limit }.into())?);
+        }
+        ready.sort_by_key(|row| (-i64::from(row.priority), row.id));
+        ready.truncate(limit as usize);
+        let mut tasks = Vec::with_capacity(ready.len());
+        let holder = LeaseHolder {
+            worker: Arc::from(CONDUCTOR),
+            session: None,
+            key: None,
+        };
+        for row in ready {
+            let (id, now) = (row.id, self.now());
+            self.tasks.cache(row);
+            let at = (self.fence_base, now);
+            self.change(id, |row| {
+                transition::lease(row, holder.clone(), 0, at);
+                // It ends with a decision only: its holder is this process, whose end loses nothing.
+                (row.lease_until, row.lease_ms) = (None, None);
+            });
+            self.report(id, "leased");
+            if self.plan_run(id)?.is_none() {
+                let run = PlanRun {
+                    task_id: id,
+                    state: RunState::Open,
+                    reason: None,
+                    name: None,
+                    hash: None,
+                    made: 0,
+                    wishes: None,
+                    started_ms: now,
+                    ended_ms: None,
+                };
+                self.plans.runs.insert(id, run);
+                self.touch_run(id);
+            }
+            tasks.extend(self.leased_task(id, true)?);
+        }
+        Ok(tasks)
+    }
+
+    fn change_plan(
+        &mut self,
+        run: TaskId,
+        fence: Fence,
+        change: &PlanChange,
+    ) -> CommandResult<PlanOutcome> {
+        let row = self.row(run)?;
+        if !row.is_some_and(|row| row.state == Status::Leased && row.fence == fence) {
+            return Ok(STALE);
+        }
+        Ok(match change {
+            PlanChange::Name { name, hash } => {
+                if let Some(row) = self.plan_run(run)? {
+                    (row.name, row.hash) = (name.clone(), Some(hash.clone()));
+                    self.touch_run(run);
+                }
+                APPLIED
+            }
+            PlanChange::Open(new) => self.open_step(run, new)?,
+            PlanChange::Expand(expansion) => self.expand(run, expansion)?,
+            PlanChange::Set(change) => self.set_step(run, change)?,
+            PlanChange::CancelTasks {
+                step,
+                reason,
+                limit,
+            } => self.cancel_tasks(*step, reason, *limit)?,
+            PlanChange::Reset {
+                step,
+                version,
+                items,
+                from,
+                limit,
+            } => self.reset_items(run, (*step, *version), *items, *from, *limit)?,
+            PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
+            PlanChange::Fulfil => self.fulfil(run)?,
+        })
+    }
+
+    fn open_step(&mut self, run: TaskId, new: &NewStep) -> Result<PlanOutcome> {
+        let path = &*new.path;
+        let exists = self.plans.steps.values();
+        let exists = exists
+            .filter(|step| step.run_id == run)
+            .any(|step| step.path == path);
+        let at = SelectStepAt { run_id: run, path };
+        if exists || self.db.number(at.into())?.is_some() {
+            return Ok(STALE);
+        }
+        let (id, now) = (self.plans.next_step, self.now());
+        self.plans.next_step += 1;
+        let step = PlanStep {
+            id,
+            run_id: run,
+            path: new.path.clone(),
+            kind: new.kind.clone(),
+            state: new.state,
+            reason: new.reason.clone(),
+            generation: 0,
+            version: 0,
+            total: new.total,
+            cursor: 0,
+            waiting: 0,
+            open: 0,
+            done: 0,
+            failed: 0,
+            cancelled: 0,
+            streak: 0,
+            class: None,
+            result: None,
+            started_ms: now,
+            ended_ms: new.state.is_final().then_some(now),
+        };
+        self.plans.steps.insert(id, step);
+        self.touch_step(id);
+        Ok(APPLIED)
+    }
+
+    /// The step of a run, if it has this version.
+    pub(super) fn step_at(
+        &mut self,
+        run: TaskId,
+        step: StepId,
+        version: i64,
+    ) -> Result<Option<&mut PlanStep>> {
+        let step = self.plan_step(step)?;
+        Ok(step.filter(|step| step.run_id == run && step.version == version))
+    }
+
+    fn set_step(&mut self, run: TaskId, change: &StepChange) -> Result<PlanOutcome> {
+        let now = self.now();
+        let Some(step) = self.step_at(run, change.step, change.version)? else {
+            return Ok(STALE);
+        };
+        if change.ended.is_some_and(|ended| ended != step.ended()) {
+            return Ok(STALE);
+        }
+        step.version += 1;
+        if step.state.is_final() && !change.state.is_final() {
+            step.generation += 1;
+        }
+        step.state = change.state;
+        step.reason.clone_from(&change.reason);
+        step.ended_ms = change.state.is_final().then_some(now);
+        step.total = change.total.or(step.total);
+        if change.result.is_some() {
+            step.result.clone_from(&change.result);
+        }
+        self.touch_step(change.step);
+        Ok(APPLIED)
+    }
+
+    fn cancel_tasks(&mut self, step: StepId, reason: &str, limit: u32) -> Result<PlanOutcome> {
+        let limit = i64::from(limit.max(1));
+        let tasks = self.db.ids(SelectOpenTasks { step_id: step, limit }.into())?;
+        let mut ended = false;
+        for id in tasks {
+            if self.row(id)?.is_none_or(|row| row.state.is_final()) {
+                continue;
+            }
+            let lease = self.end_as_cancelled(id, None, Some(reason))?;
+            self.works.leases.extend(lease);
+            self.ended(id)?;
+            ended = true;
+        }
+        self.settle_plans()?;
+        let open = self.plan_step(step)?.map_or(0, |step| step.open);
+        let next = (ended && open > 0).then_some(0);
+        Ok(PlanOutcome {
+            applied: true,
+            next,
+        })
+    }
+
+    /// Prepares items for being made again. The step begins anew with the first of them.
+    fn reset_items(
+        &mut self,
+        run: TaskId,
+        (step_id, version): (StepId, i64),
+        items: ResetItems,
+        from: i64,
+        limit: u32,
+    ) -> Result<PlanOutcome> {
+        if self.step_at(run, step_id, version)?.is_none() {
+            return Ok(STALE);
+        }
+        let limit = i64::from(limit.max(1));
+        let found = match items {
+            ResetItems::One(index) => vec![index],
+            ResetItems::Lost => {
+                let lost = SelectLostItems {
+                    step_id,
+                    idx: from,
+                    limit,
+                };
+                self.db.ids(lost.into())?
+            }
+            ResetItems::All => {
+                let all = SelectItemsFrom {
+                    step_id,
+                    idx: from,
+                    limit,
+                };
+                self.db.ids(all.into())?
+            }
+        };
+        let is_full = items != ResetItems::One(from) && found.len() as i64 == limit;
+        for idx in &found {
+            let state = SelectItemState { step_id, idx: *idx };
+            let Some(before) = self.db.number(state.into())?.map(super::item_state) else {
+                continue;
+            };
+            if matches!(before, ItemState::Open | ItemState::Waiting) {
+                // It runs, or is to run, anyway.
+                continue;
+            }
+            self.write(ResetItem { step_id, idx: *idx })?;
+            if let Some(step) = self.plan_step(step_id)? {
+                step.shift(Some(before), ItemState::Waiting, 1);
+            }
+        }
+        if let Some(step) = self.plan_step(step_id)? {
+            if step.state.is_final() {
+                step.generation += 1;
+            }
+            step.state = StepState::Open;
+            (step.reason, step.ended_ms, step.result) = (None, None, None);
+            (step.streak, step.class) = (0, None);
+            self.touch_step(step_id);
+        }
+        Ok(PlanOutcome {
+            applied: true,
+            next: found.last().filter(|_| is_full).map(|last| last + 1),
+        })
+    }
+
+    fn set_run(&mut self, run: TaskId, state: RunState, reason: Option<&str>) -> Result<PlanOutcome> {
+        let Some(row) = self.plan_run(run)? else {
+            return Ok(STALE);
+        };
+        if row.state == RunState::Paused {
+            return Ok(STALE);
+        }
+        row.state = state;
+        row.reason = reason.map(str::to_owned);
+        self.touch_run(run);
+        Ok(APPLIED)
+    }
+}

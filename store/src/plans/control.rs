@@ -1,0 +1,179 @@
+//! Wishes of clients about runs.
+
+use super::change::APPLIED;
+use super::{PlanOutcome, PlanRun, RunControl};
+use crate::backend::{Result, StoreFault};
+use crate::core::{CommandResult, Core, wrong_state};
+use crate::outcome::Outcome;
+use crate::row::Flags;
+use crate::sql::plan::SelectStepAt;
+use kirosu_protocol::{Error, ErrorCode, RunRetryParams, RunState, Status, TaskId};
+
+/// Wishes of one run that are not carried out yet.
+const WISHES: usize = 100;
+
+impl Core {
+    pub(super) fn control_plan(
+        &mut self,
+        id: TaskId,
+        control: &RunControl,
+    ) -> CommandResult<Outcome> {
+        let lane = self.known(id)?.lane;
+        if !self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
+            let message = format!("task {id} is not a run of a plan; `kirosu runs` lists runs");
+            return Err(Error::new(ErrorCode::WrongState, message).into());
+        }
+        match control {
+            RunControl::Pause => self.pause_run(id),
+            RunControl::Resume => self.resume_run(id),
+            RunControl::Retry(what) => self.retry_run(id, what),
+        }
+    }
+
+    /// A run that has begun, or the refusal.
+    fn begun_run(&mut self, verb: &str, id: TaskId) -> CommandResult<&mut PlanRun> {
+        if self.plan_run(id)?.is_none() {
+            let row = self.known(id)?;
+            let needed = "the run has not begun: `kirosu get` says what its task waits for";
+            return Err(wrong_state(verb, row, needed).into());
+        }
+        match self.plan_run(id)? {
+            Some(run) => Ok(run),
+            None => Err(StoreFault::value("a run has left memory").into()),
+        }
+    }
+
+    fn pause_run(&mut self, id: TaskId) -> CommandResult<Outcome> {
+        let run = self.begun_run("pause", id)?;
+        match run.state {
+            RunState::Paused => {}
+            state if state.is_final() => return Err(self.has_ended("pause", id)?.into()),
+            _ => {
+                (run.state, run.reason) = (RunState::Paused, None);
+                self.touch_run(id);
+            }
+        }
+        Ok(Outcome::Ok)
+    }
+
+    fn resume_run(&mut self, id: TaskId) -> CommandResult<Outcome> {
+        let run = self.begun_run("resume", id)?;
+        match run.state {
+            RunState::Open => {}
+            state if state.is_final() => return Err(self.has_ended("resume", id)?.into()),
+            RunState::Waiting => self.wish(id, &RunRetryParams::default())?,
+            _ => {
+                (run.state, run.reason) = (RunState::Open, None);
+                self.touch_run(id);
+            }
+        }
+        Ok(Outcome::Ok)
+    }
+
+    fn retry_run(&mut self, id: TaskId, what: &RunRetryParams) -> CommandResult<Outcome> {
+        self.begun_run("retry", id)?;
+        if let Some(path) = &what.step {
+            let at = SelectStepAt { run_id: id, path };
+            if self.db.number(at.into())?.is_none() {
+                let message = format!(
+                    "the run {id} has no step {path:?} that has begun; `kirosu run show {id}` lists them"
+                );
+                return Err(Error::new(ErrorCode::WrongState, message).into());
+            }
+        }
+        let status = self.known(id)?.state;
+        self.wish(id, what)?;
+        if let Some(run) = self.plan_run(id)?
+            && run.state == RunState::Paused
+            && !status.is_final()
+        {
+            run.state = RunState::Open;
+        }
+        match status {
+            Status::Failed | Status::Cancelled => drop(self.retry(id)?),
+            Status::Done => {
+                self.bring_back(id);
+                self.report(id, "retried");
+            }
+            _ => {}
+        }
+        Ok(Outcome::Ok)
+    }
+
+    /// Refuses the retry of a task of a step that has ended: nothing would take over its result. A run that is retried repeats
+    /// what failed in it.
+    pub(crate) fn check_retry_in_plan(&mut self, id: TaskId) -> CommandResult<()> {
+        let row = self.known(id)?;
+        let (flags, lane) = (row.flags, row.lane);
+        if self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
+            let is_new = self.plan_run(id)?.is_some_and(|run| run.wishes.is_none());
+            return match is_new {
+                true => self.wish(id, &RunRetryParams::default()),
+                false => Ok(()),
+            };
+        }
+        if !flags.has(Flags::IN_PLAN) {
+            return Ok(());
+        }
+        let items = self.db.items_of_task(id)?;
+        let step = match items {
+            Some(items) => self.plan_step(items.step_id)?,
+            None => None,
+        };
+        if step.is_some_and(|step| !step.state.is_final()) {
+            return Ok(());
+        }
+        let run = self.task_options(id)?.parent_id.unwrap_or_default();
+        let message = format!(
+            "task {id} belongs to a step of the run {run} that has ended; `kirosu run retry {run}` repeats what failed there"
+        );
+        Err(Error::new(ErrorCode::WrongState, message).into())
+    }
+
+    fn has_ended(&mut self, verb: &str, id: TaskId) -> CommandResult<Error> {
+        let row = self.known(id)?;
+        let needed = "the run has ended; `kirosu run retry` repeats what failed";
+        Ok(wrong_state(verb, row, needed))
+    }
+
+    fn wish(&mut self, id: TaskId, what: &RunRetryParams) -> CommandResult<()> {
+        let run = self.begun_run("retry", id)?;
+        let mut wishes = wishes(run)?;
+        if wishes.last() == Some(what) {
+            return Ok(());
+        }
+        if wishes.len() >= WISHES {
+            let message = format!("the run {id} has {WISHES} such requests that it has not carried out yet; wait for them");
+            return Err(Error::new(ErrorCode::Busy, message).into());
+        }
+        wishes.push(what.clone());
+        run.wishes = Some(serde_json::to_string(&wishes).map_err(StoreFault::value)?);
+        self.touch_run(id);
+        Ok(())
+    }
+
+    /// Removes the oldest wish.
+    pub(super) fn fulfil(&mut self, id: TaskId) -> Result<PlanOutcome> {
+        let Some(run) = self.plan_run(id)? else {
+            return Ok(PlanOutcome::default());
+        };
+        let mut wishes = wishes(run)?;
+        if wishes.is_empty() {
+            return Ok(PlanOutcome::default());
+        }
+        wishes.remove(0);
+        run.wishes = match wishes.is_empty() {
+            true => None,
+            false => Some(serde_json::to_string(&wishes).map_err(StoreFault::value)?),
+        };
+        self.touch_run(id);
+        Ok(APPLIED)
+    }
+}
+
+fn wishes(run: &PlanRun) -> Result<Vec<RunRetryParams>> {
+    let Some(text) = &run.wishes else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(text).map_err(StoreFault::value)
+}

@@ -1,0 +1,99 @@
+//! Sources: items of maps that a client has read.
+
+use crate::backend::Result;
+use crate::core::{CommandResult, Core};
+use crate::outcome::Outcome;
+use crate::sql::plan::{
+    BindSource, InsertSource, InsertSourcePiece, SelectSourceItems, SelectSourceRun,
+    SetSourceItems,
+};
+use kirosu_protocol::{Error, ErrorCode, NewTask, PlanMetadata, SourceId, TaskId};
+
+impl Core {
+    pub(super) fn add_items(
+        &mut self,
+        source: Option<SourceId>,
+        first: i64,
+        items: &str,
+        count: i64,
+    ) -> CommandResult<Outcome> {
+        let (id, stored) = match source {
+            Some(id) => match self.db.number(SelectSourceItems { id }.into())? {
+                Some(stored) => (id, stored),
+                None => return Err(unknown_source(id).into()),
+            },
+            None => {
+                let (id, created_at) = (self.plans.next_source, self.now());
+                self.plans.next_source += 1;
+                self.write(InsertSource {
+                    id,
+                    items: 0,
+                    created_at,
+                })?;
+                (id, 0)
+            }
+        };
+        if self.db.number(SelectSourceRun { id }.into())? > Some(0) {
+            let message = format!("a run has named the source {id}, which takes no further items");
+            return Err(Error::new(ErrorCode::WrongState, message).into());
+        }
+        let after = first.saturating_add(count);
+        if after <= stored {
+            // This piece is stored already.
+            return Ok(Outcome::Source(id, stored));
+        }
+        if first != stored {
+            let message = format!(
+                "the source {id} has {stored} items, so that the next piece begins at {stored}, not at {first}"
+            );
+            return Err(Error::new(ErrorCode::WrongState, message).into());
+        }
+        self.write(InsertSourcePiece {
+            source_id: id,
+            first,
+            items,
+        })?;
+        self.write(SetSourceItems { items: after, id })?;
+        Ok(Outcome::Source(id, after))
+    }
+
+    /// The metadata of a new task of the type `plan`. Refuses sources that do not exist or belong to another run.
+    pub(crate) fn check_sources(&mut self, new: &NewTask) -> CommandResult<()> {
+        let metadata = new.metadata.clone().unwrap_or_default();
+        if metadata.is_null() {
+            return Ok(());
+        }
+        let metadata: PlanMetadata = serde_json::from_value(metadata).map_err(|why| {
+            let message = format!("invalid params: `metadata` of a task of the type plan: {why}");
+            Error::invalid_params(message)
+        })?;
+        for id in metadata.sources.into_values() {
+            match self.db.number(SelectSourceRun { id }.into())? {
+                None => return Err(unknown_source(id).into()),
+                Some(0) => {}
+                Some(run) => {
+                    let message = format!("the source {id} belongs to the run {run}; store the items again");
+                    return Err(Error::new(ErrorCode::WrongState, message).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A new task of the type `plan` names its sources.
+    pub(crate) fn bind_sources(&mut self, new: &NewTask, run_id: TaskId) -> Result<()> {
+        let metadata = new.metadata.clone().unwrap_or_default();
+        let metadata: PlanMetadata = serde_json::from_value(metadata).unwrap_or_default();
+        for id in metadata.sources.into_values() {
+            self.write(BindSource { run_id, id })?;
+        }
+        Ok(())
+    }
+}
+
+fn unknown_source(id: SourceId) -> Error {
+    let message = format!(
+        "there is no source {id}: it was never made, or no run had named it for a day"
+    );
+    Error::new(ErrorCode::WrongState, message)
+}

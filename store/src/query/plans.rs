@@ -1,0 +1,115 @@
+//! Runs of plans: their steps, items and sources.
+
+use crate::plans::{PlanRun, PlanStep, StepId, item_number};
+use crate::sql::plan::{SelectOpenRuns, SelectPlanRun, run_steps, step_columns};
+use crate::sql::{self, row};
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::{ItemState, SourceId, TaskId};
+
+row! {
+    /// An item of a step.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct PlanItem {
+        /// Its position in the step, from 0.
+        pub index: i64,
+        /// Its key.
+        pub key: String,
+        /// Its state.
+        pub state: ItemState,
+        /// Its newest task.
+        pub task_id: Option<TaskId>,
+        /// The class of its failure.
+        pub class: Option<String>,
+    }
+}
+
+row! {
+    /// A piece of a source.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct SourcePiece {
+        /// The position of its first item.
+        pub first: i64,
+        /// A JSON list.
+        pub items: String,
+    }
+}
+
+/// The runs that have not ended.
+pub(crate) fn open_runs(conn: &mut SqliteConnection) -> QueryResult<Vec<TaskId>> {
+    sql::all(conn, SelectOpenRuns {})
+}
+
+/// A run, and its steps in the order in which they began.
+pub(crate) fn run(
+    conn: &mut SqliteConnection,
+    task_id: TaskId,
+) -> QueryResult<Option<(PlanRun, Vec<PlanStep>)>> {
+    let Some(run) = sql::first(conn, SelectPlanRun { task_id })? else {
+        return Ok(None);
+    };
+    let steps = sql::all(conn, sql_query(run_steps(task_id)))?;
+    Ok(Some((run, steps)))
+}
+
+/// A step.
+pub(crate) fn step(conn: &mut SqliteConnection, id: StepId) -> QueryResult<Option<PlanStep>> {
+    let text = format!(
+        concat!("SELECT ", step_columns!(), " FROM plan_step WHERE id = {}"),
+        id
+    );
+    sql::first(conn, sql_query(text))
+}
+
+/// Items of a step from a position on, at most `limit`; in one state, or in any.
+pub(crate) fn items(
+    conn: &mut SqliteConnection,
+    step: StepId,
+    state: Option<ItemState>,
+    from: i64,
+    limit: i64,
+) -> QueryResult<Vec<PlanItem>> {
+    // The index on states has the items that are not done.
+    let state = match state {
+        Some(ItemState::Done) => "AND state = 2".to_owned(),
+        Some(state) => format!("AND state = {} AND state <> 2", item_number(state)),
+        None => String::new(),
+    };
+    let text = format!(
+        "SELECT idx, key, state, task_id, class FROM plan_item WHERE step_id = {step} AND idx >= {from} {state} \
+         ORDER BY idx LIMIT {limit}"
+    );
+    sql::all(conn, sql_query(text))
+}
+
+/// The items of a task, by position.
+pub(crate) fn items_of_task(
+    conn: &mut SqliteConnection,
+    task: TaskId,
+) -> QueryResult<Vec<PlanItem>> {
+    let text = format!(
+        "SELECT idx, key, state, task_id, class FROM plan_item WHERE task_id = {task} ORDER BY idx"
+    );
+    sql::all(conn, sql_query(text))
+}
+
+/// The piece of a source that has the item at a position.
+pub(crate) fn piece(
+    conn: &mut SqliteConnection,
+    source: SourceId,
+    position: i64,
+) -> QueryResult<Option<SourcePiece>> {
+    let text = format!(
+        "SELECT first, items FROM plan_source_piece WHERE source_id = {source} AND first <= {position} \
+         ORDER BY first DESC LIMIT 1"
+    );
+    sql::first(conn, sql_query(text))
+}
+
+/// The number of items of a source.
+pub(crate) fn source_items(
+    conn: &mut SqliteConnection,
+    source: SourceId,
+) -> QueryResult<Option<i64>> {
+    let text = format!("SELECT items FROM plan_source WHERE id = {source}");
+    sql::first(conn, sql_query(text))
+}
