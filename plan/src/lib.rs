@@ -12,6 +12,7 @@
 //!
 //! The crate does no input or output: its callers read files.
 
+pub mod advance;
 mod check;
 mod compiled;
 mod draw;

@@ -1,0 +1,404 @@
+//! Steps with items: the tasks that they make next, and their ends.
+
+use super::{Act, ResultRef, Run, Scope, StepFacts, World, waits};
+use crate::compiled::{MapWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work};
+use kirosu_protocol::StepState;
+
+/// Items that fail in a row with one class after others have ended, until a step waits for a person.
+const BREAKER_LATER: u64 = 20;
+
+/// The levels of a reduce: each merges the results of the one below, until one is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceShape {
+    /// The number of results that each level merges, then 1.
+    levels: Vec<u64>,
+}
+
+impl ReduceShape {
+    /// The shape for a number of results, with at most `arity` per task.
+    pub fn new(results: u64, arity: u64) -> ReduceShape {
+        let arity = arity.max(2);
+        let mut levels = vec![results];
+        let mut left = results;
+        while left > 1 || levels.len() == 1 {
+            left = left.div_ceil(arity).max(1);
+            levels.push(left);
+        }
+        ReduceShape { levels }
+    }
+
+    /// All tasks.
+    pub fn total(&self) -> u64 {
+        self.levels.iter().skip(1).sum()
+    }
+
+    /// The level of the task at a position, from 1, and the range of what it merges: positions in the source for level 1, else
+    /// positions of tasks of this step. Ranges of one level differ in size by at most one.
+    pub fn inputs(&self, index: u64) -> Option<(usize, u64, u64)> {
+        let mut first = 0;
+        // The position of the first task of the level below.
+        let mut below = 0;
+        for (level, pair) in self.levels.windows(2).enumerate() {
+            let (size, groups) = (pair[0], pair[1]);
+            if index < first + groups {
+                let group = index - first;
+                let cut = |group: u64| (u128::from(group) * u128::from(size) / u128::from(groups)) as u64;
+                return Some((level + 1, below + cut(group), below + cut(group + 1)));
+            }
+            below = first;
+            first += groups;
+        }
+        None
+    }
+
+    /// The positions of the tasks of the level of the one at this position.
+    pub fn level_end(&self, index: u64) -> u64 {
+        let mut end = 0;
+        for groups in self.levels.iter().skip(1) {
+            end += groups;
+            if index < end {
+                break;
+            }
+        }
+        end
+    }
+}
+
+/// The reason for which a step makes no further items.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// More items failed than may.
+    Failed(String),
+    /// It waits for a person.
+    Person(&'static str),
+}
+
+/// The number of items of a step that begins; `None` for steps that have others inside.
+///
+/// # Errors
+/// The list of items cannot be read or is too long; the reason.
+pub(super) fn total(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    step: &Step,
+    world: &mut dyn World,
+) -> Result<Option<u64>, String> {
+    Ok(match &step.work {
+        Work::Loop(_) | Work::Race(_) => None,
+        Work::Task | Work::Run(_) | Work::Approve(_) | Work::Pipeline(_) | Work::Plan(_) => Some(1),
+        Work::Vote(vote) => Some(vote.n),
+        Work::Map(_) => {
+            let (items, limit) = (world.items(scope, step)?, run.plan.limits.items);
+            if items > limit {
+                return Err(format!("limit: {items} items, and `limits.items` is {limit}"));
+            }
+            Some(items)
+        }
+        Work::Reduce(reduce) => {
+            let of = source(run, scope, reduce)?;
+            match (of.done, reduce.may_be_empty, &reduce.into) {
+                (0, false, _) => {
+                    return Err(format!("no result of the step {} to merge", reduce.of));
+                }
+                (0, true, _) | (_, _, Some(_)) => Some(0),
+                _ => Some(ReduceShape::new(of.cursor, reduce.arity).total()),
+            }
+        }
+    })
+}
+
+fn source<'r>(
+    run: &'r Run<'_>,
+    scope: &Scope<'_>,
+    reduce: &ReduceWork,
+) -> Result<&'r StepFacts, String> {
+    let row = run.rows.get(&scope.path(&reduce.of));
+    row.ok_or_else(|| format!("the step {} has not begun", reduce.of))
+}
+
+/// The next changes of a step with items that is open.
+pub(super) fn advance(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    step: &Step,
+    row: &StepFacts,
+    world: &mut dyn World,
+    acts: &mut Vec<Act>,
+) {
+    let path = scope.path(&step.id);
+    if let Work::Vote(vote) = &step.work
+        && let Some(act) = advance_vote(&path, vote, row, world)
+    {
+        acts.push(act);
+        return;
+    }
+    if row.is_complete() {
+        acts.push(end(scope, step, row, world));
+        return;
+    }
+    match stop(step, row) {
+        Some(Stop::Failed(reason)) => {
+            let cancels = matches!(&step.work, Work::Map(map) if map.stop == StopMode::Cancel);
+            if row.open == 0 {
+                acts.push(set(&path, StepState::Failed, Some(reason)));
+            } else if cancels {
+                acts.push(Act::CancelTasks { path, reason });
+            }
+        }
+        Some(Stop::Person(reason)) => {
+            if row.reason.as_deref() != Some(reason) {
+                acts.push(set(&path, StepState::Open, Some(reason.to_owned())));
+            }
+        }
+        None if run.is_paused => {}
+        None => acts.extend(expand(run, scope, step, row, world)),
+    }
+}
+
+/// The next items to make.
+fn expand(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    step: &Step,
+    row: &StepFacts,
+    world: &mut dyn World,
+) -> Option<Act> {
+    let path = scope.path(&step.id);
+    let own = match &step.work {
+        Work::Map(map) => map.concurrency,
+        _ => None,
+    };
+    let window = own.or(run.plan.limits.concurrency).unwrap_or(run.window);
+    let room = window.saturating_sub(row.open);
+    // Few large commits cost less than many small ones: a window is filled up once a quarter of it is free.
+    if room == 0 || (row.open > 0 && room < window / 4) {
+        return None;
+    }
+    let left = run.plan.limits.tasks.saturating_sub(run.made);
+    let room = room.min(left);
+    if row.waiting > 0 {
+        let count = room.min(row.waiting);
+        return (count > 0).then_some(Act::Expand {
+            path,
+            again: true,
+            count,
+        });
+    }
+    let total = row.total.unwrap_or(0);
+    let mut last = total;
+    if let Work::Map(MapWork {
+        sample: Some(sample),
+        ..
+    }) = &step.work
+        && row.done < *sample
+    {
+        // After failures of the sample further items take their place.
+        last = last.min(sample + row.failed + row.cancelled);
+    }
+    if let Work::Reduce(reduce) = &step.work {
+        last = last.min(mergeable(run, scope, (reduce, row), room, world));
+    }
+    let count = room.min(last.saturating_sub(row.cursor));
+    (count > 0).then_some(Act::Expand {
+        path,
+        again: false,
+        count,
+    })
+}
+
+/// The position up to which the tasks of a reduce have all that they merge.
+fn mergeable(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    (reduce, row): (&ReduceWork, &StepFacts),
+    room: u64,
+    world: &mut dyn World,
+) -> u64 {
+    let Ok(of) = source(run, scope, reduce) else {
+        return 0;
+    };
+    let shape = ReduceShape::new(of.cursor, reduce.arity);
+    let own = scope.steps.iter().find(|step| match &step.work {
+        Work::Reduce(other) => std::ptr::eq(other, reduce),
+        _ => false,
+    });
+    let path = own.map(|step| scope.path(&step.id));
+    let mut last = row.cursor;
+    while last < row.cursor + room {
+        match shape.inputs(last) {
+            // The step below has ended.
+            Some((1, ..)) => {}
+            Some((_, from, to)) => {
+                if !path.as_ref().is_some_and(|path| world.are_done(path, from, to) == Ok(true)) {
+                    break;
+                }
+            }
+            None => break,
+        }
+        last += 1;
+    }
+    last
+}
+
+/// The reason for which a step makes no further items now.
+fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
+    let agreed = row.reason.as_deref() == Some(waits::AGREED);
+    let Work::Map(map) = &step.work else {
+        let lost = row.failed + row.cancelled;
+        let is_vote = matches!(step.work, Work::Vote(_));
+        return (lost > 0 && !is_vote).then(|| Stop::Failed(failure(row)));
+    };
+    let is_whole = row.total == Some(row.cursor) && row.waiting == 0;
+    if !tolerates(map.tolerate, row, is_whole) {
+        return Some(Stop::Failed(failure(row)));
+    }
+    let first = row.done == 0 && row.streak >= map.breaker && row.streak == row.failed;
+    if (first || row.streak >= BREAKER_LATER.max(map.breaker)) && !agreed && !is_whole {
+        return Some(Stop::Person(waits::BREAKER));
+    }
+    let sampled = map.sample.is_some_and(|sample| row.done >= sample && row.cursor > 0);
+    if map.ask && sampled && !agreed && !is_whole && row.open == 0 {
+        return Some(Stop::Person(waits::SAMPLE));
+    }
+    None
+}
+
+/// Whether no more items failed than may fail. A share of the items that ran is judged once so many ran that it cannot be met any
+/// more by those that are left.
+fn tolerates(tolerate: Tolerance, row: &StepFacts, is_whole: bool) -> bool {
+    let lost = row.failed + row.cancelled;
+    match tolerate {
+        Tolerance::Items(0) if !is_whole && row.done == 0 => {
+            // Until one item is done, the breaker decides: with a wrong prompt nothing is gained by failing at once.
+            true
+        }
+        Tolerance::Items(most) => lost <= most,
+        Tolerance::Percent { percent } => {
+            let all = match is_whole {
+                true => row.ended(),
+                false => row.total.unwrap_or(0).max(row.ended()),
+            };
+            lost as f64 <= all as f64 * percent / 100.0
+        }
+    }
+}
+
+fn failure(row: &StepFacts) -> String {
+    let ran = row.ended();
+    let lost = row.failed + row.cancelled;
+    match (&row.class, row.total) {
+        (Some(class), Some(1)) => class.clone(),
+        (Some(class), _) => format!("{lost} of {ran} items failed, the last ones with {class}"),
+        (None, _) => format!("{lost} of {ran} items failed or were cancelled"),
+    }
+}
+
+fn set(path: &str, state: StepState, reason: Option<String>) -> Act {
+    Act::Set {
+        path: path.to_owned(),
+        state,
+        reason,
+        total: None,
+        result: None,
+    }
+}
+
+/// The end of a step whose items have all ended.
+fn end(
+    scope: &Scope<'_>,
+    step: &Step,
+    row: &StepFacts,
+    world: &mut dyn World,
+) -> Act {
+    let path = scope.path(&step.id);
+    let lost = row.failed + row.cancelled;
+    let done = |result| Act::Set {
+        path: path.clone(),
+        state: match lost {
+            0 => StepState::Done,
+            _ => StepState::Partial,
+        },
+        reason: (lost > 0).then(|| failure(row)),
+        total: None,
+        result: Some(result),
+    };
+    match &step.work {
+        Work::Map(_) if row.total == Some(0) => done(ResultRef::Items),
+        Work::Map(map) => match row.done > 0 && tolerates(map.tolerate, row, true) {
+            true => done(ResultRef::Items),
+            false => set(&path, StepState::Failed, Some(failure(row))),
+        },
+        Work::Reduce(reduce) if reduce.into.is_some() && lost == 0 => {
+            let of = scope.path(&reduce.of);
+            let into = reduce.into.clone().unwrap_or_default();
+            done(ResultRef::Joined { of, into })
+        }
+        Work::Reduce(_) if row.total == Some(0) => {
+            let reason = Some("empty: there was nothing to merge".to_owned());
+            set(&path, StepState::Done, reason)
+        }
+        Work::Reduce(_) if lost == 0 => done(ResultRef::Item(row.cursor.saturating_sub(1))),
+        // A person's no is an answer, too.
+        Work::Approve(_) => match world.decision(&path) {
+            Ok(()) => Act::Set {
+                path,
+                state: StepState::Done,
+                reason: None,
+                total: None,
+                result: Some(ResultRef::Item(0)),
+            },
+            Err(why) => set(&path, StepState::Failed, Some(why)),
+        },
+        _ if lost == 0 => done(ResultRef::Item(0)),
+        _ => set(&path, StepState::Failed, Some(failure(row))),
+    }
+}
+
+/// The next change of a vote whose answers have ended; `None`: they have not, or the judge's have not.
+fn advance_vote(
+    path: &str,
+    vote: &VoteWork,
+    row: &StepFacts,
+    world: &mut dyn World,
+) -> Option<Act> {
+    if !row.is_complete() {
+        return None;
+    }
+    let done = |position| Act::Set {
+        path: path.to_owned(),
+        state: StepState::Done,
+        reason: None,
+        total: None,
+        result: Some(ResultRef::Item(position)),
+    };
+    let failed = |why: String| Some(set(path, StepState::Failed, Some(why)));
+    if row.done == 0 {
+        return failed(failure(row));
+    }
+    let is_judged = row.total > Some(vote.n);
+    if is_judged {
+        return match world.chosen(path, vote.n) {
+            Ok(Some(position)) => Some(done(position)),
+            Ok(None) => Some(done(vote.n)),
+            Err(why) => failed(why),
+        };
+    }
+    if vote.by == "majority" {
+        match world.majority(path, vote.n, vote.key.as_deref()) {
+            Ok(Some(position)) => return Some(done(position)),
+            Ok(None) => {}
+            Err(why) => return failed(why),
+        }
+    }
+    match &vote.judge {
+        // The judge is one more item.
+        Some(_) => Some(Act::Set {
+            path: path.to_owned(),
+            state: StepState::Open,
+            reason: None,
+            total: Some(vote.n + 1),
+            result: None,
+        }),
+        None => failed(format!("no answer has a majority of {}", vote.n)),
+    }
+}

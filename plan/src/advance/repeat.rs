@@ -1,0 +1,101 @@
+//! What a retry repeats.
+
+use super::{Rows, Scope, find};
+use crate::compiled::Plan;
+use kirosu_protocol::StepState;
+use std::collections::BTreeSet;
+
+/// A step to repeat.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repeat {
+    /// Its items that failed or were cancelled. The others stay.
+    Lost(String),
+    /// The item with a key.
+    Item(String, String),
+    /// All of it, because something that it depends on changes: its items are removed, and it begins anew.
+    Anew(String),
+    /// It goes on: something inside of it is repeated.
+    Open(String),
+}
+
+/// The steps that a retry repeats: those that failed, or the named one; and those that depend on them.
+pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>) -> Vec<Repeat> {
+    let mut repeats = BTreeSet::new();
+    match (step, item) {
+        (Some(path), Some(key)) => {
+            repeats.insert(Repeat::Item(path.to_owned(), key.to_owned()));
+            add_dependents(plan, rows, path, &mut repeats);
+        }
+        (Some(path), None) => {
+            let has_lost = rows.get(path).is_some_and(|row| row.failed + row.cancelled > 0);
+            repeats.insert(match has_lost {
+                true => Repeat::Lost(path.to_owned()),
+                false => Repeat::Anew(path.to_owned()),
+            });
+            add_dependents(plan, rows, path, &mut repeats);
+        }
+        (None, _) => {
+            for (path, row) in rows {
+                if row.failed + row.cancelled > 0 {
+                    repeats.insert(Repeat::Lost(path.clone()));
+                } else if matches!(row.state, StepState::Failed | StepState::Cancelled) && row.cursor == 0 {
+                    let inner = find(plan, path).is_some_and(|it| !it.step.work.steps().is_empty());
+                    // A loop or race failed with a step inside of it, which is here too.
+                    if !inner {
+                        repeats.insert(Repeat::Anew(path.clone()));
+                    }
+                } else {
+                    continue;
+                }
+                add_dependents(plan, rows, path, &mut repeats);
+            }
+        }
+    }
+    // A step that begins anew needs no other treatment, and what is inside of it goes with it.
+    let anew: Vec<String> = repeats
+        .iter()
+        .filter_map(|repeat| match repeat {
+            Repeat::Anew(path) => Some(path.clone()),
+            _ => None,
+        })
+        .collect();
+    let is_covered = |path: &str, itself: bool| {
+        anew.iter().any(|outer| {
+            (itself && outer == path)
+                || path
+                    .strip_prefix(outer.as_str())
+                    .is_some_and(|rest| rest.starts_with(['[', '.']))
+        })
+    };
+    repeats
+        .into_iter()
+        .filter(|repeat| match repeat {
+            Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => !is_covered(path, true),
+            Repeat::Anew(path) => !is_covered(path, false),
+        })
+        .collect()
+}
+
+/// Adds the steps that depend on a step, directly or not, and the steps around it.
+fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<Repeat>) {
+    let Some(found) = find(plan, path) else {
+        return;
+    };
+    let mut changed = vec![found.step.id.as_str()];
+    while let Some(id) = changed.pop() {
+        for step in found.scope.steps {
+            let path = found.scope.path(&step.id);
+            let depends = step.depends_on.iter().any(|on| on == id) || (step.always && step.id != id);
+            if depends && rows.contains_key(&path) && repeats.insert(Repeat::Anew(path)) {
+                changed.push(step.id.as_str());
+            }
+        }
+    }
+    if let (Some(owner), Some(outer)) = (found.scope.owner, &found.scope.outer) {
+        let scope: &Scope<'_> = outer;
+        let path = scope.path(&owner.id);
+        if repeats.insert(Repeat::Open(path.clone())) {
+            add_dependents(plan, rows, &path, repeats);
+        }
+    }
+}
