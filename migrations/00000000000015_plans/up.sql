@@ -18,6 +18,7 @@ CREATE TABLE plan_step (
     run_id     INTEGER NOT NULL, -- the task
     path       TEXT    NOT NULL,
     kind       TEXT    NOT NULL,
+    each       INTEGER NOT NULL, -- 1: the result of a task is a list with one element per item
     state      TEXT    NOT NULL, -- a StepState
     reason     TEXT,
     generation INTEGER NOT NULL, -- times that it was begun anew

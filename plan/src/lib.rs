@@ -40,4 +40,4 @@ pub use fault::{PlanFault, PlanFaults};
 pub use place::Place;
 pub use schema::schema;
 pub use source::{PlanFormat, compile};
-pub use template::{RenderError, RenderLimits, evaluate, holds, render};
+pub use template::{RenderError, RenderLimits, evaluate, holds, names, render};

@@ -78,6 +78,7 @@ pub(super) fn hub(
             StoreThread::Shared => None,
             StoreThread::Own => Some(threads.start("store")?),
         },
+        conductor: Some(threads.start("conductor")?),
         readers: (1..=settings.store.readers)
             .map(|number| threads.start(&format!("reader-{number}")))
             .collect::<Result<_, _>>()?,

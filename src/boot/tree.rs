@@ -59,6 +59,7 @@ pub async fn start(
             .child(parts.writer)
             .child(parts.readers)
             .child(parts.reaper)
+            .child(parts.conductor)
             .child(parts.listener);
         (hub, doors) = (Some(parts.hub), bound);
     }

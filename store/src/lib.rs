@@ -115,6 +115,7 @@ pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
+pub use plans::control::AGREED;
 pub use plans::{
     CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanCommand, PlanOutcome, PlanRun, PlanStep,
     ResetItems, RunControl, StepChange, StepId,

@@ -2,7 +2,9 @@
 
 use crate::credentials::LiveKey;
 use kirosu_protocol::task::TYPE_PYTHON;
-use kirosu_protocol::{AccessRole, Error, ErrorCode, LeaseParams, NewTask, Request, Scope};
+use kirosu_protocol::{
+    AccessRole, Error, ErrorCode, LeaseParams, NewTask, Request, Scope, TYPE_PLAN,
+};
 use serde_json::json;
 
 /// Checks a request against the limits of its key, and puts the key's name in the place of the name that the request claims.
@@ -56,6 +58,10 @@ pub fn limits_tasks(key: &LiveKey) -> bool {
 fn check_new(key: &LiveKey, new: &NewTask) -> Result<(), Error> {
     if let Some(limit) = key.scope.excludes(&new.queue, &new.task_type, &new.labels) {
         return Err(beyond(key, limit, "its task"));
+    }
+    if new.task_type == TYPE_PLAN && !key.scope.queues.is_empty() {
+        // The steps of a plan name pools, which are queues.
+        return Err(beyond(key, "queues", "a plan"));
     }
     if new.task_type == TYPE_PYTHON && !key.scope.python {
         return Err(beyond(key, "python", "its task"));

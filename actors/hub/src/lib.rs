@@ -19,6 +19,7 @@ mod bus;
 mod caller;
 mod clock;
 mod compile_turns;
+mod conductor;
 mod connection;
 mod connection_registry;
 mod credentials;

@@ -27,6 +27,8 @@ pub struct HubOptions {
     pub readers: usize,
     /// The folder for backups. The first backup creates it.
     pub backup_dir: PathBuf,
+    /// The names of the pools of this process.
+    pub pools: Vec<String>,
     /// The store's file, for the readers.
     pub store_path: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! The hub's actors, wired together and ready to be added to a supervisor.
 
 use crate::bus::{Bus, RING_CAPACITY, Ring, SharedWatchers};
+use crate::conductor::{Conductor, ConductorFactory};
 use crate::hub::{Addresses, Hub, HubShared};
 use crate::leases::Leases;
 use crate::listener::{Listener, Sockets};
@@ -25,6 +26,8 @@ use std::time::Duration;
 pub struct HubThreads {
     /// The writer's thread.
     pub writer: Option<ArbiterHandle>,
+    /// The conductor's thread.
+    pub conductor: Option<ArbiterHandle>,
     /// One thread per reader. If there are more readers than threads, readers share threads in turn.
     pub readers: Vec<ArbiterHandle>,
 }
@@ -46,6 +49,8 @@ pub struct HubParts {
     pub readers: ChildSpec,
     /// Wakes what is due.
     pub reaper: ChildSpec,
+    /// Carries runs of plans out.
+    pub conductor: ChildSpec,
     /// Accepts clients; one actor per connection.
     pub listener: ChildSpec,
     /// The interface of the hub for the other parts of the process.
@@ -70,6 +75,7 @@ impl HubParts {
         let (leases_mailbox, leases) = mailbox::<Leases>();
         let (sessions_mailbox, sessions) = mailbox::<Sessions>();
         let (reaper_mailbox, reaper) = mailbox::<Reaper>();
+        let (conductor_mailbox, conductor) = mailbox::<Conductor>();
         let draining = Arc::new(AtomicBool::new(false));
         let tuning = Tuning::new(options.rules.clone());
 
@@ -81,6 +87,7 @@ impl HubParts {
             bus: bus.clone(),
             leases: leases.clone(),
             reaper: reaper.clone(),
+            conductor,
             draining: draining.clone(),
             shared: shared.clone(),
         };
@@ -108,6 +115,7 @@ impl HubParts {
         });
 
         let table = Arc::new(Mutex::new(SessionTable::new(options.rules.session_grace)));
+        let sessions_table = table.clone();
         let (to_writer, to_bus) = (writer.clone(), bus.clone());
         let sessions_spec = ChildSpec::new("sessions", sessions_mailbox, move |child| {
             Sessions::new(
@@ -122,6 +130,17 @@ impl HubParts {
         let reaper_spec = ChildSpec::new("reaper", reaper_mailbox, move |child| {
             Reaper::new(child.clone(), to_writer.clone(), rules.clone())
         });
+
+        let factory = ConductorFactory {
+            writer: writer.clone(),
+            store_path: options.store_path.clone(),
+            sessions: sessions_table,
+            pools: options.pools.clone(),
+        };
+        let conductor_spec = ChildSpec::new("conductor", conductor_mailbox, move |child| {
+            Conductor::new(child.clone(), factory.clone())
+        });
+        let conductor_spec = on(conductor_spec, threads.conductor.as_ref());
 
         let runs = shared.live_runs.clone();
         let lease_actors = DynamicSpec::new("leases")
@@ -157,6 +176,7 @@ impl HubParts {
             writer: writer_spec,
             readers: readers_spec,
             reaper: reaper_spec,
+            conductor: conductor_spec,
             listener: listener(&hub, sockets),
             hub,
         }

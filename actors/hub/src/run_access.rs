@@ -1,7 +1,7 @@
 //! The requests that a run's token allows: reports on its own run, and everything about the tasks below its own.
 
 use kirosu_protocol::{
-    Error, ErrorCode, Group, Method, NewTask, Request, Right, Target, TaskId, TaskRun, WaitTarget,
+    Error, ErrorCode, Group, Method, NewTask, Request, Right, TYPE_PLAN, Target, TaskId, TaskRun, WaitTarget,
 };
 use serde_json::json;
 
@@ -94,6 +94,11 @@ fn check_own(run: TaskRun, task: TaskId) -> Result<(), Error> {
 
 fn bind_child(run: TaskRun, new: &mut NewTask) -> TasksBelow {
     let own = run.task_id;
+    if new.task_type == TYPE_PLAN {
+        // Its tasks would pass by the limits of what a run may add.
+        let message = "a run adds tasks, but no plans".to_owned();
+        return Err(beyond_tree(message));
+    }
     match new.parent_id {
         Some(parent) if parent != own => {
             let message = format!(

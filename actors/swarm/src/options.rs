@@ -153,12 +153,17 @@ impl PoolOptions {
         Some(containment.bounded(self.bounds.clone()))
     }
 
-    /// The queues to lease from, never empty.
+    /// The queues to lease from: those that are set, or the default one, and that with the pool's own name, which steps of plans
+    /// use.
     pub(crate) fn queues(&self) -> Vec<String> {
-        if self.queues.is_empty() {
-            return vec![DEFAULT_QUEUE.to_owned()];
+        let mut queues = self.queues.clone();
+        if queues.is_empty() {
+            queues.push(DEFAULT_QUEUE.to_owned());
         }
-        self.queues.clone()
+        if !queues.contains(&self.name) {
+            queues.push(self.name.clone());
+        }
+        queues
     }
 
     /// Whether tasks of type `python` run here.

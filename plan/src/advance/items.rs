@@ -1,7 +1,7 @@
 //! Steps with items: the tasks that they make next, and their ends.
 
 use super::{Act, ResultRef, Run, Scope, StepFacts, World, waits};
-use crate::compiled::{MapWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work};
+use crate::compiled::{Batch, MapWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work};
 use kirosu_protocol::StepState;
 
 /// Items that fail in a row with one class after others have ended, until a step waits for a person.
@@ -169,6 +169,8 @@ fn expand(
         _ => None,
     };
     let window = own.or(run.plan.limits.concurrency).unwrap_or(run.window);
+    // The window counts tasks, the row counts items.
+    let window = window.saturating_mul(items_per_task(step));
     let room = window.saturating_sub(row.open);
     // Few large commits cost less than many small ones: a window is filled up once a quarter of it is free.
     if room == 0 || (row.open > 0 && room < window / 4) {
@@ -204,6 +206,17 @@ fn expand(
         again: false,
         count,
     })
+}
+
+/// The items of a task of a step, approximately where their size decides.
+fn items_per_task(step: &Step) -> u64 {
+    match &step.work {
+        Work::Map(map) => match map.batch {
+            Batch::Items(items) => items,
+            Batch::Size { .. } => 10,
+        },
+        _ => 1,
+    }
 }
 
 /// The position up to which the tasks of a reduce have all that they merge.

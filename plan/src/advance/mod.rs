@@ -267,9 +267,7 @@ fn end(run: &Run<'_>) -> Act {
         !step.may_fail && row(step).is_some_and(|row| failed.contains(&row.state))
     });
     let lost = steps.iter().filter_map(row);
-    let lost = lost.filter(|row| {
-        row.failed > 0 || !matches!(row.state, StepState::Done | StepState::Skipped)
-    });
+    let lost = lost.filter(|row| !matches!(row.state, StepState::Done | StepState::Skipped));
     let state = match failed {
         Some(_) => RunState::Failed,
         None if lost.count() > 0 => RunState::Partial,

@@ -27,11 +27,12 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
             add_dependents(plan, rows, path, &mut repeats);
         }
         (Some(path), None) => {
-            let has_lost = rows.get(path).is_some_and(|row| row.failed + row.cancelled > 0);
-            repeats.insert(match has_lost {
-                true => Repeat::Lost(path.to_owned()),
-                false => Repeat::Anew(path.to_owned()),
-            });
+            let row = rows.get(path);
+            if row.is_some_and(|row| row.failed + row.cancelled > 0) {
+                repeats.insert(Repeat::Lost(path.to_owned()));
+            } else if row.is_some_and(|row| row.state.is_final()) {
+                repeats.insert(Repeat::Anew(path.to_owned()));
+            }
             add_dependents(plan, rows, path, &mut repeats);
         }
         (None, _) => {
@@ -67,13 +68,24 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
                     .is_some_and(|rest| rest.starts_with(['[', '.']))
         })
     };
-    repeats
+    let mut all: Vec<Repeat> = repeats
         .into_iter()
         .filter(|repeat| match repeat {
             Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => !is_covered(path, true),
             Repeat::Anew(path) => !is_covered(path, false),
         })
-        .collect()
+        .collect();
+    // Steps inside of one that begins anew have rows of their own.
+    let inside = rows.keys().filter(|path| is_covered(path, false));
+    all.extend(inside.map(|path| Repeat::Anew(path.clone())));
+    all.retain(|repeat| match repeat {
+        Repeat::Anew(path) => rows.get(path).is_some_and(|row| row.has_begun() || row.cursor > 0),
+        Repeat::Open(path) => rows.get(path).is_some_and(|row| row.state.is_final()),
+        Repeat::Lost(_) | Repeat::Item(..) => true,
+    });
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// Adds the steps that depend on a step, directly or not, and the steps around it.
@@ -94,6 +106,15 @@ fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<R
     if let (Some(owner), Some(outer)) = (found.scope.owner, &found.scope.outer) {
         let scope: &Scope<'_> = outer;
         let path = scope.path(&owner.id);
+        if let Some(pass) = found.scope.pass {
+            // The passes after this one rest on it.
+            let mut later = pass + 1;
+            while scope.inner(owner, Some(later)).has_begun(rows) {
+                let inner = scope.inner(owner, Some(later));
+                repeats.extend(inner.steps.iter().map(|step| Repeat::Anew(inner.path(&step.id))));
+                later += 1;
+            }
+        }
         if repeats.insert(Repeat::Open(path.clone())) {
             add_dependents(plan, rows, &path, repeats);
         }

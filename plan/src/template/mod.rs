@@ -201,6 +201,13 @@ pub fn holds(expression: &str, context: &Json, limits: &RenderLimits) -> Result<
     })
 }
 
+/// The names of the context that a template or expression uses, each with the attributes that follow as far as they are constant:
+/// `steps.read.result` is `("steps", ["read", "result"])`. Empty for a text with a fault.
+pub fn names(text: &str, is_expression: bool) -> Vec<(String, Vec<String>)> {
+    let references = scan(text, is_expression).references.into_iter();
+    references.map(|name| (name.root, name.path)).collect()
+}
+
 fn check_size(template: &str) -> Result<(), RenderError> {
     match template.len() > TEMPLATE_BYTES {
         true => Err(RenderError(format!(

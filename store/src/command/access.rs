@@ -6,6 +6,7 @@ use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::credentials::Credential;
 use crate::outcome::Outcome;
+use crate::plans::PlanCommand;
 use crate::sql::access::{
     DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
 };
@@ -55,10 +56,14 @@ impl Core {
         scope: &AccessScope,
         command: &Command,
     ) -> CommandResult<Outcome> {
-        let (Command::Cancel { task, .. } | Command::Retry { task }) = command else {
-            return Err(Error::internal(Effect::None, "not a change of one task").into());
+        let task = match command {
+            Command::Cancel { task, .. } | Command::Retry { task } => *task,
+            Command::Plan(change) => match &**change {
+                PlanCommand::Control { run, .. } => *run,
+                _ => return self.execute(command),
+            },
+            _ => return Err(Error::internal(Effect::None, "not a change of one task").into()),
         };
-        let task = *task;
         let lane = self.known(task)?.lane;
         let labels = self.task_options(task)?.labels;
         let lane = self.lanes.get(lane);

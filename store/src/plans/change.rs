@@ -9,22 +9,17 @@ use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::plan::{
-    ResetItem, SelectItemState, SelectItemsFrom, SelectLostItems, SelectOpenTasks, SelectStepAt,
+    DeleteSomeItems, ResetItem, SelectItemByKey, SelectItemState, SelectLostItems, SelectOpenTasks,
+    SelectStepAt,
 };
 use crate::sql::task::SelectReady;
 use kirosu_protocol::{Fence, ItemState, RunState, Status, StepState, Task, TaskId};
 use std::sync::Arc;
 
 /// The answer to a command whose guard did not hold.
-const STALE: PlanOutcome = PlanOutcome {
-    applied: false,
-    next: None,
-};
+const STALE: PlanOutcome = PlanOutcome { applied: false };
 /// The answer to a command that was carried out.
-pub(super) const APPLIED: PlanOutcome = PlanOutcome {
-    applied: true,
-    next: None,
-};
+pub(super) const APPLIED: PlanOutcome = PlanOutcome { applied: true };
 
 impl Core {
     /// Carries out a command about runs of plans.
@@ -122,9 +117,8 @@ impl Core {
                 step,
                 version,
                 items,
-                from,
                 limit,
-            } => self.reset_items(run, (*step, *version), *items, *from, *limit)?,
+            } => self.reset_items(run, (*step, *version), items, *limit)?,
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
         })
@@ -147,6 +141,7 @@ impl Core {
             run_id: run,
             path: new.path.clone(),
             kind: new.kind.clone(),
+            each: new.each,
             state: new.state,
             reason: new.reason.clone(),
             generation: 0,
@@ -205,61 +200,46 @@ impl Core {
 
     fn cancel_tasks(&mut self, step: StepId, reason: &str, limit: u32) -> Result<PlanOutcome> {
         let limit = i64::from(limit.max(1));
-        let tasks = self.db.ids(SelectOpenTasks { step_id: step, limit }.into())?;
-        let mut ended = false;
-        for id in tasks {
+        let open = SelectOpenTasks {
+            step_id: step,
+            limit,
+        };
+        for id in self.db.ids(open.into())? {
             if self.row(id)?.is_none_or(|row| row.state.is_final()) {
                 continue;
             }
             let lease = self.end_as_cancelled(id, None, Some(reason))?;
             self.works.leases.extend(lease);
             self.ended(id)?;
-            ended = true;
         }
         self.settle_plans()?;
-        let open = self.plan_step(step)?.map_or(0, |step| step.open);
-        let next = (ended && open > 0).then_some(0);
-        Ok(PlanOutcome {
-            applied: true,
-            next,
-        })
+        Ok(APPLIED)
     }
 
-    /// Prepares items for being made again. The step begins anew with the first of them.
+    /// Prepares items for being made again.
     fn reset_items(
         &mut self,
         run: TaskId,
         (step_id, version): (StepId, i64),
-        items: ResetItems,
-        from: i64,
+        items: &ResetItems,
         limit: u32,
     ) -> Result<PlanOutcome> {
-        if self.step_at(run, step_id, version)?.is_none() {
+        let Some(step) = self.step_at(run, step_id, version)? else {
             return Ok(STALE);
-        }
+        };
+        let has_open_items = step.open > 0;
         let limit = i64::from(limit.max(1));
         let found = match items {
-            ResetItems::One(index) => vec![index],
-            ResetItems::Lost => {
-                let lost = SelectLostItems {
-                    step_id,
-                    idx: from,
-                    limit,
-                };
-                self.db.ids(lost.into())?
-            }
-            ResetItems::All => {
-                let all = SelectItemsFrom {
-                    step_id,
-                    idx: from,
-                    limit,
-                };
-                self.db.ids(all.into())?
+            ResetItems::All if has_open_items => return Ok(STALE),
+            ResetItems::All => return self.clear_step(step_id, limit),
+            ResetItems::Lost => self.db.ids(SelectLostItems { step_id, limit }.into())?,
+            ResetItems::Key(key) => {
+                let at = self.db.number(SelectItemByKey { step_id, key }.into())?;
+                at.into_iter().collect()
             }
         };
-        let is_full = items != ResetItems::One(from) && found.len() as i64 == limit;
-        for idx in &found {
-            let state = SelectItemState { step_id, idx: *idx };
+        for idx in found {
+            let state = SelectItemState { step_id, idx };
             let Some(before) = self.db.number(state.into())?.map(super::item_state) else {
                 continue;
             };
@@ -267,24 +247,36 @@ impl Core {
                 // It runs, or is to run, anyway.
                 continue;
             }
-            self.write(ResetItem { step_id, idx: *idx })?;
+            self.write(ResetItem { step_id, idx })?;
             if let Some(step) = self.plan_step(step_id)? {
                 step.shift(Some(before), ItemState::Waiting, 1);
             }
         }
         if let Some(step) = self.plan_step(step_id)? {
-            if step.state.is_final() {
-                step.generation += 1;
-            }
-            step.state = StepState::Open;
-            (step.reason, step.ended_ms, step.result) = (None, None, None);
-            (step.streak, step.class) = (0, None);
+            step.begin_anew(StepState::Open);
             self.touch_step(step_id);
         }
-        Ok(PlanOutcome {
-            applied: true,
-            next: found.last().filter(|_| is_full).map(|last| last + 1),
-        })
+        Ok(APPLIED)
+    }
+
+    /// Removes items of a step, at most `limit`. With the last one the step is pending again.
+    fn clear_step(&mut self, step_id: StepId, limit: i64) -> Result<PlanOutcome> {
+        let some = DeleteSomeItems {
+            step_id,
+            same: step_id,
+            limit,
+        };
+        let is_empty = (self.write(some)? as i64) < limit;
+        if let Some(step) = self.plan_step(step_id)?
+            && is_empty
+        {
+            step.begin_anew(StepState::Pending);
+            (step.total, step.cursor) = (None, 0);
+            (step.waiting, step.open) = (0, 0);
+            (step.done, step.failed, step.cancelled) = (0, 0, 0);
+        }
+        self.touch_step(step_id);
+        Ok(APPLIED)
     }
 
     fn set_run(&mut self, run: TaskId, state: RunState, reason: Option<&str>) -> Result<PlanOutcome> {

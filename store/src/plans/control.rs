@@ -9,6 +9,8 @@ use crate::row::Flags;
 use crate::sql::plan::SelectStepAt;
 use kirosu_protocol::{Error, ErrorCode, RunRetryParams, RunState, Status, TaskId};
 
+/// The reason of a run whose waiting steps may go on.
+pub const AGREED: &str = "agreed";
 /// Wishes of one run that are not carried out yet.
 const WISHES: usize = 100;
 
@@ -61,9 +63,10 @@ impl Core {
         match run.state {
             RunState::Open => {}
             state if state.is_final() => return Err(self.has_ended("resume", id)?.into()),
-            RunState::Waiting => self.wish(id, &RunRetryParams::default())?,
-            _ => {
-                (run.state, run.reason) = (RunState::Open, None);
+            state => {
+                // A person has agreed: the steps that wait for one go on.
+                let agreed = (state == RunState::Waiting).then(|| AGREED.to_owned());
+                (run.state, run.reason) = (RunState::Open, agreed);
                 self.touch_run(id);
             }
         }

@@ -10,7 +10,7 @@
 //! the fence of the run and the version of the step: a command that was decided on an older state changes nothing.
 
 mod change;
-mod control;
+pub(crate) mod control;
 mod expand;
 mod forget;
 mod source;
@@ -65,6 +65,8 @@ pub struct PlanStep {
     pub path: String,
     /// The kind of step.
     pub kind: String,
+    /// Whether the result of a task is a list with one element per item.
+    pub each: bool,
     /// The state.
     pub state: StepState,
     /// The reason for the state, or what it waits for.
@@ -181,8 +183,6 @@ pub enum PlanChange {
         version: i64,
         /// The items.
         items: ResetItems,
-        /// The position from which on items are examined.
-        from: i64,
         /// At most this many items.
         limit: u32,
     },
@@ -204,6 +204,8 @@ pub struct NewStep {
     pub path: String,
     /// Its kind.
     pub kind: String,
+    /// Whether the result of a task is a list with one element per item.
+    pub each: bool,
     /// Its state: open, or one that it ends in at once.
     pub state: StepState,
     /// The reason for the state.
@@ -258,23 +260,21 @@ pub struct StepChange {
 }
 
 /// Items to make again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResetItems {
     /// Those that failed or were cancelled.
     Lost,
-    /// All.
+    /// All are removed: the step is pending again. Only of a step without open items.
     All,
-    /// The one at this position.
-    One(i64),
+    /// The one with this key.
+    Key(String),
 }
 
-/// The answer to a [`PlanCommand`].
+/// Whether a [`PlanCommand`] was carried out. If not, its guard did not hold, and nothing was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanOutcome {
-    /// Whether the guard held: otherwise nothing was changed.
+    /// See above.
     pub applied: bool,
-    /// The position from which the caller goes on, if the limit left some items.
-    pub next: Option<i64>,
 }
 
 impl PlanStep {
@@ -304,6 +304,17 @@ impl PlanStep {
             *self.counter(from) -= count;
         }
         *self.counter(to) += count;
+    }
+
+    /// The step, which may have ended, goes on in this state.
+    fn begin_anew(&mut self, state: StepState) {
+        if self.state.is_final() {
+            self.generation += 1;
+            self.version += 1;
+        }
+        self.state = state;
+        (self.reason, self.ended_ms, self.result) = (None, None, None);
+        (self.streak, self.class) = (0, None);
     }
 
     /// Items have ended: counts those in a row that failed with one class.
@@ -566,6 +577,7 @@ fn put(step: &PlanStep) -> PutPlanStep<'_> {
         run_id: step.run_id,
         path: &step.path,
         kind: &step.kind,
+        each: i64::from(step.each),
         state: step.state.as_str(),
         reason: step.reason.as_deref(),
         generation: step.generation,

@@ -24,7 +24,7 @@ row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, e
 /// The columns of a [`PlanStep`].
 macro_rules! step_columns {
     () => {
-        "id, run_id, path, kind, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
+        "id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
          streak, class, result, started_at, ended_at"
     };
 }
@@ -32,7 +32,7 @@ pub(crate) use step_columns;
 
 row! {
     PlanStep {
-        id, run_id, path, kind, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
+        id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
         streak, class, result, started_ms, ended_ms,
     }
 }
@@ -79,6 +79,7 @@ statement! {
         run_id: i64,
         path: &'a str,
         kind: &'a str,
+        each: i64,
         state: &'a str,
         reason: Option<&'a str>,
         generation: i64,
@@ -96,7 +97,7 @@ statement! {
         started_at: i64,
         ended_at: Option<i64>,
     } concat!("INSERT OR REPLACE INTO plan_step (", step_columns!(), ") VALUES \
-               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 }
 
 /// The steps of a run, in the order in which they began.
@@ -155,15 +156,9 @@ statement! {
 }
 
 statement! {
-    /// Items from a position on, of any state.
-    SelectItemsFrom { step_id: i64, idx: i64, limit: i64 }
-    "SELECT idx FROM plan_item WHERE step_id = ? AND idx >= ? ORDER BY idx LIMIT ?"
-}
-
-statement! {
-    /// Items from a position on that failed or were cancelled.
-    SelectLostItems { step_id: i64, idx: i64, limit: i64 }
-    "SELECT idx FROM plan_item WHERE step_id = ? AND state IN (3, 4) AND state <> 2 AND idx >= ? ORDER BY idx LIMIT ?"
+    /// Items that failed or were cancelled.
+    SelectLostItems { step_id: i64, limit: i64 }
+    "SELECT idx FROM plan_item WHERE step_id = ? AND state IN (3, 4) AND state <> 2 ORDER BY idx LIMIT ?"
 }
 
 statement! {

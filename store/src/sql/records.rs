@@ -73,7 +73,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
-        SelectItemsFrom, SelectLostItems, SelectOpenRuns, SelectOpenTasks,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks,
     }
 }
 

@@ -71,7 +71,11 @@ impl Connection {
 
     /// Makes the store check that the task of a command is within the limits of its request's key.
     pub(super) fn within_limits(&mut self, tag: Tag, command: Command) -> Command {
-        if !matches!(command, Command::Cancel { .. } | Command::Retry { .. }) {
+        let changes_task = matches!(
+            command,
+            Command::Cancel { .. } | Command::Retry { .. } | Command::Plan(_)
+        );
+        if !changes_task {
             return command;
         }
         let key = self

@@ -4,6 +4,7 @@
 //! thread, and queries of other clients run between two pieces.
 
 mod listing;
+mod plans;
 mod pool;
 
 pub use listing::{ListPiece, Listing};
@@ -14,7 +15,7 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, Status, Task, TaskId, UsageParams,
+    GetParams, RunItemsParams, Status, Task, TaskId, UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -55,6 +56,10 @@ pub enum StoreQuery {
     Usage(UsageParams, i64),
     /// Reads the keys of clients.
     Keys,
+    /// Reads a run of a plan with its steps.
+    Run(TaskId),
+    /// Reads a page of the items of a run.
+    RunItems(RunItemsParams),
     /// Reads a page of the audit trail.
     Audit(AuditParams),
 }
@@ -182,6 +187,10 @@ impl QueryReader {
             StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
             StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
             StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
+            StoreQuery::Run(task) => QueryReply::Json(json(&plans::run(store, task)?)?),
+            StoreQuery::RunItems(params) => {
+                QueryReply::Json(json(&plans::items(store, &params)?)?)
+            }
             StoreQuery::Audit(params) => QueryReply::Json(json(&audit(store, params)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)

@@ -1,8 +1,9 @@
-//! `run`.
+//! `run`: a run of a plan with its steps.
 
-use super::{Begun, RequestScope, unsupported};
+use super::{Begun, RequestScope, Started, StoreQuery};
 use kirosu_protocol::RunParams;
 
-pub fn begin(_: RunParams, _: &mut RequestScope<'_>) -> Begun {
-    Err(unsupported("`run`"))
+pub fn begin(params: RunParams, scope: &mut RequestScope<'_>) -> Begun {
+    scope.answer_query(StoreQuery::Run(params.task_id));
+    Ok(Started::Pending)
 }

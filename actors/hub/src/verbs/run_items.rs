@@ -1,8 +1,9 @@
-//! `run_items`.
+//! `run_items`: the items of a run.
 
-use super::{Begun, RequestScope, unsupported};
+use super::{Begun, RequestScope, Started, StoreQuery};
 use kirosu_protocol::RunItemsParams;
 
-pub fn begin(_: RunItemsParams, _: &mut RequestScope<'_>) -> Begun {
-    Err(unsupported("`run_items`"))
+pub fn begin(params: RunItemsParams, scope: &mut RequestScope<'_>) -> Begun {
+    scope.answer_query(StoreQuery::RunItems(params));
+    Ok(Started::Pending)
 }

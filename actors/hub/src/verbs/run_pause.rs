@@ -1,8 +1,16 @@
-//! `run_pause`.
+//! `run_pause`: pauses a run of a plan.
 
-use super::{Begun, RequestScope, unsupported};
+use super::{Begun, Command, RequestScope, Started, finish_ok};
 use kirosu_protocol::RunPauseParams;
+use kirosu_store::{PlanCommand, RunControl};
 
-pub fn begin(_: RunPauseParams, _: &mut RequestScope<'_>) -> Begun {
-    Err(unsupported("`run_pause`"))
+pub fn begin(params: RunPauseParams, _: &mut RequestScope<'_>) -> Begun {
+    let control = PlanCommand::Control {
+        run: params.task_id,
+        control: RunControl::Pause,
+    };
+    Ok(Started::Submit(
+        Command::Plan(Box::new(control)),
+        finish_ok,
+    ))
 }

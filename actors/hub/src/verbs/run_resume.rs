@@ -1,8 +1,16 @@
-//! `run_resume`.
+//! `run_resume`: lets a paused or waiting run of a plan go on.
 
-use super::{Begun, RequestScope, unsupported};
+use super::{Begun, Command, RequestScope, Started, finish_ok};
 use kirosu_protocol::RunResumeParams;
+use kirosu_store::{PlanCommand, RunControl};
 
-pub fn begin(_: RunResumeParams, _: &mut RequestScope<'_>) -> Begun {
-    Err(unsupported("`run_resume`"))
+pub fn begin(params: RunResumeParams, _: &mut RequestScope<'_>) -> Begun {
+    let control = PlanCommand::Control {
+        run: params.task_id,
+        control: RunControl::Resume,
+    };
+    Ok(Started::Submit(
+        Command::Plan(Box::new(control)),
+        finish_ok,
+    ))
 }

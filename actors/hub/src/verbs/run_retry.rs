@@ -1,8 +1,16 @@
-//! `run_retry`.
+//! `run_retry`: repeats what failed in a run of a plan.
 
-use super::{Begun, RequestScope, unsupported};
+use super::{Begun, Command, RequestScope, Started, finish_ok};
 use kirosu_protocol::RunRetryParams;
+use kirosu_store::{PlanCommand, RunControl};
 
-pub fn begin(_: RunRetryParams, _: &mut RequestScope<'_>) -> Begun {
-    Err(unsupported("`run_retry`"))
+pub fn begin(params: RunRetryParams, _: &mut RequestScope<'_>) -> Begun {
+    let control = PlanCommand::Control {
+        run: params.task_id,
+        control: RunControl::Retry(params),
+    };
+    Ok(Started::Submit(
+        Command::Plan(Box::new(control)),
+        finish_ok,
+    ))
 }

@@ -4,7 +4,7 @@
 //! well below the 20 ms for which a request may wait for those of others.
 
 use kirosu_protocol::{Ack, NewTask, weight};
-use kirosu_store::{Command, MANY_DEPENDENCIES};
+use kirosu_store::{Command, MANY_DEPENDENCIES, PlanChange, PlanCommand};
 
 /// The largest cost of a commit, unless its only command costs more.
 pub(super) const COMMIT: u64 = 4_500;
@@ -16,6 +16,8 @@ pub(super) const PART_LEASES: u32 = (PART / LEASED) as u32;
 
 const USUAL: u64 = 10;
 const NEW_TASK: u64 = 6;
+/// A row of an item of a step.
+const ITEM: u64 = 6;
 const KEY: u64 = 6;
 /// Each may be in a page of its own.
 const DEPENDENCY: u64 = PART / MANY_DEPENDENCIES as u64;
@@ -26,6 +28,23 @@ const ACK: u64 = 10;
 const BYTES: usize = 200;
 /// To store a task as text costs this part of making it.
 const STAGED: u64 = 3;
+
+/// The cost of a change of a run.
+fn of_plan(command: &PlanCommand) -> u64 {
+    match command {
+        PlanCommand::Change {
+            change: PlanChange::Expand(new),
+            ..
+        } => new.tasks.iter().map(of_task).sum::<u64>() + new.items.len() as u64 * ITEM,
+        PlanCommand::Change {
+            change: PlanChange::CancelTasks { limit, .. } | PlanChange::Reset { limit, .. },
+            ..
+        } => u64::from(*limit) * USUAL,
+        PlanCommand::Take { limit } => u64::from(*limit) * LEASED,
+        PlanCommand::AddItems { items, .. } => USUAL + of_text(Some(items)),
+        PlanCommand::Change { .. } | PlanCommand::Control { .. } => USUAL,
+    }
+}
 
 /// The cost of a command.
 pub(super) fn of(command: &Command) -> u64 {
@@ -48,6 +67,7 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::Record(records) => {
             (records.entries.len() + records.uses.len()) as u64 * USUAL + USUAL
         }
+        Command::Plan(command) => of_plan(command),
         Command::DropBatch(_)
         | Command::OpenText(_)
         | Command::DropText(_)

@@ -15,6 +15,7 @@ mod reply;
 use crate::bus::Bus;
 use crate::caller::{Notify, PendingReply};
 use crate::clock::now_ms;
+use crate::conductor::Conductor;
 use crate::hub::HubShared;
 use crate::leases::{Leases, Rebuild};
 use crate::measure::Commits;
@@ -55,6 +56,8 @@ pub struct WriterFactory {
     pub leases: Addr<Leases>,
     /// Receives the next deadline.
     pub reaper: Addr<Reaper>,
+    /// Learns of the runs of plans in which something has changed.
+    pub(crate) conductor: Addr<Conductor>,
     /// Whether leasing has stopped. It survives a restart of the writer.
     pub draining: Arc<AtomicBool>,
     /// State that it shares with the connections.

@@ -5,6 +5,7 @@ use super::context::{CommandContext, closed_lease, decided, unanswered};
 use super::queue::Taken;
 use crate::bus::Publish;
 use crate::caller::{CommandAnswers, PendingReply};
+use crate::conductor::PlanNews;
 use crate::leases::{GrantedLease, LeasesChanged};
 use kirosu_protocol::{EventKind, Fence, Task, TaskId};
 use kirosu_store::{Applied, EndedLease, Outcome, ParkId};
@@ -71,6 +72,9 @@ impl Writer {
         }
         let closed: Vec<_> = applied.changes.iter().filter_map(closed_lease).collect();
         self.queue.forget_leases(&closed);
+        if !applied.plans.is_empty() {
+            self.factory.conductor.do_send(PlanNews(applied.plans));
+        }
         self.report(changes, closed, applied.changes);
     }
 

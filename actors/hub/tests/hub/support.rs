@@ -50,6 +50,7 @@ impl TestHub {
             },
             readers: 1,
             backup_dir: directory.join("backups"),
+            pools: Vec::new(),
             store_path: store_options.path.clone(),
         };
         let store = Store::open(&store_options).unwrap();

@@ -1,0 +1,172 @@
+//! A run that the conductor has taken.
+
+use kirosu_plan::advance::{ResultRef, Rows, StepFacts};
+use kirosu_plan::{Plan, PlanFormat, compile};
+use kirosu_protocol::{Fence, PlanMetadata, SourceId, Task, TaskId};
+use kirosu_store::{PlanRun, PlanStep};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A run: what does not change while it is under way, and caches.
+pub(super) struct LiveRun {
+    /// Its task.
+    pub id: TaskId,
+    /// The fence of its lease.
+    pub fence: Fence,
+    /// Its plan; an error is the reason why it cannot run.
+    pub plan: Result<Arc<Plan>, String>,
+    /// The hash of the plan.
+    pub hash: String,
+    /// What the client gave.
+    pub metadata: PlanMetadata,
+    /// The values of the inputs, with defaults.
+    pub inputs: Map<String, Value>,
+    /// The queue of its task, which steps without a pool use.
+    pub queue: String,
+    /// The labels of its task, which its tasks have too.
+    pub labels: Vec<String>,
+    /// Priority of its task.
+    pub priority: i32,
+    /// Levels of runs above it.
+    pub depth: u64,
+    /// Commands that are not answered yet.
+    pub unanswered: usize,
+    /// Whether something has changed since the last decision.
+    pub is_due: bool,
+    /// Steps that cannot go on, each with the reason.
+    pub faults: BTreeMap<String, String>,
+    /// The lists of maps that are expressions, by path and generation.
+    pub lists: HashMap<(String, i64), Arc<Vec<Value>>>,
+    /// The piece of a source that was read last: the position of its first item, and the items.
+    pub piece: Option<(SourceId, i64, Arc<Vec<Value>>)>,
+}
+
+impl LiveRun {
+    /// A run as its task is. `depth`: the levels of runs above it.
+    pub fn new(task: &Task, depth: u64) -> LiveRun {
+        let metadata = task.metadata.clone().unwrap_or(Value::Null);
+        let metadata: Result<PlanMetadata, String> = match metadata {
+            Value::Null => Ok(PlanMetadata::default()),
+            metadata => serde_json::from_value(metadata).map_err(|why| format!("metadata: {why}")),
+        };
+        let (metadata, fault) = match metadata {
+            Ok(metadata) => (metadata, None),
+            Err(why) => (PlanMetadata::default(), Some(why)),
+        };
+        let format = match metadata.format.as_deref() {
+            Some("toml") => PlanFormat::Toml,
+            _ => PlanFormat::Yaml,
+        };
+        let compiled = compile(&task.prompt, format).map_err(|faults| format!("the plan has faults:\n{faults}"));
+        let mut inputs = Map::new();
+        let plan = match (compiled, fault) {
+            (_, Some(why)) | (Err(why), None) => Err(why),
+            (Ok(plan), None) => values(&plan, &metadata.inputs).map(|values| {
+                inputs = values;
+                Arc::new(plan)
+            }),
+        };
+        LiveRun {
+            id: task.task_id,
+            fence: task.fence,
+            hash: plan.as_ref().map(|plan| plan.hash()).unwrap_or_default(),
+            plan,
+            metadata,
+            inputs,
+            queue: task.queue.clone(),
+            labels: task.labels.clone(),
+            priority: task.priority,
+            depth,
+            unanswered: 0,
+            is_due: true,
+            faults: BTreeMap::new(),
+            lists: HashMap::new(),
+            piece: None,
+        }
+    }
+
+    /// The name for people.
+    pub fn name(&self) -> Option<String> {
+        let plan = self.plan.as_ref().ok();
+        let own = plan.and_then(|plan| plan.name.clone());
+        self.metadata.name.clone().or(own)
+    }
+}
+
+/// The values of the inputs of a run.
+///
+/// # Errors
+/// A value is missing, unknown, or not allowed.
+fn values(plan: &Plan, given: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    if let Some(unknown) = given.keys().find(|name| !plan.inputs.contains_key(*name)) {
+        return Err(format!("the plan has no input {unknown}"));
+    }
+    let mut values = Map::new();
+    for (name, input) in &plan.inputs {
+        let value = given.get(name).or(input.default.as_ref());
+        let Some(value) = value else {
+            if input.required {
+                return Err(format!("the input {name} is required"));
+            }
+            values.insert(name.clone(), Value::Null);
+            continue;
+        };
+        if input.r#type.is_some_and(|kind| !kind.takes(value)) {
+            return Err(format!("the input {name} has another type than the plan demands: {value}"));
+        }
+        if input.r#enum.as_ref().is_some_and(|allowed| !allowed.contains(value)) {
+            return Err(format!("the input {name} has a value that the plan does not allow: {value}"));
+        }
+        values.insert(name.clone(), value.clone());
+    }
+    Ok(values)
+}
+
+/// The rows of a run at one moment.
+pub(super) struct Snapshot {
+    /// The run.
+    pub run: PlanRun,
+    /// Its steps, by path.
+    pub steps: BTreeMap<String, PlanStep>,
+    /// The same as decisions need them.
+    pub rows: Rows,
+}
+
+impl Snapshot {
+    pub fn new(run: PlanRun, steps: Vec<PlanStep>) -> Snapshot {
+        let rows = steps
+            .iter()
+            .map(|step| (step.path.clone(), facts(step)))
+            .collect();
+        let steps = steps.into_iter().map(|step| (step.path.clone(), step));
+        Snapshot {
+            run,
+            rows,
+            steps: steps.collect(),
+        }
+    }
+}
+
+fn facts(step: &PlanStep) -> StepFacts {
+    let number = |count: i64| u64::try_from(count).unwrap_or(0);
+    StepFacts {
+        state: step.state,
+        reason: step.reason.clone(),
+        total: step.total.map(number),
+        cursor: number(step.cursor),
+        waiting: number(step.waiting),
+        open: number(step.open),
+        done: number(step.done),
+        failed: number(step.failed),
+        cancelled: number(step.cancelled),
+        streak: number(step.streak),
+        class: step.class.clone(),
+        result: step.result.as_deref().and_then(result_ref),
+    }
+}
+
+/// A stored reference to a result; `None` also if a later version has written it.
+pub(super) fn result_ref(text: &str) -> Option<ResultRef> {
+    serde_json::from_str(text).ok()
+}

@@ -1,0 +1,394 @@
+//! The conductor: carries runs of plans out.
+//!
+//! It takes queued tasks of the type `plan` and looks at each run when something in it has changed. The decisions are a pure
+//! function (`kirosu_plan::advance`) of the run's rows; the conductor only reads rows and results, renders templates, and sends
+//! the writer commands that are guarded by the fence of the run and the versions of its steps. It remembers nothing that it could
+//! not read again: killed at any point, with the process or without, it goes on where the rows are. The writer reports the runs
+//! in which something has changed; every [`SCAN`] all open runs are looked at, whether something was reported or not.
+//!
+//! Runs have their turns one after another, each with one window of tasks, so that a large run does not hold up a small one.
+
+mod context;
+mod expand;
+mod live_run;
+pub(crate) mod results;
+mod tasks;
+mod turn;
+mod world;
+
+use crate::caller::{Caller, CommandAnswers};
+use crate::clock::now_ms;
+use crate::sessions::SharedTable;
+use crate::writer::Writer;
+use crate::writer::messages::Submit;
+use actix::prelude::*;
+use kirosu_protocol::{Error, ErrorCode, Status, TYPE_PLAN, Task, TaskId};
+use kirosu_store::{CONDUCTOR, Command, Outcome, PlanCommand, StoreReader};
+use kirosu_supervision::{ChildContext, supervised};
+use live_run::LiveRun;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::Duration;
+use turn::{Surroundings, Turn};
+
+/// Interval at which all open runs are looked at.
+const SCAN: Duration = Duration::from_secs(30);
+/// Pause before a run is looked at again after a failure of the store.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Runs that are under way at the same time; further ones stay queued.
+const RUNS: usize = 1000;
+/// Runs that one command takes.
+const TAKEN_AT_ONCE: u32 = 50;
+/// The smallest and the largest number of open tasks of a step that sets none.
+const WINDOW: (u64, u64) = (2, 1000);
+/// Levels above a run that are examined.
+const LEVELS: u64 = 64;
+
+/// Runs in which something has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct PlanNews(pub Vec<TaskId>);
+
+/// Takes the turn of the next run.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NextTurn;
+
+/// What each incarnation of the conductor starts from.
+#[derive(Clone)]
+pub(crate) struct ConductorFactory {
+    pub writer: Addr<Writer>,
+    pub store_path: PathBuf,
+    pub sessions: SharedTable,
+    /// The pools of this process.
+    pub pools: Vec<String>,
+}
+
+/// The actor that carries runs of plans out.
+pub(crate) struct Conductor {
+    child: ChildContext,
+    factory: ConductorFactory,
+    store: Option<StoreReader>,
+    runs: BTreeMap<TaskId, LiveRun>,
+    /// Runs whose turn is to come, in order.
+    due: VecDeque<TaskId>,
+    /// The run and the step of each unanswered command.
+    sent: HashMap<u64, (TaskId, Option<String>)>,
+    next_number: u64,
+    /// Whether a command that takes runs is unanswered, and whether another one must follow.
+    taking: bool,
+    take_again: bool,
+    /// Whether a `NextTurn` is on its way.
+    is_turning: bool,
+}
+
+supervised!(Conductor);
+
+impl Conductor {
+    pub(crate) fn new(child: ChildContext, factory: ConductorFactory) -> Conductor {
+        // The mailbox survives a crash of this actor: answers to commands of the crashed incarnation have other numbers.
+        let next_number = u64::from(child.incarnation()) << 40;
+        Conductor {
+            child,
+            factory,
+            store: None,
+            runs: BTreeMap::new(),
+            due: VecDeque::new(),
+            sent: HashMap::new(),
+            next_number,
+            taking: false,
+            take_again: false,
+            is_turning: false,
+        }
+    }
+
+    fn submit(
+        &mut self,
+        ctx: &mut Context<Self>,
+        run: TaskId,
+        commands: Vec<(Command, Option<String>)>,
+    ) {
+        let mut numbered = Vec::with_capacity(commands.len());
+        for (command, path) in commands {
+            self.next_number += 1;
+            self.sent.insert(self.next_number, (run, path));
+            numbered.push((self.next_number, command));
+        }
+        let caller = Caller::hub(ctx.address().recipient());
+        self.factory.writer.do_send(Submit::new(caller, numbered));
+    }
+
+    /// Takes queued runs.
+    fn take(&mut self, ctx: &mut Context<Self>) {
+        let room = u32::try_from(RUNS.saturating_sub(self.runs.len())).unwrap_or(0);
+        if self.taking || room == 0 {
+            self.take_again = true;
+            return;
+        }
+        (self.taking, self.take_again) = (true, false);
+        let limit = room.min(TAKEN_AT_ONCE);
+        let take = Command::Plan(Box::new(PlanCommand::Take { limit }));
+        self.submit(ctx, 0, vec![(take, None)]);
+    }
+
+    /// The turn of a run is to come.
+    fn note_due(&mut self, ctx: &mut Context<Self>, id: TaskId) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.is_due = true;
+        if run.unanswered == 0 && !self.due.contains(&id) {
+            self.due.push_back(id);
+        }
+        self.turn_next(ctx);
+    }
+
+    fn turn_next(&mut self, ctx: &mut Context<Self>) {
+        if !self.is_turning && !self.due.is_empty() {
+            self.is_turning = true;
+            ctx.notify(NextTurn);
+        }
+    }
+
+    /// Looks at all open runs, and takes those that are queued.
+    fn scan(&mut self, ctx: &mut Context<Self>) {
+        match self.open_runs() {
+            Ok(tasks) => {
+                for (task, depth) in tasks {
+                    self.add(&task, depth);
+                }
+            }
+            Err(why) => self.unread(ctx, &why),
+        }
+        self.take(ctx);
+        let all: Vec<TaskId> = self.runs.keys().copied().collect();
+        for id in all {
+            self.note_due(ctx, id);
+        }
+    }
+
+    /// The runs of earlier incarnations that this one does not know, each with the levels above it.
+    fn open_runs(&mut self) -> Result<Vec<(Task, u64)>, String> {
+        let known: Vec<TaskId> = self.runs.keys().copied().collect();
+        let store = self.reader()?;
+        let open = store.open_runs().map_err(|why| why.to_string())?;
+        let mut found = Vec::new();
+        for id in open.into_iter().filter(|id| !known.contains(id)) {
+            let tasks = store.many(&[id]).map_err(|why| why.to_string())?;
+            let own = tasks.into_iter().find(|task| {
+                task.status == Status::Leased && task.worker_id.as_deref() == Some(CONDUCTOR)
+            });
+            if let Some(task) = own {
+                let depth = levels(store, &task)?;
+                found.push((task, depth));
+            }
+        }
+        Ok(found)
+    }
+
+    fn reader(&mut self) -> Result<&mut StoreReader, String> {
+        let store = match self.store.take() {
+            Some(store) => store,
+            None => StoreReader::open(&self.factory.store_path).map_err(|why| why.to_string())?,
+        };
+        Ok(self.store.insert(store))
+    }
+
+    fn add(&mut self, task: &Task, depth: u64) {
+        self.runs.insert(task.task_id, LiveRun::new(task, depth));
+    }
+
+    /// The store cannot be read: everything is looked at again after a pause.
+    fn unread(&mut self, ctx: &mut Context<Self>, why: &str) {
+        tracing::error!(%why, "runs of plans cannot be read; trying again");
+        self.store = None;
+        ctx.run_later(RETRY_AFTER, |conductor, ctx| conductor.scan(ctx));
+    }
+
+    /// Open tasks that a step may have: twice the workers.
+    fn window(&self) -> u64 {
+        let table = self.factory.sessions.lock();
+        let (sessions, _) = table.unwrap_or_else(PoisonError::into_inner).count();
+        (2 * sessions as u64).clamp(WINDOW.0, WINDOW.1)
+    }
+
+    fn turn(&mut self, ctx: &mut Context<Self>, id: TaskId) {
+        let (window, now_ms) = (self.window(), now_ms(&self.child));
+        let pools = self.factory.pools.clone();
+        let Some(mut run) = self.runs.remove(&id) else {
+            return;
+        };
+        run.is_due = false;
+        let taken = match self.reader() {
+            Ok(store) => turn::take(
+                &mut run,
+                &mut Surroundings {
+                    store,
+                    window,
+                    pools: &pools,
+                    now_ms,
+                },
+            ),
+            Err(why) => Err(why),
+        };
+        match taken {
+            Ok(Turn::Over) => {
+                if self.take_again {
+                    self.take(ctx);
+                }
+                return;
+            }
+            Ok(Turn::Commands(commands)) => {
+                run.unanswered = commands.len();
+                self.runs.insert(id, run);
+                if !commands.is_empty() {
+                    self.submit(ctx, id, commands);
+                }
+            }
+            Err(why) => {
+                self.runs.insert(id, run);
+                self.unread(ctx, &why);
+            }
+        }
+    }
+
+    fn taken(&mut self, ctx: &mut Context<Self>, answer: Result<Outcome, Error>) {
+        self.taking = false;
+        let tasks = match answer {
+            Ok(Outcome::Leased(tasks)) => tasks,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                tracing::error!(%error, "queued runs cannot be taken; trying again");
+                ctx.run_later(RETRY_AFTER, |conductor, ctx| conductor.take(ctx));
+                return;
+            }
+        };
+        let is_full = tasks.len() as u32 == TAKEN_AT_ONCE;
+        for task in tasks {
+            let depth = self.reader().and_then(|store| levels(store, &task));
+            match depth {
+                Ok(depth) => {
+                    self.add(&task, depth);
+                    self.note_due(ctx, task.task_id);
+                }
+                // The scan finds it.
+                Err(why) => self.unread(ctx, &why),
+            }
+        }
+        if is_full || self.take_again {
+            self.take(ctx);
+        }
+    }
+
+    /// A command of a run was answered.
+    fn answered(
+        &mut self,
+        ctx: &mut Context<Self>,
+        (id, path): (TaskId, Option<String>),
+        answer: Result<Outcome, Error>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.unanswered = run.unanswered.saturating_sub(1);
+        match answer {
+            Ok(Outcome::Plan(outcome)) => run.is_due |= outcome.applied,
+            Ok(_) => run.is_due = true,
+            Err(error) if is_for_good(&error) => {
+                // Such a command fails again: its step ends with the reason.
+                if let Some(path) = path {
+                    run.faults.insert(path, error.message.clone());
+                }
+                run.is_due = true;
+            }
+            Err(error) => {
+                tracing::warn!(run = id, %error, "a change of a run failed; trying again");
+                ctx.run_later(RETRY_AFTER, move |conductor, ctx| conductor.note_due(ctx, id));
+            }
+        }
+        if run.unanswered == 0 && run.is_due {
+            self.note_due(ctx, id);
+        }
+    }
+}
+
+/// Whether a command that was refused with this error would be refused again.
+fn is_for_good(error: &Error) -> bool {
+    matches!(
+        error.code,
+        ErrorCode::InvalidParams | ErrorCode::TooLarge | ErrorCode::WrongState
+    )
+}
+
+/// The runs above a run.
+fn levels(store: &mut StoreReader, task: &Task) -> Result<u64, String> {
+    let (mut depth, mut parent) = (0, task.parent_id);
+    for _ in 0..LEVELS {
+        let Some(id) = parent else {
+            break;
+        };
+        let above = store.many(&[id]).map_err(|why| why.to_string())?.pop();
+        let Some(above) = above else {
+            break;
+        };
+        depth += u64::from(above.task_type == TYPE_PLAN);
+        parent = above.parent_id;
+    }
+    Ok(depth)
+}
+
+impl Actor for Conductor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.scan(ctx);
+        ctx.run_interval(SCAN, |conductor, ctx| conductor.scan(ctx));
+    }
+}
+
+impl Handler<PlanNews> for Conductor {
+    type Result = ();
+
+    fn handle(&mut self, PlanNews(runs): PlanNews, ctx: &mut Self::Context) {
+        self.child.handled();
+        let mut unknown = false;
+        for id in runs {
+            match self.runs.contains_key(&id) {
+                true => self.note_due(ctx, id),
+                false => unknown = true,
+            }
+        }
+        if unknown {
+            self.take(ctx);
+        }
+    }
+}
+
+impl Handler<NextTurn> for Conductor {
+    type Result = ();
+
+    fn handle(&mut self, _: NextTurn, ctx: &mut Self::Context) {
+        self.child.handled();
+        self.is_turning = false;
+        if let Some(id) = self.due.pop_front() {
+            self.turn(ctx, id);
+        }
+        self.turn_next(ctx);
+    }
+}
+
+impl Handler<CommandAnswers> for Conductor {
+    type Result = ();
+
+    fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
+        self.child.handled();
+        for (number, answer) in answers.take() {
+            match self.sent.remove(&number) {
+                Some((0, _)) => self.taken(ctx, answer),
+                Some(of) => self.answered(ctx, of, answer),
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Results of steps: they stay in the rows of their tasks, and are read when something needs them.
+
+use super::live_run::Snapshot;
+use kirosu_plan::advance::ResultRef;
+use kirosu_protocol::{ItemState, Status, Task, TaskId};
+use kirosu_store::{PlanItem, PlanStep, StoreReader};
+use serde_json::{Value, json};
+
+/// Bytes of results that are read into memory at once.
+const BYTES: usize = 8 << 20;
+/// Items that one query reads.
+const PAGE: i64 = 200;
+/// References that are followed from one step to another.
+const HOPS: usize = 32;
+
+/// An item that has ended, with what came of it.
+pub(crate) struct EndedItem {
+    pub index: i64,
+    pub key: String,
+    pub state: ItemState,
+    pub class: Option<String>,
+    /// The error of one that failed.
+    pub error: Option<String>,
+    /// The result of one that is done; `None`: it needed no task.
+    pub result: Option<String>,
+    /// Unix seconds of its end.
+    pub ended_at: Option<f64>,
+}
+
+impl EndedItem {
+    /// The item as `results` has it in templates.
+    pub fn value(&self) -> Value {
+        let result = self.result.clone().unwrap_or_default();
+        json!({"key": self.key, "result": result, "json": as_json(&result)})
+    }
+
+    /// The item as `missing` has it in templates.
+    pub fn missing(&self) -> Value {
+        json!({"key": self.key, "class": self.class, "error": self.error})
+    }
+}
+
+/// The value of a text that is JSON; null of any other.
+pub(crate) fn as_json(text: &str) -> Value {
+    serde_json::from_str(text.trim()).unwrap_or(Value::Null)
+}
+
+/// Reads results from the store.
+pub(crate) struct Results<'a> {
+    pub store: &'a mut StoreReader,
+}
+
+fn unread(error: impl std::fmt::Display) -> String {
+    format!("the store cannot be read: {error}")
+}
+
+impl Results<'_> {
+    /// A task; `None` if retention has removed it.
+    pub fn task(&mut self, id: TaskId) -> Result<Option<Task>, String> {
+        Ok(self.store.many(&[id]).map_err(unread)?.pop())
+    }
+
+    /// The decision about the task of an item: whether it is done, and who decided.
+    pub fn decided(&mut self, step: &PlanStep) -> Result<(bool, Option<String>, Option<String>), String> {
+        let item = self.item(step, 0)?;
+        let task = item.and_then(|item| item.task_id);
+        let Some(task) = task else {
+            return Ok((false, None, None));
+        };
+        let detail = self.store.get(task, 0).map_err(unread)?;
+        Ok(detail.map_or((false, None, None), |detail| {
+            let by = detail.decisions.last().and_then(|last| last.by.clone());
+            (detail.task.status == Status::Done, by, detail.task.result)
+        }))
+    }
+
+    fn item(&mut self, step: &PlanStep, index: i64) -> Result<Option<PlanItem>, String> {
+        let items = self.store.plan_items(step.id, None, index, 1).map_err(unread)?;
+        Ok(items.into_iter().find(|item| item.index == index))
+    }
+
+    /// The items of a step in a range of positions, those that have ended.
+    pub fn items(
+        &mut self,
+        step: &PlanStep,
+        (from, to): (i64, i64),
+    ) -> Result<Vec<EndedItem>, String> {
+        let (mut ended, mut at, mut bytes) = (Vec::new(), from, 0);
+        while at < to {
+            let limit = (to - at).min(PAGE);
+            let page = self.store.plan_items(step.id, None, at, limit).map_err(unread)?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            at = last.index + 1;
+            let page: Vec<PlanItem> = page.into_iter().filter(|item| item.index < to).collect();
+            for item in self.with_results(step, page)? {
+                bytes += item.result.as_ref().map_or(0, String::len);
+                if bytes > BYTES {
+                    return Err(format!(
+                        "the results of the step {} are larger than {} MiB together: merge them with a reduce of a smaller arity",
+                        step.path,
+                        BYTES >> 20
+                    ));
+                }
+                ended.push(item);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Those of some items of a step that have ended, with their results and errors.
+    pub fn with_results(
+        &mut self,
+        step: &PlanStep,
+        items: Vec<PlanItem>,
+    ) -> Result<Vec<EndedItem>, String> {
+        let mut ids: Vec<TaskId> = items.iter().filter_map(|item| item.task_id).collect();
+        ids.dedup();
+        let tasks = self.store.many(&ids).map_err(unread)?;
+        let mut ended = Vec::with_capacity(items.len());
+        for item in items {
+            let is_open = matches!(item.state, ItemState::Open | ItemState::Waiting);
+            if is_open {
+                continue;
+            }
+            let task = item.task_id.and_then(|id| tasks.iter().find(|task| task.task_id == id));
+            let mut result = task.and_then(|task| task.result.clone());
+            if step.each && let Some(whole) = &result {
+                result = Some(self.element(&item, whole)?);
+            }
+            ended.push(EndedItem {
+                index: item.index,
+                key: item.key,
+                state: item.state,
+                class: item.class,
+                error: task.and_then(|task| task.error.clone()),
+                result: result.filter(|_| item.state == ItemState::Done),
+                ended_at: task.and_then(|task| task.finished_at),
+            });
+        }
+        Ok(ended)
+    }
+
+    /// The element for an item in the result of its batch.
+    fn element(&mut self, item: &PlanItem, whole: &str) -> Result<String, String> {
+        let Some(task) = item.task_id else {
+            return Ok(whole.to_owned());
+        };
+        let batch = self.store.items_of_task(task).map_err(unread)?;
+        let Some(position) = batch.iter().position(|other| other.index == item.index) else {
+            return Ok(whole.to_owned());
+        };
+        Ok(match as_json(whole).get(position) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => whole.to_owned(),
+        })
+    }
+
+    /// The result of a step as text; `None` if it has none.
+    pub(super) fn text(&mut self, snapshot: &Snapshot, path: &str) -> Result<Option<String>, String> {
+        let mut path = path.to_owned();
+        for _ in 0..HOPS {
+            let Some(step) = snapshot.steps.get(&path) else {
+                return Ok(None);
+            };
+            let result = step.result.as_deref().and_then(super::live_run::result_ref);
+            match result {
+                None => return Ok(None),
+                Some(ResultRef::Step(next)) => path = next,
+                Some(ResultRef::Item(index)) => {
+                    let index = i64::try_from(index).unwrap_or(i64::MAX);
+                    let task = self.item(step, index)?.and_then(|item| item.task_id);
+                    let task = match task {
+                        Some(task) => self.task(task)?,
+                        None => None,
+                    };
+                    return Ok(task.and_then(|task| task.result));
+                }
+                Some(ResultRef::Items) => {
+                    return self.joined(step, "jsonl").map(Some);
+                }
+                Some(ResultRef::Joined { of, into }) => {
+                    return match snapshot.steps.get(&of) {
+                        Some(step) => self.joined(step, &into).map(Some),
+                        None => Ok(None),
+                    };
+                }
+            }
+        }
+        Err(format!("the result of the step {path} cannot be found"))
+    }
+
+    /// The results of all items of a step that are done, in one text.
+    fn joined(&mut self, step: &PlanStep, into: &str) -> Result<String, String> {
+        let items = self.items(step, (0, step.cursor))?;
+        let results = items.into_iter().filter_map(|item| item.result);
+        Ok(match into {
+            "concat" => results.collect::<Vec<_>>().join("\n"),
+            "json" => {
+                let values: Vec<Value> = results.map(value_of).collect();
+                Value::Array(values).to_string()
+            }
+            _ => {
+                let lines: Vec<String> = results.map(|text| value_of(text).to_string()).collect();
+                lines.join("\n")
+            }
+        })
+    }
+}
+
+/// JSON as it is, any other text as a JSON text.
+fn value_of(text: String) -> Value {
+    match as_json(&text) {
+        Value::Null => Value::String(text),
+        value => value,
+    }
+}

@@ -1,0 +1,230 @@
+//! The tasks of steps: templates are rendered once, into new tasks.
+
+use super::context::{Values, texts};
+use kirosu_plan::advance::Scope;
+use kirosu_plan::{
+    ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, Step, Work, render,
+};
+use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
+use kirosu_protocol::{
+    Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN,
+};
+use serde_json::{Map, Value, json};
+
+/// What a task is made for.
+pub(super) struct Purpose<'a> {
+    pub scope: &'a Scope<'a>,
+    pub step: &'a Step,
+    /// The key of its item, or of the first of several.
+    pub key: String,
+    /// The number of elements that its result must have; `None`: one result.
+    pub each: Option<usize>,
+    /// The names that templates of its kind know.
+    pub extra: Map<String, Value>,
+    /// The judge of a vote instead of the step itself.
+    pub judge: Option<&'a JudgeWork>,
+    /// The pools of this process, by name.
+    pub pools: &'a [String],
+}
+
+impl Values<'_> {
+    /// The task for an item.
+    ///
+    /// # Errors
+    /// A template cannot be rendered, or the step cannot be carried out; the reason.
+    pub fn task(&mut self, purpose: &Purpose<'_>) -> Result<NewTask, String> {
+        let step = purpose.step;
+        match (&step.work, purpose.judge) {
+            (Work::Approve(work), _) => self.question(purpose, work),
+            (Work::Pipeline(work), _) => self.sub_run(purpose, work),
+            (Work::Run(_), _) => Err("programs of plans are not part of this version".into()),
+            (Work::Plan(_), _) => Err("planners are not part of this version".into()),
+            (_, Some(judge)) => {
+                let texts = [Some(&judge.prompt), judge.system.as_ref(), judge.model.as_ref()];
+                self.chat(purpose, texts, judge.pool.as_ref(), judge.provider.as_ref(), judge.fence)
+            }
+            (_, None) => {
+                let texts = [step.prompt.as_ref(), step.system.as_ref(), step.model.as_ref()];
+                let pool = step.pool.as_ref();
+                self.chat(purpose, texts, pool, step.provider.as_ref(), step.fence)
+            }
+        }
+    }
+
+    fn limits(&self, fence: bool) -> RenderLimits {
+        let max = self.live.plan.as_ref().map(|plan| plan.limits.max_insert_bytes);
+        let usual = RenderLimits::default();
+        RenderLimits {
+            insert_bytes: max.map_or(usual.insert_bytes, |max| max as usize),
+            fence,
+            ..usual
+        }
+    }
+
+    /// What all tasks of the run have in common.
+    fn common(&self, purpose: &Purpose<'_>, task_type: &str) -> NewTask {
+        let step = purpose.step;
+        let mut labels = self.live.labels.clone();
+        for label in &step.labels {
+            if !labels.contains(label) {
+                labels.push(label.clone());
+            }
+        }
+        NewTask {
+            task_type: task_type.to_owned(),
+            queue: self.live.queue.clone(),
+            priority: self.live.priority.saturating_add(step.priority).clamp(-1000, 1000),
+            parent_id: Some(self.live.id),
+            ends_with_parent: true,
+            labels,
+            metadata: Some(json!({
+                "run": {
+                    "id": self.live.id,
+                    "step": purpose.scope.path(&step.id),
+                    "key": purpose.key,
+                }
+            })),
+            ..NewTask::default()
+        }
+    }
+
+    /// A task for an agent.
+    fn chat(
+        &mut self,
+        purpose: &Purpose<'_>,
+        [prompt, system, model]: [Option<&String>; 3],
+        pool: Option<&String>,
+        provider: Option<&String>,
+        fence: bool,
+    ) -> Result<NewTask, String> {
+        let step = purpose.step;
+        let own = [prompt, system, model];
+        let used: Vec<(&str, bool)> = match purpose.judge {
+            Some(_) => own.into_iter().flatten().map(|text| (text.as_str(), false)).collect(),
+            None => texts(step),
+        };
+        let context = self.values_for(purpose, &used)?;
+        let limits = self.limits(fence);
+        let rendered = |name: &str, template: Option<&String>, limits: &RenderLimits| {
+            let text = template.map(|template| render(template, &context, limits));
+            text.transpose().map_err(|why| format!("`{name}`: {why}"))
+        };
+        let plain = self.limits(false);
+        let mut task = self.common(purpose, TYPE_CHAT);
+        task.prompt = rendered("prompt", prompt, &limits)?.unwrap_or_default();
+        task.system_prompt = rendered("system", system, &limits)?.filter(|text| !text.is_empty());
+        task.model = rendered("model", model, &plain)?.filter(|text| !text.is_empty());
+        task.workdir = rendered("workdir", step.workdir.as_ref(), &plain)?;
+        task.provider = provider.cloned();
+        task.queue = match (pool, &step.module) {
+            (Some(pool), _) => pool.clone(),
+            (None, Some(module)) => {
+                let name = module.rsplit('.').next().unwrap_or(module);
+                match purpose.pools.iter().any(|pool| pool == name) {
+                    true => name.to_owned(),
+                    false => DEFAULT_QUEUE.to_owned(),
+                }
+            }
+            (None, None) => task.queue,
+        };
+        task.timeout_ms = step.timeout_ms;
+        task.max_attempts = step.max_attempts;
+        task.retry = step.retry.as_ref().map(|pauses| {
+            let usual = RetryPolicy::default();
+            RetryPolicy {
+                initial_ms: pauses.initial_ms.unwrap_or(usual.initial_ms),
+                max_ms: pauses.max_ms.unwrap_or(usual.max_ms),
+                factor: pauses.factor.unwrap_or(usual.factor),
+            }
+        });
+        if step.effects == Effects::Once {
+            task.on_lost = OnLost::Ask;
+        }
+        if let Some(mode) = step.workspace
+            && let Some(Value::Object(metadata)) = &mut task.metadata
+        {
+            metadata.insert("workspace".into(), json!(mode));
+        }
+        task.accept = match purpose.judge {
+            Some(_) => None,
+            None => accept(step, purpose.each)?,
+        };
+        Ok(task)
+    }
+
+    /// The context of templates of a purpose.
+    fn values_for(&mut self, purpose: &Purpose<'_>, texts: &[(&str, bool)]) -> Result<Value, String> {
+        self.context(purpose.scope, texts, purpose.extra.clone())
+    }
+
+    /// The question of an approval.
+    fn question(&mut self, purpose: &Purpose<'_>, work: &ApproveWork) -> Result<NewTask, String> {
+        let context = self.values_for(purpose, &[(&work.prompt, false)])?;
+        let prompt = render(&work.prompt, &context, &self.limits(false));
+        let mut task = self.common(purpose, TYPE_HUMAN);
+        task.prompt = prompt.map_err(|why| format!("`prompt`: {why}"))?;
+        if let (Some(form), Some(Value::Object(metadata))) = (&work.form, &mut task.metadata) {
+            metadata.insert("form".into(), form.clone());
+        }
+        Ok(task)
+    }
+
+    /// A run of another plan below this one.
+    fn sub_run(&mut self, purpose: &Purpose<'_>, work: &PipelineWork) -> Result<NewTask, String> {
+        let depth = self.live.depth + 1;
+        let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
+        if depth >= limit {
+            return Err(format!("limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"));
+        }
+        let Some(text) = self.live.metadata.plans.get(&work.plan) else {
+            return Err(format!(
+                "the client sent no plan {}: start the run with `kirosu run-pipeline`",
+                work.plan
+            ));
+        };
+        let text = text.clone();
+        let mut inputs = Map::new();
+        for (name, value) in &work.inputs {
+            let value = match value {
+                Value::String(template) => {
+                    let context = self.values_for(purpose, &[(template, false)])?;
+                    let text = render(template, &context, &self.limits(false));
+                    Value::String(text.map_err(|why| format!("the input {name}: {why}"))?)
+                }
+                value => value.clone(),
+            };
+            inputs.insert(name.clone(), value);
+        }
+        let mut task = self.common(purpose, TYPE_PLAN);
+        let metadata = PlanMetadata {
+            name: Some(work.plan.clone()),
+            format: work.plan.ends_with(".toml").then(|| "toml".to_owned()),
+            inputs,
+            plans: self.live.metadata.plans.clone(),
+            ..PlanMetadata::default()
+        };
+        task.prompt = text;
+        task.metadata = Some(serde_json::to_value(metadata).map_err(|why| why.to_string())?);
+        Ok(task)
+    }
+}
+
+/// The conditions of a task's result.
+fn accept(step: &Step, each: Option<usize>) -> Result<Option<Box<Accept>>, String> {
+    let mut accept: Accept = match &step.accept {
+        Some(value) => serde_json::from_value(value.clone()).map_err(|why| format!("`accept`: {why}"))?,
+        None => Accept::default(),
+    };
+    let schema = step.result.as_ref().and_then(|form| form.schema.clone());
+    let schema = match each {
+        Some(count) => Some(json!({
+            "type": "array",
+            "minItems": count,
+            "maxItems": count,
+            "items": schema.unwrap_or_else(|| json!({})),
+        })),
+        None => schema,
+    };
+    accept.schema = schema.or(accept.schema);
+    Ok((accept != Accept::default()).then(|| Box::new(accept)))
+}

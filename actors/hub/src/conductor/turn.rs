@@ -1,0 +1,408 @@
+//! One turn of a run: from its rows to the commands that change it.
+
+use super::context::Values;
+use super::expand::gives_one_each;
+use super::live_run::{LiveRun, Snapshot};
+use super::results::Results;
+use super::world::RunWorld;
+use kirosu_plan::Plan;
+use kirosu_plan::advance::{Act, Repeat, ResultRef, Run, advance, find, repeats, waits};
+use kirosu_protocol::{Ack, FailureClass, ItemState, RunRetryParams, RunState, StepState};
+use kirosu_store::{
+    AGREED, Command, NewStep, PlanChange, PlanCommand, ResetItems, StepChange, StoreReader,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Items that one command cancels or resets.
+const ITEMS: u32 = 200;
+/// Failed items that the error of a run names.
+const NAMED: i64 = 3;
+
+/// What a turn needs besides the run.
+pub(super) struct Surroundings<'a> {
+    pub store: &'a mut StoreReader,
+    /// Open tasks that a step may have, unless it sets the number itself.
+    pub window: u64,
+    /// The pools of this process.
+    pub pools: &'a [String],
+    /// Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// The outcome of a turn.
+pub(super) enum Turn {
+    /// These commands are next, each with the path of the step that it concerns; none: the run waits for its tasks.
+    Commands(Vec<(Command, Option<String>)>),
+    /// The run has ended.
+    Over,
+}
+
+/// Decides the next commands of a run.
+///
+/// # Errors
+/// The store cannot be read: the turn is to be taken again.
+pub(super) fn take(live: &mut LiveRun, around: &mut Surroundings<'_>) -> Result<Turn, String> {
+    let read = around.store.plan_run(live.id);
+    let Some((run, steps)) = read.map_err(|why| why.to_string())? else {
+        return Ok(Turn::Over);
+    };
+    if run.ended_ms.is_some() {
+        return Ok(Turn::Over);
+    }
+    let plan = match &live.plan {
+        Ok(plan) => plan.clone(),
+        Err(why) => {
+            let failed = Ack::failed(live.id, Some(live.fence), FailureClass::BadInput, why.clone());
+            return Ok(Turn::Commands(vec![(Command::Ack(failed), None)]));
+        }
+    };
+    let snapshot = Snapshot::new(run, steps);
+    let mut turn = RunTurn {
+        plan,
+        live,
+        snapshot,
+        commands: Vec::new(),
+    };
+    turn.decide(around)?;
+    Ok(Turn::Commands(turn.commands))
+}
+
+struct RunTurn<'a> {
+    plan: Arc<Plan>,
+    live: &'a mut LiveRun,
+    snapshot: Snapshot,
+    commands: Vec<(Command, Option<String>)>,
+}
+
+impl RunTurn<'_> {
+    fn change(&mut self, path: Option<&str>, change: PlanChange) {
+        let command = PlanCommand::Change {
+            run: self.live.id,
+            fence: self.live.fence,
+            change,
+        };
+        self.commands.push((Command::Plan(Box::new(command)), path.map(str::to_owned)));
+    }
+
+    fn decide(&mut self, around: &mut Surroundings<'_>) -> Result<(), String> {
+        if self.snapshot.run.hash.is_none() {
+            let (name, hash) = (self.live.name(), self.live.hash.clone());
+            self.change(None, PlanChange::Name { name, hash });
+        }
+        let deadline = self.plan.limits.deadline_ms;
+        if let Some(deadline) = deadline
+            && around.now_ms - self.snapshot.run.started_ms >= i64::try_from(deadline).unwrap_or(i64::MAX)
+        {
+            let reason = format!("limit: the run is older than {} s, its `limits.deadline`", deadline / 1000);
+            self.end(around, RunState::Failed, Some(reason), None);
+            return Ok(());
+        }
+        if let Some(wish) = self.wish()? {
+            self.repeat(&wish);
+            return Ok(());
+        }
+        if self.snapshot.run.reason.as_deref() == Some(AGREED) {
+            self.agree();
+            return Ok(());
+        }
+        if self.fail_faulty() {
+            return Ok(());
+        }
+        let acts = self.acts(around);
+        let waits = acts.iter().any(|act| matches!(act, Act::Wait { .. }));
+        if self.snapshot.run.state == RunState::Waiting && !waits && !acts.is_empty() {
+            let (state, reason) = (RunState::Open, None);
+            self.change(None, PlanChange::SetRun { state, reason });
+        }
+        for act in acts {
+            self.act(around, act);
+        }
+        Ok(())
+    }
+
+    fn acts(&mut self, around: &mut Surroundings<'_>) -> Vec<Act> {
+        let run = Run {
+            plan: &self.plan,
+            rows: &self.snapshot.rows,
+            made: u64::try_from(self.snapshot.run.made).unwrap_or(0),
+            is_paused: self.snapshot.run.state == RunState::Paused,
+            window: around.window,
+        };
+        let mut world = RunWorld {
+            values: Values {
+                live: self.live,
+                snapshot: &self.snapshot,
+                results: Results { store: around.store },
+            },
+            lists: BTreeMap::new(),
+            known: &self.live.lists,
+        };
+        let acts = advance(&run, &mut world);
+        let lists = world.lists;
+        self.live.lists.extend(lists);
+        acts
+    }
+
+    /// The oldest wish of a client.
+    fn wish(&self) -> Result<Option<RunRetryParams>, String> {
+        let Some(text) = &self.snapshot.run.wishes else {
+            return Ok(None);
+        };
+        let wishes: Vec<RunRetryParams> = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        Ok(wishes.into_iter().next())
+    }
+
+    /// Prepares what a client wants to be repeated: first what depends on it, so that a turn that was interrupted finds the rest.
+    fn repeat(&mut self, wish: &RunRetryParams) {
+        self.live.faults.clear();
+        let all = repeats(&self.plan, &self.snapshot.rows, wish.step.as_deref(), wish.item.as_deref());
+        let anew = all.iter().filter(|repeat| matches!(repeat, Repeat::Anew(_)));
+        let anew: Vec<Repeat> = anew.cloned().collect();
+        let rest = all.into_iter().filter(|repeat| !matches!(repeat, Repeat::Anew(_)));
+        let next: Vec<Repeat> = match anew.is_empty() {
+            false => anew,
+            true => rest.collect(),
+        };
+        let mut is_item = false;
+        for repeat in &next {
+            match repeat {
+                Repeat::Anew(path) => self.clear(path),
+                Repeat::Lost(path) => self.reset(path, ResetItems::Lost),
+                Repeat::Item(path, key) => {
+                    is_item = true;
+                    self.reset(path, ResetItems::Key(key.clone()));
+                }
+                Repeat::Open(path) => {
+                    self.set(path, StepState::Open, None, None, None);
+                }
+            }
+        }
+        if next.is_empty() || is_item {
+            self.change(None, PlanChange::Fulfil);
+        }
+    }
+
+    fn clear(&mut self, path: &str) {
+        match self.snapshot.rows.get(path).is_some_and(|row| row.open > 0) {
+            true => self.cancel(path, "a step that it depends on is repeated"),
+            false => self.reset(path, ResetItems::All),
+        }
+    }
+
+    fn reset(&mut self, path: &str, items: ResetItems) {
+        if let Some(step) = self.snapshot.steps.get(path) {
+            let (step, version) = (step.id, step.version);
+            let change = PlanChange::Reset {
+                step,
+                version,
+                items,
+                limit: ITEMS,
+            };
+            self.change(Some(path), change);
+        }
+    }
+
+    fn cancel(&mut self, path: &str, reason: &str) {
+        if let Some(step) = self.snapshot.steps.get(path) {
+            let change = PlanChange::CancelTasks {
+                step: step.id,
+                reason: reason.to_owned(),
+                limit: ITEMS,
+            };
+            self.change(Some(path), change);
+        }
+    }
+
+    fn set(
+        &mut self,
+        path: &str,
+        state: StepState,
+        reason: Option<String>,
+        total: Option<u64>,
+        result: Option<ResultRef>,
+    ) {
+        let Some(step) = self.snapshot.steps.get(path) else {
+            return;
+        };
+        let change = StepChange {
+            step: step.id,
+            version: step.version,
+            ended: Some(step.ended()),
+            state,
+            reason,
+            total: total.and_then(|total| i64::try_from(total).ok()),
+            result: result.and_then(|result| serde_json::to_string(&result).ok()),
+        };
+        self.change(Some(path), PlanChange::Set(change));
+    }
+
+    /// A person has agreed: the steps that waited for one go on.
+    fn agree(&mut self) {
+        let waiting = self.snapshot.rows.iter().filter(|(_, row)| {
+            let reason = row.reason.as_deref();
+            row.state == StepState::Open && matches!(reason, Some(waits::BREAKER | waits::SAMPLE))
+        });
+        let waiting: Vec<String> = waiting.map(|(path, _)| path.clone()).collect();
+        for path in waiting {
+            self.set(&path, StepState::Open, Some(waits::AGREED.to_owned()), None, None);
+        }
+        let (state, reason) = (RunState::Open, None);
+        self.change(None, PlanChange::SetRun { state, reason });
+    }
+
+    /// Ends the steps that cannot go on. Returns whether there are some.
+    fn fail_faulty(&mut self) -> bool {
+        let faults = std::mem::take(&mut self.live.faults);
+        let mut any = false;
+        for (path, why) in &faults {
+            let row = self.snapshot.rows.get(path);
+            match row.filter(|row| row.state == StepState::Open).map(|row| row.open) {
+                None => continue,
+                Some(0) => self.set(path, StepState::Failed, Some(why.clone()), None, None),
+                Some(_) => self.cancel(path, why),
+            }
+            any = true;
+        }
+        if any {
+            self.live.faults = faults;
+        }
+        any
+    }
+
+    fn act(&mut self, around: &mut Surroundings<'_>, act: Act) {
+        match act {
+            Act::Open {
+                path,
+                kind,
+                state,
+                reason,
+                total,
+            } => self.open(path, kind, state, reason, total),
+            Act::Expand { path, again, count } => self.expand(around, &path, again, count),
+            Act::Set {
+                path,
+                state,
+                reason,
+                total,
+                result,
+            } => self.set(&path, state, reason, total, result),
+            Act::CancelTasks { path, reason } => self.cancel(&path, &reason),
+            Act::Wait { reason } => {
+                let run = &self.snapshot.run;
+                let is_known = run.state == RunState::Waiting && run.reason.as_ref() == Some(&reason);
+                if !is_known && run.state != RunState::Paused {
+                    let (state, reason) = (RunState::Waiting, Some(reason));
+                    self.change(None, PlanChange::SetRun { state, reason });
+                }
+            }
+            Act::End {
+                state,
+                reason,
+                result,
+            } => self.end(around, state, reason, result),
+        }
+    }
+
+    fn open(
+        &mut self,
+        path: String,
+        kind: &'static str,
+        state: StepState,
+        reason: Option<String>,
+        total: Option<u64>,
+    ) {
+        if self.snapshot.steps.contains_key(&path) {
+            self.set(&path, state, reason, total, None);
+            return;
+        }
+        let total = total.and_then(|total| i64::try_from(total).ok());
+        let new = NewStep {
+            path: path.clone(),
+            each: find(&self.plan, &path).is_some_and(|found| gives_one_each(found.step)),
+            kind: kind.to_owned(),
+            state,
+            reason,
+            total,
+        };
+        self.change(Some(&path), PlanChange::Open(new));
+    }
+
+    fn expand(&mut self, around: &mut Surroundings<'_>, path: &str, again: bool, count: u64) {
+        let plan = self.plan.clone();
+        let (Some(found), Some(row)) = (find(&plan, path), self.snapshot.steps.get(path)) else {
+            return;
+        };
+        let mut piece = self.live.piece.take();
+        let mut world = RunWorld {
+            values: Values {
+                live: self.live,
+                snapshot: &self.snapshot,
+                results: Results { store: around.store },
+            },
+            lists: BTreeMap::new(),
+            known: &self.live.lists,
+        };
+        let expansion = world.expansion(&found, row, (again, count), around.pools, &mut piece);
+        let lists = world.lists;
+        self.live.lists.extend(lists);
+        self.live.piece = piece;
+        match expansion {
+            Ok(expansion) if expansion.items.is_empty() => {}
+            Ok(expansion) => self.change(Some(path), PlanChange::Expand(expansion)),
+            Err(why) => {
+                self.live.faults.insert(path.to_owned(), why);
+                self.fail_faulty();
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        state: RunState,
+        reason: Option<String>,
+        result: Option<ResultRef>,
+    ) {
+        let mut results = Results { store: around.store };
+        let text = match &result {
+            Some(ResultRef::Step(path)) => results.text(&self.snapshot, path),
+            _ => Ok(None),
+        };
+        let (id, fence) = (self.live.id, Some(self.live.fence));
+        let ack = match (state, text) {
+            (RunState::Failed, _) => {
+                let reason = reason.unwrap_or_else(|| "a step failed".to_owned());
+                let error = self.with_failures(around, reason);
+                Ack::failed(id, fence, FailureClass::ProviderError, error)
+            }
+            (_, Ok(text)) => Ack::done(id, fence, text.unwrap_or_default()),
+            // The results stay with the items.
+            (_, Err(why)) => Ack::done(id, fence, format!("[the result is not here: {why}]")),
+        };
+        if state == RunState::Partial {
+            self.change(None, PlanChange::SetRun { state, reason: None });
+        }
+        self.commands.push((Command::Ack(ack), None));
+    }
+
+    /// The reason of a failed run, with the errors of some of its items.
+    fn with_failures(&self, around: &mut Surroundings<'_>, reason: String) -> String {
+        let mut lines = vec![reason];
+        let failed = self.snapshot.steps.values().filter(|step| step.failed > 0);
+        for step in failed {
+            let state = Some(ItemState::Failed);
+            let Ok(items) = around.store.plan_items(step.id, state, 0, NAMED) else {
+                continue;
+            };
+            let mut results = Results { store: around.store };
+            for item in results.with_results(step, items).unwrap_or_default() {
+                let error = item.error.unwrap_or_default();
+                let error = kirosu_protocol::text::shorten(&error, 300);
+                lines.push(format!("{} {}: {error}", step.path, item.key));
+            }
+        }
+        lines.truncate(1 + NAMED as usize);
+        lines.join("\n")
+    }
+}

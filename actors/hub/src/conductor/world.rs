@@ -1,0 +1,162 @@
+//! Answers to the questions of [`advance`](kirosu_plan::advance) about results.
+
+use super::context::{Values, kind_of};
+use super::results::{EndedItem, as_json};
+use kirosu_plan::advance::{Scope, World};
+use kirosu_plan::{MapWork, Over, RenderLimits, Step, Work, holds};
+use kirosu_protocol::{ItemState, SourceId};
+use kirosu_store::PlanStep;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A world for one decision about a run. The lists that it evaluates are kept by the run.
+pub(super) struct RunWorld<'a> {
+    pub values: Values<'a>,
+    pub lists: BTreeMap<(String, i64), Arc<Vec<Value>>>,
+    pub known: &'a HashMap<(String, i64), Arc<Vec<Value>>>,
+}
+
+impl RunWorld<'_> {
+    fn step(&self, path: &str) -> Result<PlanStep, String> {
+        let step = self.values.snapshot.steps.get(path);
+        step.cloned().ok_or_else(|| format!("the step {path} has not begun"))
+    }
+
+    /// The items of a step that have ended, and are done.
+    fn done(&mut self, step: &PlanStep, to: i64) -> Result<Vec<EndedItem>, String> {
+        let items = self.values.results.items(step, (0, to))?;
+        Ok(items.into_iter().filter(|item| item.state == ItemState::Done).collect())
+    }
+
+    /// The list of a map whose items are no source.
+    pub fn list(&mut self, scope: &Scope<'_>, step: &Step, map: &MapWork) -> Result<Arc<Vec<Value>>, String> {
+        let path = scope.path(&step.id);
+        let generation = self.values.snapshot.steps.get(&path).map_or(0, |step| step.generation);
+        let at = (path, generation);
+        if let Some(list) = self.known.get(&at).or_else(|| self.lists.get(&at)) {
+            return Ok(list.clone());
+        }
+        let list = match &map.over {
+            Over::List(list) => list.clone(),
+            Over::Expression(expression) => match self.values.evaluated(scope, expression) {
+                Ok(Value::Array(list)) => list,
+                Ok(other) => {
+                    return Err(format!("`over` is not a list but {}", kind_of(&other)));
+                }
+                Err(why) => return Err(format!("`over`: {why}")),
+            },
+            Over::Source(_) => return Err("a source is no list".into()),
+        };
+        let list = Arc::new(list);
+        self.lists.insert(at, list.clone());
+        Ok(list)
+    }
+
+    /// The source that a client has stored for a map.
+    pub fn source(&self, step: &Step) -> Result<SourceId, String> {
+        let sources = &self.values.live.metadata.sources;
+        sources.get(&step.id).copied().ok_or_else(|| {
+            format!(
+                "the items of the step {} are files of a client, and the client sent none: start the run with `kirosu run-pipeline`",
+                step.id
+            )
+        })
+    }
+}
+
+/// The value at a path such as `verdict.winner` in a JSON text; without a path the trimmed text.
+fn compared(text: &str, key: Option<&str>) -> Value {
+    let Some(key) = key else {
+        return Value::String(text.trim().to_owned());
+    };
+    let mut value = as_json(text);
+    for part in key.split('.') {
+        value = value.get(part).cloned().unwrap_or(Value::Null);
+    }
+    value
+}
+
+impl World for RunWorld<'_> {
+    fn holds(&mut self, scope: &Scope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
+        let context = self.values.context(scope, &[(expression, true)], Map::new())?;
+        holds(expression, &context, &RenderLimits::default()).map_err(|why| why.to_string())
+    }
+
+    fn number(&mut self, scope: &Scope<'_>, _: &Step, expression: &str) -> Result<f64, String> {
+        self.values.number(scope, expression)
+    }
+
+    fn items(&mut self, scope: &Scope<'_>, step: &Step) -> Result<u64, String> {
+        let Work::Map(map) = &step.work else {
+            return Ok(1);
+        };
+        if !matches!(map.over, Over::Source(_)) {
+            return Ok(self.list(scope, step, map)?.len() as u64);
+        }
+        let source = self.source(step)?;
+        let items = self.values.results.store.source_items(source);
+        let items = items.map_err(|why| why.to_string())?;
+        Ok(u64::try_from(items.unwrap_or(0)).unwrap_or(0))
+    }
+
+    fn are_equal(&mut self, paths: &[String]) -> Result<bool, String> {
+        let mut first = None;
+        for path in paths {
+            let text = self.values.results.text(self.values.snapshot, path)?;
+            let text = text.unwrap_or_default();
+            match &first {
+                None => first = Some(text),
+                Some(first) if first.trim() == text.trim() => {}
+                Some(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn majority(&mut self, path: &str, n: u64, key: Option<&str>) -> Result<Option<u64>, String> {
+        let step = self.step(path)?;
+        let answers = self.done(&step, i64::try_from(n).unwrap_or(i64::MAX))?;
+        let values: Vec<Value> = answers
+            .iter()
+            .map(|answer| compared(answer.result.as_deref().unwrap_or(""), key))
+            .collect();
+        let best = values.iter().enumerate().map(|(at, value)| {
+            let equal = values.iter().filter(|other| *other == value).count() as u64;
+            (equal, std::cmp::Reverse(at))
+        });
+        let best = best.max().filter(|(equal, _)| *equal > n / 2);
+        let winner = best.and_then(|(_, std::cmp::Reverse(at))| answers.get(at));
+        Ok(winner.and_then(|answer| u64::try_from(answer.index).ok()))
+    }
+
+    fn chosen(&mut self, path: &str, n: u64) -> Result<Option<u64>, String> {
+        let step = self.step(path)?;
+        let last = i64::try_from(n).unwrap_or(i64::MAX);
+        let items = self.values.results.items(&step, (last, last.saturating_add(1)))?;
+        let Some(judge) = items.into_iter().find(|item| item.state == ItemState::Done) else {
+            return Err("the judge has failed".into());
+        };
+        // A judge that answers with the number of an answer chooses it.
+        let number = judge.result.as_deref().unwrap_or("").trim().parse::<u64>();
+        Ok(number.ok().filter(|number| (1..=n).contains(number)).map(|number| number - 1))
+    }
+
+    fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String> {
+        let step = self.step(path)?;
+        let number = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+        let limit = number(to.saturating_sub(from));
+        let items = self.values.results.store.plan_items(step.id, None, number(from), limit);
+        let items = items.map_err(|why| why.to_string())?;
+        let done = items.iter().filter(|item| item.index < number(to) && item.state == ItemState::Done);
+        Ok(done.count() as u64 == to - from)
+    }
+
+    fn decision(&mut self, path: &str) -> Result<(), String> {
+        let step = self.step(path)?;
+        match step.cancelled {
+            0 => Ok(()),
+            _ => Err("the question was cancelled".into()),
+        }
+    }
+}

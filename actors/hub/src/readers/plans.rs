@@ -1,0 +1,217 @@
+//! Runs of plans, as `run` and `run_items` answer them.
+
+use super::QueryFailure;
+use crate::answers;
+use crate::conductor::results::Results;
+use kirosu_protocol::text::shorten;
+use kirosu_protocol::verbs::run_items::RUN_ITEMS_LIMIT;
+use kirosu_protocol::{
+    Effect, Error, ErrorCode, ItemInfo, ItemState, RunAnswer, RunItemsAnswer, RunItemsParams,
+    RunState, Status, StepInfo, StepState, TYPE_PLAN, TaskId,
+};
+use kirosu_store::{PlanRun, PlanStep, StoreReader};
+use serde_json::Value;
+
+/// Bytes of result and error in the answer to `run`.
+const TEXT_BYTES: usize = 16 << 10;
+/// Bytes of results after which a page of items ends.
+const PAGE_BYTES: usize = 4 << 20;
+/// Bytes of an error in a page of items.
+const ERROR_BYTES: usize = 2 << 10;
+
+/// A run with its steps.
+pub(super) fn run(store: &mut StoreReader, id: TaskId) -> Result<RunAnswer, QueryFailure> {
+    let Some(task) = store.many(&[id])?.pop() else {
+        return Err(answers::no_such_task(id).into());
+    };
+    if task.task_type != TYPE_PLAN {
+        return Err(not_a_run(id).into());
+    }
+    let (run, steps) = match store.plan_run(id)? {
+        Some((run, steps)) => (Some(run), steps),
+        None => (None, Vec::new()),
+    };
+    let state = state_of(task.status, run.as_ref());
+    let text = |text: Option<String>| text.map(|text| shorten(&text, TEXT_BYTES));
+    let mut infos = Vec::with_capacity(steps.len());
+    for step in steps {
+        infos.push(info(store, step, state)?);
+    }
+    Ok(RunAnswer {
+        task_id: id,
+        state,
+        reason: run.as_ref().and_then(|run| run.reason.clone()),
+        name: run.as_ref().and_then(|run| run.name.clone()),
+        plan: run.as_ref().and_then(|run| run.hash.clone()),
+        made: run.as_ref().map_or(0, |run| count(run.made)),
+        created_at: task.created_at,
+        ended_at: task.finished_at,
+        result: text(task.result),
+        error: text(task.error),
+        steps: infos,
+    })
+}
+
+/// The state of a run whose task has this status.
+fn state_of(status: Status, run: Option<&PlanRun>) -> RunState {
+    match (status, run) {
+        (Status::Done, Some(run)) if run.state == RunState::Partial => RunState::Partial,
+        (Status::Done, _) => RunState::Done,
+        (Status::Failed, _) => RunState::Failed,
+        (Status::Cancelled, _) => RunState::Cancelled,
+        (Status::Leased, Some(run)) => run.state,
+        _ => RunState::Pending,
+    }
+}
+
+fn info(
+    store: &mut StoreReader,
+    step: PlanStep,
+    run: RunState,
+) -> Result<StepInfo, QueryFailure> {
+    let task_id = match step.total {
+        Some(1) => store.plan_items(step.id, None, 0, 1)?.pop(),
+        _ => None,
+    };
+    let is_left = run.is_final() && !step.state.is_final();
+    Ok(StepInfo {
+        state: match is_left {
+            // The run has ended around it.
+            true => StepState::Cancelled,
+            false => step.state,
+        },
+        path: step.path,
+        kind: step.kind,
+        reason: step.reason,
+        generation: count(step.generation),
+        total: step.total.map(count),
+        made: count(step.cursor - step.waiting),
+        open: count(step.open),
+        done: count(step.done),
+        failed: count(step.failed),
+        cancelled: count(step.cancelled),
+        task_id: task_id.and_then(|item| item.task_id),
+        started_at: Some(seconds(step.started_ms)),
+        ended_at: step.ended_ms.map(seconds),
+    })
+}
+
+/// A page of items. A cursor is the id of a step and a position in it.
+pub(super) fn items(
+    store: &mut StoreReader,
+    params: &RunItemsParams,
+) -> Result<RunItemsAnswer, QueryFailure> {
+    let id = params.task_id;
+    let Some((_, steps)) = store.plan_run(id)? else {
+        let Some(task) = store.many(&[id])?.pop() else {
+            return Err(answers::no_such_task(id).into());
+        };
+        return match task.task_type == TYPE_PLAN {
+            true => Ok(RunItemsAnswer::default()),
+            false => Err(not_a_run(id).into()),
+        };
+    };
+    if let Some(path) = &params.step
+        && !steps.iter().any(|step| step.path == *path)
+    {
+        let message = format!(
+            "the run {id} has no step {path:?} that has begun; `kirosu run show {id}` lists them"
+        );
+        return Err(Error::invalid_params(message).into());
+    }
+    let (from_step, mut from) = match &params.cursor {
+        Some(cursor) => read_cursor(cursor)?,
+        None => (0, 0),
+    };
+    let limit = params.limit.unwrap_or(RUN_ITEMS_LIMIT) as usize;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    let wanted = steps.into_iter().filter(|step| {
+        step.id >= from_step && params.step.as_ref().is_none_or(|path| step.path == *path)
+    });
+    for step in wanted {
+        if step.id != from_step {
+            from = 0;
+        }
+        loop {
+            // One more than fits shows whether others follow.
+            let room = limit - found.len();
+            let page = store.plan_items(step.id, params.state, from, room as i64 + 1)?;
+            let is_last = page.len() <= room;
+            let mut next = None;
+            for item in page {
+                if found.len() >= limit || bytes >= PAGE_BYTES {
+                    next = Some(item.index);
+                    break;
+                }
+                from = item.index + 1;
+                let info = item_info(store, &step, item, params.results)?;
+                bytes += info.result.as_ref().map_or(0, kirosu_protocol::weight);
+                found.push(info);
+            }
+            if let Some(index) = next {
+                return Ok(RunItemsAnswer {
+                    items: found,
+                    next: Some(format!("{}-{index}", step.id)),
+                });
+            }
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(RunItemsAnswer {
+        items: found,
+        next: None,
+    })
+}
+
+fn read_cursor(cursor: &str) -> Result<(i64, i64), Error> {
+    let parts = cursor.split_once('-');
+    let parts = parts.and_then(|(step, index)| Some((step.parse().ok()?, index.parse().ok()?)));
+    parts.ok_or_else(|| Error::invalid_params("`cursor` must be `next` of an earlier answer"))
+}
+
+fn item_info(
+    store: &mut StoreReader,
+    step: &PlanStep,
+    item: kirosu_store::PlanItem,
+    with_result: bool,
+) -> Result<ItemInfo, QueryFailure> {
+    let mut info = ItemInfo {
+        step: step.path.clone(),
+        index: count(item.index),
+        key: item.key.clone(),
+        state: item.state,
+        task_id: item.task_id,
+        class: item.class.clone(),
+        error: None,
+        result: None,
+    };
+    let is_needed = match item.state {
+        ItemState::Failed | ItemState::Cancelled => true,
+        ItemState::Done => with_result,
+        ItemState::Open | ItemState::Waiting => false,
+    };
+    if is_needed {
+        let ended = Results { store }.with_results(step, vec![item]);
+        let ended = ended.map_err(|why| Error::internal(Effect::None, why))?.pop();
+        if let Some(ended) = ended {
+            info.error = ended.error.map(|error| shorten(&error, ERROR_BYTES));
+            info.result = ended.result.filter(|_| with_result).map(Value::String);
+        }
+    }
+    Ok(info)
+}
+
+fn not_a_run(id: TaskId) -> Error {
+    let message = format!("task {id} is not a run of a plan; `kirosu runs` lists runs");
+    Error::new(ErrorCode::WrongState, message)
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
