@@ -69,7 +69,7 @@ statement! {
 
 statement! {
     /// The highest id of a step.
-    SelectLastStep {} "SELECT max(id) FROM plan_step"
+    SelectLastStep {} "SELECT coalesce(max(id), 0) FROM plan_step"
 }
 
 statement! {
@@ -225,7 +225,7 @@ statement! {
 
 statement! {
     /// The highest id of a source.
-    SelectLastSource {} "SELECT max(id) FROM plan_source"
+    SelectLastSource {} "SELECT coalesce(max(id), 0) FROM plan_source"
 }
 
 statement! {
