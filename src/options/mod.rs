@@ -49,7 +49,11 @@ pub fn hub(settings: &Settings, key: &Secret, run_secret: Secret) -> HubOptions 
         rules: rules(settings),
         readers: settings.store.readers as usize,
         backup_dir: settings.data_dir.join("backups"),
-        pools: settings.pools.iter().map(|pool| pool.name.clone()).collect(),
+        pools: settings
+            .pools
+            .iter()
+            .map(|pool| pool.name.clone())
+            .collect(),
         store_path: settings.store.path.clone(),
     }
 }

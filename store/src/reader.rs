@@ -2,13 +2,13 @@
 
 use crate::audit::AuditEntry;
 use crate::credentials::Credential;
+use crate::plans::{PlanRun, PlanStep, StepId};
 use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
-use crate::query::rows::{Texts, Visited};
-use crate::plans::{PlanRun, PlanStep, StepId};
 use crate::query::plans::{PlanItem, SourcePiece};
+use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::sql::access::SelectCredentials;
@@ -16,7 +16,8 @@ use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{
-    ApprovalsParams, Fence, Group, ItemState, SourceId, Status, Task, TaskId, UsageAnswer, UsageParams,
+    ApprovalsParams, Fence, Group, ItemState, SourceId, Status, Task, TaskId, UsageAnswer,
+    UsageParams,
 };
 use std::path::Path;
 
@@ -186,7 +187,10 @@ impl StoreReader {
     }
 
     /// A run that has begun, and its steps in the order in which they began.
-    pub fn plan_run(&mut self, run: TaskId) -> Result<Option<(PlanRun, Vec<PlanStep>)>, StoreError> {
+    pub fn plan_run(
+        &mut self,
+        run: TaskId,
+    ) -> Result<Option<(PlanRun, Vec<PlanStep>)>, StoreError> {
         self.snapshot(|conn| query::plans::run(conn, run))
     }
 

@@ -1,7 +1,8 @@
 //! The requests that a run's token allows: reports on its own run, and everything about the tasks below its own.
 
 use kirosu_protocol::{
-    Error, ErrorCode, Group, Method, NewTask, Request, Right, TYPE_PLAN, Target, TaskId, TaskRun, WaitTarget,
+    Error, ErrorCode, Group, Method, NewTask, Request, Right, TYPE_PLAN, Target, TaskId, TaskRun,
+    WaitTarget,
 };
 use serde_json::json;
 

@@ -42,7 +42,8 @@ impl ReduceShape {
             let (size, groups) = (pair[0], pair[1]);
             if index < first + groups {
                 let group = index - first;
-                let cut = |group: u64| (u128::from(group) * u128::from(size) / u128::from(groups)) as u64;
+                let cut =
+                    |group: u64| (u128::from(group) * u128::from(size) / u128::from(groups)) as u64;
                 return Some((level + 1, below + cut(group), below + cut(group + 1)));
             }
             below = first;
@@ -90,7 +91,9 @@ pub(super) fn total(
         Work::Map(_) => {
             let (items, limit) = (world.items(scope, step)?, run.plan.limits.items);
             if items > limit {
-                return Err(format!("limit: {items} items, and `limits.items` is {limit}"));
+                return Err(format!(
+                    "limit: {items} items, and `limits.items` is {limit}"
+                ));
             }
             Some(items)
         }
@@ -171,9 +174,16 @@ fn expand(
     let window = own.or(run.plan.limits.concurrency).unwrap_or(run.window);
     // The window counts tasks, the row counts items.
     let window = window.saturating_mul(items_per_task(step));
-    let room = window.saturating_sub(row.open);
+    let mut room = window.saturating_sub(row.open);
+    if let Work::Map(map) = &step.work
+        && row.done == 0
+        && row.reason.as_deref() != Some(waits::AGREED)
+    {
+        // Before anything is known about a prompt, no more runs are spent on it than the breaker takes to stop it.
+        room = room.min(map.breaker.saturating_sub(row.failed + row.open));
+    }
     // Few large commits cost less than many small ones: a window is filled up once a quarter of it is free.
-    if room == 0 || (row.open > 0 && room < window / 4) {
+    if room == 0 || (row.open > 0 && row.done > 0 && room < window / 4) {
         return None;
     }
     let left = run.plan.limits.tasks.saturating_sub(run.made);
@@ -242,7 +252,10 @@ fn mergeable(
             // The step below has ended.
             Some((1, ..)) => {}
             Some((_, from, to)) => {
-                if !path.as_ref().is_some_and(|path| world.are_done(path, from, to) == Ok(true)) {
+                if !path
+                    .as_ref()
+                    .is_some_and(|path| world.are_done(path, from, to) == Ok(true))
+                {
                     break;
                 }
             }
@@ -269,7 +282,9 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
     if (first || row.streak >= BREAKER_LATER.max(map.breaker)) && !agreed && !is_whole {
         return Some(Stop::Person(waits::BREAKER));
     }
-    let sampled = map.sample.is_some_and(|sample| row.done >= sample && row.cursor > 0);
+    let sampled = map
+        .sample
+        .is_some_and(|sample| row.done >= sample && row.cursor > 0);
     if map.ask && sampled && !agreed && !is_whole && row.open == 0 {
         return Some(Stop::Person(waits::SAMPLE));
     }
@@ -317,12 +332,7 @@ fn set(path: &str, state: StepState, reason: Option<String>) -> Act {
 }
 
 /// The end of a step whose items have all ended.
-fn end(
-    scope: &Scope<'_>,
-    step: &Step,
-    row: &StepFacts,
-    world: &mut dyn World,
-) -> Act {
+fn end(scope: &Scope<'_>, step: &Step, row: &StepFacts, world: &mut dyn World) -> Act {
     let path = scope.path(&step.id);
     let lost = row.failed + row.cancelled;
     let done = |result| Act::Set {

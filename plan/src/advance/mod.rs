@@ -11,7 +11,6 @@ mod ref_of;
 mod repeat;
 mod scope;
 
-
 pub use items::{ReduceShape, Stop};
 pub use ref_of::ResultRef;
 pub use repeat::{Repeat, repeats};
@@ -207,7 +206,9 @@ pub fn advance(run: &Run<'_>, world: &mut dyn World) -> Vec<Act> {
         let limit = run.plan.limits.tasks;
         acts.push(Act::End {
             state: RunState::Failed,
-            reason: Some(format!("limit: the run has made {limit} tasks, which is its limit `tasks`")),
+            reason: Some(format!(
+                "limit: the run has made {limit} tasks, which is its limit `tasks`"
+            )),
             result: None,
         });
         return acts;
@@ -234,7 +235,10 @@ fn is_over(run: &Run<'_>) -> bool {
 
 /// The reason for which a run waits for a person: a step does, and nothing else is under way.
 fn waits_for_person(run: &Run<'_>) -> Option<String> {
-    let open = run.rows.iter().filter(|(_, row)| row.state == StepState::Open);
+    let open = run
+        .rows
+        .iter()
+        .filter(|(_, row)| row.state == StepState::Open);
     let mut reason = None;
     for (path, row) in open {
         match row.reason.as_deref() {
@@ -258,10 +262,24 @@ fn waits_for_person(run: &Run<'_>) -> Option<String> {
     reason
 }
 
-/// The end of a run whose steps have ended.
-fn end(run: &Run<'_>) -> Act {
-    let steps = &run.plan.pipeline;
-    let row = |step: &Step| run.rows.get(&step.id);
+/// The state in which a run ends after the steps that have ended; open while another one is left, apart from those with
+/// `always`.
+pub fn outlook(plan: &Plan, rows: &Rows) -> RunState {
+    let is_over = |step: &Step| rows.get(&step.id).is_some_and(|row| row.state.is_final());
+    match plan
+        .pipeline
+        .iter()
+        .all(|step| step.always || is_over(step))
+    {
+        true => ended(plan, rows).0,
+        false => RunState::Open,
+    }
+}
+
+/// The state of a run whose steps have ended, and the step that failed it.
+fn ended<'p>(plan: &'p Plan, rows: &Rows) -> (RunState, Option<&'p Step>) {
+    let steps = &plan.pipeline;
+    let row = |step: &Step| rows.get(&step.id);
     let failed = steps.iter().find(|step| {
         let failed = [StepState::Failed, StepState::Cancelled];
         !step.may_fail && row(step).is_some_and(|row| failed.contains(&row.state))
@@ -273,6 +291,14 @@ fn end(run: &Run<'_>) -> Act {
         None if lost.count() > 0 => RunState::Partial,
         None => RunState::Done,
     };
+    (state, failed)
+}
+
+/// The end of a run whose steps have ended.
+fn end(run: &Run<'_>) -> Act {
+    let steps = &run.plan.pipeline;
+    let row = |step: &Step| run.rows.get(&step.id);
+    let (state, failed) = ended(run.plan, run.rows);
     let reason = failed.map(|step| {
         let why = row(step).and_then(|row| row.reason.clone());
         match why {
@@ -292,3 +318,6 @@ fn end(run: &Run<'_>) -> Act {
         result,
     }
 }
+
+#[cfg(test)]
+mod tests;

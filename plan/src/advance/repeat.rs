@@ -39,7 +39,9 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
             for (path, row) in rows {
                 if row.failed + row.cancelled > 0 {
                     repeats.insert(Repeat::Lost(path.clone()));
-                } else if matches!(row.state, StepState::Failed | StepState::Cancelled) && row.cursor == 0 {
+                } else if matches!(row.state, StepState::Failed | StepState::Cancelled)
+                    && row.cursor == 0
+                {
                     let inner = find(plan, path).is_some_and(|it| !it.step.work.steps().is_empty());
                     // A loop or race failed with a step inside of it, which is here too.
                     if !inner {
@@ -71,7 +73,9 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
     let mut all: Vec<Repeat> = repeats
         .into_iter()
         .filter(|repeat| match repeat {
-            Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => !is_covered(path, true),
+            Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => {
+                !is_covered(path, true)
+            }
             Repeat::Anew(path) => !is_covered(path, false),
         })
         .collect();
@@ -79,7 +83,9 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
     let inside = rows.keys().filter(|path| is_covered(path, false));
     all.extend(inside.map(|path| Repeat::Anew(path.clone())));
     all.retain(|repeat| match repeat {
-        Repeat::Anew(path) => rows.get(path).is_some_and(|row| row.has_begun() || row.cursor > 0),
+        Repeat::Anew(path) => rows
+            .get(path)
+            .is_some_and(|row| row.has_begun() || row.cursor > 0),
         Repeat::Open(path) => rows.get(path).is_some_and(|row| row.state.is_final()),
         Repeat::Lost(_) | Repeat::Item(..) => true,
     });
@@ -97,7 +103,8 @@ fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<R
     while let Some(id) = changed.pop() {
         for step in found.scope.steps {
             let path = found.scope.path(&step.id);
-            let depends = step.depends_on.iter().any(|on| on == id) || (step.always && step.id != id);
+            let depends =
+                step.depends_on.iter().any(|on| on == id) || (step.always && step.id != id);
             if depends && rows.contains_key(&path) && repeats.insert(Repeat::Anew(path)) {
                 changed.push(step.id.as_str());
             }
@@ -111,7 +118,12 @@ fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<R
             let mut later = pass + 1;
             while scope.inner(owner, Some(later)).has_begun(rows) {
                 let inner = scope.inner(owner, Some(later));
-                repeats.extend(inner.steps.iter().map(|step| Repeat::Anew(inner.path(&step.id))));
+                repeats.extend(
+                    inner
+                        .steps
+                        .iter()
+                        .map(|step| Repeat::Anew(inner.path(&step.id))),
+                );
                 later += 1;
             }
         }

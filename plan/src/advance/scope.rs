@@ -71,7 +71,10 @@ impl<'a> Scope<'a> {
 
     /// Whether a step of it has begun.
     pub fn has_begun(&self, rows: &Rows) -> bool {
-        let mut begun = self.steps.iter().filter_map(|step| rows.get(&self.path(&step.id)));
+        let mut begun = self
+            .steps
+            .iter()
+            .filter_map(|step| rows.get(&self.path(&step.id)));
         begun.any(StepFacts::has_begun)
     }
 
@@ -112,7 +115,12 @@ pub fn find<'a>(plan: &'a Plan, path: &str) -> Option<Found<'a>> {
 }
 
 /// The changes of the steps of a scope.
-pub(super) fn advance(run: &Run<'_>, scope: &Scope<'_>, world: &mut dyn World, acts: &mut Vec<Act>) {
+pub(super) fn advance(
+    run: &Run<'_>,
+    scope: &Scope<'_>,
+    world: &mut dyn World,
+    acts: &mut Vec<Act>,
+) {
     for step in scope.steps {
         let path = scope.path(&step.id);
         match run.rows.get(&path).filter(|row| row.has_begun()) {
@@ -145,13 +153,22 @@ fn begin(run: &Run<'_>, scope: &Scope<'_>, step: &Step, world: &mut dyn World) -
     if step.always {
         let others = scope.steps.iter().filter(|other| !other.always);
         let state = |other: &Step| run.rows.get(&scope.path(&other.id)).map(|row| row.state);
-        if !others.into_iter().all(|other| state(other).is_some_and(StepState::is_final)) {
+        if !others
+            .into_iter()
+            .all(|other| state(other).is_some_and(StepState::is_final))
+        {
             return None;
         }
     }
     for id in &step.depends_on {
-        let row = run.rows.get(&scope.path(id)).filter(|row| row.state.is_final())?;
-        let may_fail = scope.steps.iter().any(|other| other.id == *id && other.may_fail);
+        let row = run
+            .rows
+            .get(&scope.path(id))
+            .filter(|row| row.state.is_final())?;
+        let may_fail = scope
+            .steps
+            .iter()
+            .any(|other| other.id == *id && other.may_fail);
         if !step.always && !row.state.satisfies() && !may_fail {
             let reason = format!("it needs the step {id}, which is {}", row.state);
             return open(StepState::Omitted, Some(reason), None);
@@ -255,7 +272,11 @@ fn next_of_loop(
         "done" => StepState::Done,
         _ => StepState::Failed,
     };
-    Ok(Some((state, Some(why), best_pass(scope, (step, work), pass, world)?)))
+    Ok(Some((
+        state,
+        Some(why),
+        best_pass(scope, (step, work), pass, world)?,
+    )))
 }
 
 /// The pass with the greatest score, the newest of equals; without `score` the last one.

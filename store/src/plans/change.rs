@@ -279,7 +279,12 @@ impl Core {
         Ok(APPLIED)
     }
 
-    fn set_run(&mut self, run: TaskId, state: RunState, reason: Option<&str>) -> Result<PlanOutcome> {
+    fn set_run(
+        &mut self,
+        run: TaskId,
+        state: RunState,
+        reason: Option<&str>,
+    ) -> Result<PlanOutcome> {
         let Some(row) = self.plan_run(run)? else {
             return Ok(STALE);
         };

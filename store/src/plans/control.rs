@@ -146,7 +146,9 @@ impl Core {
             return Ok(());
         }
         if wishes.len() >= WISHES {
-            let message = format!("the run {id} has {WISHES} such requests that it has not carried out yet; wait for them");
+            let message = format!(
+                "the run {id} has {WISHES} such requests that it has not carried out yet; wait for them"
+            );
             return Err(Error::new(ErrorCode::Busy, message).into());
         }
         wishes.push(what.clone());

@@ -4,8 +4,7 @@ use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::sql::plan::{
-    BindSource, InsertSource, InsertSourcePiece, SelectSourceItems, SelectSourceRun,
-    SetSourceItems,
+    BindSource, InsertSource, InsertSourcePiece, SelectSourceItems, SelectSourceRun, SetSourceItems,
 };
 use kirosu_protocol::{Error, ErrorCode, NewTask, PlanMetadata, SourceId, TaskId};
 
@@ -72,7 +71,8 @@ impl Core {
                 None => return Err(unknown_source(id).into()),
                 Some(0) => {}
                 Some(run) => {
-                    let message = format!("the source {id} belongs to the run {run}; store the items again");
+                    let message =
+                        format!("the source {id} belongs to the run {run}; store the items again");
                     return Err(Error::new(ErrorCode::WrongState, message).into());
                 }
             }
@@ -92,8 +92,7 @@ impl Core {
 }
 
 fn unknown_source(id: SourceId) -> Error {
-    let message = format!(
-        "there is no source {id}: it was never made, or no run had named it for a day"
-    );
+    let message =
+        format!("there is no source {id}: it was never made, or no run had named it for a day");
     Error::new(ErrorCode::WrongState, message)
 }

@@ -102,7 +102,14 @@ statement! {
 
 /// The steps of a run, in the order in which they began.
 pub(crate) fn run_steps(run_id: TaskId) -> String {
-    format!(concat!("SELECT ", step_columns!(), " FROM plan_step WHERE run_id = {} ORDER BY id"), run_id)
+    format!(
+        concat!(
+            "SELECT ",
+            step_columns!(),
+            " FROM plan_step WHERE run_id = {} ORDER BY id"
+        ),
+        run_id
+    )
 }
 
 insert! {
@@ -249,4 +256,3 @@ statement! {
     /// A source without pieces is deleted.
     DeleteSource { id: i64 } "DELETE FROM plan_source WHERE id = ?"
 }
-

@@ -2,7 +2,7 @@
 
 use super::live_run::{LiveRun, Snapshot};
 use super::results::{Results, as_json};
-use kirosu_plan::advance::Scope;
+use kirosu_plan::advance::{Scope, outlook};
 use kirosu_plan::{LoopWork, RenderLimits, Step, Work, evaluate, names, no_earlier_pass};
 use kirosu_protocol::StepState;
 use serde_json::{Map, Value, json};
@@ -55,15 +55,13 @@ impl Values<'_> {
     fn run(&self) -> Value {
         let rows = self.snapshot.rows.values();
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        for row in rows.clone() {
+        for row in rows {
             *counts.entry(row.state.as_str()).or_default() += 1;
         }
-        let failed = rows.into_iter().any(|row| row.state == StepState::Failed);
         // Steps with `always` want to know how the work ended, before the run has ended itself.
-        let state = match failed {
-            true => "failed",
-            false => self.snapshot.run.state.as_str(),
-        };
+        let plan = self.live.plan.as_ref().ok();
+        let state = plan.map(|plan| outlook(plan, &self.snapshot.rows));
+        let state = state.unwrap_or(self.snapshot.run.state).as_str();
         json!({
             "id": self.live.id,
             "plan": self.live.hash,
@@ -151,7 +149,14 @@ impl Values<'_> {
         let mut value = Map::new();
         value.insert("state".into(), row.state.as_str().into());
         value.insert("reason".into(), json!(row.reason));
-        value.insert("error".into(), json!(row.reason.as_ref().filter(|_| row.state == StepState::Failed)));
+        value.insert(
+            "error".into(),
+            json!(
+                row.reason
+                    .as_ref()
+                    .filter(|_| row.state == StepState::Failed)
+            ),
+        );
         value.insert("empty".into(), json!(row.done == 0));
         value.insert(
             "counts".into(),
@@ -201,5 +206,9 @@ fn lines(text: Option<&str>) -> Value {
 /// The texts of a step that its tasks are made of.
 pub(super) fn texts(step: &Step) -> Vec<(&str, bool)> {
     let texts = [&step.prompt, &step.system, &step.model, &step.workdir];
-    texts.into_iter().flatten().map(|text| (text.as_str(), false)).collect()
+    texts
+        .into_iter()
+        .flatten()
+        .map(|text| (text.as_str(), false))
+        .collect()
 }

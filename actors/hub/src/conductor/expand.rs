@@ -3,7 +3,9 @@
 use super::tasks::Purpose;
 use super::world::RunWorld;
 use kirosu_plan::advance::{Found, ReduceShape};
-use kirosu_plan::{Batch, ItemSource, MapWork, Over, ReduceWork, RenderLimits, Step, VoteWork, Work, render};
+use kirosu_plan::{
+    Batch, ItemSource, MapWork, Over, ReduceWork, RenderLimits, Step, VoteWork, Work, render,
+};
 use kirosu_protocol::{ItemState, NewTask, SourceId};
 use kirosu_store::{Expansion, NewItem, PlanStep};
 use serde_json::{Map, Value};
@@ -33,11 +35,12 @@ impl Gathered {
             task.prompt.len() + task.system_prompt.as_ref().map_or(0, String::len)
         });
         self.tasks.extend(task);
-        self.items.extend(items.into_iter().map(|(index, key)| NewItem {
-            index,
-            key,
-            task: at,
-        }));
+        self.items
+            .extend(items.into_iter().map(|(index, key)| NewItem {
+                index,
+                key,
+                task: at,
+            }));
     }
 }
 
@@ -62,7 +65,11 @@ impl RunWorld<'_> {
         let indexes: Vec<i64> = match again {
             true => {
                 let waiting = Some(ItemState::Waiting);
-                let items = self.values.results.store.plan_items(row.id, waiting, 0, limit);
+                let items = self
+                    .values
+                    .results
+                    .store
+                    .plan_items(row.id, waiting, 0, limit);
                 let items = items.map_err(|why| why.to_string())?;
                 items.into_iter().map(|item| item.index).collect()
             }
@@ -88,7 +95,11 @@ impl RunWorld<'_> {
             _ => {
                 for index in indexes {
                     let key = format!("#{}", index + 1);
-                    let purpose = Purpose { key: key.clone(), extra: Map::new(), ..purpose };
+                    let purpose = Purpose {
+                        key: key.clone(),
+                        extra: Map::new(),
+                        ..purpose
+                    };
                     let task = self.values.task(&purpose)?;
                     gathered.add(vec![(index, key)], Some(task));
                     return Ok(expansion(row, gathered));
@@ -117,9 +128,7 @@ impl RunWorld<'_> {
             let next_fits = match map.batch {
                 Batch::Items(items) => (batch.len() as u64) < items,
                 // The next item is about as large as the mean of those before.
-                Batch::Size { bytes: most } => {
-                    ((bytes + bytes / batch.len()) as u64) <= most
-                }
+                Batch::Size { bytes: most } => ((bytes + bytes / batch.len()) as u64) <= most,
             };
             if next_fits && indexes.peek().is_some() {
                 continue;
@@ -172,11 +181,14 @@ impl RunWorld<'_> {
         if !is_here(piece) {
             let read = self.values.results.store.source_piece(source, index);
             let read = read.map_err(|why| why.to_string())?.ok_or_else(gone)?;
-            let items: Vec<Value> = serde_json::from_str(&read.items).map_err(|why| why.to_string())?;
+            let items: Vec<Value> =
+                serde_json::from_str(&read.items).map_err(|why| why.to_string())?;
             *piece = Some((source, read.first, Arc::new(items)));
         }
         let (_, first, items) = piece.as_ref().ok_or_else(gone)?;
-        let value = usize::try_from(index - first).ok().and_then(|at| items.get(at));
+        let value = usize::try_from(index - first)
+            .ok()
+            .and_then(|at| items.get(at));
         value.cloned().ok_or_else(gone)
     }
 
@@ -195,7 +207,11 @@ impl RunWorld<'_> {
             };
             return Ok(path.map_or_else(|| format!("#{}", index + 1), str::to_owned));
         };
-        let context = self.values.context(purpose.scope, &[(template, false)], one("item", value.clone()))?;
+        let context = self.values.context(
+            purpose.scope,
+            &[(template, false)],
+            one("item", value.clone()),
+        )?;
         let key = render(template, &context, &RenderLimits::default());
         let key = key.map_err(|why| format!("`key` of the item {}: {why}", index + 1))?;
         match key.trim().is_empty() {
@@ -212,23 +228,39 @@ impl RunWorld<'_> {
         indexes: Vec<i64>,
         gathered: &mut Gathered,
     ) -> Result<(), String> {
-        let of = self.values.snapshot.steps.get(&purpose.scope.path(&reduce.of)).cloned();
+        let of = self
+            .values
+            .snapshot
+            .steps
+            .get(&purpose.scope.path(&reduce.of))
+            .cloned();
         let of = of.ok_or_else(|| format!("the step {} has not begun", reduce.of))?;
         let shape = ReduceShape::new(u64::try_from(of.cursor).unwrap_or(0), reduce.arity);
         for index in indexes {
             let Some((level, from, to)) = shape.inputs(u64::try_from(index).unwrap_or(0)) else {
                 break;
             };
-            let range = (i64::try_from(from).unwrap_or(0), i64::try_from(to).unwrap_or(0));
+            let range = (
+                i64::try_from(from).unwrap_or(0),
+                i64::try_from(to).unwrap_or(0),
+            );
             let mut inputs = match level {
                 1 => self.values.results.items(&of, range)?,
                 _ => self.values.results.items(row, range)?,
             };
             if reduce.order == "done" {
-                inputs.sort_by(|one, other| one.ended_at.unwrap_or(0.0).total_cmp(&other.ended_at.unwrap_or(0.0)));
+                inputs.sort_by(|one, other| {
+                    one.ended_at
+                        .unwrap_or(0.0)
+                        .total_cmp(&other.ended_at.unwrap_or(0.0))
+                });
             }
             let key = format!("{level}.{}", index + 1);
-            let results: Vec<Value> = inputs.iter().filter(|item| item.result.is_some()).map(|item| item.value()).collect();
+            let results: Vec<Value> = inputs
+                .iter()
+                .filter(|item| item.result.is_some())
+                .map(|item| item.value())
+                .collect();
             let missing = inputs.iter().filter(|item| item.state != ItemState::Done);
             let missing: Vec<Value> = missing.map(|item| item.missing()).collect();
             if results.is_empty() && shape.total() > 1 {
@@ -269,7 +301,10 @@ impl RunWorld<'_> {
             if is_judge {
                 let answers = self.values.results.items(row, (0, index))?;
                 let answers = answers.iter().filter(|item| item.result.is_some());
-                extra = one("results", Value::Array(answers.map(|item| item.value()).collect()));
+                extra = one(
+                    "results",
+                    Value::Array(answers.map(|item| item.value()).collect()),
+                );
             }
             let purpose = Purpose {
                 key: key.clone(),
@@ -307,4 +342,3 @@ fn expansion(row: &PlanStep, gathered: Gathered) -> Expansion {
         tasks: gathered.tasks,
     }
 }
-

@@ -58,7 +58,8 @@ impl LiveRun {
             Some("toml") => PlanFormat::Toml,
             _ => PlanFormat::Yaml,
         };
-        let compiled = compile(&task.prompt, format).map_err(|faults| format!("the plan has faults:\n{faults}"));
+        let compiled = compile(&task.prompt, format)
+            .map_err(|faults| format!("the plan has faults:\n{faults}"));
         let mut inputs = Map::new();
         let plan = match (compiled, fault) {
             (_, Some(why)) | (Err(why), None) => Err(why),
@@ -113,10 +114,18 @@ fn values(plan: &Plan, given: &Map<String, Value>) -> Result<Map<String, Value>,
             continue;
         };
         if input.r#type.is_some_and(|kind| !kind.takes(value)) {
-            return Err(format!("the input {name} has another type than the plan demands: {value}"));
+            return Err(format!(
+                "the input {name} has another type than the plan demands: {value}"
+            ));
         }
-        if input.r#enum.as_ref().is_some_and(|allowed| !allowed.contains(value)) {
-            return Err(format!("the input {name} has a value that the plan does not allow: {value}"));
+        if input
+            .r#enum
+            .as_ref()
+            .is_some_and(|allowed| !allowed.contains(value))
+        {
+            return Err(format!(
+                "the input {name} has a value that the plan does not allow: {value}"
+            ));
         }
         values.insert(name.clone(), value.clone());
     }

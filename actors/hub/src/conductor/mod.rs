@@ -304,7 +304,9 @@ impl Conductor {
             }
             Err(error) => {
                 tracing::warn!(run = id, %error, "a change of a run failed; trying again");
-                ctx.run_later(RETRY_AFTER, move |conductor, ctx| conductor.note_due(ctx, id));
+                ctx.run_later(RETRY_AFTER, move |conductor, ctx| {
+                    conductor.note_due(ctx, id)
+                });
             }
         }
         if run.unanswered == 0 && run.is_due {

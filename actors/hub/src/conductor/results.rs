@@ -61,7 +61,10 @@ impl Results<'_> {
     }
 
     /// The decision about the task of an item: whether it is done, and who decided.
-    pub fn decided(&mut self, step: &PlanStep) -> Result<(bool, Option<String>, Option<String>), String> {
+    pub fn decided(
+        &mut self,
+        step: &PlanStep,
+    ) -> Result<(bool, Option<String>, Option<String>), String> {
         let item = self.item(step, 0)?;
         let task = item.and_then(|item| item.task_id);
         let Some(task) = task else {
@@ -75,7 +78,10 @@ impl Results<'_> {
     }
 
     fn item(&mut self, step: &PlanStep, index: i64) -> Result<Option<PlanItem>, String> {
-        let items = self.store.plan_items(step.id, None, index, 1).map_err(unread)?;
+        let items = self
+            .store
+            .plan_items(step.id, None, index, 1)
+            .map_err(unread)?;
         Ok(items.into_iter().find(|item| item.index == index))
     }
 
@@ -88,7 +94,10 @@ impl Results<'_> {
         let (mut ended, mut at, mut bytes) = (Vec::new(), from, 0);
         while at < to {
             let limit = (to - at).min(PAGE);
-            let page = self.store.plan_items(step.id, None, at, limit).map_err(unread)?;
+            let page = self
+                .store
+                .plan_items(step.id, None, at, limit)
+                .map_err(unread)?;
             let Some(last) = page.last() else {
                 break;
             };
@@ -124,9 +133,13 @@ impl Results<'_> {
             if is_open {
                 continue;
             }
-            let task = item.task_id.and_then(|id| tasks.iter().find(|task| task.task_id == id));
+            let task = item
+                .task_id
+                .and_then(|id| tasks.iter().find(|task| task.task_id == id));
             let mut result = task.and_then(|task| task.result.clone());
-            if step.each && let Some(whole) = &result {
+            if step.each
+                && let Some(whole) = &result
+            {
                 result = Some(self.element(&item, whole)?);
             }
             ended.push(EndedItem {
@@ -159,7 +172,11 @@ impl Results<'_> {
     }
 
     /// The result of a step as text; `None` if it has none.
-    pub(super) fn text(&mut self, snapshot: &Snapshot, path: &str) -> Result<Option<String>, String> {
+    pub(super) fn text(
+        &mut self,
+        snapshot: &Snapshot,
+        path: &str,
+    ) -> Result<Option<String>, String> {
         let mut path = path.to_owned();
         for _ in 0..HOPS {
             let Some(step) = snapshot.steps.get(&path) else {

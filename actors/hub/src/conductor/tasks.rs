@@ -6,9 +6,7 @@ use kirosu_plan::{
     ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, Step, Work, render,
 };
 use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
-use kirosu_protocol::{
-    Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN,
-};
+use kirosu_protocol::{Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
 use serde_json::{Map, Value, json};
 
 /// What a task is made for.
@@ -40,11 +38,25 @@ impl Values<'_> {
             (Work::Run(_), _) => Err("programs of plans are not part of this version".into()),
             (Work::Plan(_), _) => Err("planners are not part of this version".into()),
             (_, Some(judge)) => {
-                let texts = [Some(&judge.prompt), judge.system.as_ref(), judge.model.as_ref()];
-                self.chat(purpose, texts, judge.pool.as_ref(), judge.provider.as_ref(), judge.fence)
+                let texts = [
+                    Some(&judge.prompt),
+                    judge.system.as_ref(),
+                    judge.model.as_ref(),
+                ];
+                self.chat(
+                    purpose,
+                    texts,
+                    judge.pool.as_ref(),
+                    judge.provider.as_ref(),
+                    judge.fence,
+                )
             }
             (_, None) => {
-                let texts = [step.prompt.as_ref(), step.system.as_ref(), step.model.as_ref()];
+                let texts = [
+                    step.prompt.as_ref(),
+                    step.system.as_ref(),
+                    step.model.as_ref(),
+                ];
                 let pool = step.pool.as_ref();
                 self.chat(purpose, texts, pool, step.provider.as_ref(), step.fence)
             }
@@ -52,7 +64,11 @@ impl Values<'_> {
     }
 
     fn limits(&self, fence: bool) -> RenderLimits {
-        let max = self.live.plan.as_ref().map(|plan| plan.limits.max_insert_bytes);
+        let max = self
+            .live
+            .plan
+            .as_ref()
+            .map(|plan| plan.limits.max_insert_bytes);
         let usual = RenderLimits::default();
         RenderLimits {
             insert_bytes: max.map_or(usual.insert_bytes, |max| max as usize),
@@ -73,7 +89,11 @@ impl Values<'_> {
         NewTask {
             task_type: task_type.to_owned(),
             queue: self.live.queue.clone(),
-            priority: self.live.priority.saturating_add(step.priority).clamp(-1000, 1000),
+            priority: self
+                .live
+                .priority
+                .saturating_add(step.priority)
+                .clamp(-1000, 1000),
             parent_id: Some(self.live.id),
             ends_with_parent: true,
             labels,
@@ -100,7 +120,11 @@ impl Values<'_> {
         let step = purpose.step;
         let own = [prompt, system, model];
         let used: Vec<(&str, bool)> = match purpose.judge {
-            Some(_) => own.into_iter().flatten().map(|text| (text.as_str(), false)).collect(),
+            Some(_) => own
+                .into_iter()
+                .flatten()
+                .map(|text| (text.as_str(), false))
+                .collect(),
             None => texts(step),
         };
         let context = self.values_for(purpose, &used)?;
@@ -153,7 +177,11 @@ impl Values<'_> {
     }
 
     /// The context of templates of a purpose.
-    fn values_for(&mut self, purpose: &Purpose<'_>, texts: &[(&str, bool)]) -> Result<Value, String> {
+    fn values_for(
+        &mut self,
+        purpose: &Purpose<'_>,
+        texts: &[(&str, bool)],
+    ) -> Result<Value, String> {
         self.context(purpose.scope, texts, purpose.extra.clone())
     }
 
@@ -174,7 +202,9 @@ impl Values<'_> {
         let depth = self.live.depth + 1;
         let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
         if depth >= limit {
-            return Err(format!("limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"));
+            return Err(format!(
+                "limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"
+            ));
         }
         let Some(text) = self.live.metadata.plans.get(&work.plan) else {
             return Err(format!(
@@ -212,7 +242,9 @@ impl Values<'_> {
 /// The conditions of a task's result.
 fn accept(step: &Step, each: Option<usize>) -> Result<Option<Box<Accept>>, String> {
     let mut accept: Accept = match &step.accept {
-        Some(value) => serde_json::from_value(value.clone()).map_err(|why| format!("`accept`: {why}"))?,
+        Some(value) => {
+            serde_json::from_value(value.clone()).map_err(|why| format!("`accept`: {why}"))?
+        }
         None => Accept::default(),
     };
     let schema = step.result.as_ref().and_then(|form| form.schema.clone());

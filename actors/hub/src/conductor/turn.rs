@@ -53,7 +53,12 @@ pub(super) fn take(live: &mut LiveRun, around: &mut Surroundings<'_>) -> Result<
     let plan = match &live.plan {
         Ok(plan) => plan.clone(),
         Err(why) => {
-            let failed = Ack::failed(live.id, Some(live.fence), FailureClass::BadInput, why.clone());
+            let failed = Ack::failed(
+                live.id,
+                Some(live.fence),
+                FailureClass::BadInput,
+                why.clone(),
+            );
             return Ok(Turn::Commands(vec![(Command::Ack(failed), None)]));
         }
     };
@@ -82,7 +87,8 @@ impl RunTurn<'_> {
             fence: self.live.fence,
             change,
         };
-        self.commands.push((Command::Plan(Box::new(command)), path.map(str::to_owned)));
+        self.commands
+            .push((Command::Plan(Box::new(command)), path.map(str::to_owned)));
     }
 
     fn decide(&mut self, around: &mut Surroundings<'_>) -> Result<(), String> {
@@ -92,9 +98,13 @@ impl RunTurn<'_> {
         }
         let deadline = self.plan.limits.deadline_ms;
         if let Some(deadline) = deadline
-            && around.now_ms - self.snapshot.run.started_ms >= i64::try_from(deadline).unwrap_or(i64::MAX)
+            && around.now_ms - self.snapshot.run.started_ms
+                >= i64::try_from(deadline).unwrap_or(i64::MAX)
         {
-            let reason = format!("limit: the run is older than {} s, its `limits.deadline`", deadline / 1000);
+            let reason = format!(
+                "limit: the run is older than {} s, its `limits.deadline`",
+                deadline / 1000
+            );
             self.end(around, RunState::Failed, Some(reason), None);
             return Ok(());
         }
@@ -133,7 +143,9 @@ impl RunTurn<'_> {
             values: Values {
                 live: self.live,
                 snapshot: &self.snapshot,
-                results: Results { store: around.store },
+                results: Results {
+                    store: around.store,
+                },
             },
             lists: BTreeMap::new(),
             known: &self.live.lists,
@@ -149,17 +161,27 @@ impl RunTurn<'_> {
         let Some(text) = &self.snapshot.run.wishes else {
             return Ok(None);
         };
-        let wishes: Vec<RunRetryParams> = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        let wishes: Vec<RunRetryParams> =
+            serde_json::from_str(text).map_err(|why| why.to_string())?;
         Ok(wishes.into_iter().next())
     }
 
     /// Prepares what a client wants to be repeated: first what depends on it, so that a turn that was interrupted finds the rest.
     fn repeat(&mut self, wish: &RunRetryParams) {
         self.live.faults.clear();
-        let all = repeats(&self.plan, &self.snapshot.rows, wish.step.as_deref(), wish.item.as_deref());
-        let anew = all.iter().filter(|repeat| matches!(repeat, Repeat::Anew(_)));
+        let all = repeats(
+            &self.plan,
+            &self.snapshot.rows,
+            wish.step.as_deref(),
+            wish.item.as_deref(),
+        );
+        let anew = all
+            .iter()
+            .filter(|repeat| matches!(repeat, Repeat::Anew(_)));
         let anew: Vec<Repeat> = anew.cloned().collect();
-        let rest = all.into_iter().filter(|repeat| !matches!(repeat, Repeat::Anew(_)));
+        let rest = all
+            .into_iter()
+            .filter(|repeat| !matches!(repeat, Repeat::Anew(_)));
         let next: Vec<Repeat> = match anew.is_empty() {
             false => anew,
             true => rest.collect(),
@@ -245,7 +267,13 @@ impl RunTurn<'_> {
         });
         let waiting: Vec<String> = waiting.map(|(path, _)| path.clone()).collect();
         for path in waiting {
-            self.set(&path, StepState::Open, Some(waits::AGREED.to_owned()), None, None);
+            self.set(
+                &path,
+                StepState::Open,
+                Some(waits::AGREED.to_owned()),
+                None,
+                None,
+            );
         }
         let (state, reason) = (RunState::Open, None);
         self.change(None, PlanChange::SetRun { state, reason });
@@ -257,7 +285,10 @@ impl RunTurn<'_> {
         let mut any = false;
         for (path, why) in &faults {
             let row = self.snapshot.rows.get(path);
-            match row.filter(|row| row.state == StepState::Open).map(|row| row.open) {
+            match row
+                .filter(|row| row.state == StepState::Open)
+                .map(|row| row.open)
+            {
                 None => continue,
                 Some(0) => self.set(path, StepState::Failed, Some(why.clone()), None, None),
                 Some(_) => self.cancel(path, why),
@@ -290,7 +321,8 @@ impl RunTurn<'_> {
             Act::CancelTasks { path, reason } => self.cancel(&path, &reason),
             Act::Wait { reason } => {
                 let run = &self.snapshot.run;
-                let is_known = run.state == RunState::Waiting && run.reason.as_ref() == Some(&reason);
+                let is_known =
+                    run.state == RunState::Waiting && run.reason.as_ref() == Some(&reason);
                 if !is_known && run.state != RunState::Paused {
                     let (state, reason) = (RunState::Waiting, Some(reason));
                     self.change(None, PlanChange::SetRun { state, reason });
@@ -338,7 +370,9 @@ impl RunTurn<'_> {
             values: Values {
                 live: self.live,
                 snapshot: &self.snapshot,
-                results: Results { store: around.store },
+                results: Results {
+                    store: around.store,
+                },
             },
             lists: BTreeMap::new(),
             known: &self.live.lists,
@@ -364,7 +398,9 @@ impl RunTurn<'_> {
         reason: Option<String>,
         result: Option<ResultRef>,
     ) {
-        let mut results = Results { store: around.store };
+        let mut results = Results {
+            store: around.store,
+        };
         let text = match &result {
             Some(ResultRef::Step(path)) => results.text(&self.snapshot, path),
             _ => Ok(None),
@@ -381,7 +417,13 @@ impl RunTurn<'_> {
             (_, Err(why)) => Ack::done(id, fence, format!("[the result is not here: {why}]")),
         };
         if state == RunState::Partial {
-            self.change(None, PlanChange::SetRun { state, reason: None });
+            self.change(
+                None,
+                PlanChange::SetRun {
+                    state,
+                    reason: None,
+                },
+            );
         }
         self.commands.push((Command::Ack(ack), None));
     }
@@ -395,7 +437,9 @@ impl RunTurn<'_> {
             let Ok(items) = around.store.plan_items(step.id, state, 0, NAMED) else {
                 continue;
             };
-            let mut results = Results { store: around.store };
+            let mut results = Results {
+                store: around.store,
+            };
             for item in results.with_results(step, items).unwrap_or_default() {
                 let error = item.error.unwrap_or_default();
                 let error = kirosu_protocol::text::shorten(&error, 300);

@@ -20,19 +20,33 @@ pub(super) struct RunWorld<'a> {
 impl RunWorld<'_> {
     fn step(&self, path: &str) -> Result<PlanStep, String> {
         let step = self.values.snapshot.steps.get(path);
-        step.cloned().ok_or_else(|| format!("the step {path} has not begun"))
+        step.cloned()
+            .ok_or_else(|| format!("the step {path} has not begun"))
     }
 
     /// The items of a step that have ended, and are done.
     fn done(&mut self, step: &PlanStep, to: i64) -> Result<Vec<EndedItem>, String> {
         let items = self.values.results.items(step, (0, to))?;
-        Ok(items.into_iter().filter(|item| item.state == ItemState::Done).collect())
+        Ok(items
+            .into_iter()
+            .filter(|item| item.state == ItemState::Done)
+            .collect())
     }
 
     /// The list of a map whose items are no source.
-    pub fn list(&mut self, scope: &Scope<'_>, step: &Step, map: &MapWork) -> Result<Arc<Vec<Value>>, String> {
+    pub fn list(
+        &mut self,
+        scope: &Scope<'_>,
+        step: &Step,
+        map: &MapWork,
+    ) -> Result<Arc<Vec<Value>>, String> {
         let path = scope.path(&step.id);
-        let generation = self.values.snapshot.steps.get(&path).map_or(0, |step| step.generation);
+        let generation = self
+            .values
+            .snapshot
+            .steps
+            .get(&path)
+            .map_or(0, |step| step.generation);
         let at = (path, generation);
         if let Some(list) = self.known.get(&at).or_else(|| self.lists.get(&at)) {
             return Ok(list.clone());
@@ -79,7 +93,9 @@ fn compared(text: &str, key: Option<&str>) -> Value {
 
 impl World for RunWorld<'_> {
     fn holds(&mut self, scope: &Scope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
-        let context = self.values.context(scope, &[(expression, true)], Map::new())?;
+        let context = self
+            .values
+            .context(scope, &[(expression, true)], Map::new())?;
         holds(expression, &context, &RenderLimits::default()).map_err(|why| why.to_string())
     }
 
@@ -133,22 +149,34 @@ impl World for RunWorld<'_> {
     fn chosen(&mut self, path: &str, n: u64) -> Result<Option<u64>, String> {
         let step = self.step(path)?;
         let last = i64::try_from(n).unwrap_or(i64::MAX);
-        let items = self.values.results.items(&step, (last, last.saturating_add(1)))?;
+        let items = self
+            .values
+            .results
+            .items(&step, (last, last.saturating_add(1)))?;
         let Some(judge) = items.into_iter().find(|item| item.state == ItemState::Done) else {
             return Err("the judge has failed".into());
         };
         // A judge that answers with the number of an answer chooses it.
         let number = judge.result.as_deref().unwrap_or("").trim().parse::<u64>();
-        Ok(number.ok().filter(|number| (1..=n).contains(number)).map(|number| number - 1))
+        Ok(number
+            .ok()
+            .filter(|number| (1..=n).contains(number))
+            .map(|number| number - 1))
     }
 
     fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String> {
         let step = self.step(path)?;
         let number = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
         let limit = number(to.saturating_sub(from));
-        let items = self.values.results.store.plan_items(step.id, None, number(from), limit);
+        let items = self
+            .values
+            .results
+            .store
+            .plan_items(step.id, None, number(from), limit);
         let items = items.map_err(|why| why.to_string())?;
-        let done = items.iter().filter(|item| item.index < number(to) && item.state == ItemState::Done);
+        let done = items
+            .iter()
+            .filter(|item| item.index < number(to) && item.state == ItemState::Done);
         Ok(done.count() as u64 == to - from)
     }
 

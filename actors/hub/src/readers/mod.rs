@@ -188,9 +188,7 @@ impl QueryReader {
             StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
             StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
             StoreQuery::Run(task) => QueryReply::Json(json(&plans::run(store, task)?)?),
-            StoreQuery::RunItems(params) => {
-                QueryReply::Json(json(&plans::items(store, &params)?)?)
-            }
+            StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
             StoreQuery::Audit(params) => QueryReply::Json(json(&audit(store, params)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)

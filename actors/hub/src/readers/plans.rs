@@ -64,11 +64,7 @@ fn state_of(status: Status, run: Option<&PlanRun>) -> RunState {
     }
 }
 
-fn info(
-    store: &mut StoreReader,
-    step: PlanStep,
-    run: RunState,
-) -> Result<StepInfo, QueryFailure> {
+fn info(store: &mut StoreReader, step: PlanStep, run: RunState) -> Result<StepInfo, QueryFailure> {
     let task_id = match step.total {
         Some(1) => store.plan_items(step.id, None, 0, 1)?.pop(),
         _ => None,
@@ -194,7 +190,9 @@ fn item_info(
     };
     if is_needed {
         let ended = Results { store }.with_results(step, vec![item]);
-        let ended = ended.map_err(|why| Error::internal(Effect::None, why))?.pop();
+        let ended = ended
+            .map_err(|why| Error::internal(Effect::None, why))?
+            .pop();
         if let Some(ended) = ended {
             info.error = ended.error.map(|error| shorten(&error, ERROR_BYTES));
             info.result = ended.result.filter(|_| with_result).map(Value::String);
