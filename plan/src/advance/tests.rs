@@ -524,6 +524,7 @@ fn the_limits_of_tasks_and_items_are_named() {
     let mut bench = Bench::new(&format!("{}limits: {{ tasks: 7, items: 50 }}\n", map("")));
     bench.world.items = 50;
     bench.settle();
+    bench.end("m", 1, 0);
     assert_eq!(bench.made, 7);
     let (state, reason) = bench.ended.unwrap();
     assert_eq!(state, RunState::Failed);
