@@ -11,8 +11,9 @@ statement! {
 }
 
 statement! {
-    /// The earliest lease deadline.
-    SelectNextExpiry {} "SELECT lease_until FROM task WHERE state = 4 ORDER BY lease_until LIMIT 1"
+    /// The earliest lease deadline. Runs of plans are leased without one.
+    SelectNextExpiry {}
+    "SELECT lease_until FROM task WHERE state = 4 AND lease_until IS NOT NULL ORDER BY lease_until LIMIT 1"
 }
 
 statement! {

@@ -15,6 +15,7 @@ mod life;
 mod log;
 mod long_text;
 mod model;
+mod plans;
 mod power_loss;
 mod restore;
 mod retention;

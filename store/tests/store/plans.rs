@@ -1,0 +1,544 @@
+//! Runs of plans: rows that change with the ends of tasks, and guarded changes.
+
+use crate::common::*;
+use kirosu_protocol::{
+    AckStatus, ErrorCode, Fence, ItemState, NewTask, RunRetryParams, RunState, Status, StepState,
+    TYPE_PLAN, TaskId,
+};
+use kirosu_store::*;
+use serde_json::json;
+
+/// A run that was taken, with one step.
+struct Taken {
+    run: TaskId,
+    fence: Fence,
+}
+
+fn plan_task() -> NewTask {
+    NewTask {
+        task_type: TYPE_PLAN.into(),
+        ..NewTask::chat("pipeline: []")
+    }
+}
+
+fn plan(command: PlanCommand) -> Command {
+    Command::Plan(Box::new(command))
+}
+
+impl Taken {
+    fn new(b: &mut Bench) -> Taken {
+        let run = b.enqueue(plan_task());
+        let taken = take(b);
+        assert_eq!(taken, [run]);
+        Taken {
+            run,
+            fence: b.task(run).fence,
+        }
+    }
+
+    fn change(&self, b: &mut Bench, change: PlanChange) -> bool {
+        let (run, fence) = (self.run, self.fence);
+        match b.one(plan(PlanCommand::Change { run, fence, change })) {
+            Ok(Outcome::Plan(outcome)) => outcome.applied,
+            other => panic!("a change: {other:?}"),
+        }
+    }
+
+    fn open(&self, b: &mut Bench, path: &str, total: i64) -> PlanStep {
+        let new = NewStep {
+            path: path.into(),
+            kind: "map".into(),
+            each: false,
+            state: StepState::Open,
+            reason: None,
+            total: Some(total),
+        };
+        assert!(self.change(b, PlanChange::Open(new)));
+        self.step(b, path)
+    }
+
+    fn step(&self, b: &mut Bench, path: &str) -> PlanStep {
+        let (_, steps) = b.reader.plan_run(self.run).unwrap().unwrap();
+        steps.into_iter().find(|step| step.path == path).unwrap()
+    }
+
+    fn row(&self, b: &mut Bench) -> PlanRun {
+        b.reader.plan_run(self.run).unwrap().unwrap().0
+    }
+
+    /// Tasks for the next `count` items, one each.
+    fn expansion(&self, step: &PlanStep, count: i64) -> Expansion {
+        let task = NewTask {
+            parent_id: Some(self.run),
+            ends_with_parent: true,
+            ..NewTask::chat("item")
+        };
+        let item = |at: i64| NewItem {
+            index: step.cursor + at,
+            key: format!("k{}", step.cursor + at),
+            task: Some(at as usize),
+        };
+        Expansion {
+            step: step.id,
+            version: step.version,
+            cursor: step.cursor,
+            items: (0..count).map(item).collect(),
+            tasks: vec![task; count as usize],
+        }
+    }
+
+    fn expand(&self, b: &mut Bench, path: &str, count: i64) -> bool {
+        let step = self.step(b, path);
+        let expansion = self.expansion(&step, count);
+        self.change(b, PlanChange::Expand(expansion))
+    }
+}
+
+fn take(b: &mut Bench) -> Vec<TaskId> {
+    match b.one(plan(PlanCommand::Take { limit: 10 })) {
+        Ok(Outcome::Leased(tasks)) => tasks.into_iter().map(|task| task.task_id).collect(),
+        other => panic!("take: {other:?}"),
+    }
+}
+
+/// Items in each state: waiting, open, done, failed, cancelled.
+fn counts(step: &PlanStep) -> [i64; 5] {
+    [
+        step.waiting,
+        step.open,
+        step.done,
+        step.failed,
+        step.cancelled,
+    ]
+}
+
+/// The rows of the items say the same as the counters of their step.
+fn check(b: &mut Bench, taken: &Taken, path: &str) -> [i64; 5] {
+    let step = taken.step(b, path);
+    let items = b.reader.plan_items(step.id, None, 0, 1000).unwrap();
+    let count = |state: ItemState| items.iter().filter(|item| item.state == state).count() as i64;
+    assert_eq!(ItemState::ALL.map(count), counts(&step));
+    assert_eq!(items.len() as i64, step.cursor);
+    for item in &items {
+        let Some(task) = item.task_id else {
+            continue;
+        };
+        let expected = match b.task(task).status {
+            Status::Done => ItemState::Done,
+            Status::Failed => ItemState::Failed,
+            Status::Cancelled => ItemState::Cancelled,
+            _ => ItemState::Open,
+        };
+        assert_eq!(item.state, expected, "{item:?}");
+    }
+    counts(&step)
+}
+
+#[test]
+fn only_the_hub_takes_runs_and_no_lease_ends_them() {
+    let mut b = Bench::new();
+    let run = b.enqueue(plan_task());
+    assert!(b.lease(10).is_empty());
+    assert_eq!(take(&mut b), [run]);
+    assert!(take(&mut b).is_empty());
+    b.now += 400 * 24 * 3_600_000;
+    assert!(b.expire().is_empty());
+    let mut b = b.reopen();
+    assert_eq!(b.task(run).status, Status::Leased);
+    assert_eq!(b.reader.open_runs().unwrap(), [run]);
+}
+
+#[test]
+fn the_end_of_a_task_changes_its_item_and_step_in_the_same_commit() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 5);
+    assert!(taken.expand(&mut b, "m", 5));
+    assert_eq!(check(&mut b, &taken, "m"), [0, 5, 0, 0, 0]);
+    let tasks = b.lease(4);
+    let acks = vec![
+        done(tasks[0].task_id, Some(tasks[0].fence)),
+        failed(tasks[1].task_id, Some(tasks[1].fence)),
+        failed(tasks[2].task_id, Some(tasks[2].fence)),
+    ];
+    let applied = b
+        .store
+        .apply(b.now, acks.into_iter().map(Command::Ack).collect());
+    assert_eq!(applied.plans, [taken.run]);
+    assert_eq!(check(&mut b, &taken, "m"), [0, 2, 1, 2, 0]);
+    let step = taken.step(&mut b, "m");
+    assert_eq!(
+        (step.streak, step.class.as_deref()),
+        (2, Some("provider_error"))
+    );
+    let cancel = Command::Cancel {
+        task: tasks[3].task_id,
+        by: None,
+        reason: None,
+    };
+    b.one(cancel).unwrap();
+    let mut b = b.reopen();
+    assert_eq!(check(&mut b, &taken, "m"), [0, 1, 1, 2, 1]);
+    // A retry by hand is the same item again.
+    b.one(Command::Retry {
+        task: tasks[1].task_id,
+    })
+    .unwrap();
+    assert_eq!(check(&mut b, &taken, "m"), [0, 2, 1, 1, 1]);
+}
+
+#[test]
+fn a_change_that_was_decided_on_an_older_state_changes_nothing() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let step = taken.open(&mut b, "m", 9);
+    let first = taken.expansion(&step, 3);
+    assert!(taken.change(&mut b, PlanChange::Expand(first.clone())));
+    let before = (b.stats(), taken.step(&mut b, "m"));
+    assert!(
+        !taken.change(&mut b, PlanChange::Expand(first)),
+        "the same items twice"
+    );
+    let reopened = NewStep {
+        path: "m".into(),
+        kind: "map".into(),
+        each: false,
+        state: StepState::Open,
+        reason: None,
+        total: None,
+    };
+    assert!(
+        !taken.change(&mut b, PlanChange::Open(reopened)),
+        "the same step twice"
+    );
+    let set = StepChange {
+        step: step.id,
+        version: step.version,
+        ended: Some(1),
+        state: StepState::Failed,
+        reason: None,
+        total: None,
+        result: None,
+    };
+    assert!(
+        !taken.change(&mut b, PlanChange::Set(set.clone())),
+        "an end that did not happen"
+    );
+    let other = Taken {
+        fence: taken.fence + 1,
+        ..taken
+    };
+    assert!(!other.expand(&mut b, "m", 1), "the fence of another lease");
+    assert_eq!(before, (b.stats(), taken.step(&mut b, "m")));
+    assert!(taken.change(
+        &mut b,
+        PlanChange::Set(StepChange {
+            ended: Some(0),
+            ..set
+        })
+    ));
+    assert!(!taken.expand(&mut b, "m", 1), "a step that has ended");
+}
+
+#[test]
+fn two_items_with_one_key_are_refused_before_a_task_is_made() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let step = taken.open(&mut b, "m", 9);
+    assert!(taken.expand(&mut b, "m", 2));
+    let mut again = taken.expansion(&taken.step(&mut b, "m"), 3);
+    again.items[2].key = "k0".into();
+    let before = b.stats();
+    let (run, fence) = (taken.run, taken.fence);
+    let change = PlanChange::Expand(again);
+    let refused = b
+        .one(plan(PlanCommand::Change { run, fence, change }))
+        .unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidParams);
+    assert!(
+        refused
+            .message
+            .contains("the items 1 and 5 have the same key \"k0\""),
+        "{}",
+        refused.message
+    );
+    assert_eq!(before, b.stats());
+    assert_eq!(taken.step(&mut b, "m").cursor, step.cursor + 2);
+}
+
+#[test]
+fn the_end_of_a_run_ends_its_tasks() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 300);
+    for _ in 0..3 {
+        assert!(taken.expand(&mut b, "m", 100));
+    }
+    let leased = b.lease(3);
+    let cancel = Command::Cancel {
+        task: taken.run,
+        by: Some("ann".into()),
+        reason: None,
+    };
+    b.one(cancel).unwrap();
+    assert!(!taken.expand(&mut b, "m", 1));
+    while b.store.next_deadline().is_some_and(|at| at <= b.now) {
+        b.batch(vec![]);
+    }
+    assert_eq!(b.stats().queued + b.stats().leased, 0);
+    assert_eq!(b.ended.len(), leased.len(), "the holders learn of it");
+    assert_eq!(check(&mut b, &taken, "m"), [0, 0, 0, 0, 300]);
+    assert_eq!(taken.row(&mut b).state, RunState::Cancelled);
+    assert!(b.reader.open_runs().unwrap().is_empty());
+}
+
+#[test]
+fn lost_items_are_made_again_and_a_cleared_step_begins_anew() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 3);
+    assert!(taken.expand(&mut b, "m", 3));
+    let tasks = b.lease(3);
+    b.ack(done(tasks[0].task_id, None)).unwrap();
+    b.ack(failed(tasks[1].task_id, None)).unwrap();
+    b.ack(failed(tasks[2].task_id, None)).unwrap();
+    let step = taken.step(&mut b, "m");
+    let end = StepChange {
+        step: step.id,
+        version: step.version,
+        ended: Some(3),
+        state: StepState::Failed,
+        reason: Some("why".into()),
+        total: None,
+        result: None,
+    };
+    assert!(taken.change(&mut b, PlanChange::Set(end)));
+    let refused = b
+        .one(Command::Retry {
+            task: tasks[1].task_id,
+        })
+        .unwrap_err();
+    assert!(
+        refused.message.contains("kirosu run retry"),
+        "{}",
+        refused.message
+    );
+
+    let reset = |step: &PlanStep, items| PlanChange::Reset {
+        step: step.id,
+        version: step.version,
+        items,
+        limit: 100,
+    };
+    let step = taken.step(&mut b, "m");
+    assert!(taken.change(&mut b, reset(&step, ResetItems::Lost)));
+    assert_eq!(check(&mut b, &taken, "m"), [2, 0, 1, 0, 0]);
+    let step = taken.step(&mut b, "m");
+    assert_eq!(
+        (step.state, step.generation, step.reason),
+        (StepState::Open, 1, None)
+    );
+    let mut again = taken.expansion(&taken.step(&mut b, "m"), 2);
+    for (item, index) in again.items.iter_mut().zip([1, 2]) {
+        (item.index, item.key) = (index, format!("k{index}"));
+    }
+    assert!(taken.change(&mut b, PlanChange::Expand(again)));
+    assert_eq!(check(&mut b, &taken, "m"), [0, 2, 1, 0, 0]);
+    // The earlier tasks do not count any more.
+    let late = b
+        .one(Command::Retry {
+            task: tasks[1].task_id,
+        })
+        .unwrap_err();
+    assert_eq!(late.code, ErrorCode::WrongState);
+    for task in b.lease(2) {
+        b.ack(done(task.task_id, None)).unwrap();
+    }
+    assert_eq!(check(&mut b, &taken, "m"), [0, 0, 3, 0, 0]);
+    let step = taken.step(&mut b, "m");
+    assert!(taken.change(&mut b, reset(&step, ResetItems::Key("k1".into()))));
+    assert_eq!(check(&mut b, &taken, "m"), [1, 0, 2, 0, 0]);
+    let step = taken.step(&mut b, "m");
+    assert!(taken.change(&mut b, reset(&step, ResetItems::All)));
+    let step = taken.step(&mut b, "m");
+    assert_eq!(
+        (step.state, step.cursor, step.total),
+        (StepState::Pending, 0, None)
+    );
+    assert_eq!(check(&mut b, &taken, "m"), [0; 5]);
+}
+
+#[test]
+fn wishes_are_kept_until_they_are_carried_out() {
+    let mut b = Bench::new();
+    let chat = b.chat("no run");
+    let control = |run, control| plan(PlanCommand::Control { run, control });
+    let refused = b.one(control(chat, RunControl::Pause)).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::WrongState);
+    let taken = Taken::new(&mut b);
+    b.one(control(taken.run, RunControl::Pause)).unwrap();
+    assert_eq!(taken.row(&mut b).state, RunState::Paused);
+    b.one(control(taken.run, RunControl::Resume)).unwrap();
+    assert_eq!(taken.row(&mut b).state, RunState::Open);
+
+    let error = kirosu_protocol::Ack {
+        status: AckStatus::Failed,
+        ..failed(taken.run, Some(taken.fence))
+    };
+    b.ack(error).unwrap();
+    assert_eq!(taken.row(&mut b).state, RunState::Failed);
+    assert!(b.one(control(taken.run, RunControl::Pause)).is_err());
+    let what = RunRetryParams {
+        task_id: taken.run,
+        ..RunRetryParams::default()
+    };
+    b.one(control(taken.run, RunControl::Retry(what))).unwrap();
+    let mut b = b.reopen();
+    assert_eq!(b.task(taken.run).status, Status::Queued);
+    assert!(taken.row(&mut b).wishes.is_some());
+    assert_eq!(take(&mut b), [taken.run]);
+    let taken = Taken {
+        fence: b.task(taken.run).fence,
+        ..taken
+    };
+    assert!(taken.change(&mut b, PlanChange::Fulfil));
+    assert_eq!(taken.row(&mut b).wishes, None);
+    assert!(!taken.change(&mut b, PlanChange::Fulfil));
+}
+
+#[test]
+fn a_plain_retry_of_a_run_repeats_what_failed_and_all_failed_tasks_leave_runs_out() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    b.ack(failed(taken.run, Some(taken.fence))).unwrap();
+    b.one(Command::RetryFailed { queue: None }).unwrap();
+    assert_eq!(b.task(taken.run).status, Status::Failed);
+    b.one(Command::Retry { task: taken.run }).unwrap();
+    assert!(taken.row(&mut b).wishes.is_some());
+}
+
+fn add_items(
+    b: &mut Bench,
+    source: Option<i64>,
+    first: i64,
+    items: &[&str],
+) -> Result<(i64, i64), String> {
+    let add = PlanCommand::AddItems {
+        source,
+        first,
+        items: serde_json::to_string(items).unwrap(),
+        count: items.len() as i64,
+    };
+    match b.one(plan(add)) {
+        Ok(Outcome::Source(id, items)) => Ok((id, items)),
+        Err(error) => Err(error.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_source_is_stored_in_order_once_and_belongs_to_one_run() {
+    let mut b = Bench::new();
+    let (source, count) = add_items(&mut b, None, 0, &["a", "b"]).unwrap();
+    assert_eq!(count, 2);
+    assert_eq!(
+        add_items(&mut b, Some(source), 0, &["a", "b"]),
+        Ok((source, 2))
+    );
+    let gap = add_items(&mut b, Some(source), 3, &["d"]).unwrap_err();
+    assert!(gap.contains("begins at 2, not at 3"), "{gap}");
+    assert_eq!(add_items(&mut b, Some(source), 2, &["c"]), Ok((source, 3)));
+    let mut b = b.reopen();
+    let piece = b.reader.source_piece(source, 2).unwrap().unwrap();
+    assert_eq!((piece.first, &*piece.items), (2, r#"["c"]"#));
+
+    let with = |source: i64| NewTask {
+        metadata: Some(json!({"sources": {"m": source}})),
+        ..plan_task()
+    };
+    let unknown = b.one(Command::Enqueue(Box::new(with(99)))).unwrap_err();
+    assert!(
+        unknown.message.contains("no source 99"),
+        "{}",
+        unknown.message
+    );
+    let run = b.enqueue(with(source));
+    let taken = b.one(Command::Enqueue(Box::new(with(source)))).unwrap_err();
+    assert!(
+        taken.message.contains(&format!("belongs to the run {run}")),
+        "{}",
+        taken.message
+    );
+    let late = add_items(&mut b, Some(source), 3, &["d"]).unwrap_err();
+    assert!(late.contains("takes no further items"), "{late}");
+    let (next, _) = add_items(&mut b, None, 0, &["x"]).unwrap();
+    assert!(next > source);
+}
+
+#[test]
+fn retention_removes_a_run_with_all_that_belongs_to_it() {
+    let mut b = Bench::new();
+    let (source, _) = add_items(&mut b, None, 0, &["a"]).unwrap();
+    let run = b.enqueue(NewTask {
+        metadata: Some(json!({"sources": {"m": source}})),
+        ..plan_task()
+    });
+    take(&mut b);
+    let taken = Taken {
+        run,
+        fence: b.task(run).fence,
+    };
+    taken.open(&mut b, "m", 600);
+    for _ in 0..6 {
+        assert!(taken.expand(&mut b, "m", 100));
+    }
+    for task in b.lease(600) {
+        b.ack(done(task.task_id, Some(task.fence))).unwrap();
+    }
+    let prune = |b: &mut Bench| {
+        let mut rounds = 0;
+        loop {
+            let prune = Command::Prune {
+                before_ms: b.now - 1000,
+                limit: 200,
+            };
+            let more = match b.one(prune) {
+                Ok(Outcome::Counted { more, .. }) => more,
+                other => panic!("{other:?}"),
+            };
+            rounds += 1;
+            assert!(rounds < 500);
+            if !more {
+                return;
+            }
+        }
+    };
+    b.now += 10_000;
+    prune(&mut b);
+    assert_eq!(
+        check(&mut b, &taken, "m"),
+        [0, 0, 600, 0, 0],
+        "an open run keeps its tasks"
+    );
+    b.ack(done(run, Some(taken.fence))).unwrap();
+    b.now += 10_000;
+    // What was needed in one sweep is examined again in the next one.
+    for _ in 0..5 {
+        b.now += 1000;
+        prune(&mut b);
+    }
+    assert_eq!(b.stats().total_tasks, 601, "the counters still count them");
+    assert!(b.reader.plan_run(run).unwrap().is_none());
+    assert!(
+        b.reader
+            .many(&[run, run + 1, run + 300])
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(b.reader.source_items(source).unwrap(), None);
+    // A source that no run has named goes after a day.
+    let (left, _) = add_items(&mut b, None, 0, &["a"]).unwrap();
+    b.now += 25 * 3_600_000;
+    prune(&mut b);
+    assert_eq!(b.reader.source_items(left).unwrap(), None);
+}
