@@ -47,6 +47,7 @@ mod rest_large;
 mod restored;
 mod run_tokens;
 mod run_user;
+mod runs;
 mod sandbox;
 mod secrets;
 mod sessions;

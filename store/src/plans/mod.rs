@@ -151,7 +151,8 @@ pub enum RunControl {
 }
 
 /// A change of a run that is under way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum PlanChange {
     /// Names the plan.
     Name {
@@ -195,6 +196,11 @@ pub enum PlanChange {
     },
     /// Removes the oldest wish, which is carried out.
     Fulfil,
+}
+
+impl PlanChange {
+    /// The names of all changes.
+    pub const NAMES: &'static [&'static str] = <PlanChange as strum::VariantNames>::VARIANTS;
 }
 
 /// A step to begin.

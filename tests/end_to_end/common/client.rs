@@ -119,6 +119,17 @@ impl Client {
         self.result(id)
     }
 
+    /// The whole answer to a request; `None` if the connection broke.
+    pub fn try_call(&mut self, method: &str, params: Value) -> Option<Value> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let line = json!({"id": id, "method": method, "params": params}).to_string();
+        self.try_raw(line + "\n").ok()?;
+        let mut answer = Vec::new();
+        self.reading.read_until(b'\n', &mut answer).ok()?;
+        serde_json::from_slice(&answer).ok()
+    }
+
     /// The result of a request that was sent.
     pub fn result(&mut self, id: u64) -> Value {
         let mut answer = self.answer(id);

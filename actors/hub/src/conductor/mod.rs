@@ -9,6 +9,8 @@
 //! Runs have their turns one after another, each with one window of tasks, so that a large run does not hold up a small one.
 
 mod context;
+#[cfg(feature = "fault-injection")]
+mod crash;
 mod expand;
 mod live_run;
 pub(crate) mod results;
@@ -65,6 +67,16 @@ pub(crate) struct ConductorFactory {
     pub pools: Vec<String>,
 }
 
+/// A command that is not answered yet.
+struct SentCommand {
+    /// The run; 0: it takes runs.
+    run: TaskId,
+    /// The step that it concerns.
+    path: Option<String>,
+    #[cfg(feature = "fault-injection")]
+    name: Option<&'static str>,
+}
+
 /// The actor that carries runs of plans out.
 pub(crate) struct Conductor {
     child: ChildContext,
@@ -74,7 +86,7 @@ pub(crate) struct Conductor {
     /// Runs whose turn is to come, in order.
     due: VecDeque<TaskId>,
     /// The run and the step of each unanswered command.
-    sent: HashMap<u64, (TaskId, Option<String>)>,
+    sent: HashMap<u64, SentCommand>,
     next_number: u64,
     /// Whether a command that takes runs is unanswered, and whether another one must follow.
     taking: bool,
@@ -112,7 +124,15 @@ impl Conductor {
         let mut numbered = Vec::with_capacity(commands.len());
         for (command, path) in commands {
             self.next_number += 1;
-            self.sent.insert(self.next_number, (run, path));
+            let sent = SentCommand {
+                run,
+                path,
+                #[cfg(feature = "fault-injection")]
+                name: crash::name(&command),
+            };
+            #[cfg(feature = "fault-injection")]
+            crash::point("before", sent.name);
+            self.sent.insert(self.next_number, sent);
             numbered.push((self.next_number, command));
         }
         let caller = Caller::hub(ctx.address().recipient());
@@ -386,10 +406,14 @@ impl Handler<CommandAnswers> for Conductor {
     fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
         self.child.handled();
         for (number, answer) in answers.take() {
-            match self.sent.remove(&number) {
-                Some((0, _)) => self.taken(ctx, answer),
-                Some(of) => self.answered(ctx, of, answer),
-                None => {}
+            let Some(sent) = self.sent.remove(&number) else {
+                continue;
+            };
+            #[cfg(feature = "fault-injection")]
+            crash::point("after", sent.name);
+            match sent.run {
+                0 => self.taken(ctx, answer),
+                run => self.answered(ctx, (run, sent.path), answer),
             }
         }
     }

@@ -1,0 +1,129 @@
+//! The hub ends as by `kill -9` before and after each command of the conductor, and the run goes on as if nothing had happened.
+
+use super::{ended, hub, items, shown, start};
+use crate::common::{Client, Hub, until_within};
+use kirosu_store::PlanChange;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Has every kind of change: a failed item, a race with a loser, a loop, a run that is partial, and a retry.
+const PLAN: &str = r"
+pipeline:
+  - id: m
+    map: { over: [a, b, c, d, e, f, bad], tolerate: 50%, key: '{{ item }}' }
+    prompt: '{{ item }};'
+    accept: { regex: '^.;$' }
+    max_attempts: 1
+  - id: r
+    reduce: { of: m, arity: 3 }
+    prompt: '{% for r in results %}{{ r.result }}{% endfor %}'
+  - id: race
+    race:
+      - { id: one, prompt: one }
+      - { id: two, pool: nobody, prompt: two }
+  - id: l
+    loop: { max: 2, on_max: done, until: 'false' }
+    steps: [{ id: in, prompt: 'pass' }]
+  - { id: wait, map: { over: [1, 2], sample: 1, ask: true }, prompt: '{{ item }}' }
+";
+
+fn points() -> Vec<String> {
+    let commands = PlanChange::NAMES.iter().copied().chain(["take", "ack"]);
+    commands
+        .flat_map(|name| [format!("before {name}"), format!("after {name}")])
+        .collect()
+}
+
+/// Carries out what the test does with a run, whatever has been done of it: it may be called again after each crash.
+fn steer(client: &mut Client, run: i64) -> Option<bool> {
+    let answer = client.try_call("run", json!({"task_id": run}))?;
+    let state = answer["result"]["state"].as_str()?.to_owned();
+    let generation = answer["result"]["steps"][0]["generation"]
+        .as_i64()
+        .unwrap_or(0);
+    match state.as_str() {
+        "waiting" => {
+            client.try_call("run_resume", json!({"task_id": run}))?;
+            Some(false)
+        }
+        "partial" if generation == 0 => {
+            client.try_call("run_retry", json!({"task_id": run}))?;
+            Some(false)
+        }
+        "partial" => Some(true),
+        _ => Some(false),
+    }
+}
+
+/// Steers the run until it is over, or the hub is gone.
+fn steered(hub: &mut Hub, run: i64) -> bool {
+    let mut client = hub.client();
+    until_within(
+        Duration::from_secs(60),
+        "the run is over, or the hub",
+        || match steer(&mut client, run) {
+            Some(true) => Some(true),
+            Some(false) => None,
+            None => Some(false),
+        },
+    )
+}
+
+fn crash_at(point: &str) {
+    let setup = hub(2);
+    // The run is there before the hub that crashes: also the first command of all can be the point.
+    let mut hub = setup.clone().start();
+    hub.setup.port = hub.port;
+    let mut client = hub.client();
+    client.call("pause", json!({}));
+    let run = start(&mut client, PLAN, json!({}));
+    client.call("resume", json!({"queue": "nothing"}));
+    let mut crashing = hub.kill();
+    crashing = crashing.environment("KIROSU_TEST_CRASH", point);
+    let mut hub = crashing.start();
+    let _ = hub.client().try_call("resume", json!({}));
+    let is_over = steered(&mut hub, run);
+    assert!(!is_over, "{point}: the hub did not end there");
+    let status = hub.ended();
+    assert!(!status.success());
+    let mut setup = hub.setup.clone();
+    setup
+        .environment
+        .retain(|(name, _)| name != "KIROSU_TEST_CRASH");
+    let mut hub = setup.start();
+    let _ = hub.client().try_call("resume", json!({}));
+    assert!(steered(&mut hub, run), "{point}");
+    let mut client = hub.client();
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "partial", "{point}: {run:#}");
+    let id = run["task_id"].as_i64().unwrap();
+    let merged = items(&mut client, id, "r");
+    let last = merged.last().unwrap()["result"].as_str().unwrap();
+    let letters: BTreeSet<&str> = last.split(';').filter(|text| !text.is_empty()).collect();
+    assert_eq!((last.len(), letters.len()), (12, 6), "{point}: {last}");
+    let keys: BTreeSet<String> = items(&mut client, id, "m")
+        .iter()
+        .map(|item| item["key"].to_string())
+        .collect();
+    assert_eq!(keys.len(), 7);
+    let shown = shown(&mut client, id);
+    // 7 items and one again; the merge twice; two in the race; two passes; two of the sample.
+    let merges = 2 * merged.len() as i64;
+    assert_eq!(
+        shown["made"].as_i64().unwrap(),
+        8 + merges + 2 + 2 + 2,
+        "{point}: {shown:#}"
+    );
+}
+
+#[test]
+fn a_run_survives_a_crash_before_and_after_each_command() {
+    let points = points();
+    assert!(points.len() >= 20, "{points:?}");
+    std::thread::scope(|scope| {
+        for group in points.chunks(points.len().div_ceil(3)) {
+            scope.spawn(move || group.iter().for_each(|point| crash_at(point)));
+        }
+    });
+}

@@ -1,0 +1,217 @@
+//! Each kind of step, from a plan to its results.
+
+use super::{carried_out, ended, hub, items, shown, start, step};
+use crate::common::until;
+use serde_json::{Value, json};
+
+#[test]
+fn a_map_and_a_reduce_give_one_text_of_all_items() {
+    let hub = hub(3).start();
+    let plan = "
+name: sum
+inputs: { words: { type: list } }
+pipeline:
+  - id: read
+    map: { over: inputs.words, key: '{{ item }}' }
+    prompt: 'say {{ item }}'
+  - id: merge
+    reduce: { of: read, arity: 3 }
+    prompt: '{% for r in results %}{{ r.result }};{% endfor %}'
+";
+    let words: Vec<String> = (0..20).map(|n| format!("w{n:02}")).collect();
+    let (mut client, run) = carried_out(&hub, plan, json!({"inputs": {"words": words}}));
+    assert_eq!(
+        (&run["state"], &run["name"]),
+        (&json!("done"), &json!("sum"))
+    );
+    let result = run["result"].as_str().unwrap();
+    for word in &words {
+        assert_eq!(
+            result.matches(&format!("say {word};")).count(),
+            1,
+            "{result}"
+        );
+    }
+    assert_eq!(step(&run, "read")["done"], 20);
+    // 20 results in groups of at most 3: 7 tasks, 3, 1.
+    assert_eq!(step(&run, "merge")["total"], 11);
+    let read = items(&mut client, run["task_id"].as_i64().unwrap(), "read");
+    assert_eq!(read.len(), 20);
+    assert_eq!(
+        (&read[3]["key"], &read[3]["result"]),
+        (&json!("w03"), &json!("say w03"))
+    );
+}
+
+#[test]
+fn batches_get_several_items_and_give_one_result_each() {
+    let hub = hub(2).start();
+    let plan = r#"
+pipeline:
+  - id: read
+    map: { over: [a, b, c, d, e], batch: 2 }
+    prompt: '{{ items | tojson }}'
+    result: { each: true }
+  - id: all
+    reduce: { of: read, into: json }
+"#;
+    let (mut client, run) = carried_out(&hub, plan, json!({}));
+    assert_eq!(run["state"], "done", "{run:#}");
+    assert_eq!(run["result"], r#"["a","b","c","d","e"]"#);
+    let read = items(&mut client, run["task_id"].as_i64().unwrap(), "read");
+    let results: Vec<&str> = read
+        .iter()
+        .map(|item| item["result"].as_str().unwrap())
+        .collect();
+    assert_eq!(results, ["a", "b", "c", "d", "e"]);
+    assert_eq!(read[0]["task_id"], read[1]["task_id"]);
+    assert_eq!(run["made"], 3, "one task per batch");
+}
+
+#[test]
+fn loops_races_votes_and_conditions() {
+    let hub = hub(4).start();
+    let plan = r#"
+pipeline:
+  - id: polish
+    loop: { max: 4, until: "'www' in steps.write.result" }
+    steps:
+      - { id: write, prompt: "{{ prev.write.result or 'x' }}w" }
+      - { id: judge, depends_on: [write], prompt: "judged {{ steps.write.result }}" }
+  - id: quick
+    race:
+      - { id: one, prompt: "1" }
+      - { id: two, prompt: "2" }
+  - id: pick
+    vote: { n: 3 }
+    prompt: "same"
+  - { id: never, depends_on: [quick], if: "steps.quick.result == 'three'", prompt: x }
+  - id: end
+    depends_on: [polish, pick, never]
+    prompt: "{{ steps.polish.result }}, {{ steps.pick.result }}, {{ steps.never.state }}"
+  - { id: tell, prompt: "{{ run.state }}", always: true }
+"#;
+    let (mut client, run) = carried_out(&hub, plan, json!({}));
+    assert_eq!(run["state"], "done", "{run:#}");
+    assert_eq!(run["result"], "judged xwww, same, skipped");
+    assert_eq!(step(&run, "polish[3].write")["state"], "done");
+    let paths: Vec<&str> = run["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|step| step["path"].as_str())
+        .collect();
+    assert!(
+        !paths.iter().any(|path| path.starts_with("polish[4]")),
+        "{paths:?}"
+    );
+    let told = items(&mut client, run["task_id"].as_i64().unwrap(), "tell");
+    assert_eq!(told[0]["result"], "done");
+}
+
+#[test]
+fn a_person_decides_and_both_answers_lead_on() {
+    let hub = hub(1).start();
+    let plan = r#"
+pipeline:
+  - { id: ok, approve: { prompt: "Publish?" } }
+  - { id: ship, depends_on: [ok], if: "steps.ok.approved", prompt: "by {{ steps.ok.by }}" }
+"#;
+    for (verb, state, result) in [
+        ("approve", "done", json!("by ann")),
+        ("reject", "skipped", Value::Null),
+    ] {
+        let mut client = hub.client();
+        let run = start(&mut client, plan, json!({}));
+        let question = until("the question is asked", || {
+            let shown = shown(&mut client, run);
+            shown["steps"][0]["task_id"].as_i64()
+        });
+        assert_eq!(client.task(question)["type"], "human");
+        client.call(verb, json!({"task_id": question, "by": "ann"}));
+        let run = ended(&mut client, run);
+        assert_eq!(run["state"], "done", "{run:#}");
+        assert_eq!(step(&run, "ship")["state"], state);
+        if state == "done" {
+            assert_eq!(run["result"], result);
+        }
+    }
+}
+
+#[test]
+fn a_plan_below_a_plan_has_what_is_left_of_the_depth() {
+    let hub = hub(2).start();
+    let inner = "
+inputs: { who: {} }
+pipeline:
+  - { id: hello, prompt: 'hello {{ inputs.who }}' }
+";
+    let outer = "
+pipeline:
+  - { id: first, prompt: 'you' }
+  - { id: sub, depends_on: [first], pipeline: inner, inputs: { who: '{{ steps.first.result }}' } }
+  - { id: end, depends_on: [sub], prompt: 'said: {{ steps.sub.result }}' }
+";
+    let plans = json!({"plans": {"inner": inner}});
+    let (mut client, run) = carried_out(&hub, outer, plans);
+    assert_eq!(run["result"], "said: hello you", "{run:#}");
+    let below = step(&run, "sub")["task_id"].as_i64().unwrap();
+    assert_eq!(shown(&mut client, below)["name"], "inner");
+
+    let endless = "
+limits: { depth: 3 }
+pipeline:
+  - { id: sub, pipeline: self }
+";
+    let (_, run) = carried_out(&hub, endless, json!({"plans": {"self": endless}}));
+    assert_eq!(run["state"], "failed");
+    let error = run["error"].as_str().unwrap();
+    assert!(error.contains("limits.depth"), "{error}");
+}
+
+#[test]
+fn faults_of_plans_inputs_and_templates_are_told() {
+    let hub = hub(1).start();
+    for (plan, metadata, says) in [
+        (
+            "pipeline: [{ id: a, promt: x }]",
+            json!({}),
+            "unknown field promt; did you mean prompt?",
+        ),
+        (
+            "inputs: { n: { type: integer } }\npipeline: [{ id: a, prompt: x }]",
+            json!({"inputs": {"n": "one"}}),
+            "the input n has another type",
+        ),
+        (
+            "pipeline: [{ id: a, prompt: x }]",
+            json!({"inputs": {"m": 1}}),
+            "the plan has no input m",
+        ),
+        (
+            "pipeline: [{ id: a, map: { over: [1, {b: 2}] }, prompt: '{{ item.b }}' }]",
+            json!({}),
+            "the item #1: `prompt`:",
+        ),
+        (
+            "inputs: { l: {} }\npipeline: [{ id: a, map: { over: inputs.l }, prompt: x }]",
+            json!({"inputs": {"l": 7}}),
+            "`over` is not a list but a number",
+        ),
+        (
+            "pipeline: [{ id: a, map: { over: [1, 1], key: '{{ item }}' }, prompt: x }]",
+            json!({}),
+            "the items 1 and 2 have the same key \"1\"",
+        ),
+        (
+            "pipeline: [{ id: a, map: { over: { files: '*.md' } }, prompt: x }]",
+            json!({}),
+            "start the run with `kirosu run-pipeline`",
+        ),
+    ] {
+        let (_, run) = carried_out(&hub, plan, metadata);
+        assert_eq!(run["state"], "failed", "{plan}");
+        let error = run["error"].as_str().unwrap();
+        assert!(error.contains(says), "{plan}: {error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs of plans against a real hub with its pools.
+
+#[cfg(feature = "fault-injection")]
+mod crashes;
+mod kinds;
+mod large;
+mod steering;
+
+use crate::common::{Client, Hub, Setup, until_within};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longer than any run of these tests takes.
+const RUN: Duration = Duration::from_secs(120);
+
+/// A hub with a pool `echo` of this size, whose answers are the prompts.
+fn hub(size: usize) -> Setup {
+    Setup::new()
+        .up()
+        .set("pool.echo.provider=echo")
+        .set(&format!("pool.echo.size={size}"))
+}
+
+/// Starts a run.
+fn start(client: &mut Client, plan: &str, metadata: Value) -> i64 {
+    client.enqueue_with(json!({"type": "plan", "prompt": plan, "metadata": metadata}))
+}
+
+/// The run as `run` answers it.
+fn shown(client: &mut Client, run: i64) -> Value {
+    client.call("run", json!({"task_id": run}))
+}
+
+/// Waits until the run has ended; returns it.
+fn ended(client: &mut Client, run: i64) -> Value {
+    until_within(RUN, "the run has ended", || {
+        let run = shown(client, run);
+        let state = run["state"].as_str().unwrap().to_owned();
+        matches!(state.as_str(), "done" | "partial" | "failed" | "cancelled").then_some(run)
+    })
+}
+
+/// A step of a run.
+fn step<'a>(run: &'a Value, path: &str) -> &'a Value {
+    let steps = run["steps"].as_array().unwrap();
+    let found = steps.iter().find(|step| step["path"] == path);
+    found.unwrap_or_else(|| panic!("no step {path} in {run:#}"))
+}
+
+/// All items of a run, of a step, with results.
+fn items(client: &mut Client, run: i64, step: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let mut params = json!({"task_id": run, "step": step, "results": true, "limit": 100});
+        if !cursor.is_null() {
+            params["cursor"] = cursor;
+        }
+        let mut page = client.call("run_items", params);
+        all.extend(page["items"].as_array().unwrap().iter().cloned());
+        cursor = page["next"].take();
+        if cursor.is_null() {
+            return all;
+        }
+    }
+}
+
+/// Runs a plan to its end on a hub of its own.
+fn carried_out(hub: &Hub, plan: &str, metadata: Value) -> (Client, Value) {
+    let mut client = hub.client();
+    let run = start(&mut client, plan, metadata);
+    let run = ended(&mut client, run);
+    (client, run)
+}

@@ -1,0 +1,192 @@
+//! Runs that fail, wait, pause, are cancelled and are repeated.
+
+use super::{ended, hub, items, shown, start, step};
+use crate::common::{until, word};
+use serde_json::{Value, json};
+use std::fs;
+
+/// A provider whose runs fail while a file exists: those whose prompt has its first line.
+fn failing(setup: crate::common::Setup) -> crate::common::Setup {
+    let script = setup.directory.path().join("agent.sh");
+    let marker = setup.directory.path().join("fails");
+    let text = format!(
+        "#!/bin/sh\nprompt=$(cat)\nif [ -f {0} ] && printf '%s' \"$prompt\" | grep -qF \"$(head -1 {0})\"; then echo broken >&2; exit 3; fi\nprintf '%s' \"$prompt\"\n",
+        marker.display()
+    );
+    fs::write(&script, text).unwrap();
+    setup
+        .set("pool.script.provider=script")
+        .set("pool.script.size=2")
+        .set("provider.script.kind=command")
+        .set(&format!(
+            "provider.script.command=[\"sh\", \"{}\"]",
+            script.display()
+        ))
+}
+
+#[test]
+fn only_what_failed_runs_again() {
+    let setup = failing(hub(1));
+    let marker = setup.directory.path().join("fails");
+    fs::write(&marker, "c!\n").unwrap();
+    let hub = setup.start();
+    let mut client = hub.client();
+    let plan = "
+pipeline:
+  - id: read
+    map: { over: [a, b, c, d], tolerate: 50%, key: '{{ item }}' }
+    pool: script
+    prompt: '{{ item }}!'
+  - id: merge
+    reduce: { of: read }
+    prompt: '{% for r in results %}{{ r.result }}{% endfor %} missing {% for m in missing %}{{ m.key }} {{ m.class }}{% endfor %}'
+  - { id: alone, prompt: alone }
+";
+    let run = start(&mut client, plan, json!({}));
+    let first = ended(&mut client, run);
+    assert_eq!(first["state"], "partial", "{first:#}");
+    assert_eq!(first["result"], "alone");
+    let merged = items(&mut client, run, "merge");
+    assert_eq!(merged[0]["result"], "a!b!d! missing c provider_error");
+    let before: Vec<Value> = items(&mut client, run, "read");
+    let alone = step(&first, "alone")["task_id"].clone();
+    let failed = client.call("run_items", json!({"task_id": run, "state": "failed"}));
+    assert_eq!(failed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&failed["items"][0]["key"], &failed["items"][0]["class"]),
+        (&json!("c"), &json!("provider_error"))
+    );
+    assert!(
+        failed["items"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("broken")
+    );
+
+    fs::remove_file(&marker).unwrap();
+    client.call("run_retry", json!({"task_id": run}));
+    let second = until("the run is done", || {
+        let run = shown(&mut client, run);
+        (run["state"] == "done").then_some(run)
+    });
+    let after = items(&mut client, run, "read");
+    for (before, after) in before.iter().zip(&after) {
+        let same = before["task_id"] == after["task_id"];
+        assert_eq!(same, before["key"] != "c", "{before} {after}");
+    }
+    assert_eq!(step(&second, "alone")["task_id"], alone);
+    assert_eq!(
+        items(&mut client, run, "merge")[0]["result"],
+        "a!b!c!d! missing "
+    );
+    // A done item by its key, and what depends on it.
+    client.call(
+        "run_retry",
+        json!({"task_id": run, "step": "read", "item": "a"}),
+    );
+    until("another task is made for it", || {
+        let now = items(&mut client, run, "read");
+        (now[0]["task_id"] != after[0]["task_id"] && now[0]["state"] == "done").then_some(())
+    });
+    let third = until("the run is done again", || {
+        let run = shown(&mut client, run);
+        (run["state"] == "done").then_some(run)
+    });
+    assert_eq!(
+        third["made"].as_i64().unwrap() - second["made"].as_i64().unwrap(),
+        2
+    );
+    let refused = client.refused("run_retry", json!({"task_id": run, "step": "nothing"}));
+    assert_eq!(word(&refused), "wrong_state");
+}
+
+#[test]
+fn a_prompt_that_is_wrong_stops_after_five_runs_and_asks() {
+    let setup = failing(hub(1));
+    let marker = setup.directory.path().join("fails");
+    fs::write(&marker, "wrong\n").unwrap();
+    let hub = setup.start();
+    let mut client = hub.client();
+    let plan = "
+pipeline:
+  - id: all
+    map: { over: [1,2,3,4,5,6,7,8,9,10,11,12] }
+    pool: script
+    prompt: 'wrong {{ item }}'
+";
+    let run = start(&mut client, plan, json!({}));
+    let waiting = until("it waits for a person", || {
+        let run = shown(&mut client, run);
+        (run["state"] == "waiting").then_some(run)
+    });
+    let reason = waiting["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("5 items of the step all failed in a row with provider_error"),
+        "{reason}"
+    );
+    assert_eq!(waiting["made"], 5);
+    fs::remove_file(&marker).unwrap();
+    client.call("run_resume", json!({"task_id": run}));
+    let failed = ended(&mut client, run);
+    assert_eq!(
+        (&failed["state"], &step(&failed, "all")["done"]),
+        (&json!("failed"), &json!(7))
+    );
+    client.call("run_retry", json!({"task_id": run}));
+    let run = until("the rest is done", || {
+        let run = shown(&mut client, run);
+        (run["state"] == "done").then_some(run)
+    });
+    assert_eq!(step(&run, "all")["done"], 12);
+}
+
+#[test]
+fn a_paused_run_starts_nothing_and_a_cancelled_one_leaves_nothing() {
+    let hub = hub(2)
+        .set("provider.slow.kind=echo")
+        .set("provider.slow.delay=200ms");
+    let hub = hub
+        .set("pool.slow.provider=slow")
+        .set("pool.slow.size=2")
+        .start();
+    let mut client = hub.client();
+    let plan = "
+inputs: { list: { type: list } }
+pipeline:
+  - { id: m, map: { over: inputs.list }, pool: slow, prompt: '{{ item }}' }
+";
+    let list: Vec<u32> = (0..500).collect();
+    let run = start(&mut client, plan, json!({"inputs": {"list": list}}));
+    until("some are done", || {
+        let run = shown(&mut client, run);
+        (run["steps"][0]["done"].as_i64() > Some(2)).then_some(())
+    });
+    client.call("run_pause", json!({"task_id": run}));
+    until("what ran has ended", || {
+        (shown(&mut client, run)["steps"][0]["open"] == 0).then_some(())
+    });
+    let paused = shown(&mut client, run);
+    assert_eq!(paused["state"], "paused");
+    client.call("run_resume", json!({"task_id": run}));
+    until("it goes on", || {
+        let now = shown(&mut client, run);
+        (now["steps"][0]["done"].as_i64() > paused["steps"][0]["done"].as_i64()).then_some(())
+    });
+    client.call("cancel", json!({"task_id": run, "reason": "enough"}));
+    let cancelled = ended(&mut client, run);
+    assert_eq!(
+        (&cancelled["state"], &cancelled["steps"][0]["state"]),
+        (&json!("cancelled"), &json!("cancelled"))
+    );
+    until("no task is left", || {
+        let listed = client.call("list", json!({"limit": 1}));
+        let stats = &listed["stats"];
+        (stats["queued"] == 0 && stats["leased"] == 0).then_some(())
+    });
+    let made = shown(&mut client, run)["made"].clone();
+    assert!(made.as_i64() < Some(200), "{made}");
+    let refused = client.refused("run_pause", json!({"task_id": run}));
+    assert_eq!(word(&refused), "wrong_state");
+    let refused = client.refused("run", json!({"task_id": 987_654}));
+    assert_eq!(word(&refused), "unknown_task");
+}
