@@ -40,7 +40,9 @@ fn groups(command: &Command) -> String {
     for (group, verbs) in GROUPS {
         text.push_str(&format!("\n{heading}{group}:{heading:#}\n"));
         for verb in *verbs {
-            let about = command.find_subcommand(verb).and_then(Command::get_about);
+            // The table has the names of modules.
+            let verb = verb.replace('_', "-");
+            let about = command.find_subcommand(&verb).and_then(Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
             text.push_str(&format!("  {name}{verb:wide$}{name:#}  {about}\n"));
         }

@@ -17,11 +17,14 @@ pub(crate) mod connect;
 pub(crate) mod each;
 pub(crate) mod events;
 mod failure;
+mod follow;
 mod globals;
 mod help;
+mod launch;
 mod numbers;
 mod select;
 pub(crate) mod show;
+mod sources;
 mod unavailable;
 
 // The verbs import from here the names that most of them use.
@@ -107,6 +110,9 @@ verbs! {
     }
     "Plans" {
         plan: Plan, client;
+        run_pipeline: RunPipeline, client;
+        run: Run, client;
+        runs: Runs, client;
     }
     "Look inside" {
         dashboard: Dashboard, blocking;
@@ -265,6 +271,11 @@ mod tests {
         (Method::Release, "only workers send it"),
         (Method::RetryFailed, "retry --failed"),
         (Method::Ask, "only workers send it"),
+        (Method::Source, "run-pipeline"),
+        (Method::RunItems, "run items"),
+        (Method::RunPause, "run pause"),
+        (Method::RunResume, "run resume"),
+        (Method::RunRetry, "run retry"),
         (Method::Pools, "pool list, pool resize and pool probe"),
         (Method::Metrics, "the gateway serves it"),
         (Method::KeyAdd, "key add"),

@@ -20,9 +20,6 @@ pub enum UnavailableVerb {
     /// Splits a task into smaller ones
     #[command(hide = true)]
     RunRecursive(AnyArgs),
-    /// Runs a plan
-    #[command(hide = true)]
-    RunPipeline(AnyArgs),
 }
 
 impl UnavailableVerb {
@@ -35,11 +32,7 @@ impl UnavailableVerb {
             ),
             UnavailableVerb::RunRecursive(_) => (
                 "run-recursive",
-                "`kirosu enqueue --depends-on` orders tasks by hand",
-            ),
-            UnavailableVerb::RunPipeline(_) => (
-                "run-pipeline",
-                "`kirosu enqueue --depends-on` orders tasks by hand",
+                "`kirosu run-pipeline` runs a plan, whose step `plan` lets an agent write one",
             ),
         };
         Err(Failure::NotYet(format!(

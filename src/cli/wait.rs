@@ -45,7 +45,8 @@ impl WaitDeadline {
         WaitDeadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    fn left(self) -> Duration {
+    /// The time until then.
+    pub fn left(self) -> Duration {
         self.0.map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())
         })

@@ -1,7 +1,7 @@
 //! `kirosu enqueue`: enqueues a task, or a file of tasks.
 
 mod accept;
-mod budget;
+pub(super) mod budget;
 mod fields;
 mod jsonl;
 

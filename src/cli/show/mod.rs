@@ -3,6 +3,7 @@
 pub mod accept;
 mod layout;
 pub mod progress;
+pub mod run;
 pub mod sheet;
 pub mod spinner;
 pub mod table;
@@ -146,6 +147,16 @@ fn set(variable: &str) -> bool {
 
 fn is(variable: &str, value: &str) -> bool {
     std::env::var_os(variable).is_some_and(|set| set == value)
+}
+
+/// Columns and lines of the terminal of standard error, where progress is shown.
+pub fn progress_room() -> (usize, usize) {
+    let measured = rustix::termios::tcgetwinsize(io::stderr());
+    let size = measured.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+    match size {
+        Ok((columns, lines)) if columns > 0 && lines > 0 => (columns, lines),
+        _ => (80, 24),
+    }
 }
 
 fn terminal_width() -> usize {

@@ -1,14 +1,14 @@
 //! `kirosu plan`: checks and draws plans. Needs no hub.
 
-use super::enqueue::read;
+pub(super) mod file;
+
 use super::{Context, Failure, Paint, Screen, text};
 use crate::terminal::sanitizer::Sanitizer;
-use clap::{Subcommand, ValueEnum};
-use kirosu_plan::limits::PLAN_BYTES;
-use kirosu_plan::{Plan, PlanFault, PlanFaults, PlanFormat, compile, mermaid, schema, tree};
-use kirosu_protocol::text::nearest;
+use clap::Subcommand;
+use file::{GivenFormat, PlanFile, is_stdin};
+use kirosu_plan::{Plan, PlanFault, PlanFaults, mermaid, schema, tree};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,8 +22,6 @@ Examples:
 
 The format of plans: docs/plans.md";
 
-/// Plans of this folder that are known by their names.
-const FOLDER: &str = ".kirosu/plans";
 /// The characters of a hash that people see.
 const HASH_CHARS: usize = 12;
 
@@ -62,26 +60,6 @@ enum PlanCommand {
     Schema,
 }
 
-/// The format of a plan.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum GivenFormat {
-    /// YAML
-    Yaml,
-    /// JSON
-    Json,
-    /// TOML
-    Toml,
-}
-
-impl GivenFormat {
-    fn format(self) -> PlanFormat {
-        match self {
-            GivenFormat::Yaml | GivenFormat::Json => PlanFormat::Yaml,
-            GivenFormat::Toml => PlanFormat::Toml,
-        }
-    }
-}
-
 /// Runs the subcommand. `check` returns exit code 1 if a plan has a fault.
 ///
 /// # Errors
@@ -95,11 +73,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             format,
             mermaid: is_mermaid,
         } => {
-            let source = Source::open(file, *format).await?;
-            let plan = source.compile().map_err(|faults| Failure::Plan {
-                file: source.shown.clone(),
-                faults,
-            })?;
+            let source = PlanFile::open(file, *format).await?;
+            let plan = source.compiled()?;
             match (screen.json, is_mermaid) {
                 (true, true) => {
                     screen.json(&json!({"file": source.shown, "mermaid": mermaid(&plan)}))?;
@@ -134,7 +109,7 @@ async fn check(
     }
     let (mut answers, mut code) = (Vec::new(), 0);
     for file in files {
-        let source = Source::open(file, format).await?;
+        let source = PlanFile::open(file, format).await?;
         let outcome = source.compile();
         code = code.max(u8::from(outcome.is_err()));
         match screen.json {
@@ -196,89 +171,4 @@ fn shown(text: &str, screen: &Screen) -> String {
 fn count(steps: &[kirosu_plan::Step]) -> u64 {
     let inner = steps.iter().map(|step| 1 + count(step.work.steps()));
     inner.sum()
-}
-
-fn is_stdin(file: &Path) -> bool {
-    file == Path::new("-")
-}
-
-/// The text of a plan.
-struct Source {
-    /// The file, or `-`.
-    shown: String,
-    text: String,
-    format: PlanFormat,
-    /// The name of the file, for a plan without a name.
-    name: Option<String>,
-}
-
-impl Source {
-    /// Reads a plan from a file, by its name, or from standard input.
-    ///
-    /// # Errors
-    /// It cannot be found or read.
-    async fn open(file: &Path, format: Option<GivenFormat>) -> Result<Source, Failure> {
-        let path = match is_stdin(file) {
-            true => file.to_owned(),
-            false => find(file)?,
-        };
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        let by_ending = PlanFormat::of_ending(ending.unwrap_or_default());
-        let name = path.file_stem().and_then(|name| name.to_str());
-        Ok(Source {
-            shown: path.display().to_string(),
-            text: read(&path, PLAN_BYTES as u64).await?,
-            format: format.map_or(by_ending, GivenFormat::format),
-            name: name.filter(|_| !is_stdin(file)).map(str::to_owned),
-        })
-    }
-
-    fn compile(&self) -> Result<Plan, PlanFaults> {
-        let mut plan = compile(&self.text, self.format)?;
-        plan.name = plan.name.or_else(|| self.name.clone());
-        Ok(plan)
-    }
-}
-
-/// The file of a plan: a bare name is that of a plan in [`FOLDER`].
-fn find(file: &Path) -> Result<PathBuf, Failure> {
-    let name = file.to_str().unwrap_or_default();
-    let is_bare = !name.is_empty() && !name.contains(['/', '.']);
-    if !is_bare {
-        return Ok(file.to_owned());
-    }
-    let paths =
-        PlanFormat::ENDINGS.map(|ending| Path::new(FOLDER).join(format!("{name}.{ending}")));
-    let mut found = paths.into_iter().filter(|path| path.exists());
-    match (found.next(), found.next()) {
-        (Some(path), None) => Ok(path),
-        (Some(one), Some(other)) => Err(Failure::Local(format!(
-            "the name {name} is that of {} and {}: give the file",
-            one.display(),
-            other.display()
-        ))),
-        (None, _) => {
-            let known = known();
-            let near = nearest(name, known.iter().map(String::as_str));
-            let near = near.map(|near| format!("; did you mean {near}?"));
-            let endings = PlanFormat::ENDINGS.join(", .");
-            Err(Failure::Local(format!(
-                "there is no plan {name}: no {FOLDER}/{name} with the ending .{endings}{}",
-                near.unwrap_or_else(|| format!("; a file here is ./{name}"))
-            )))
-        }
-    }
-}
-
-/// The names of the plans in [`FOLDER`]; empty if it cannot be read.
-fn known() -> Vec<String> {
-    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    let plans = paths.filter(|path| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| PlanFormat::ENDINGS.contains(&ending))
-    });
-    plans
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect()
 }

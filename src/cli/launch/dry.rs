@@ -1,0 +1,257 @@
+//! `--dry-run`: checks everything, counts the items and estimates the size of the prompts. Sends nothing.
+
+use super::estimate::{self, Collecting, StepEstimate};
+use super::{PreparedRun, send};
+use crate::cli::show::table::{Cell, Column, TextTable};
+use crate::cli::{Context, Failure, Paint, Screen, sources, text};
+use kirosu_plan::{Over, RenderLimits, Step, Work, evaluate};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::pin::Pin;
+
+/// Characters of a prompt that are printed as text.
+const PROMPT_CHARS: usize = 1500;
+
+/// Estimates the run and prints it.
+///
+/// # Errors
+/// A source cannot be read or has too many items, a prompt cannot be rendered, or standard output fails.
+pub async fn run(run: &PreparedRun, context: &Context) -> Result<u8, Failure> {
+    let hash = run.plan.hash();
+    let values = estimate::context(&run.inputs, run.plan.name.as_deref(), &hash);
+    let mut all = Vec::new();
+    steps(&run.plan.pipeline, None, run, &values, &mut all).await?;
+    let total = Totals::of(&all);
+    let limits = limits(run, &total);
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&json!({
+            "dry_run": true, "name": run.plan.name, "hash": hash, "steps": all,
+            "tasks": total.tasks, "prompt_tokens": total.tokens, "is_all": total.is_all, "limits": limits,
+        }))?;
+        return Ok(0);
+    }
+    print(&all, &total, &limits, screen)?;
+    screen.note("nothing was sent; without --dry-run the run starts")?;
+    Ok(0)
+}
+
+/// The sums of all steps.
+struct Totals {
+    tasks: u64,
+    tokens: u64,
+    /// Whether every step is known.
+    is_all: bool,
+}
+
+impl Totals {
+    fn of(steps: &[StepEstimate]) -> Totals {
+        let times = |it: &StepEstimate| it.passes.unwrap_or(1);
+        let tasks = steps.iter().map(|it| it.tasks.unwrap_or(0) * times(it));
+        let tokens = steps
+            .iter()
+            .map(|it| it.prompt_tokens.unwrap_or(0) * times(it));
+        let known = |it: &StepEstimate| match it.kind {
+            "loop" | "race" | "approve" => true,
+            _ => it.tasks == Some(0) || (it.tasks.is_some() && it.prompt_tokens.is_some()),
+        };
+        Totals {
+            tasks: tasks.sum(),
+            tokens: tokens.sum(),
+            is_all: steps.iter().all(known),
+        }
+    }
+}
+
+/// Estimates the steps of a list, those in loops and races after the step around them.
+fn steps<'a>(
+    list: &'a [Step],
+    passes: Option<u64>,
+    run: &'a PreparedRun,
+    values: &'a Value,
+    all: &'a mut Vec<StepEstimate>,
+) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>> {
+    Box::pin(async move {
+        for step in list {
+            let mut estimate = one(step, run, values, all).await?;
+            estimate.passes = passes;
+            all.push(estimate);
+            let inner = match &step.work {
+                Work::Loop(work) => Some(passes.unwrap_or(1).saturating_mul(work.max)),
+                _ => passes,
+            };
+            steps(step.work.steps(), inner, run, values, all).await?;
+        }
+        Ok(())
+    })
+}
+
+async fn one(
+    step: &Step,
+    run: &PreparedRun,
+    values: &Value,
+    before: &[StepEstimate],
+) -> Result<StepEstimate, Failure> {
+    let mut collecting = Collecting::new(step, values);
+    let most = run.plan.limits.items;
+    match &step.work {
+        Work::Map(map) => {
+            let list = match &map.over {
+                Over::List(items) => Some(items.clone()),
+                Over::Expression(expression) => listed(expression, values, step)?,
+                Over::Source(_) => {
+                    let source = run.sources.iter().find(|(id, _)| *id == step.id);
+                    let Some((_, source)) = source else {
+                        return collecting.end();
+                    };
+                    let mut pieces = sources::pieces(source.clone());
+                    while let Some(piece) = pieces.recv().await {
+                        for item in piece? {
+                            collecting.item(map, item)?;
+                        }
+                        send::check(&step.id, collecting.items(), most)?;
+                    }
+                    None
+                }
+            };
+            for item in list.into_iter().flatten() {
+                collecting.item(map, item)?;
+            }
+            send::check(&step.id, collecting.items(), most)?;
+            collecting.end()
+        }
+        Work::Reduce(reduce) => {
+            let mut estimate = collecting.end()?;
+            let of = before.iter().find(|it| it.step == reduce.of);
+            estimate.items = of.and_then(|it| it.items);
+            estimate.tasks = match &reduce.into {
+                Some(_) => Some(0),
+                None => estimate
+                    .items
+                    .map(|items| estimate::reduce_tasks(items, reduce.arity)),
+            };
+            Ok(estimate)
+        }
+        _ => collecting.end(),
+    }
+}
+
+/// The list that an expression returns; `None` if it names something that exists only later.
+fn listed(expression: &str, values: &Value, step: &Step) -> Result<Option<Vec<Value>>, Failure> {
+    let failed = |why: &str| {
+        let at = format!("cannot read the items of the step {}", step.id);
+        Failure::local(at, why)
+    };
+    match evaluate(expression, values, &RenderLimits::default()) {
+        Ok(Value::Array(items)) => Ok(Some(items)),
+        Ok(_) => Err(failed(&format!("{expression} is not a list"))),
+        Err(_) if estimate::is_later(expression) => Ok(None),
+        Err(why) => Err(failed(&why.to_string())),
+    }
+}
+
+/// The limits that the run would meet, and those that are missing.
+fn limits(run: &PreparedRun, total: &Totals) -> Vec<String> {
+    let limits = &run.plan.limits;
+    let mut met = Vec::new();
+    if total.tasks > limits.tasks {
+        met.push(format!(
+            "limits.tasks is {}, and the run needs at least {}: it would fail",
+            text::grouped(limits.tasks),
+            text::count(total.tasks, "task")
+        ));
+    }
+    match limits.tokens {
+        Some(most) if total.tokens > most => met.push(format!(
+            "limits.tokens is {}, and the prompts alone have about {}: the run would wait for a person",
+            text::grouped(most),
+            text::grouped(total.tokens)
+        )),
+        None if limits.usd.is_none() => met.push(
+            "the plan has no budget: limits.tokens and limits.usd are not set".to_owned(),
+        ),
+        _ => {}
+    }
+    met
+}
+
+fn print(
+    all: &[StepEstimate],
+    total: &Totals,
+    limits: &[String],
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let mut table = TextTable::new([
+        Column::text("STEP"),
+        Column::text("KIND"),
+        Column::number("ITEMS"),
+        Column::number("TASKS"),
+        Column::number("PROMPT TOKENS"),
+        Column::text("PASSES"),
+    ]);
+    let number = |it: Option<u64>| it.map_or_else(|| "?".to_owned(), text::grouped);
+    for it in all {
+        let is_list = matches!(it.kind, "map" | "reduce");
+        let has_tasks = !matches!(it.kind, "loop" | "race" | "approve");
+        let shown = |it, is: bool| Cell::new(if is { number(it) } else { String::new() });
+        table.row([
+            Cell::new(it.step.as_str()),
+            Cell::new(it.kind),
+            shown(it.items, is_list),
+            shown(it.tasks, has_tasks),
+            shown(it.prompt_tokens, has_tasks && it.tasks != Some(0)),
+            Cell::new(it.passes.map(|n| format!("up to {n}")).unwrap_or_default()),
+        ]);
+    }
+    table.print(screen)?;
+    for it in all {
+        for shown in &it.prompts {
+            let key = shown.key.as_ref();
+            let key = key.map(|key| format!(", {}", text::one_line(key)));
+            let title = format!("== prompt of {}{}", it.step, key.unwrap_or_default());
+            screen.print(&format!("\n{}", screen.paint(Paint::Bold, &title)))?;
+            let prompt = kirosu_protocol::text::counted(&shown.prompt, PROMPT_CHARS);
+            screen.print_untrusted(&prompt)?;
+        }
+    }
+    let least = if total.is_all { "" } else { "at least " };
+    screen.print(&format!(
+        "\nin all {least}{}, whose prompts have {least}about {} tokens (characters / 4); answers and tools come on top",
+        text::count(total.tasks, "task"),
+        text::grouped(total.tokens)
+    ))?;
+    for line in limits {
+        screen.print(&screen.paint(Paint::Attention, line))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(kind: &'static str, tasks: Option<u64>, tokens: Option<u64>) -> StepEstimate {
+        StepEstimate {
+            step: kind.into(),
+            kind,
+            tasks,
+            prompt_tokens: tokens,
+            ..StepEstimate::default()
+        }
+    }
+
+    #[test]
+    fn totals_count_passes_and_name_what_is_unknown() {
+        let mut inner = step("task", Some(1), Some(10));
+        inner.passes = Some(4);
+        let all = [
+            step("map", Some(5), Some(50)),
+            step("loop", None, None),
+            inner,
+        ];
+        let total = Totals::of(&all);
+        assert_eq!((total.tasks, total.tokens, total.is_all), (9, 90, true));
+        let total = Totals::of(&[step("map", None, None)]);
+        assert!(!total.is_all);
+    }
+}

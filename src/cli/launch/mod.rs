@@ -1,0 +1,280 @@
+//! Starts runs of plans: checks the plan and its inputs, reads the items that the plan takes from this machine, and enqueues
+//! the run.
+
+pub(super) mod dry;
+mod estimate;
+pub(super) mod inputs;
+mod nested;
+mod send;
+
+use super::enqueue::budget;
+use super::plan::file::{PlanFile, is_stdin};
+use super::{Context, Failure, HubClient, running_task, text, whole};
+use inputs::GivenInput;
+use kirosu_plan::{ItemSource, Over, Plan, PlanFormat, RenderLimits, Step, Work, render};
+use kirosu_protocol::budget::micros_of;
+use kirosu_protocol::task::DEFAULT_QUEUE;
+use kirosu_protocol::{
+    Budget, EnqueueAnswer, NewTask, PRIORITIES, PlanMetadata, TYPE_PLAN, TaskBudget,
+};
+use nested::NestedPlans;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The flags of commands that start a run.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "The run")]
+pub struct LaunchArgs {
+    /// Label of the run, to select it with `list`, `wait` and others; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub label: Vec<String>,
+    /// Queue of the run and, unless a step names a pool, of its tasks [default: default]
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Higher values run first, -1000 to 1000
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = whole::<i32>(PRIORITIES, 10))]
+    pub priority: Option<i32>,
+    /// A second run with the same key is not started; the first one is returned
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Budget of all tasks together: 200k (tokens), 1.50usd, or both [default: that of the plan's limits]
+    #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
+    pub budget: Option<Budget>,
+    /// Checks everything, counts items and estimates tokens; starts nothing and needs no hub
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A run that can be started: nothing of it is faulty.
+pub struct PreparedRun {
+    /// The compiled plan.
+    pub plan: Plan,
+    /// The plan's text.
+    text: String,
+    format: PlanFormat,
+    /// The given inputs.
+    given: Map<String, Value>,
+    /// The given inputs and the defaults of the others.
+    pub inputs: Map<String, Value>,
+    nested: NestedPlans,
+    /// The sources that this machine reads, rendered, with the ids of their steps.
+    sources: Vec<(String, ItemSource)>,
+}
+
+impl PreparedRun {
+    /// Reads the plan's file, and checks the plan with all plans that it names and the inputs.
+    ///
+    /// # Errors
+    /// A file cannot be read, a plan has faults, or an input is missing or wrong.
+    pub async fn read(file: &Path, given: &[GivenInput]) -> Result<PreparedRun, Failure> {
+        let plan = PlanFile::open(file, None).await?;
+        let run = PreparedRun::of(plan, given).await?;
+        let takes_stdin =
+            |(_, source): &&(String, ItemSource)| matches!(source, ItemSource::Stdin(_));
+        let mut from_stdin = run.sources.iter().filter(takes_stdin).map(|(step, _)| step);
+        match (from_stdin.next(), from_stdin.next()) {
+            (Some(step), _) if is_stdin(file) => Err(Failure::Local(format!(
+                "the step {step} reads standard input, which is the plan itself; give the plan as a file"
+            ))),
+            (Some(one), Some(other)) => Err(Failure::Local(format!(
+                "the steps {one} and {other} both read standard input, which can be read only once"
+            ))),
+            _ => Ok(run),
+        }
+    }
+
+    /// As [`read`](Self::read), for a plan that was read.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn of(file: PlanFile, given: &[GivenInput]) -> Result<PreparedRun, Failure> {
+        let plan = file.compiled()?;
+        let given = inputs::read(&plan, given)?;
+        let inputs = inputs::filled(&plan, &given);
+        let nested = nested::read(&plan, file.path.as_deref()).await?;
+        let mut sources = Vec::new();
+        rendered(&plan.pipeline, &json!({"inputs": inputs}), &mut sources)?;
+        Ok(PreparedRun {
+            plan,
+            text: file.text,
+            format: file.format,
+            given,
+            inputs,
+            nested,
+            sources,
+        })
+    }
+
+    /// Sends the items and enqueues the run.
+    ///
+    /// # Errors
+    /// A source cannot be read or has too many items, or the hub refuses.
+    pub async fn start(
+        &self,
+        args: &LaunchArgs,
+        hub: &HubClient,
+        context: &Context,
+    ) -> Result<EnqueueAnswer, Failure> {
+        let mut metadata = PlanMetadata {
+            name: self.plan.name.clone(),
+            format: Some(match self.format {
+                PlanFormat::Yaml => "yaml".to_owned(),
+                PlanFormat::Toml => "toml".to_owned(),
+            }),
+            inputs: self.given.clone(),
+            plans: self.nested.clone(),
+            ..PlanMetadata::default()
+        };
+        check_size(&metadata, hub)?;
+        for (step, source) in &self.sources {
+            let most = self.plan.limits.items;
+            let id = send::source(step, source.clone(), most, hub, &context.screen).await?;
+            metadata.sources.insert(step.clone(), id);
+        }
+        let task = self.task(args, metadata)?;
+        match task.idempotency_key {
+            // The key makes a repeated request safe: it cannot start a second run.
+            Some(_) => hub.request_idempotent(&task).await,
+            None => hub.request(&task).await,
+        }
+    }
+
+    fn task(&self, args: &LaunchArgs, metadata: PlanMetadata) -> Result<NewTask, Failure> {
+        let metadata = serde_json::to_value(&metadata)
+            .map_err(|why| Failure::local("cannot write the inputs as JSON", why))?;
+        let budget = args.budget.unwrap_or(Budget {
+            tokens: self.plan.limits.tokens,
+            micros: self.plan.limits.usd.map(micros_of),
+        });
+        Ok(NewTask {
+            task_type: TYPE_PLAN.to_owned(),
+            queue: args.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
+            priority: args.priority.unwrap_or(0),
+            labels: args.label.clone(),
+            idempotency_key: args.idempotency_key.clone(),
+            parent_id: running_task(),
+            budget: (!budget.is_empty()).then(|| TaskBudget {
+                own: Budget::default(),
+                tree: Some(budget),
+            }),
+            metadata: Some(metadata),
+            ..NewTask::chat(&self.text)
+        })
+    }
+}
+
+/// Refuses metadata that the hub would refuse, before any item is sent.
+fn check_size(metadata: &PlanMetadata, hub: &HubClient) -> Result<(), Failure> {
+    let bytes = serde_json::to_string(metadata).map_or(0, |text| text.len());
+    let most = hub.limits().metadata_bytes;
+    match bytes > most {
+        true => Err(Failure::Local(format!(
+            "the inputs and the plans that the steps name have {} together, and the hub takes {}; \
+             a large input is better a file that a map reads",
+            text::count(bytes as u64, "byte"),
+            kirosu_protocol::size::format(most as u64)
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The sources of maps at any level, with their templates rendered.
+fn rendered(
+    steps: &[Step],
+    context: &Value,
+    all: &mut Vec<(String, ItemSource)>,
+) -> Result<(), Failure> {
+    let limits = RenderLimits::default();
+    for step in steps {
+        if let Work::Map(map) = &step.work
+            && let Over::Source(source) = &map.over
+        {
+            let text = |template: &str| {
+                render(template, context, &limits).map_err(|why| {
+                    let at = format!("cannot read the items of the step {}", step.id);
+                    Failure::local(at, why)
+                })
+            };
+            let source = match source {
+                ItemSource::Files(glob) => ItemSource::Files(text(glob)?),
+                ItemSource::Lines(file) => ItemSource::Lines(text(file)?),
+                ItemSource::Jsonl(file) => ItemSource::Jsonl(text(file)?),
+                ItemSource::Csv(file) => ItemSource::Csv(text(file)?),
+                ItemSource::Stdin(form) => ItemSource::Stdin(form.clone()),
+            };
+            all.push((step.id.clone(), source));
+        }
+        rendered(step.work.steps(), context, all)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kirosu_plan::compile;
+
+    fn prepared(text: &str, given: &[(&str, &str)]) -> Result<PreparedRun, String> {
+        let file = PlanFile {
+            shown: "plan.yaml".into(),
+            text: text.into(),
+            format: PlanFormat::Yaml,
+            name: Some("plan".into()),
+            path: None,
+        };
+        let given: Vec<GivenInput> = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let run = runtime.block_on(PreparedRun::of(file, &given));
+        run.map_err(|why| why.to_string())
+    }
+
+    const PLAN: &str = "
+inputs: { dir: { default: docs }, list: {} }
+limits: { tokens: 5000, usd: 1.5 }
+pipeline:
+  - { id: a, map: { over: { files: \"{{ inputs.dir }}/*.md\" } }, prompt: \"{{ item.text }}\" }
+  - id: b
+    loop: { max: 2 }
+    steps:
+      - { id: c, map: { over: { lines: \"{{ inputs.list }}\" } }, prompt: \"{{ item }}\" }
+";
+
+    #[test]
+    fn sources_at_any_level_are_rendered_with_the_inputs() {
+        let run = prepared(PLAN, &[("list", "x.txt")]).unwrap();
+        let expected = [
+            ("a".to_owned(), ItemSource::Files("docs/*.md".into())),
+            ("c".to_owned(), ItemSource::Lines("x.txt".into())),
+        ];
+        assert_eq!(run.sources, expected);
+        let why = prepared(PLAN, &[]).err().unwrap();
+        assert!(why.contains("the items of the step c: "), "{why}");
+    }
+
+    #[test]
+    fn the_task_of_a_run_has_the_plans_budget_and_text() {
+        let run = prepared(PLAN, &[("list", "x.txt")]).unwrap();
+        let args = LaunchArgs {
+            label: vec!["night".into()],
+            queue: None,
+            priority: Some(3),
+            idempotency_key: None,
+            budget: None,
+            dry_run: false,
+        };
+        let task = run.task(&args, PlanMetadata::default()).unwrap();
+        assert_eq!(
+            (task.task_type.as_str(), task.queue.as_str(), task.priority),
+            ("plan", "default", 3)
+        );
+        assert_eq!(task.prompt, PLAN);
+        let tree = task.budget.unwrap().tree.unwrap();
+        assert_eq!((tree.tokens, tree.micros), (Some(5000), Some(1_500_000)));
+        assert!(compile(&task.prompt, PlanFormat::Yaml).is_ok());
+    }
+}
