@@ -110,6 +110,7 @@ verbs! {
     }
     "Plans" {
         plan: Plan, client;
+        map: Map, client;
         run_pipeline: RunPipeline, client;
         run: Run, client;
         runs: Runs, client;
@@ -157,6 +158,7 @@ Examples:
   kirosu up --config kirosu.toml            hub and agents, supervised
   kirosu enqueue \"Summarise README.md\" --wait
   git diff | kirosu enqueue - --system \"Review this diff\"
+  kirosu map --files \"docs/**/*.md\" --prompt \"Summarise {{ item.text }}\"
   kirosu status
   kirosu tree                               actors, restarts and their reasons
   kirosu help enqueue                       flags and examples of a command, as --help
@@ -271,7 +273,7 @@ mod tests {
         (Method::Release, "only workers send it"),
         (Method::RetryFailed, "retry --failed"),
         (Method::Ask, "only workers send it"),
-        (Method::Source, "run-pipeline"),
+        (Method::Source, "map and run-pipeline"),
         (Method::RunItems, "run items"),
         (Method::RunPause, "run pause"),
         (Method::RunResume, "run resume"),
