@@ -115,7 +115,10 @@ fn table(runs: &[RunAnswer], now: f64) -> TextTable {
     for run in runs {
         let sum = |of: fn(&StepInfo) -> u64| run.steps.iter().map(of).sum::<u64>();
         let number = |n: u64| Cell::new(text::grouped(n)).exact(n.to_string());
-        let why = run.reason.as_deref().or(run.error.as_deref());
+        let reason = run.reason.as_deref();
+        let reason = reason.filter(|why| *why != run.state.as_str());
+        let why = reason.or(run.error.as_deref());
+        let why = why.and_then(|why| why.lines().next());
         table.row([
             Cell::new(run.task_id.to_string()),
             Cell::new(run.state.as_str()).painted(run_paint(run.state)),

@@ -1,6 +1,6 @@
 //! Changes of a run's steps, as lines.
 
-use crate::cli::show::run::{counts, headline};
+use crate::cli::show::run::{counts, headline, question};
 use crate::cli::text;
 use kirosu_protocol::{RunAnswer, RunState, StepInfo, StepState};
 use std::collections::HashMap;
@@ -76,7 +76,11 @@ impl StepChanges {
 /// A step as one line: path, state, counts, reason.
 fn line(step: &StepInfo) -> String {
     let reason = step.reason.as_deref().map(text::one_line);
-    let facts: Vec<String> = counts(step).into_iter().chain(reason).collect();
+    let facts: Vec<String> = counts(step)
+        .into_iter()
+        .chain(reason)
+        .chain(question(step))
+        .collect();
     let facts = match facts.is_empty() {
         true => String::new(),
         false => format!(" ({})", facts.join("; ")),

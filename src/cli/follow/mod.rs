@@ -10,6 +10,7 @@ use super::wait::WaitDeadline;
 use super::{Failure, HubClient, Screen, spinner, time};
 use changes::StepChanges;
 use kirosu_protocol::{RunAnswer, RunParams, TaskId, WaitParams, WaitTarget, millis};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// The least time between two requests for the run.
@@ -28,15 +29,24 @@ pub async fn follow(
     hub: &HubClient,
     screen: &Screen,
 ) -> Result<RunAnswer, Failure> {
+    // It is dropped after the progress indicator, which would clear the note.
+    let note = GoesOnNote {
+        task_id,
+        screen: *screen,
+        is_needed: Cell::new(false),
+    };
     let mut shown = ShownProgress::new(screen);
-    each_change(task_id, deadline, hub, screen, |run| {
+    let run = each_change(task_id, deadline, hub, |run| {
+        note.is_needed.set(!run.state.is_final());
         shown.update(run);
         Ok(())
     })
-    .await
+    .await?;
+    note.is_needed.set(false);
+    Ok(run)
 }
 
-/// As [`follow`], with the run passed to `show` at least after each change instead of shown.
+/// As [`follow`], with the run passed to `show` at least after each change instead of shown, and without the note.
 ///
 /// # Errors
 /// As [`follow`], and those of `show`.
@@ -44,21 +54,14 @@ pub async fn each_change(
     task_id: TaskId,
     deadline: WaitDeadline,
     hub: &HubClient,
-    screen: &Screen,
     mut show: impl FnMut(&RunAnswer) -> Result<(), Failure>,
 ) -> Result<RunAnswer, Failure> {
-    let (mut note, mut had_ended) = (None, false);
+    let mut had_ended = false;
     loop {
         let asked = Instant::now();
         let run = hub.request_idempotent(&RunParams { task_id }).await?;
-        let note = note.get_or_insert_with(|| GoesOnNote {
-            task_id,
-            screen: *screen,
-            is_needed: true,
-        });
         show(&run)?;
         if run.state.is_final() || deadline.left().is_zero() {
-            note.is_needed = false;
             return Ok(run);
         }
         let params = WaitParams {
@@ -78,12 +81,12 @@ pub async fn each_change(
 struct GoesOnNote {
     task_id: TaskId,
     screen: Screen,
-    is_needed: bool,
+    is_needed: Cell<bool>,
 }
 
 impl Drop for GoesOnNote {
     fn drop(&mut self) {
-        if self.is_needed {
+        if self.is_needed.get() {
             let id = self.task_id;
             // There is no way to report that standard error is closed.
             let _ = self.screen.note(&format!(

@@ -123,7 +123,9 @@ pub async fn whole(run: &mut RunAnswer, hub: &HubClient) -> Result<(), Failure> 
 pub fn notes(run: &RunAnswer, failed: &FailedItems, screen: &Screen) -> Result<(), Failure> {
     let id = run.task_id;
     let why = run.error.as_deref().or(run.reason.as_deref());
-    let why = why.map(text::one_line).filter(|why| !why.is_empty());
+    // The lines below the first one are about the first items, which follow here.
+    let why = why.and_then(|why| why.lines().next()).map(text::one_line);
+    let why = why.filter(|why| !why.is_empty() && why != run.state.as_str());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     match run.state {
         RunState::Done => {}

@@ -13,9 +13,10 @@ use super::{Context, Failure, HubClient, running_task, text, whole};
 use inputs::GivenInput;
 use kirosu_plan::{ItemSource, Over, Plan, PlanFormat, RenderLimits, Step, Work, render};
 use kirosu_protocol::budget::micros_of;
+use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_protocol::{
-    Budget, EnqueueAnswer, NewTask, PRIORITIES, PlanMetadata, TYPE_PLAN, TaskBudget,
+    Budget, EnqueueAnswer, GetParams, NewTask, PRIORITIES, PlanMetadata, TYPE_PLAN, TaskBudget,
 };
 use nested::NestedPlans;
 use serde_json::{Map, Value, json};
@@ -132,11 +133,47 @@ impl PreparedRun {
             metadata.sources.insert(step.clone(), id);
         }
         let task = self.task(args, metadata)?;
-        match task.idempotency_key {
-            // The key makes a repeated request safe: it cannot start a second run.
-            Some(_) => hub.request_idempotent(&task).await,
-            None => hub.request(&task).await,
+        if task.idempotency_key.is_none() {
+            return hub.request(&task).await;
         }
+        // The key makes a repeated request safe: it cannot start a second run.
+        let refused = match hub.request_idempotent(&task).await {
+            Err(refused) if !self.sources.is_empty() => refused,
+            outcome => return outcome,
+        };
+        match self.started_before(&refused, &task, hub).await? {
+            Some(answer) => Ok(answer),
+            None => Err(refused),
+        }
+    }
+
+    /// The run that has the key already, if it differs only in its sources: those of this command were stored anew.
+    async fn started_before(
+        &self,
+        refused: &Failure,
+        task: &NewTask,
+        hub: &HubClient,
+    ) -> Result<Option<EnqueueAnswer>, Failure> {
+        let Failure::Call(CallError::Refused(error)) = refused else {
+            return Ok(None);
+        };
+        let data = error.data.as_ref();
+        let Some(task_id) = data.and_then(|data| data.get("task_id")?.as_i64()) else {
+            return Ok(None);
+        };
+        let params = GetParams {
+            task_id,
+            ..GetParams::default()
+        };
+        let known = hub.request_idempotent(&params).await?.task;
+        let is_same = known.task_type == TYPE_PLAN
+            && known.prompt == task.prompt
+            && without_sources(known.metadata) == without_sources(task.metadata.clone());
+        Ok(is_same.then_some(EnqueueAnswer {
+            task_id,
+            existed: true,
+            status: Some(known.status),
+        }))
     }
 
     fn task(&self, args: &LaunchArgs, metadata: PlanMetadata) -> Result<NewTask, Failure> {
@@ -161,6 +198,12 @@ impl PreparedRun {
             ..NewTask::chat(&self.text)
         })
     }
+}
+
+fn without_sources(metadata: Option<Value>) -> Option<Value> {
+    let mut metadata = metadata?;
+    metadata.as_object_mut()?.remove("sources");
+    Some(metadata)
 }
 
 /// Refuses metadata that the hub would refuse, before any item is sent.

@@ -106,7 +106,7 @@ struct TaskArgs {
     /// Instructions that frame each prompt
     #[arg(long, visible_alias = "system-prompt", value_name = "TEXT")]
     system: Option<String>,
-    /// Template of an item's name in results, which is unique [default: the path of a file, else a hash]
+    /// Template of an item's name in results, which is unique [default: the path of a file, else #1, #2, ...]
     #[arg(long, value_name = "TEMPLATE")]
     key: Option<String>,
     /// Items per task; above 1 the prompt has `items` instead of `item`

@@ -5,6 +5,7 @@ use crate::cli::follow::pages::ItemPages;
 use crate::cli::follow::report::{self, FailedItems};
 use crate::cli::{Context, Failure, HubClient, Screen};
 use kirosu_protocol::{ItemInfo, ItemState, RunAnswer, RunItemsParams, RunState};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Prints the results of all items, unless they were merged, and notes about those that failed; with `--json` a last line
@@ -52,19 +53,44 @@ pub async fn print(
     Ok(report::exit_code(run.state))
 }
 
+/// An item that has ended, as it is printed.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum EndedItem<'a> {
+    Done {
+        key: &'a str,
+        result: &'a Option<Value>,
+    },
+    Failed {
+        key: &'a str,
+        error: &'a str,
+        class: &'a str,
+    },
+}
+
 /// An item as a line; `None` for one that has not ended.
 fn line(item: &ItemInfo) -> Option<String> {
-    let value = match item.state {
-        ItemState::Done => json!({"key": item.key, "result": item.result}),
-        ItemState::Failed => {
-            json!({"key": item.key, "error": item.error, "class": item.class})
-        }
-        ItemState::Cancelled => {
-            json!({"key": item.key, "error": "cancelled", "class": "cancelled"})
-        }
+    let key = item.key.as_str();
+    let ended = match item.state {
+        ItemState::Done => EndedItem::Done {
+            key,
+            result: &item.result,
+        },
+        ItemState::Failed => EndedItem::Failed {
+            key,
+            error: item.error.as_deref().unwrap_or_default(),
+            class: item.class.as_deref().unwrap_or("other"),
+        },
+        ItemState::Cancelled => EndedItem::Failed {
+            key,
+            error: "cancelled",
+            class: "cancelled",
+        },
         ItemState::Waiting | ItemState::Open => return None,
     };
-    Some(format!("{value}\n"))
+    // Texts and JSON can always be written as JSON.
+    let text = serde_json::to_string(&ended).ok()?;
+    Some(text + "\n")
 }
 
 /// The last line of `--json`.
@@ -115,10 +141,9 @@ mod tests {
             of(ItemState::Done).unwrap(),
             "{\"key\":\"a.md\",\"result\":{\"ok\":true}}\n"
         );
-        let failed: Value = serde_json::from_str(&of(ItemState::Failed).unwrap()).unwrap();
         assert_eq!(
-            failed,
-            json!({"key": "a.md", "error": "no answer", "class": "timeout"})
+            of(ItemState::Failed).unwrap(),
+            "{\"key\":\"a.md\",\"error\":\"no answer\",\"class\":\"timeout\"}\n"
         );
         assert!(of(ItemState::Cancelled).unwrap().contains("cancelled"));
         assert_eq!(of(ItemState::Open), None);

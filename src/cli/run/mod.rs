@@ -167,7 +167,11 @@ fn show(run: &RunAnswer, context: &Context) -> Result<(), Failure> {
     let took = run.ended_at.map(|end| time::span(end - run.created_at));
     sheet.maybe("ended", took.map(|took| format!("after {took}")));
     sheet.fact("tasks", text::grouped(run.made));
-    sheet.maybe("error", run.error.as_ref());
+    // The lines below it are about items, which have a command of their own.
+    sheet.maybe(
+        "error",
+        run.error.as_deref().and_then(|why| why.lines().next()),
+    );
     sheet.print(screen)?;
     screen.print(&drawing::drawing(run, screen, now))?;
     for line in hints(run) {
@@ -215,7 +219,7 @@ async fn watch(id: TaskId, hub: &HubClient, context: &Context) -> Result<u8, Fai
                 screen.json(run)
             }
         };
-        each_change(id, forever, hub, screen, print).await?;
+        each_change(id, forever, hub, print).await?;
     } else {
         let run = follow(id, forever, hub, screen).await?;
         show(&run, context)?;

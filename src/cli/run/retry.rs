@@ -3,7 +3,7 @@
 use crate::cli::{Context, Failure, HubClient, task_id, text};
 use kirosu_protocol::{RunAnswer, RunParams, RunRetryParams, StepState, TaskId};
 
-/// What to repeat.
+/// The part of a run to repeat.
 #[derive(Debug, clap::Args)]
 pub struct RetryArgs {
     /// The run

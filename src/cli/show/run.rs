@@ -31,7 +31,7 @@ pub fn run_paint(state: RunState) -> Paint {
 pub fn step_paint(step: &StepInfo) -> Paint {
     match step.state {
         StepState::Pending => Paint::Plain,
-        StepState::Open if step.reason.is_some() => Paint::Attention,
+        StepState::Open if step.reason.is_some() || question(step).is_some() => Paint::Attention,
         StepState::Open => Paint::Busy,
         StepState::Done => Paint::Good,
         StepState::Partial => Paint::Attention,
@@ -205,8 +205,20 @@ pub fn facts(step: &StepInfo, now: f64) -> String {
         let end = step.ended_at.or(is_running.then_some(now));
         facts.extend(end.map(|end| span(end - started)));
     }
-    facts.extend(step.task_id.map(|id| format!("task {id}")));
+    match question(step) {
+        Some(question) => facts.push(question),
+        None => facts.extend(step.task_id.map(|id| format!("task {id}"))),
+    }
     facts.join(", ")
+}
+
+/// The commands that decide a step that waits for a person.
+pub fn question(step: &StepInfo) -> Option<String> {
+    let is_open = step.kind == "approve" && step.state == StepState::Open;
+    let id = step.task_id.filter(|_| is_open)?;
+    Some(format!(
+        "waits for a person: kirosu answer {id} TEXT, or kirosu reject {id}"
+    ))
 }
 
 /// The items of a step by state; `None` for a step that makes one task.
@@ -318,6 +330,12 @@ pub mod tests {
             190.0,
         );
         assert_eq!(text, "└── a[1].b  task  skipped  60 s\n");
+        let mut ok = step("ok", "approve", StepState::Open);
+        ok.task_id = Some(7);
+        assert_eq!(
+            facts(&ok, 101.0),
+            "1 s, waits for a person: kirosu answer 7 TEXT, or kirosu reject 7"
+        );
         assert_eq!(headline(&run(Vec::new())), "run 42 review: open");
     }
 }
