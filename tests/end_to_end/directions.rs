@@ -99,7 +99,8 @@ const WITHIN: &[(&str, &[&str])] = &[
     ("ratatui", &["src/console"]),
     ("sd_notify", &["src/notify"]),
     ("clap_complete", &["src/cli"]),
-    ("csv", &["src/cli/sources"]),
+    // In `map` it is the name of a flag.
+    ("csv", &["src/cli/sources", "src/cli/map"]),
     ("globset", &["src/cli/sources"]),
     ("walkdir", &["src/cli/sources"]),
     ("tracing_subscriber", &["src/log"]),

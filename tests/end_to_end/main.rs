@@ -30,6 +30,7 @@ mod keys;
 mod kill_nine;
 mod lanes;
 mod large_requests;
+mod map;
 mod mcp;
 mod metrics;
 mod metrics_log;

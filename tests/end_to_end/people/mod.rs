@@ -3,5 +3,5 @@
 mod answer;
 mod files;
 mod groups;
-mod kit;
+pub mod kit;
 mod waiting;
