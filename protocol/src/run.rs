@@ -119,7 +119,7 @@ wire_enum! {
     }
 }
 
-/// A step of a run. A step has one row per pass of the loops around it; `path` tells them apart, as in `polish[2].write`.
+/// A step of a run. A step has one row per pass of the loops around it; they differ in `path`, as in `polish[2].write`.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -5,7 +5,7 @@
 
 use crate::command::Command;
 use crate::outcome::{EnqueuedTask, Outcome};
-use crate::plans::{PlanCommand, RunControl};
+use crate::plans::{PlanOrder, RunControl};
 use kirosu_protocol::{AccessRole, TaskId, Verdict};
 use std::sync::Arc;
 
@@ -154,7 +154,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             NewEntry::of_target(method, format!("a{approval}"))
         }
         Command::Plan(command) => match &**command {
-            PlanCommand::Control { run, control } => {
+            PlanOrder::Control { run, control } => {
                 let method = match control {
                     RunControl::Pause => "run_pause",
                     RunControl::Resume => "run_resume",

@@ -15,7 +15,7 @@ use crate::command::TextId;
 use crate::credentials::Credential;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
-use crate::plans::{PlanRun, PlanStep, StepId};
+use crate::plans::{PlanRun, RunStep, StepId};
 use crate::row::{LaneId, TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::approval::{InsertApproval, Permission};
@@ -195,7 +195,7 @@ pub(crate) trait Backend: Any + Send {
     fn plan_run(&mut self, task: TaskId) -> Result<Option<PlanRun>>;
 
     /// A step of a run.
-    fn plan_step(&mut self, step: StepId) -> Result<Option<PlanStep>>;
+    fn plan_step(&mut self, step: StepId) -> Result<Option<RunStep>>;
 
     /// The items of a task.
     fn items_of_task(&mut self, task: TaskId) -> Result<Option<ItemsOfTask>>;

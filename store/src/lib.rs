@@ -117,8 +117,8 @@ pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
 pub use plans::control::AGREED;
 pub use plans::{
-    CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanCommand, PlanOutcome, PlanRun,
-    PlanStep, ResetItems, RunControl, StepChange, StepId,
+    CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun,
+    ResetItems, RunControl, RunStep, StepChange, StepId,
 };
 pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;

@@ -2,7 +2,7 @@
 
 use crate::audit::AuditEntry;
 use crate::credentials::Credential;
-use crate::plans::{PlanRun, PlanStep, StepId};
+use crate::plans::{PlanRun, RunStep, StepId};
 use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
@@ -187,15 +187,12 @@ impl StoreReader {
     }
 
     /// A run that has begun, and its steps in the order in which they began.
-    pub fn plan_run(
-        &mut self,
-        run: TaskId,
-    ) -> Result<Option<(PlanRun, Vec<PlanStep>)>, StoreError> {
+    pub fn plan_run(&mut self, run: TaskId) -> Result<Option<(PlanRun, Vec<RunStep>)>, StoreError> {
         self.snapshot(|conn| query::plans::run(conn, run))
     }
 
     /// A step of a run.
-    pub fn plan_step(&mut self, step: StepId) -> Result<Option<PlanStep>, StoreError> {
+    pub fn plan_step(&mut self, step: StepId) -> Result<Option<RunStep>, StoreError> {
         self.snapshot(|conn| query::plans::step(conn, step))
     }
 

@@ -18,6 +18,7 @@ const OURS: &[(&str, &[&str])] = &[
     (
         "kirosu-hub",
         &[
+            "kirosu-plan",
             "kirosu-protocol",
             "kirosu-supervision",
             "kirosu-store",

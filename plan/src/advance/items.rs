@@ -1,6 +1,6 @@
 //! Steps with items: the tasks that they make next, and their ends.
 
-use super::{Act, ResultRef, Run, Scope, StepFacts, World, waits};
+use super::{Act, ResultRef, RunFacts, StepFacts, StepScope, World, waits};
 use crate::compiled::{Batch, MapWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work};
 use kirosu_protocol::StepState;
 
@@ -79,8 +79,8 @@ pub enum Stop {
 /// # Errors
 /// The list of items cannot be read or is too long; the reason.
 pub(super) fn total(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     step: &Step,
     world: &mut dyn World,
 ) -> Result<Option<u64>, String> {
@@ -111,8 +111,8 @@ pub(super) fn total(
 }
 
 fn source<'r>(
-    run: &'r Run<'_>,
-    scope: &Scope<'_>,
+    run: &'r RunFacts<'_>,
+    scope: &StepScope<'_>,
     reduce: &ReduceWork,
 ) -> Result<&'r StepFacts, String> {
     let row = run.rows.get(&scope.path(&reduce.of));
@@ -121,8 +121,8 @@ fn source<'r>(
 
 /// The next changes of a step with items that is open.
 pub(super) fn advance(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     step: &Step,
     row: &StepFacts,
     world: &mut dyn World,
@@ -160,8 +160,8 @@ pub(super) fn advance(
 
 /// The next items to make.
 fn expand(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     step: &Step,
     row: &StepFacts,
     world: &mut dyn World,
@@ -231,8 +231,8 @@ fn items_per_task(step: &Step) -> u64 {
 
 /// The position up to which the tasks of a reduce have all that they merge.
 fn mergeable(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     (reduce, row): (&ReduceWork, &StepFacts),
     room: u64,
     world: &mut dyn World,
@@ -252,10 +252,10 @@ fn mergeable(
             // The step below has ended.
             Some((1, ..)) => {}
             Some((_, from, to)) => {
-                if !path
+                let are_done = path
                     .as_ref()
-                    .is_some_and(|path| world.are_done(path, from, to) == Ok(true))
-                {
+                    .is_some_and(|path| world.are_done(path, from, to) == Ok(true));
+                if !are_done {
                     break;
                 }
             }
@@ -291,8 +291,8 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
     None
 }
 
-/// Whether no more items failed than may fail. A share of the items that ran is judged once so many ran that it cannot be met any
-/// more by those that are left.
+/// Whether at most as many items failed as may fail. A percentage fails before the end once the items that are left cannot
+/// change that.
 fn tolerates(tolerate: Tolerance, row: &StepFacts, is_whole: bool) -> bool {
     let lost = row.failed + row.cancelled;
     match tolerate {
@@ -332,7 +332,7 @@ fn set(path: &str, state: StepState, reason: Option<String>) -> Act {
 }
 
 /// The end of a step whose items have all ended.
-fn end(scope: &Scope<'_>, step: &Step, row: &StepFacts, world: &mut dyn World) -> Act {
+fn end(scope: &StepScope<'_>, step: &Step, row: &StepFacts, world: &mut dyn World) -> Act {
     let path = scope.path(&step.id);
     let lost = row.failed + row.cancelled;
     let done = |result| Act::Set {

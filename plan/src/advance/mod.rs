@@ -1,7 +1,7 @@
 //! The next changes of a run: a pure function of the plan and of the rows of its steps.
 //!
 //! [`advance`] looks at the whole run each time and remembers nothing, so a caller that was killed between two changes goes on
-//! with the same decisions. What needs results (conditions, lists of items, votes) is asked of a [`World`].
+//! with the same decisions. Questions about results (conditions, lists of items, votes) go to a [`World`].
 //!
 //! A *scope* is a list of steps with the prefix of their paths: that of the plan has none, pass 2 of the loop `polish` has
 //! `polish[2].`, the race `r` has `r.`.
@@ -14,9 +14,9 @@ mod scope;
 pub use items::{ReduceShape, Stop};
 pub use ref_of::ResultRef;
 pub use repeat::{Repeat, repeats};
-pub use scope::{Found, Scope, find};
+pub use scope::{Found, StepScope, find};
 
-use crate::compiled::{Plan, Step};
+use crate::compiled::{Plan, Step, Work};
 use kirosu_protocol::{RunState, StepState};
 use std::collections::BTreeMap;
 
@@ -84,15 +84,15 @@ impl StepFacts {
 }
 
 /// The rows of a run, by path.
-pub type Rows = BTreeMap<String, StepFacts>;
+pub type StepRows = BTreeMap<String, StepFacts>;
 
 /// A run as it is now.
 #[derive(Debug)]
-pub struct Run<'a> {
+pub struct RunFacts<'a> {
     /// Its plan.
     pub plan: &'a Plan,
     /// The rows of its steps.
-    pub rows: &'a Rows,
+    pub rows: &'a StepRows,
     /// The tasks that its steps have made.
     pub made: u64,
     /// Whether nothing new may start.
@@ -175,13 +175,23 @@ pub enum Act {
 /// Answers to questions about results. An error is the reason for which the step fails.
 pub trait World {
     /// Whether an expression of a step holds.
-    fn holds(&mut self, scope: &Scope<'_>, step: &Step, expression: &str) -> Result<bool, String>;
+    fn holds(
+        &mut self,
+        scope: &StepScope<'_>,
+        step: &Step,
+        expression: &str,
+    ) -> Result<bool, String>;
 
     /// The value of an expression that is a number, in the scope of a pass.
-    fn number(&mut self, scope: &Scope<'_>, step: &Step, expression: &str) -> Result<f64, String>;
+    fn number(
+        &mut self,
+        scope: &StepScope<'_>,
+        step: &Step,
+        expression: &str,
+    ) -> Result<f64, String>;
 
     /// The number of items of a map.
-    fn items(&mut self, scope: &Scope<'_>, step: &Step) -> Result<u64, String>;
+    fn items(&mut self, scope: &StepScope<'_>, step: &Step) -> Result<u64, String>;
 
     /// Whether these steps have equal results.
     fn are_equal(&mut self, paths: &[String]) -> Result<bool, String>;
@@ -200,7 +210,7 @@ pub trait World {
 }
 
 /// The next changes of a run; empty if it waits for its tasks.
-pub fn advance(run: &Run<'_>, world: &mut dyn World) -> Vec<Act> {
+pub fn advance(run: &RunFacts<'_>, world: &mut dyn World) -> Vec<Act> {
     let mut acts = Vec::new();
     if run.made >= run.plan.limits.tasks && !is_over(run) {
         let limit = run.plan.limits.tasks;
@@ -213,7 +223,7 @@ pub fn advance(run: &Run<'_>, world: &mut dyn World) -> Vec<Act> {
         });
         return acts;
     }
-    let scope = Scope::of_plan(run.plan);
+    let scope = StepScope::of_plan(run.plan);
     scope::advance(run, &scope, world, &mut acts);
     if acts.is_empty() && scope.is_over(run.rows) {
         acts.push(end(run));
@@ -226,15 +236,15 @@ pub fn advance(run: &Run<'_>, world: &mut dyn World) -> Vec<Act> {
 }
 
 /// Whether nothing is left to make: a run that has just reached its limit ends as its steps did.
-fn is_over(run: &Run<'_>) -> bool {
+fn is_over(run: &RunFacts<'_>) -> bool {
     run.rows
         .values()
         .all(|row| row.state.is_final() || (row.waiting == 0 && row.total == Some(row.cursor)))
-        && Scope::of_plan(run.plan).has_begun(run.rows)
+        && StepScope::of_plan(run.plan).has_begun(run.rows)
 }
 
 /// The reason for which a run waits for a person: a step does, and nothing else is under way.
-fn waits_for_person(run: &Run<'_>) -> Option<String> {
+fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
     let open = run
         .rows
         .iter()
@@ -255,6 +265,9 @@ fn waits_for_person(run: &Run<'_>) -> Option<String> {
                     ),
                 });
             }
+            _ if row.open > 0 && is_question(run.plan, path) => {
+                reason.get_or_insert(format!("person: the step {path} asks a question"));
+            }
             _ if row.open > 0 => return None,
             _ => {}
         }
@@ -262,9 +275,13 @@ fn waits_for_person(run: &Run<'_>) -> Option<String> {
     reason
 }
 
+fn is_question(plan: &Plan, path: &str) -> bool {
+    find(plan, path).is_some_and(|found| matches!(found.step.work, Work::Approve(_)))
+}
+
 /// The state in which a run ends after the steps that have ended; open while another one is left, apart from those with
 /// `always`.
-pub fn outlook(plan: &Plan, rows: &Rows) -> RunState {
+pub fn outlook(plan: &Plan, rows: &StepRows) -> RunState {
     let is_over = |step: &Step| rows.get(&step.id).is_some_and(|row| row.state.is_final());
     match plan
         .pipeline
@@ -277,7 +294,7 @@ pub fn outlook(plan: &Plan, rows: &Rows) -> RunState {
 }
 
 /// The state of a run whose steps have ended, and the step that failed it.
-fn ended<'p>(plan: &'p Plan, rows: &Rows) -> (RunState, Option<&'p Step>) {
+fn ended<'p>(plan: &'p Plan, rows: &StepRows) -> (RunState, Option<&'p Step>) {
     let steps = &plan.pipeline;
     let row = |step: &Step| rows.get(&step.id);
     let failed = steps.iter().find(|step| {
@@ -295,7 +312,7 @@ fn ended<'p>(plan: &'p Plan, rows: &Rows) -> (RunState, Option<&'p Step>) {
 }
 
 /// The end of a run whose steps have ended.
-fn end(run: &Run<'_>) -> Act {
+fn end(run: &RunFacts<'_>) -> Act {
     let steps = &run.plan.pipeline;
     let row = |step: &Step| run.rows.get(&step.id);
     let (state, failed) = ended(run.plan, run.rows);

@@ -1,6 +1,6 @@
-//! What a retry repeats.
+//! The steps and items that a retry repeats.
 
-use super::{Rows, Scope, find};
+use super::{StepRows, StepScope, find};
 use crate::compiled::Plan;
 use kirosu_protocol::StepState;
 use std::collections::BTreeSet;
@@ -19,7 +19,12 @@ pub enum Repeat {
 }
 
 /// The steps that a retry repeats: those that failed, or the named one; and those that depend on them.
-pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>) -> Vec<Repeat> {
+pub fn repeats(
+    plan: &Plan,
+    rows: &StepRows,
+    step: Option<&str>,
+    item: Option<&str>,
+) -> Vec<Repeat> {
     let mut repeats = BTreeSet::new();
     match (step, item) {
         (Some(path), Some(key)) => {
@@ -95,7 +100,7 @@ pub fn repeats(plan: &Plan, rows: &Rows, step: Option<&str>, item: Option<&str>)
 }
 
 /// Adds the steps that depend on a step, directly or not, and the steps around it.
-fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<Repeat>) {
+fn add_dependents(plan: &Plan, rows: &StepRows, path: &str, repeats: &mut BTreeSet<Repeat>) {
     let Some(found) = find(plan, path) else {
         return;
     };
@@ -111,7 +116,7 @@ fn add_dependents(plan: &Plan, rows: &Rows, path: &str, repeats: &mut BTreeSet<R
         }
     }
     if let (Some(owner), Some(outer)) = (found.scope.owner, &found.scope.outer) {
-        let scope: &Scope<'_> = outer;
+        let scope: &StepScope<'_> = outer;
         let path = scope.path(&owner.id);
         if let Some(pass) = found.scope.pass {
             // The passes after this one rest on it.

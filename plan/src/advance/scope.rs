@@ -1,13 +1,13 @@
 //! Lists of steps with their paths, and the steps that begin in them.
 
-use super::{Act, ResultRef, Rows, Run, StepFacts, World, items};
+use super::{Act, ResultRef, RunFacts, StepFacts, StepRows, World, items};
 use crate::compiled::{LoopWork, Plan, Step, Work};
 use kirosu_protocol::StepState;
 use std::collections::BTreeMap;
 
 /// A list of steps, and the prefix of their paths.
 #[derive(Clone, Debug)]
-pub struct Scope<'a> {
+pub struct StepScope<'a> {
     /// The steps.
     pub steps: &'a [Step],
     /// The prefix of their paths.
@@ -17,7 +17,7 @@ pub struct Scope<'a> {
     /// The pass of a loop, from 1.
     pub pass: Option<u64>,
     /// The scope of the owner.
-    pub outer: Option<Box<Scope<'a>>>,
+    pub outer: Option<Box<StepScope<'a>>>,
 }
 
 /// A step that was found by its path.
@@ -26,13 +26,13 @@ pub struct Found<'a> {
     /// The step.
     pub step: &'a Step,
     /// The scope in which it is.
-    pub scope: Scope<'a>,
+    pub scope: StepScope<'a>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> StepScope<'a> {
     /// The steps of a plan.
-    pub fn of_plan(plan: &'a Plan) -> Scope<'a> {
-        Scope {
+    pub fn of_plan(plan: &'a Plan) -> StepScope<'a> {
+        StepScope {
             steps: &plan.pipeline,
             prefix: String::new(),
             owner: None,
@@ -47,9 +47,9 @@ impl<'a> Scope<'a> {
     }
 
     /// The steps of a loop or race in this scope.
-    pub fn inner(&self, step: &'a Step, pass: Option<u64>) -> Scope<'a> {
+    pub fn inner(&self, step: &'a Step, pass: Option<u64>) -> StepScope<'a> {
         let path = self.path(&step.id);
-        Scope {
+        StepScope {
             steps: step.work.steps(),
             prefix: match pass {
                 Some(pass) => format!("{path}[{pass}]."),
@@ -70,7 +70,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Whether a step of it has begun.
-    pub fn has_begun(&self, rows: &Rows) -> bool {
+    pub fn has_begun(&self, rows: &StepRows) -> bool {
         let mut begun = self
             .steps
             .iter()
@@ -79,7 +79,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Whether all its steps have ended.
-    pub fn is_over(&self, rows: &Rows) -> bool {
+    pub fn is_over(&self, rows: &StepRows) -> bool {
         let state = |step: &Step| rows.get(&self.path(&step.id)).map(|row| row.state);
         self.steps
             .iter()
@@ -87,7 +87,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The newest pass of a loop in this scope that has begun; 1 if none has.
-    pub fn newest_pass(&self, step: &'a Step, rows: &Rows) -> u64 {
+    pub fn newest_pass(&self, step: &'a Step, rows: &StepRows) -> u64 {
         let mut pass = 1;
         while self.inner(step, Some(pass + 1)).has_begun(rows) {
             pass += 1;
@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
 
 /// The step with a path, such as `polish[2].write`.
 pub fn find<'a>(plan: &'a Plan, path: &str) -> Option<Found<'a>> {
-    let mut scope = Scope::of_plan(plan);
+    let mut scope = StepScope::of_plan(plan);
     let mut parts = path.split('.').peekable();
     while let Some(part) = parts.next() {
         let (id, pass) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
@@ -116,8 +116,8 @@ pub fn find<'a>(plan: &'a Plan, path: &str) -> Option<Found<'a>> {
 
 /// The changes of the steps of a scope.
 pub(super) fn advance(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     world: &mut dyn World,
     acts: &mut Vec<Act>,
 ) {
@@ -140,7 +140,12 @@ pub(super) fn advance(
 }
 
 /// The beginning of a step, if what it needs has ended.
-fn begin(run: &Run<'_>, scope: &Scope<'_>, step: &Step, world: &mut dyn World) -> Option<Act> {
+fn begin(
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
+    step: &Step,
+    world: &mut dyn World,
+) -> Option<Act> {
     let open = |state, reason, total| {
         Some(Act::Open {
             path: scope.path(&step.id),
@@ -189,8 +194,8 @@ fn begin(run: &Run<'_>, scope: &Scope<'_>, step: &Step, world: &mut dyn World) -
 
 /// A loop: the steps of its pass, and after them its end or the next pass.
 fn advance_loop(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     (step, work): (&Step, &LoopWork),
     world: &mut dyn World,
     acts: &mut Vec<Act>,
@@ -237,7 +242,7 @@ fn advance_loop(
 
 /// The end of a loop after a pass: its state, the reason and the pass with the result. `None`: another pass follows.
 fn next_of_loop(
-    scope: &Scope<'_>,
+    scope: &StepScope<'_>,
     (step, work): (&Step, &LoopWork),
     pass: u64,
     world: &mut dyn World,
@@ -281,7 +286,7 @@ fn next_of_loop(
 
 /// The pass with the greatest score, the newest of equals; without `score` the last one.
 pub(super) fn best_pass(
-    scope: &Scope<'_>,
+    scope: &StepScope<'_>,
     (step, work): (&Step, &LoopWork),
     passes: u64,
     world: &mut dyn World,
@@ -303,8 +308,8 @@ pub(super) fn best_pass(
 
 /// A race: the first step that is done wins, and the others are cancelled.
 fn advance_race(
-    run: &Run<'_>,
-    scope: &Scope<'_>,
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
     step: &Step,
     world: &mut dyn World,
     acts: &mut Vec<Act>,

@@ -22,13 +22,13 @@ struct Answers {
 }
 
 impl World for Answers {
-    fn holds(&mut self, _: &Scope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
+    fn holds(&mut self, _: &StepScope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
         Ok(!self.false_ones.contains(expression))
     }
-    fn number(&mut self, scope: &Scope<'_>, _: &Step, _: &str) -> Result<f64, String> {
+    fn number(&mut self, scope: &StepScope<'_>, _: &Step, _: &str) -> Result<f64, String> {
         Ok(self.scores.get(&scope.prefix).copied().unwrap_or(0.0))
     }
-    fn items(&mut self, _: &Scope<'_>, _: &Step) -> Result<u64, String> {
+    fn items(&mut self, _: &StepScope<'_>, _: &Step) -> Result<u64, String> {
         Ok(self.items)
     }
     fn are_equal(&mut self, _: &[String]) -> Result<bool, String> {
@@ -51,7 +51,7 @@ impl World for Answers {
 /// A run whose tasks end when the test says so.
 struct Bench {
     plan: Plan,
-    rows: Rows,
+    rows: StepRows,
     world: Answers,
     made: u64,
     window: u64,
@@ -63,7 +63,7 @@ impl Bench {
     fn new(steps: &str) -> Bench {
         Bench {
             plan: plan(steps),
-            rows: Rows::new(),
+            rows: StepRows::new(),
             world: Answers::default(),
             made: 0,
             window: 10,
@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn acts(&mut self) -> Vec<Act> {
-        let run = Run {
+        let run = RunFacts {
             plan: &self.plan,
             rows: &self.rows,
             made: self.made,

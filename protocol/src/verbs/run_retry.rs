@@ -9,7 +9,7 @@ use super::Done;
 use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
-/// What to repeat.
+/// The steps or items to repeat.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRetryParams {

@@ -26,7 +26,7 @@ fn items(
     input: Input,
     read: impl Fn(&str, &str) -> Result<Value, Failure> + 'static,
 ) -> SourceItems {
-    let mut lines = Lines {
+    let mut lines = LineItems {
         input,
         number: 0,
         has_failed: false,
@@ -43,13 +43,13 @@ fn items(
 }
 
 /// Reads a text line by line. A longer line than an item may have is not read to its end.
-struct Lines {
+struct LineItems {
     input: Input,
     number: u64,
     has_failed: bool,
 }
 
-impl Lines {
+impl LineItems {
     /// The next line that is not empty, with its name for messages; `None` after the last line or a failure.
     fn next_text(&mut self) -> Option<Result<(String, String), Failure>> {
         loop {

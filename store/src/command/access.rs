@@ -6,7 +6,7 @@ use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::credentials::Credential;
 use crate::outcome::Outcome;
-use crate::plans::PlanCommand;
+use crate::plans::PlanOrder;
 use crate::sql::access::{
     DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
 };
@@ -59,7 +59,7 @@ impl Core {
         let task = match command {
             Command::Cancel { task, .. } | Command::Retry { task } => *task,
             Command::Plan(change) => match &**change {
-                PlanCommand::Control { run, .. } => *run,
+                PlanOrder::Control { run, .. } => *run,
                 _ => return self.execute(command),
             },
             _ => return Err(Error::internal(Effect::None, "not a change of one task").into()),

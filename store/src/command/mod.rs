@@ -28,7 +28,7 @@ use crate::core::{CommandResult, Core};
 use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
-use crate::plans::PlanCommand;
+use crate::plans::PlanOrder;
 use kirosu_protocol::{
     AccessScope, Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId,
     Verdict,
@@ -303,7 +303,7 @@ pub enum Command {
         limit: u32,
     },
     /// Changes runs of plans.
-    Plan(Box<PlanCommand>),
+    Plan(Box<PlanOrder>),
     /// Reads the counters. Answer: [`Outcome::Stats`].
     Stats,
 }

@@ -1,7 +1,7 @@
 //! Changes of runs by the hub, guarded by the fence of the run and the version of the step.
 
 use super::{
-    CONDUCTOR, NewStep, PlanChange, PlanCommand, PlanOutcome, PlanRun, PlanStep, ResetItems,
+    CONDUCTOR, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun, ResetItems, RunStep,
     StepChange, StepId,
 };
 use crate::backend::Result;
@@ -23,16 +23,16 @@ pub(super) const APPLIED: PlanOutcome = PlanOutcome { applied: true };
 
 impl Core {
     /// Carries out a command about runs of plans.
-    pub(crate) fn plan(&mut self, command: &PlanCommand) -> CommandResult<Outcome> {
+    pub(crate) fn plan(&mut self, command: &PlanOrder) -> CommandResult<Outcome> {
         match command {
-            PlanCommand::Take { limit } => Ok(Outcome::Leased(self.take_plans(*limit)?)),
-            PlanCommand::Change { run, fence, change } => {
+            PlanOrder::Take { limit } => Ok(Outcome::Leased(self.take_plans(*limit)?)),
+            PlanOrder::Change { run, fence, change } => {
                 // The ends of tasks that precede the command in its batch count for its guard.
                 self.settle_plans()?;
                 Ok(Outcome::Plan(self.change_plan(*run, *fence, change)?))
             }
-            PlanCommand::Control { run, control } => self.control_plan(*run, control),
-            PlanCommand::AddItems {
+            PlanOrder::Control { run, control } => self.control_plan(*run, control),
+            PlanOrder::AddItems {
                 source,
                 first,
                 items,
@@ -136,7 +136,7 @@ impl Core {
         }
         let (id, now) = (self.plans.next_step, self.now());
         self.plans.next_step += 1;
-        let step = PlanStep {
+        let step = RunStep {
             id,
             run_id: run,
             path: new.path.clone(),
@@ -170,7 +170,7 @@ impl Core {
         run: TaskId,
         step: StepId,
         version: i64,
-    ) -> Result<Option<&mut PlanStep>> {
+    ) -> Result<Option<&mut RunStep>> {
         let step = self.plan_step(step)?;
         Ok(step.filter(|step| step.run_id == run && step.version == version))
     }

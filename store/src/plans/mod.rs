@@ -1,6 +1,6 @@
 //! Runs of plans: their rows, and the effect of a task's end on the step that made it.
 //!
-//! A run is a task of the type `plan`. The hub takes such tasks with [`PlanCommand::Take`] instead of a lease request; from then
+//! A run is a task of the type `plan`. The hub takes such tasks with [`PlanOrder::Take`] instead of a lease request; from then
 //! on the task is leased without a deadline, and its fence guards every change of the run. Steps make the tasks of the run: its
 //! children, which end with it.
 //!
@@ -56,7 +56,7 @@ pub struct PlanRun {
 
 /// A step of a run. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlanStep {
+pub struct RunStep {
     /// The row's id.
     pub id: StepId,
     /// The task of the run.
@@ -103,7 +103,7 @@ pub struct PlanStep {
 
 /// A change of runs of plans. Each answers [`Outcome::Plan`](crate::Outcome), unless said otherwise.
 #[derive(Clone, Debug, PartialEq)]
-pub enum PlanCommand {
+pub enum PlanOrder {
     /// Takes queued tasks of the type `plan`, those with the highest priority first. Answer:
     /// [`Outcome::Leased`](crate::Outcome).
     Take {
@@ -276,14 +276,14 @@ pub enum ResetItems {
     Key(String),
 }
 
-/// Whether a [`PlanCommand`] was carried out. If not, its guard did not hold, and nothing was changed.
+/// Whether a [`PlanOrder`] was carried out. If not, its guard did not hold, and nothing was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanOutcome {
     /// See above.
     pub applied: bool,
 }
 
-impl PlanStep {
+impl RunStep {
     /// Items that have ended.
     pub fn ended(&self) -> i64 {
         self.done + self.failed + self.cancelled
@@ -364,7 +364,7 @@ pub(crate) fn item_state(number: i64) -> ItemState {
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
     runs: HashMap<TaskId, PlanRun>,
-    steps: HashMap<StepId, PlanStep>,
+    steps: HashMap<StepId, RunStep>,
     dirty_runs: BTreeSet<TaskId>,
     dirty_steps: BTreeSet<StepId>,
     /// Tasks of steps that ended or came back.
@@ -429,7 +429,7 @@ impl Core {
     }
 
     /// A step, from memory or the database.
-    pub(crate) fn plan_step(&mut self, id: StepId) -> Result<Option<&mut PlanStep>> {
+    pub(crate) fn plan_step(&mut self, id: StepId) -> Result<Option<&mut RunStep>> {
         if !self.plans.steps.contains_key(&id)
             && let Some(step) = self.db.plan_step(id)?
         {
@@ -577,7 +577,7 @@ fn state_of(status: Status) -> ItemState {
     }
 }
 
-fn put(step: &PlanStep) -> PutPlanStep<'_> {
+fn put(step: &RunStep) -> PutPlanStep<'_> {
     PutPlanStep {
         id: step.id,
         run_id: step.run_id,

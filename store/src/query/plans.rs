@@ -1,6 +1,6 @@
 //! Runs of plans: their steps, items and sources.
 
-use crate::plans::{PlanRun, PlanStep, StepId, item_number};
+use crate::plans::{PlanRun, RunStep, StepId, item_number};
 use crate::sql::plan::{SelectOpenRuns, SelectPlanRun, run_steps, step_columns};
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -43,7 +43,7 @@ pub(crate) fn open_runs(conn: &mut SqliteConnection) -> QueryResult<Vec<TaskId>>
 pub(crate) fn run(
     conn: &mut SqliteConnection,
     task_id: TaskId,
-) -> QueryResult<Option<(PlanRun, Vec<PlanStep>)>> {
+) -> QueryResult<Option<(PlanRun, Vec<RunStep>)>> {
     let Some(run) = sql::first(conn, SelectPlanRun { task_id })? else {
         return Ok(None);
     };
@@ -52,7 +52,7 @@ pub(crate) fn run(
 }
 
 /// A step.
-pub(crate) fn step(conn: &mut SqliteConnection, id: StepId) -> QueryResult<Option<PlanStep>> {
+pub(crate) fn step(conn: &mut SqliteConnection, id: StepId) -> QueryResult<Option<RunStep>> {
     let text = format!(
         concat!("SELECT ", step_columns!(), " FROM plan_step WHERE id = {}"),
         id

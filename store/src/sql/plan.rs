@@ -1,7 +1,7 @@
 //! Runs of plans, their steps, items and sources.
 
 use super::{ColumnValue, column, insert, row, statement};
-use crate::plans::{PlanRun, PlanStep, StepId, item_state};
+use crate::plans::{PlanRun, RunStep, StepId, item_state};
 use diesel::deserialize;
 use diesel::sqlite::SqliteValue;
 use kirosu_protocol::{ItemState, RunState, StepState, TaskId};
@@ -21,7 +21,7 @@ column! {
 
 row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, ended_ms } }
 
-/// The columns of a [`PlanStep`].
+/// The columns of a [`RunStep`].
 macro_rules! step_columns {
     () => {
         "id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
@@ -31,7 +31,7 @@ macro_rules! step_columns {
 pub(crate) use step_columns;
 
 row! {
-    PlanStep {
+    RunStep {
         id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
         streak, class, result, started_ms, ended_ms,
     }

@@ -12,7 +12,7 @@ use crate::idle::IDLE_LANES;
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::options::StoreOptions;
-use crate::plans::{PlanRun, PlanStep, StepId};
+use crate::plans::{PlanRun, RunStep, StepId};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::sql::access::SelectCredentials;
@@ -300,7 +300,7 @@ impl Backend for SqliteBackend {
         Ok(sql::first(&mut self.conn, SelectPlanRun { task_id })?)
     }
 
-    fn plan_step(&mut self, id: StepId) -> Result<Option<PlanStep>> {
+    fn plan_step(&mut self, id: StepId) -> Result<Option<RunStep>> {
         Ok(sql::first(&mut self.conn, SelectPlanStep { id })?)
     }
 

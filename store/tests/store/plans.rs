@@ -21,7 +21,7 @@ fn plan_task() -> NewTask {
     }
 }
 
-fn plan(command: PlanCommand) -> Command {
+fn plan(command: PlanOrder) -> Command {
     Command::Plan(Box::new(command))
 }
 
@@ -38,13 +38,13 @@ impl Taken {
 
     fn change(&self, b: &mut Bench, change: PlanChange) -> bool {
         let (run, fence) = (self.run, self.fence);
-        match b.one(plan(PlanCommand::Change { run, fence, change })) {
+        match b.one(plan(PlanOrder::Change { run, fence, change })) {
             Ok(Outcome::Plan(outcome)) => outcome.applied,
             other => panic!("a change: {other:?}"),
         }
     }
 
-    fn open(&self, b: &mut Bench, path: &str, total: i64) -> PlanStep {
+    fn open(&self, b: &mut Bench, path: &str, total: i64) -> RunStep {
         let new = NewStep {
             path: path.into(),
             kind: "map".into(),
@@ -57,7 +57,7 @@ impl Taken {
         self.step(b, path)
     }
 
-    fn step(&self, b: &mut Bench, path: &str) -> PlanStep {
+    fn step(&self, b: &mut Bench, path: &str) -> RunStep {
         let (_, steps) = b.reader.plan_run(self.run).unwrap().unwrap();
         steps.into_iter().find(|step| step.path == path).unwrap()
     }
@@ -67,7 +67,7 @@ impl Taken {
     }
 
     /// Tasks for the next `count` items, one each.
-    fn expansion(&self, step: &PlanStep, count: i64) -> Expansion {
+    fn expansion(&self, step: &RunStep, count: i64) -> Expansion {
         let task = NewTask {
             parent_id: Some(self.run),
             ends_with_parent: true,
@@ -95,14 +95,14 @@ impl Taken {
 }
 
 fn take(b: &mut Bench) -> Vec<TaskId> {
-    match b.one(plan(PlanCommand::Take { limit: 10 })) {
+    match b.one(plan(PlanOrder::Take { limit: 10 })) {
         Ok(Outcome::Leased(tasks)) => tasks.into_iter().map(|task| task.task_id).collect(),
         other => panic!("take: {other:?}"),
     }
 }
 
 /// Items in each state: waiting, open, done, failed, cancelled.
-fn counts(step: &PlanStep) -> [i64; 5] {
+fn counts(step: &RunStep) -> [i64; 5] {
     [
         step.waiting,
         step.open,
@@ -252,7 +252,7 @@ fn two_items_with_one_key_are_refused_before_a_task_is_made() {
     let (run, fence) = (taken.run, taken.fence);
     let change = PlanChange::Expand(again);
     let refused = b
-        .one(plan(PlanCommand::Change { run, fence, change }))
+        .one(plan(PlanOrder::Change { run, fence, change }))
         .unwrap_err();
     assert_eq!(refused.code, ErrorCode::InvalidParams);
     assert!(
@@ -324,7 +324,7 @@ fn lost_items_are_made_again_and_a_cleared_step_begins_anew() {
         refused.message
     );
 
-    let reset = |step: &PlanStep, items| PlanChange::Reset {
+    let reset = |step: &RunStep, items| PlanChange::Reset {
         step: step.id,
         version: step.version,
         items,
@@ -372,7 +372,7 @@ fn lost_items_are_made_again_and_a_cleared_step_begins_anew() {
 fn wishes_are_kept_until_they_are_carried_out() {
     let mut b = Bench::new();
     let chat = b.chat("no run");
-    let control = |run, control| plan(PlanCommand::Control { run, control });
+    let control = |run, control| plan(PlanOrder::Control { run, control });
     let refused = b.one(control(chat, RunControl::Pause)).unwrap_err();
     assert_eq!(refused.code, ErrorCode::WrongState);
     let taken = Taken::new(&mut b);
@@ -423,7 +423,7 @@ fn add_items(
     first: i64,
     items: &[&str],
 ) -> Result<(i64, i64), String> {
-    let add = PlanCommand::AddItems {
+    let add = PlanOrder::AddItems {
         source,
         first,
         items: serde_json::to_string(items).unwrap(),
@@ -522,7 +522,7 @@ fn retention_removes_a_run_with_all_that_belongs_to_it() {
     );
     b.ack(done(run, Some(taken.fence))).unwrap();
     b.now += 10_000;
-    // What was needed in one sweep is examined again in the next one.
+    // Tasks that were needed in one sweep are examined again in the next one.
     for _ in 0..5 {
         b.now += 1000;
         prune(&mut b);

@@ -84,6 +84,12 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::KeyAdd => Ok(("post", "/keys")),
         Method::KeyList => Ok(("get", "/keys")),
         Method::KeyRevoke => Ok(("delete", "/keys/{name}")),
+        Method::Source
+        | Method::Run
+        | Method::RunItems
+        | Method::RunPause
+        | Method::RunResume
+        | Method::RunRetry => Err("the command line starts and follows runs of plans"),
         Method::Audit => Err(OPERATOR),
         Method::Reload | Method::Drain | Method::Shutdown => Err(OPERATOR),
     }

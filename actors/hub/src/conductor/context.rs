@@ -1,8 +1,8 @@
 //! The names that templates and expressions of a step know, with their values. Only what a text names is read.
 
-use super::live_run::{LiveRun, Snapshot};
+use super::live_run::{LiveRun, RunSnapshot};
 use super::results::{Results, as_json};
-use kirosu_plan::advance::{Scope, outlook};
+use kirosu_plan::advance::{StepScope, outlook};
 use kirosu_plan::{LoopWork, RenderLimits, Step, Work, evaluate, names, no_earlier_pass};
 use kirosu_protocol::StepState;
 use serde_json::{Map, Value, json};
@@ -12,17 +12,17 @@ use std::collections::BTreeMap;
 type Attributes = BTreeMap<String, Vec<String>>;
 
 /// The parts of a run from which values are read.
-pub(super) struct Values<'a> {
+pub(super) struct StepValues<'a> {
     pub live: &'a LiveRun,
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a RunSnapshot,
     pub results: Results<'a>,
 }
 
-impl Values<'_> {
+impl StepValues<'_> {
     /// The values for some texts of a step, each an expression or a template. `extra` has the names of its kind: `item`, `results`.
     pub fn context(
         &mut self,
-        scope: &Scope<'_>,
+        scope: &StepScope<'_>,
         texts: &[(&str, bool)],
         extra: Map<String, Value>,
     ) -> Result<Value, String> {
@@ -72,7 +72,7 @@ impl Values<'_> {
         })
     }
 
-    fn steps(&mut self, scope: &Scope<'_>, wanted: &Attributes) -> Result<Value, String> {
+    fn steps(&mut self, scope: &StepScope<'_>, wanted: &Attributes) -> Result<Value, String> {
         let mut steps = Map::new();
         for (id, attributes) in wanted {
             if let Some(path) = scope.resolve(id) {
@@ -85,7 +85,7 @@ impl Values<'_> {
     /// The steps of the pass before that of a scope, or of the best of the passes before.
     fn earlier_pass(
         &mut self,
-        scope: &Scope<'_>,
+        scope: &StepScope<'_>,
         wanted: &Attributes,
         best: bool,
     ) -> Result<Value, String> {
@@ -111,7 +111,7 @@ impl Values<'_> {
     /// The pass of a loop with the greatest score among the first ones.
     fn best_pass(
         &mut self,
-        outer: &Scope<'_>,
+        outer: &StepScope<'_>,
         (owner, work): (&Step, &LoopWork),
         passes: u64,
     ) -> Result<u64, String> {
@@ -129,13 +129,13 @@ impl Values<'_> {
     }
 
     /// The value of an expression in a scope.
-    pub fn evaluated(&mut self, scope: &Scope<'_>, expression: &str) -> Result<Value, String> {
+    pub fn evaluated(&mut self, scope: &StepScope<'_>, expression: &str) -> Result<Value, String> {
         let context = self.context(scope, &[(expression, true)], Map::new())?;
         evaluate(expression, &context, &RenderLimits::default()).map_err(|why| why.to_string())
     }
 
     /// The value of an expression that is a number.
-    pub fn number(&mut self, scope: &Scope<'_>, expression: &str) -> Result<f64, String> {
+    pub fn number(&mut self, scope: &StepScope<'_>, expression: &str) -> Result<f64, String> {
         let value = self.evaluated(scope, expression)?;
         let number = value.as_f64();
         number.ok_or_else(|| format!("it is not a number but {}", kind_of(&value)))

@@ -2,15 +2,15 @@
 //!
 //! `KIROSU_TEST_CRASH` names the point: `before NAME` or `after NAME`, with a name of `PlanChange::NAMES`, `take` or `ack`.
 
-use kirosu_store::{Command, PlanCommand};
+use kirosu_store::{Command, PlanOrder};
 
 /// The name of a command; `None`: the conductor does not send it.
 pub(super) fn name(command: &Command) -> Option<&'static str> {
     match command {
         Command::Plan(command) => match &**command {
-            PlanCommand::Take { .. } => Some("take"),
-            PlanCommand::Change { change, .. } => Some(change.into()),
-            PlanCommand::Control { .. } | PlanCommand::AddItems { .. } => None,
+            PlanOrder::Take { .. } => Some("take"),
+            PlanOrder::Change { change, .. } => Some(change.into()),
+            PlanOrder::Control { .. } | PlanOrder::AddItems { .. } => None,
         },
         Command::Ack(_) => Some("ack"),
         _ => None,

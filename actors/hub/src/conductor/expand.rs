@@ -1,22 +1,25 @@
 //! The next items of a step, with their tasks.
 
-use super::tasks::Purpose;
+use super::results::ItemOutcome;
+use super::tasks::TaskPurpose;
 use super::world::RunWorld;
 use kirosu_plan::advance::{Found, ReduceShape};
 use kirosu_plan::{
     Batch, ItemSource, MapWork, Over, ReduceWork, RenderLimits, Step, VoteWork, Work, render,
 };
 use kirosu_protocol::{ItemState, NewTask, SourceId};
-use kirosu_store::{Expansion, NewItem, PlanStep};
+use kirosu_store::{Expansion, NewItem, RunStep};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Items of one command: a commit stays short.
 const ITEMS: u64 = 100;
+/// Failed items, and cancelled ones, that the last task of a reduce learns of.
+const MISSING: i64 = 500;
 /// Bytes of prompts after which a command gets no further task.
 const BYTES: usize = 256 << 10;
 
-/// What has been gathered for one command.
+/// Items and tasks for one command.
 #[derive(Default)]
 struct Gathered {
     items: Vec<NewItem>,
@@ -55,7 +58,7 @@ impl RunWorld<'_> {
     pub fn expansion(
         &mut self,
         found: &Found<'_>,
-        row: &PlanStep,
+        row: &RunStep,
         (again, count): (bool, u64),
         pools: &[String],
         piece: &mut Piece,
@@ -78,7 +81,7 @@ impl RunWorld<'_> {
                 (row.cursor..last).collect()
             }
         };
-        let purpose = Purpose {
+        let purpose = TaskPurpose {
             scope: &found.scope,
             step: found.step,
             key: String::new(),
@@ -93,16 +96,14 @@ impl RunWorld<'_> {
             Work::Reduce(reduce) => self.reduce(&purpose, reduce, row, indexes, &mut gathered)?,
             Work::Vote(vote) => self.vote(&purpose, vote, row, indexes, &mut gathered)?,
             _ => {
-                for index in indexes {
+                if let Some(index) = indexes.into_iter().next() {
                     let key = format!("#{}", index + 1);
-                    let purpose = Purpose {
+                    let purpose = TaskPurpose {
                         key: key.clone(),
-                        extra: Map::new(),
                         ..purpose
                     };
                     let task = self.values.task(&purpose)?;
                     gathered.add(vec![(index, key)], Some(task));
-                    return Ok(expansion(row, gathered));
                 }
             }
         }
@@ -111,7 +112,7 @@ impl RunWorld<'_> {
 
     fn map(
         &mut self,
-        mut purpose: Purpose<'_>,
+        mut purpose: TaskPurpose<'_>,
         map: &MapWork,
         indexes: Vec<i64>,
         piece: &mut Piece,
@@ -161,7 +162,7 @@ impl RunWorld<'_> {
     /// The value of an item of a map.
     fn item(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         map: &MapWork,
         index: i64,
         piece: &mut Piece,
@@ -195,7 +196,7 @@ impl RunWorld<'_> {
     /// The key of an item of a map.
     fn key(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         map: &MapWork,
         index: i64,
         value: &Value,
@@ -222,9 +223,9 @@ impl RunWorld<'_> {
 
     fn reduce(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         reduce: &ReduceWork,
-        row: &PlanStep,
+        row: &RunStep,
         indexes: Vec<i64>,
         gathered: &mut Gathered,
     ) -> Result<(), String> {
@@ -256,13 +257,19 @@ impl RunWorld<'_> {
                 });
             }
             let key = format!("{level}.{}", index + 1);
+            let is_last = u64::try_from(index + 1) == Ok(shape.total());
             let results: Vec<Value> = inputs
                 .iter()
                 .filter(|item| item.result.is_some())
                 .map(|item| item.value())
                 .collect();
-            let missing = inputs.iter().filter(|item| item.state != ItemState::Done);
-            let missing: Vec<Value> = missing.map(|item| item.missing()).collect();
+            let missing: Vec<Value> = match is_last {
+                true => self.missing(&of)?,
+                false => {
+                    let missing = inputs.iter().filter(|item| item.state != ItemState::Done);
+                    missing.map(ItemOutcome::missing).collect()
+                }
+            };
             if results.is_empty() && shape.total() > 1 {
                 // Nothing to merge here: the level above leaves it out.
                 gathered.add(vec![(index, key)], None);
@@ -270,7 +277,7 @@ impl RunWorld<'_> {
             }
             let mut extra = one("results", Value::Array(results));
             extra.insert("missing".into(), Value::Array(missing));
-            let purpose = Purpose {
+            let purpose = TaskPurpose {
                 key: key.clone(),
                 extra,
                 ..*purpose
@@ -284,11 +291,27 @@ impl RunWorld<'_> {
         Ok(())
     }
 
+    /// The items of a step that have no result, the first ones of very many.
+    fn missing(&mut self, of: &RunStep) -> Result<Vec<Value>, String> {
+        let mut missing = Vec::new();
+        for state in [ItemState::Failed, ItemState::Cancelled] {
+            let items = self
+                .values
+                .results
+                .store
+                .plan_items(of.id, Some(state), 0, MISSING);
+            let items = items.map_err(|why| why.to_string())?;
+            let items = self.values.results.with_results(of, items)?;
+            missing.extend(items.iter().map(ItemOutcome::missing));
+        }
+        Ok(missing)
+    }
+
     fn vote(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         vote: &VoteWork,
-        row: &PlanStep,
+        row: &RunStep,
         indexes: Vec<i64>,
         gathered: &mut Gathered,
     ) -> Result<(), String> {
@@ -306,7 +329,7 @@ impl RunWorld<'_> {
                     Value::Array(answers.map(|item| item.value()).collect()),
                 );
             }
-            let purpose = Purpose {
+            let purpose = TaskPurpose {
                 key: key.clone(),
                 extra,
                 judge: vote.judge.as_ref().filter(|_| is_judge),
@@ -333,7 +356,7 @@ fn one(name: &str, value: Value) -> Map<String, Value> {
     map
 }
 
-fn expansion(row: &PlanStep, gathered: Gathered) -> Expansion {
+fn expansion(row: &RunStep, gathered: Gathered) -> Expansion {
     Expansion {
         step: row.id,
         version: row.version,

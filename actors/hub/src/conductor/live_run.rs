@@ -1,9 +1,9 @@
 //! A run that the conductor has taken.
 
-use kirosu_plan::advance::{ResultRef, Rows, StepFacts};
+use kirosu_plan::advance::{ResultRef, StepFacts, StepRows};
 use kirosu_plan::{Plan, PlanFormat, compile};
 use kirosu_protocol::{Fence, PlanMetadata, SourceId, Task, TaskId};
-use kirosu_store::{PlanRun, PlanStep};
+use kirosu_store::{PlanRun, RunStep};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct LiveRun {
     pub plan: Result<Arc<Plan>, String>,
     /// The hash of the plan.
     pub hash: String,
-    /// What the client gave.
+    /// The metadata that the client gave.
     pub metadata: PlanMetadata,
     /// The values of the inputs, with defaults.
     pub inputs: Map<String, Value>,
@@ -133,23 +133,23 @@ fn values(plan: &Plan, given: &Map<String, Value>) -> Result<Map<String, Value>,
 }
 
 /// The rows of a run at one moment.
-pub(super) struct Snapshot {
+pub(super) struct RunSnapshot {
     /// The run.
     pub run: PlanRun,
     /// Its steps, by path.
-    pub steps: BTreeMap<String, PlanStep>,
+    pub steps: BTreeMap<String, RunStep>,
     /// The same as decisions need them.
-    pub rows: Rows,
+    pub rows: StepRows,
 }
 
-impl Snapshot {
-    pub fn new(run: PlanRun, steps: Vec<PlanStep>) -> Snapshot {
+impl RunSnapshot {
+    pub fn new(run: PlanRun, steps: Vec<RunStep>) -> RunSnapshot {
         let rows = steps
             .iter()
             .map(|step| (step.path.clone(), facts(step)))
             .collect();
         let steps = steps.into_iter().map(|step| (step.path.clone(), step));
-        Snapshot {
+        RunSnapshot {
             run,
             rows,
             steps: steps.collect(),
@@ -157,7 +157,7 @@ impl Snapshot {
     }
 }
 
-fn facts(step: &PlanStep) -> StepFacts {
+fn facts(step: &RunStep) -> StepFacts {
     let number = |count: i64| u64::try_from(count).unwrap_or(0);
     StepFacts {
         state: step.state,

@@ -25,14 +25,14 @@ use crate::writer::Writer;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Status, TYPE_PLAN, Task, TaskId};
-use kirosu_store::{CONDUCTOR, Command, Outcome, PlanCommand, StoreReader};
+use kirosu_store::{CONDUCTOR, Command, Outcome, PlanOrder, StoreReader};
 use kirosu_supervision::{ChildContext, supervised};
 use live_run::LiveRun;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
-use turn::{Surroundings, Turn};
+use turn::{Turn, TurnInput};
 
 /// Interval at which all open runs are looked at.
 const SCAN: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ pub(crate) struct PlanNews(pub Vec<TaskId>);
 #[rtype(result = "()")]
 struct NextTurn;
 
-/// What each incarnation of the conductor starts from.
+/// Data that each incarnation of the conductor starts from.
 #[derive(Clone)]
 pub(crate) struct ConductorFactory {
     pub writer: Addr<Writer>,
@@ -148,7 +148,7 @@ impl Conductor {
         }
         (self.taking, self.take_again) = (true, false);
         let limit = room.min(TAKEN_AT_ONCE);
-        let take = Command::Plan(Box::new(PlanCommand::Take { limit }));
+        let take = Command::Plan(Box::new(PlanOrder::Take { limit }));
         self.submit(ctx, 0, vec![(take, None)]);
     }
 
@@ -243,7 +243,7 @@ impl Conductor {
         let taken = match self.reader() {
             Ok(store) => turn::take(
                 &mut run,
-                &mut Surroundings {
+                &mut TurnInput {
                     store,
                     window,
                     pools: &pools,
@@ -257,7 +257,6 @@ impl Conductor {
                 if self.take_again {
                     self.take(ctx);
                 }
-                return;
             }
             Ok(Turn::Commands(commands)) => {
                 run.unanswered = commands.len();

@@ -1,9 +1,9 @@
 //! Results of steps: they stay in the rows of their tasks, and are read when something needs them.
 
-use super::live_run::Snapshot;
+use super::live_run::RunSnapshot;
 use kirosu_plan::advance::ResultRef;
 use kirosu_protocol::{ItemState, Status, Task, TaskId};
-use kirosu_store::{PlanItem, PlanStep, StoreReader};
+use kirosu_store::{PlanItem, RunStep, StoreReader};
 use serde_json::{Value, json};
 
 /// Bytes of results that are read into memory at once.
@@ -14,7 +14,7 @@ const PAGE: i64 = 200;
 const HOPS: usize = 32;
 
 /// An item that has ended, with what came of it.
-pub(crate) struct EndedItem {
+pub(crate) struct ItemOutcome {
     pub index: i64,
     pub key: String,
     pub state: ItemState,
@@ -27,7 +27,7 @@ pub(crate) struct EndedItem {
     pub ended_at: Option<f64>,
 }
 
-impl EndedItem {
+impl ItemOutcome {
     /// The item as `results` has it in templates.
     pub fn value(&self) -> Value {
         let result = self.result.clone().unwrap_or_default();
@@ -63,7 +63,7 @@ impl Results<'_> {
     /// The decision about the task of an item: whether it is done, and who decided.
     pub fn decided(
         &mut self,
-        step: &PlanStep,
+        step: &RunStep,
     ) -> Result<(bool, Option<String>, Option<String>), String> {
         let item = self.item(step, 0)?;
         let task = item.and_then(|item| item.task_id);
@@ -77,7 +77,7 @@ impl Results<'_> {
         }))
     }
 
-    fn item(&mut self, step: &PlanStep, index: i64) -> Result<Option<PlanItem>, String> {
+    fn item(&mut self, step: &RunStep, index: i64) -> Result<Option<PlanItem>, String> {
         let items = self
             .store
             .plan_items(step.id, None, index, 1)
@@ -88,9 +88,9 @@ impl Results<'_> {
     /// The items of a step in a range of positions, those that have ended.
     pub fn items(
         &mut self,
-        step: &PlanStep,
+        step: &RunStep,
         (from, to): (i64, i64),
-    ) -> Result<Vec<EndedItem>, String> {
+    ) -> Result<Vec<ItemOutcome>, String> {
         let (mut ended, mut at, mut bytes) = (Vec::new(), from, 0);
         while at < to {
             let limit = (to - at).min(PAGE);
@@ -121,9 +121,9 @@ impl Results<'_> {
     /// Those of some items of a step that have ended, with their results and errors.
     pub fn with_results(
         &mut self,
-        step: &PlanStep,
+        step: &RunStep,
         items: Vec<PlanItem>,
-    ) -> Result<Vec<EndedItem>, String> {
+    ) -> Result<Vec<ItemOutcome>, String> {
         let mut ids: Vec<TaskId> = items.iter().filter_map(|item| item.task_id).collect();
         ids.dedup();
         let tasks = self.store.many(&ids).map_err(unread)?;
@@ -142,7 +142,7 @@ impl Results<'_> {
             {
                 result = Some(self.element(&item, whole)?);
             }
-            ended.push(EndedItem {
+            ended.push(ItemOutcome {
                 index: item.index,
                 key: item.key,
                 state: item.state,
@@ -174,7 +174,7 @@ impl Results<'_> {
     /// The result of a step as text; `None` if it has none.
     pub(super) fn text(
         &mut self,
-        snapshot: &Snapshot,
+        snapshot: &RunSnapshot,
         path: &str,
     ) -> Result<Option<String>, String> {
         let mut path = path.to_owned();
@@ -210,7 +210,7 @@ impl Results<'_> {
     }
 
     /// The results of all items of a step that are done, in one text.
-    fn joined(&mut self, step: &PlanStep, into: &str) -> Result<String, String> {
+    fn joined(&mut self, step: &RunStep, into: &str) -> Result<String, String> {
         let items = self.items(step, (0, step.cursor))?;
         let results = items.into_iter().filter_map(|item| item.result);
         Ok(match into {

@@ -1,7 +1,7 @@
 //! The tasks of steps: templates are rendered once, into new tasks.
 
-use super::context::{Values, texts};
-use kirosu_plan::advance::Scope;
+use super::context::{StepValues, texts};
+use kirosu_plan::advance::StepScope;
 use kirosu_plan::{
     ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, Step, Work, render,
 };
@@ -9,9 +9,9 @@ use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
 use kirosu_protocol::{Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
 use serde_json::{Map, Value, json};
 
-/// What a task is made for.
-pub(super) struct Purpose<'a> {
-    pub scope: &'a Scope<'a>,
+/// The item for which a task is made.
+pub(super) struct TaskPurpose<'a> {
+    pub scope: &'a StepScope<'a>,
     pub step: &'a Step,
     /// The key of its item, or of the first of several.
     pub key: String,
@@ -25,12 +25,12 @@ pub(super) struct Purpose<'a> {
     pub pools: &'a [String],
 }
 
-impl Values<'_> {
+impl StepValues<'_> {
     /// The task for an item.
     ///
     /// # Errors
     /// A template cannot be rendered, or the step cannot be carried out; the reason.
-    pub fn task(&mut self, purpose: &Purpose<'_>) -> Result<NewTask, String> {
+    pub fn task(&mut self, purpose: &TaskPurpose<'_>) -> Result<NewTask, String> {
         let step = purpose.step;
         match (&step.work, purpose.judge) {
             (Work::Approve(work), _) => self.question(purpose, work),
@@ -77,8 +77,8 @@ impl Values<'_> {
         }
     }
 
-    /// What all tasks of the run have in common.
-    fn common(&self, purpose: &Purpose<'_>, task_type: &str) -> NewTask {
+    /// A task with the fields that all tasks of the run share.
+    fn common(&self, purpose: &TaskPurpose<'_>, task_type: &str) -> NewTask {
         let step = purpose.step;
         let mut labels = self.live.labels.clone();
         for label in &step.labels {
@@ -111,7 +111,7 @@ impl Values<'_> {
     /// A task for an agent.
     fn chat(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         [prompt, system, model]: [Option<&String>; 3],
         pool: Option<&String>,
         provider: Option<&String>,
@@ -179,14 +179,18 @@ impl Values<'_> {
     /// The context of templates of a purpose.
     fn values_for(
         &mut self,
-        purpose: &Purpose<'_>,
+        purpose: &TaskPurpose<'_>,
         texts: &[(&str, bool)],
     ) -> Result<Value, String> {
         self.context(purpose.scope, texts, purpose.extra.clone())
     }
 
     /// The question of an approval.
-    fn question(&mut self, purpose: &Purpose<'_>, work: &ApproveWork) -> Result<NewTask, String> {
+    fn question(
+        &mut self,
+        purpose: &TaskPurpose<'_>,
+        work: &ApproveWork,
+    ) -> Result<NewTask, String> {
         let context = self.values_for(purpose, &[(&work.prompt, false)])?;
         let prompt = render(&work.prompt, &context, &self.limits(false));
         let mut task = self.common(purpose, TYPE_HUMAN);
@@ -198,7 +202,11 @@ impl Values<'_> {
     }
 
     /// A run of another plan below this one.
-    fn sub_run(&mut self, purpose: &Purpose<'_>, work: &PipelineWork) -> Result<NewTask, String> {
+    fn sub_run(
+        &mut self,
+        purpose: &TaskPurpose<'_>,
+        work: &PipelineWork,
+    ) -> Result<NewTask, String> {
         let depth = self.live.depth + 1;
         let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
         if depth >= limit {

@@ -1,15 +1,15 @@
 //! One turn of a run: from its rows to the commands that change it.
 
-use super::context::Values;
+use super::context::StepValues;
 use super::expand::gives_one_each;
-use super::live_run::{LiveRun, Snapshot};
+use super::live_run::{LiveRun, RunSnapshot};
 use super::results::Results;
 use super::world::RunWorld;
 use kirosu_plan::Plan;
-use kirosu_plan::advance::{Act, Repeat, ResultRef, Run, advance, find, repeats, waits};
+use kirosu_plan::advance::{Act, Repeat, ResultRef, RunFacts, advance, find, repeats, waits};
 use kirosu_protocol::{Ack, FailureClass, ItemState, RunRetryParams, RunState, StepState};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanCommand, ResetItems, StepChange, StoreReader,
+    AGREED, Command, NewStep, PlanChange, PlanOrder, ResetItems, StepChange, StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ const ITEMS: u32 = 200;
 /// Failed items that the error of a run names.
 const NAMED: i64 = 3;
 
-/// What a turn needs besides the run.
-pub(super) struct Surroundings<'a> {
+/// Everything that a turn needs besides the run.
+pub(super) struct TurnInput<'a> {
     pub store: &'a mut StoreReader,
     /// Open tasks that a step may have, unless it sets the number itself.
     pub window: u64,
@@ -32,7 +32,7 @@ pub(super) struct Surroundings<'a> {
 
 /// The outcome of a turn.
 pub(super) enum Turn {
-    /// These commands are next, each with the path of the step that it concerns; none: the run waits for its tasks.
+    /// These commands are next, each with the path of the step that it concerns. Empty: the run waits for its tasks.
     Commands(Vec<(Command, Option<String>)>),
     /// The run has ended.
     Over,
@@ -42,7 +42,7 @@ pub(super) enum Turn {
 ///
 /// # Errors
 /// The store cannot be read: the turn is to be taken again.
-pub(super) fn take(live: &mut LiveRun, around: &mut Surroundings<'_>) -> Result<Turn, String> {
+pub(super) fn take(live: &mut LiveRun, around: &mut TurnInput<'_>) -> Result<Turn, String> {
     let read = around.store.plan_run(live.id);
     let Some((run, steps)) = read.map_err(|why| why.to_string())? else {
         return Ok(Turn::Over);
@@ -62,7 +62,7 @@ pub(super) fn take(live: &mut LiveRun, around: &mut Surroundings<'_>) -> Result<
             return Ok(Turn::Commands(vec![(Command::Ack(failed), None)]));
         }
     };
-    let snapshot = Snapshot::new(run, steps);
+    let snapshot = RunSnapshot::new(run, steps);
     let mut turn = RunTurn {
         plan,
         live,
@@ -76,13 +76,13 @@ pub(super) fn take(live: &mut LiveRun, around: &mut Surroundings<'_>) -> Result<
 struct RunTurn<'a> {
     plan: Arc<Plan>,
     live: &'a mut LiveRun,
-    snapshot: Snapshot,
+    snapshot: RunSnapshot,
     commands: Vec<(Command, Option<String>)>,
 }
 
 impl RunTurn<'_> {
     fn change(&mut self, path: Option<&str>, change: PlanChange) {
-        let command = PlanCommand::Change {
+        let command = PlanOrder::Change {
             run: self.live.id,
             fence: self.live.fence,
             change,
@@ -91,7 +91,7 @@ impl RunTurn<'_> {
             .push((Command::Plan(Box::new(command)), path.map(str::to_owned)));
     }
 
-    fn decide(&mut self, around: &mut Surroundings<'_>) -> Result<(), String> {
+    fn decide(&mut self, around: &mut TurnInput<'_>) -> Result<(), String> {
         if self.snapshot.run.hash.is_none() {
             let (name, hash) = (self.live.name(), self.live.hash.clone());
             self.change(None, PlanChange::Name { name, hash });
@@ -131,8 +131,8 @@ impl RunTurn<'_> {
         Ok(())
     }
 
-    fn acts(&mut self, around: &mut Surroundings<'_>) -> Vec<Act> {
-        let run = Run {
+    fn acts(&mut self, around: &mut TurnInput<'_>) -> Vec<Act> {
+        let run = RunFacts {
             plan: &self.plan,
             rows: &self.snapshot.rows,
             made: u64::try_from(self.snapshot.run.made).unwrap_or(0),
@@ -140,7 +140,7 @@ impl RunTurn<'_> {
             window: around.window,
         };
         let mut world = RunWorld {
-            values: Values {
+            values: StepValues {
                 live: self.live,
                 snapshot: &self.snapshot,
                 results: Results {
@@ -301,7 +301,7 @@ impl RunTurn<'_> {
         any
     }
 
-    fn act(&mut self, around: &mut Surroundings<'_>, act: Act) {
+    fn act(&mut self, around: &mut TurnInput<'_>, act: Act) {
         match act {
             Act::Open {
                 path,
@@ -360,14 +360,14 @@ impl RunTurn<'_> {
         self.change(Some(&path), PlanChange::Open(new));
     }
 
-    fn expand(&mut self, around: &mut Surroundings<'_>, path: &str, again: bool, count: u64) {
+    fn expand(&mut self, around: &mut TurnInput<'_>, path: &str, again: bool, count: u64) {
         let plan = self.plan.clone();
         let (Some(found), Some(row)) = (find(&plan, path), self.snapshot.steps.get(path)) else {
             return;
         };
         let mut piece = self.live.piece.take();
         let mut world = RunWorld {
-            values: Values {
+            values: StepValues {
                 live: self.live,
                 snapshot: &self.snapshot,
                 results: Results {
@@ -393,7 +393,7 @@ impl RunTurn<'_> {
 
     fn end(
         &mut self,
-        around: &mut Surroundings<'_>,
+        around: &mut TurnInput<'_>,
         state: RunState,
         reason: Option<String>,
         result: Option<ResultRef>,
@@ -429,7 +429,7 @@ impl RunTurn<'_> {
     }
 
     /// The reason of a failed run, with the errors of some of its items.
-    fn with_failures(&self, around: &mut Surroundings<'_>, reason: String) -> String {
+    fn with_failures(&self, around: &mut TurnInput<'_>, reason: String) -> String {
         let mut lines = vec![reason];
         let failed = self.snapshot.steps.values().filter(|step| step.failed > 0);
         for step in failed {

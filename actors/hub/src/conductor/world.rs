@@ -1,31 +1,31 @@
 //! Answers to the questions of [`advance`](kirosu_plan::advance) about results.
 
-use super::context::{Values, kind_of};
-use super::results::{EndedItem, as_json};
-use kirosu_plan::advance::{Scope, World};
+use super::context::{StepValues, kind_of};
+use super::results::{ItemOutcome, as_json};
+use kirosu_plan::advance::{StepScope, World};
 use kirosu_plan::{MapWork, Over, RenderLimits, Step, Work, holds};
 use kirosu_protocol::{ItemState, SourceId};
-use kirosu_store::PlanStep;
+use kirosu_store::RunStep;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A world for one decision about a run. The lists that it evaluates are kept by the run.
 pub(super) struct RunWorld<'a> {
-    pub values: Values<'a>,
+    pub values: StepValues<'a>,
     pub lists: BTreeMap<(String, i64), Arc<Vec<Value>>>,
     pub known: &'a HashMap<(String, i64), Arc<Vec<Value>>>,
 }
 
 impl RunWorld<'_> {
-    fn step(&self, path: &str) -> Result<PlanStep, String> {
+    fn step(&self, path: &str) -> Result<RunStep, String> {
         let step = self.values.snapshot.steps.get(path);
         step.cloned()
             .ok_or_else(|| format!("the step {path} has not begun"))
     }
 
     /// The items of a step that have ended, and are done.
-    fn done(&mut self, step: &PlanStep, to: i64) -> Result<Vec<EndedItem>, String> {
+    fn done(&mut self, step: &RunStep, to: i64) -> Result<Vec<ItemOutcome>, String> {
         let items = self.values.results.items(step, (0, to))?;
         Ok(items
             .into_iter()
@@ -36,7 +36,7 @@ impl RunWorld<'_> {
     /// The list of a map whose items are no source.
     pub fn list(
         &mut self,
-        scope: &Scope<'_>,
+        scope: &StepScope<'_>,
         step: &Step,
         map: &MapWork,
     ) -> Result<Arc<Vec<Value>>, String> {
@@ -92,18 +92,18 @@ fn compared(text: &str, key: Option<&str>) -> Value {
 }
 
 impl World for RunWorld<'_> {
-    fn holds(&mut self, scope: &Scope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
+    fn holds(&mut self, scope: &StepScope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
         let context = self
             .values
             .context(scope, &[(expression, true)], Map::new())?;
         holds(expression, &context, &RenderLimits::default()).map_err(|why| why.to_string())
     }
 
-    fn number(&mut self, scope: &Scope<'_>, _: &Step, expression: &str) -> Result<f64, String> {
+    fn number(&mut self, scope: &StepScope<'_>, _: &Step, expression: &str) -> Result<f64, String> {
         self.values.number(scope, expression)
     }
 
-    fn items(&mut self, scope: &Scope<'_>, step: &Step) -> Result<u64, String> {
+    fn items(&mut self, scope: &StepScope<'_>, step: &Step) -> Result<u64, String> {
         let Work::Map(map) = &step.work else {
             return Ok(1);
         };

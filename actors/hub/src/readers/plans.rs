@@ -9,7 +9,7 @@ use kirosu_protocol::{
     Effect, Error, ErrorCode, ItemInfo, ItemState, RunAnswer, RunItemsAnswer, RunItemsParams,
     RunState, Status, StepInfo, StepState, TYPE_PLAN, TaskId,
 };
-use kirosu_store::{PlanRun, PlanStep, StoreReader};
+use kirosu_store::{PlanRun, RunStep, StoreReader};
 use serde_json::Value;
 
 /// Bytes of result and error in the answer to `run`.
@@ -64,7 +64,7 @@ fn state_of(status: Status, run: Option<&PlanRun>) -> RunState {
     }
 }
 
-fn info(store: &mut StoreReader, step: PlanStep, run: RunState) -> Result<StepInfo, QueryFailure> {
+fn info(store: &mut StoreReader, step: RunStep, run: RunState) -> Result<StepInfo, QueryFailure> {
     let task_id = match step.total {
         Some(1) => store.plan_items(step.id, None, 0, 1)?.pop(),
         _ => None,
@@ -169,7 +169,7 @@ fn read_cursor(cursor: &str) -> Result<(i64, i64), Error> {
 
 fn item_info(
     store: &mut StoreReader,
-    step: &PlanStep,
+    step: &RunStep,
     item: kirosu_store::PlanItem,
     with_result: bool,
 ) -> Result<ItemInfo, QueryFailure> {
@@ -195,7 +195,12 @@ fn item_info(
             .pop();
         if let Some(ended) = ended {
             info.error = ended.error.map(|error| shorten(&error, ERROR_BYTES));
-            info.result = ended.result.filter(|_| with_result).map(Value::String);
+            let result = ended.result.filter(|_| with_result);
+            info.result = result.map(|text| match step.each {
+                // Elements of a list that are no texts are JSON here, too.
+                true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+                false => Value::String(text),
+            });
         }
     }
     Ok(info)

@@ -2,10 +2,10 @@
 
 use super::{Begun, Command, RequestScope, Started, finish_ok};
 use kirosu_protocol::RunPauseParams;
-use kirosu_store::{PlanCommand, RunControl};
+use kirosu_store::{PlanOrder, RunControl};
 
 pub fn begin(params: RunPauseParams, _: &mut RequestScope<'_>) -> Begun {
-    let control = PlanCommand::Control {
+    let control = PlanOrder::Control {
         run: params.task_id,
         control: RunControl::Pause,
     };

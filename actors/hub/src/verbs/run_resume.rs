@@ -2,10 +2,10 @@
 
 use super::{Begun, Command, RequestScope, Started, finish_ok};
 use kirosu_protocol::RunResumeParams;
-use kirosu_store::{PlanCommand, RunControl};
+use kirosu_store::{PlanOrder, RunControl};
 
 pub fn begin(params: RunResumeParams, _: &mut RequestScope<'_>) -> Begun {
-    let control = PlanCommand::Control {
+    let control = PlanOrder::Control {
         run: params.task_id,
         control: RunControl::Resume,
     };

@@ -2,14 +2,14 @@
 
 use super::{Begun, Command, Outcome, RequestScope, Started, refuse_unexpected};
 use kirosu_protocol::{Effect, Error, SourceAnswer, SourceParams};
-use kirosu_store::PlanCommand;
+use kirosu_store::PlanOrder;
 
 pub fn begin(params: SourceParams, _: &mut RequestScope<'_>) -> Begun {
     let items = serde_json::to_string(&params.items).map_err(|error| {
         let message = format!("the items could not be stored: {error}");
         Error::internal(Effect::None, message)
     })?;
-    let add = PlanCommand::AddItems {
+    let add = PlanOrder::AddItems {
         source: params.source_id,
         first: i64::try_from(params.first).unwrap_or(i64::MAX),
         count: i64::try_from(params.items.len()).unwrap_or(i64::MAX),

@@ -4,7 +4,7 @@
 //! well below the 20 ms for which a request may wait for those of others.
 
 use kirosu_protocol::{Ack, NewTask, weight};
-use kirosu_store::{Command, MANY_DEPENDENCIES, PlanChange, PlanCommand};
+use kirosu_store::{Command, MANY_DEPENDENCIES, PlanChange, PlanOrder};
 
 /// The largest cost of a commit, unless its only command costs more.
 pub(super) const COMMIT: u64 = 4_500;
@@ -30,19 +30,19 @@ const BYTES: usize = 200;
 const STAGED: u64 = 3;
 
 /// The cost of a change of a run.
-fn of_plan(command: &PlanCommand) -> u64 {
+fn of_plan(command: &PlanOrder) -> u64 {
     match command {
-        PlanCommand::Change {
+        PlanOrder::Change {
             change: PlanChange::Expand(new),
             ..
         } => new.tasks.iter().map(of_task).sum::<u64>() + new.items.len() as u64 * ITEM,
-        PlanCommand::Change {
+        PlanOrder::Change {
             change: PlanChange::CancelTasks { limit, .. } | PlanChange::Reset { limit, .. },
             ..
         } => u64::from(*limit) * USUAL,
-        PlanCommand::Take { limit } => u64::from(*limit) * LEASED,
-        PlanCommand::AddItems { items, .. } => USUAL + of_text(Some(items)),
-        PlanCommand::Change { .. } | PlanCommand::Control { .. } => USUAL,
+        PlanOrder::Take { limit } => u64::from(*limit) * LEASED,
+        PlanOrder::AddItems { items, .. } => USUAL + of_text(Some(items)),
+        PlanOrder::Change { .. } | PlanOrder::Control { .. } => USUAL,
     }
 }
 
