@@ -275,7 +275,8 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
         return (lost > 0 && !is_vote).then(|| Stop::Failed(failure(row)));
     };
     let is_whole = row.total == Some(row.cursor) && row.waiting == 0;
-    if !tolerates(map.tolerate, row, is_whole) {
+    // Whoever lets a step go on after failures wants its other items, whatever comes of it.
+    if !agreed && !tolerates(map.tolerate, row, is_whole) {
         return Some(Stop::Failed(failure(row)));
     }
     let first = row.done == 0 && row.streak >= map.breaker && row.streak == row.failed;

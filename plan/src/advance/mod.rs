@@ -301,8 +301,10 @@ fn ended<'p>(plan: &'p Plan, rows: &StepRows) -> (RunState, Option<&'p Step>) {
         let failed = [StepState::Failed, StepState::Cancelled];
         !step.may_fail && row(step).is_some_and(|row| failed.contains(&row.state))
     });
-    let lost = steps.iter().filter_map(row);
-    let lost = lost.filter(|row| !matches!(row.state, StepState::Done | StepState::Skipped));
+    // A step with `always` that asks for the state is not over itself.
+    let lost = steps.iter().filter_map(row).filter(|row| {
+        row.state.is_final() && !matches!(row.state, StepState::Done | StepState::Skipped)
+    });
     let state = match failed {
         Some(_) => RunState::Failed,
         None if lost.count() > 0 => RunState::Partial,

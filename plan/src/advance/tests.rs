@@ -200,6 +200,7 @@ fn steps_follow_their_dependencies_and_always_comes_last() {
     bench.end("b", 1, 0);
     bench.end("c", 1, 0);
     assert_eq!(bench.ended, None);
+    assert_eq!(outlook(&bench.plan, &bench.rows), RunState::Done);
     bench.end("tell", 1, 0);
     assert_eq!(bench.ended, Some((RunState::Done, None)));
 }

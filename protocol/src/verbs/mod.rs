@@ -137,18 +137,6 @@ macro_rules! for_each_verb {
             pause: Pause(PauseParams), Change, Admin;
             /// Leases from a paused queue, or from all, again.
             resume: Resume(ResumeParams), Change, Admin;
-            /// Stores items for a map of a plan.
-            source: Source(SourceParams), Change, Enqueue;
-            /// Returns a run of a plan with its steps.
-            run: Run(RunParams), Read, Observe;
-            /// Lists the items of a run.
-            run_items: RunItems(RunItemsParams), Read, Observe;
-            /// Pauses a run.
-            run_pause: RunPause(RunPauseParams), Change, Enqueue;
-            /// Lets a paused or waiting run go on.
-            run_resume: RunResume(RunResumeParams), Change, Enqueue;
-            /// Repeats what failed in a run.
-            run_retry: RunRetry(RunRetryParams), Change, Enqueue;
             /// Subscribes the connection to events.
             watch: Watch(WatchParams), Read, Observe;
             /// Returns the counters of tasks.
@@ -175,6 +163,18 @@ macro_rules! for_each_verb {
             key_revoke: KeyRevoke(KeyRevokeParams), Change, Admin;
             /// Lists changes and refused requests.
             audit: Audit(AuditParams), Read, Admin;
+            /// Stores items for a map of a plan.
+            source: Source(SourceParams), Change, Enqueue;
+            /// Returns a run of a plan with its steps.
+            run: Run(RunParams), Read, Observe;
+            /// Lists the items of a run.
+            run_items: RunItems(RunItemsParams), Read, Observe;
+            /// Pauses a run.
+            run_pause: RunPause(RunPauseParams), Change, Enqueue;
+            /// Lets a paused or waiting run go on.
+            run_resume: RunResume(RunResumeParams), Change, Enqueue;
+            /// Repeats what failed in a run.
+            run_retry: RunRetry(RunRetryParams), Change, Enqueue;
             /// Reads the configuration again.
             reload: Reload(ReloadParams), Read, Admin;
             /// Stops leasing until the next start; running tasks go on.

@@ -14,7 +14,8 @@ pipeline:
     map: { over: [a, b, c, d, e, f, bad], tolerate: 50%, key: '{{ item }}' }
     prompt: '{{ item }};'
     accept: { regex: '^.;$' }
-    max_attempts: 1
+    max_attempts: 3
+    retry: { initial: 10ms }
   - id: r
     reduce: { of: m, arity: 3 }
     prompt: '{% for r in results %}{{ r.result }}{% endfor %}'
@@ -71,7 +72,7 @@ fn steered(hub: &mut Hub, run: i64) -> bool {
 }
 
 fn crash_at(point: &str) {
-    let setup = hub(2);
+    let setup = hub(2).set("lease.session_grace=500ms");
     // The run is there before the hub that crashes: also the first command of all can be the point.
     let mut hub = setup.clone().start();
     hub.setup.port = hub.port;

@@ -17,9 +17,9 @@ fn failing(setup: crate::common::Setup) -> crate::common::Setup {
     setup
         .set("pool.script.provider=script")
         .set("pool.script.size=2")
-        .set("provider.script.kind=command")
+        .set("providers.script.kind=command")
         .set(&format!(
-            "provider.script.command=[\"sh\", \"{}\"]",
+            "providers.script.command=[\"sh\", \"{}\"]",
             script.display()
         ))
 }
@@ -143,8 +143,8 @@ pipeline:
 #[test]
 fn a_paused_run_starts_nothing_and_a_cancelled_one_leaves_nothing() {
     let hub = hub(2)
-        .set("provider.slow.kind=echo")
-        .set("provider.slow.delay=200ms");
+        .set("providers.slow.kind=echo")
+        .set("providers.slow.delay=200ms");
     let hub = hub
         .set("pool.slow.provider=slow")
         .set("pool.slow.size=2")

@@ -3,11 +3,25 @@
 use super::context::{StepValues, texts};
 use kirosu_plan::advance::StepScope;
 use kirosu_plan::{
-    ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, Step, Work, render,
+    ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, RunWork, Step, Work, render,
 };
-use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
+use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::{Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
 use serde_json::{Map, Value, json};
+
+/// Starts a program and ends as it does. Its standard output is the result; its standard error is that of the task.
+const PROGRAM: &str = r#"import json, os, subprocess, sys
+data = json.loads(DATA)
+try:
+    done = subprocess.run(data["words"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, **data["variables"]})
+except OSError as why:
+    sys.exit("cannot start " + data["words"][0] + ": " + str(why))
+sys.stdout.buffer.write(done.stdout)
+sys.stdout.flush()
+if done.returncode != 0:
+    sys.stderr.write(data["words"][0] + " ended with " + str(done.returncode) + "\n")
+sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+"#;
 
 /// The item for which a task is made.
 pub(super) struct TaskPurpose<'a> {
@@ -32,10 +46,16 @@ impl StepValues<'_> {
     /// A template cannot be rendered, or the step cannot be carried out; the reason.
     pub fn task(&mut self, purpose: &TaskPurpose<'_>) -> Result<NewTask, String> {
         let step = purpose.step;
+        if step.workspace.is_some() {
+            return Err("`workspace` of a step is not part of this version: name a pool that has this kind of folder".into());
+        }
+        if step.cache.is_some() {
+            return Err("`cache` is not part of this version: leave it out".into());
+        }
         match (&step.work, purpose.judge) {
             (Work::Approve(work), _) => self.question(purpose, work),
             (Work::Pipeline(work), _) => self.sub_run(purpose, work),
-            (Work::Run(_), _) => Err("programs of plans are not part of this version".into()),
+            (Work::Run(work), _) => self.program(purpose, work),
             (Work::Plan(_), _) => Err("planners are not part of this version".into()),
             (_, Some(judge)) => {
                 let texts = [
@@ -151,24 +171,7 @@ impl StepValues<'_> {
             }
             (None, None) => task.queue,
         };
-        task.timeout_ms = step.timeout_ms;
-        task.max_attempts = step.max_attempts;
-        task.retry = step.retry.as_ref().map(|pauses| {
-            let usual = RetryPolicy::default();
-            RetryPolicy {
-                initial_ms: pauses.initial_ms.unwrap_or(usual.initial_ms),
-                max_ms: pauses.max_ms.unwrap_or(usual.max_ms),
-                factor: pauses.factor.unwrap_or(usual.factor),
-            }
-        });
-        if step.effects == Effects::Once {
-            task.on_lost = OnLost::Ask;
-        }
-        if let Some(mode) = step.workspace
-            && let Some(Value::Object(metadata)) = &mut task.metadata
-        {
-            metadata.insert("workspace".into(), json!(mode));
-        }
+        self.run_rules(&mut task, step);
         task.accept = match purpose.judge {
             Some(_) => None,
             None => accept(step, purpose.each)?,
@@ -199,6 +202,82 @@ impl StepValues<'_> {
             metadata.insert("form".into(), form.clone());
         }
         Ok(task)
+    }
+
+    /// A program. It is a task of the type `python`, whose code starts it: so hub and pool must allow code of tasks.
+    fn program(&mut self, purpose: &TaskPurpose<'_>, work: &RunWork) -> Result<NewTask, String> {
+        let step = purpose.step;
+        let texts: Vec<(&str, bool)> = work.words.iter().map(|word| (word.as_str(), false)).collect();
+        let mut words = Vec::with_capacity(work.words.len());
+        let mut variables = Map::new();
+        if work.shell {
+            words.extend(["sh", "-c"].map(str::to_owned));
+            words.extend(work.words.iter().cloned());
+            variables = self.variables(purpose)?;
+        } else {
+            let context = self.values_for(purpose, &texts)?;
+            for (at, word) in work.words.iter().enumerate() {
+                let word = render(word, &context, &self.limits(false));
+                words.push(word.map_err(|why| format!("`run`, word {}: {why}", at + 1))?);
+            }
+        }
+        let data = json!({"words": words, "variables": variables}).to_string();
+        // A JSON text is a text of Python as well.
+        let data = serde_json::to_string(&data).map_err(|why| why.to_string())?;
+        let mut task = self.common(purpose, TYPE_PYTHON);
+        task.prompt = PROGRAM.replace("DATA", &data);
+        task.queue = step.pool.clone().unwrap_or(task.queue);
+        task.workdir = match &step.workdir {
+            Some(template) => {
+                let context = self.values_for(purpose, &[(template, false)])?;
+                let folder = render(template, &context, &self.limits(false));
+                Some(folder.map_err(|why| format!("`workdir`: {why}"))?)
+            }
+            None => None,
+        };
+        self.run_rules(&mut task, step);
+        task.accept = accept(step, None)?;
+        Ok(task)
+    }
+
+    /// The values for a shell, as environment variables: `KIROSU_INPUT_NAME` and the results of the steps on which this one
+    /// depends as `KIROSU_STEP_ID`.
+    fn variables(&mut self, purpose: &TaskPurpose<'_>) -> Result<Map<String, Value>, String> {
+        let name = |prefix: &str, name: &str| {
+            format!("KIROSU_{prefix}_{}", name.to_uppercase().replace('-', "_"))
+        };
+        let mut variables = Map::new();
+        for (input, value) in &self.live.inputs {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                value => value.to_string(),
+            };
+            variables.insert(name("INPUT", input), text.into());
+        }
+        for id in &purpose.step.depends_on {
+            let path = purpose.scope.path(id);
+            let text = self.results.text(self.snapshot, &path)?;
+            variables.insert(name("STEP", id), text.unwrap_or_default().into());
+        }
+        Ok(variables)
+    }
+
+    /// Timeouts, attempts and effects of a step.
+    fn run_rules(&self, task: &mut NewTask, step: &Step) {
+        task.timeout_ms = step.timeout_ms;
+        task.max_attempts = step.max_attempts;
+        task.retry = step.retry.as_ref().map(|pauses| {
+            let usual = RetryPolicy::default();
+            RetryPolicy {
+                initial_ms: pauses.initial_ms.unwrap_or(usual.initial_ms),
+                max_ms: pauses.max_ms.unwrap_or(usual.max_ms),
+                factor: pauses.factor.unwrap_or(usual.factor),
+            }
+        });
+        if step.effects == Effects::Once {
+            task.on_lost = OnLost::Ask;
+        }
     }
 
     /// A run of another plan below this one.
