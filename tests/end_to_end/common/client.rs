@@ -16,15 +16,20 @@ pub struct Client {
 
 impl Client {
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the hub takes connections");
+        Client::try_connect(port).expect("the hub takes connections")
+    }
+
+    /// A connection, unless nothing listens there.
+    pub fn try_connect(port: u16) -> Option<Client> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client {
+        Some(Client {
             reading: BufReader::new(stream),
             next_id: 1,
             aside: VecDeque::new(),
-        }
+        })
     }
 
     /// Sends bytes as they are.

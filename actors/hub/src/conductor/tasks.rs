@@ -207,7 +207,11 @@ impl StepValues<'_> {
     /// A program. It is a task of the type `python`, whose code starts it: so hub and pool must allow code of tasks.
     fn program(&mut self, purpose: &TaskPurpose<'_>, work: &RunWork) -> Result<NewTask, String> {
         let step = purpose.step;
-        let texts: Vec<(&str, bool)> = work.words.iter().map(|word| (word.as_str(), false)).collect();
+        let texts: Vec<(&str, bool)> = work
+            .words
+            .iter()
+            .map(|word| (word.as_str(), false))
+            .collect();
         let mut words = Vec::with_capacity(work.words.len());
         let mut variables = Map::new();
         if work.shell {
