@@ -243,10 +243,10 @@ fn a_plan_runs_with_inputs_files_and_a_plan_of_its_own() {
         ];
         parts(&kirosu(&hub, &[&words, more].concat()))
     };
-    let (code, _, err) = start(&["--input", "tiems=2"]);
+    let (code, _, err) = start(&["--input", "time=2"]);
     assert_eq!(code, 1);
     for part in [
-        "no input tiems; did you mean times?",
+        "no input time; did you mean times?",
         "the input times has no value",
     ] {
         assert!(err.contains(part), "{part} is not in {err}");

@@ -132,7 +132,7 @@ define_section! {
         provider: String = Name, Derived;
         /// Number of sessions. A pool of 0 sessions can be resized later.
         size: u32 = Int(0, 10_000), Is("2");
-        /// Queues that tasks are leased from; never empty.
+        /// Queues that tasks are leased from; never empty. That with the name of the pool belongs to them in any case.
         queues: Vec<String> = List, Is("[\"default\"]");
         /// Task types that are leased. Empty means all types that the provider may run.
         types: Vec<String> = List, Is("[]");

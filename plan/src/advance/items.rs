@@ -275,7 +275,7 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
         return (lost > 0 && !is_vote).then(|| Stop::Failed(failure(row)));
     };
     let is_whole = row.total == Some(row.cursor) && row.waiting == 0;
-    // Whoever lets a step go on after failures wants its other items, whatever comes of it.
+    // A person who lets a step go on after failures wants all its other items.
     if !agreed && !tolerates(map.tolerate, row, is_whole) {
         return Some(Stop::Failed(failure(row)));
     }
