@@ -21,6 +21,7 @@ mod fields;
 pub mod limits;
 mod node;
 mod place;
+mod planned;
 mod schema;
 mod source;
 mod template;
@@ -38,6 +39,7 @@ pub use compiled::{
 pub use draw::{mermaid, tree};
 pub use fault::{PlanFault, PlanFaults};
 pub use place::Place;
+pub use planned::{PLANNER_GUIDE, PlannedRules, planned_faults};
 pub use schema::schema;
 pub use source::{PlanFormat, compile};
 pub use template::{RenderError, RenderLimits, evaluate, holds, names, render};

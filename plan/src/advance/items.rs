@@ -1,7 +1,9 @@
 //! Steps with items: the tasks that they make next, and their ends.
 
 use super::{Act, ResultRef, RunFacts, StepFacts, StepScope, World, waits};
-use crate::compiled::{Batch, MapWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work};
+use crate::compiled::{
+    Batch, MapWork, PlannerWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work,
+};
 use kirosu_protocol::StepState;
 
 /// Items that fail in a row with one class after others have ended, until a step waits for a person.
@@ -74,6 +76,21 @@ pub enum Stop {
     Person(&'static str),
 }
 
+/// The stage of a planner, by its newest item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlannerStage {
+    /// Its plan has these faults.
+    Faulty(String),
+    /// Its plan has no fault.
+    Planned,
+    /// A person agrees with the plan.
+    Agreed,
+    /// It ends without a result, for this reason.
+    Refused(String),
+    /// The plan has run.
+    Ran,
+}
+
 /// The number of items of a step that begins; `None` for steps that have others inside.
 ///
 /// # Errors
@@ -133,6 +150,12 @@ pub(super) fn advance(
         && let Some(act) = advance_vote(&path, vote, row, world)
     {
         acts.push(act);
+        return;
+    }
+    if let Work::Plan(planner) = &step.work
+        && row.is_complete()
+    {
+        acts.push(advance_planner(&path, planner, row, world));
         return;
     }
     if row.is_complete() {
@@ -424,5 +447,37 @@ fn advance_vote(
             result: None,
         }),
         None => failed(format!("no answer has a majority of {}", vote.n)),
+    }
+}
+
+/// The next change of a planner whose items have ended: one more item, or its end.
+fn advance_planner(
+    path: &str,
+    planner: &PlannerWork,
+    row: &StepFacts,
+    world: &mut dyn World,
+) -> Act {
+    let one_more = || Act::Set {
+        path: path.to_owned(),
+        state: StepState::Open,
+        reason: None,
+        total: Some(row.cursor + 1),
+        result: None,
+    };
+    match world.planner(path) {
+        Ok(PlannerStage::Faulty(why)) if row.cursor >= planner.tries => {
+            let tries = planner.tries;
+            let why = format!("no plan without a fault after {tries} tries:\n{why}");
+            set(path, StepState::Failed, Some(why))
+        }
+        Ok(PlannerStage::Faulty(_) | PlannerStage::Planned | PlannerStage::Agreed) => one_more(),
+        Ok(PlannerStage::Ran) => Act::Set {
+            path: path.to_owned(),
+            state: StepState::Done,
+            reason: None,
+            total: None,
+            result: Some(ResultRef::Item(row.cursor.saturating_sub(1))),
+        },
+        Ok(PlannerStage::Refused(why)) | Err(why) => set(path, StepState::Failed, Some(why)),
     }
 }

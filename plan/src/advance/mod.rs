@@ -11,7 +11,7 @@ mod ref_of;
 mod repeat;
 mod scope;
 
-pub use items::{ReduceShape, Stop};
+pub use items::{PlannerStage, ReduceShape, Stop};
 pub use ref_of::ResultRef;
 pub use repeat::{Repeat, repeats};
 pub use scope::{Found, StepScope, find};
@@ -205,6 +205,9 @@ pub trait World {
     /// Whether all items of a step in this range are done.
     fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String>;
 
+    /// The stage of a planner whose items have ended.
+    fn planner(&mut self, path: &str) -> Result<PlannerStage, String>;
+
     /// The decision about an approval whose task has ended.
     fn decision(&mut self, path: &str) -> Result<(), String>;
 }
@@ -276,7 +279,8 @@ fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
 }
 
 fn is_question(plan: &Plan, path: &str) -> bool {
-    find(plan, path).is_some_and(|found| matches!(found.step.work, Work::Approve(_)))
+    find(plan, path)
+        .is_some_and(|found| matches!(found.step.work, Work::Approve(_) | Work::Plan(_)))
 }
 
 /// The state in which a run ends after the steps that have ended; open while another one is left, apart from those with

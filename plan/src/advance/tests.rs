@@ -19,6 +19,8 @@ struct Answers {
     scores: BTreeMap<String, f64>,
     are_equal: bool,
     majority: Option<u64>,
+    /// The stages of a planner, the last one first.
+    stages: Vec<PlannerStage>,
 }
 
 impl World for Answers {
@@ -42,6 +44,9 @@ impl World for Answers {
     }
     fn are_done(&mut self, _: &str, _: u64, _: u64) -> Result<bool, String> {
         Ok(true)
+    }
+    fn planner(&mut self, _: &str) -> Result<PlannerStage, String> {
+        Ok(self.stages.pop().unwrap())
     }
     fn decision(&mut self, _: &str) -> Result<(), String> {
         Ok(())
@@ -597,4 +602,35 @@ fn a_retry_inside_of_a_loop_opens_it_and_drops_later_passes() {
             Repeat::Open("l".into()),
         ]
     );
+}
+
+#[test]
+fn a_planner_tries_again_asks_and_runs() {
+    let plan = "
+  - { id: p, plan: { goal: g, tries: 2 } }
+limits: { tokens: 10 }
+";
+    let faulty = || PlannerStage::Faulty("line 1".into());
+    let mut bench = Bench::new(plan);
+    bench.world.stages = vec![
+        PlannerStage::Ran,
+        PlannerStage::Agreed,
+        PlannerStage::Planned,
+        faulty(),
+    ];
+    bench.settle();
+    for _ in 0..4 {
+        bench.end("p", 1, 0);
+    }
+    assert_eq!(bench.rows["p"].result, Some(ResultRef::Item(3)));
+    assert_eq!(bench.ended.unwrap().0, RunState::Done);
+
+    let mut bench = Bench::new(plan);
+    bench.world.stages = vec![faulty(), faulty()];
+    bench.settle();
+    bench.end("p", 1, 0);
+    bench.end("p", 1, 0);
+    let (state, reason) = bench.ended.unwrap();
+    assert_eq!(state, RunState::Failed);
+    assert!(reason.unwrap().contains("after 2 tries:\nline 1"));
 }

@@ -94,6 +94,12 @@ impl RunWorld<'_> {
         match &found.step.work {
             Work::Map(map) => self.map(purpose, map, indexes, piece, &mut gathered)?,
             Work::Reduce(reduce) => self.reduce(&purpose, reduce, row, indexes, &mut gathered)?,
+            Work::Plan(work) => {
+                if let Some(index) = indexes.into_iter().next() {
+                    let (key, task) = self.planner(&purpose, work, row, index)?;
+                    gathered.add(vec![(index, key)], Some(task));
+                }
+            }
             Work::Vote(vote) => self.vote(&purpose, vote, row, indexes, &mut gathered)?,
             _ => {
                 if let Some(index) = indexes.into_iter().next() {

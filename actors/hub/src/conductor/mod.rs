@@ -13,6 +13,7 @@ mod context;
 mod crash;
 mod expand;
 mod live_run;
+mod planner;
 pub(crate) mod results;
 mod tasks;
 mod turn;

@@ -56,7 +56,6 @@ impl StepValues<'_> {
             (Work::Approve(work), _) => self.question(purpose, work),
             (Work::Pipeline(work), _) => self.sub_run(purpose, work),
             (Work::Run(work), _) => self.program(purpose, work),
-            (Work::Plan(_), _) => Err("planners are not part of this version".into()),
             (_, Some(judge)) => {
                 let texts = [
                     Some(&judge.prompt),
@@ -83,7 +82,7 @@ impl StepValues<'_> {
         }
     }
 
-    fn limits(&self, fence: bool) -> RenderLimits {
+    pub fn limits(&self, fence: bool) -> RenderLimits {
         let max = self
             .live
             .plan
@@ -98,7 +97,7 @@ impl StepValues<'_> {
     }
 
     /// A task with the fields that all tasks of the run share.
-    fn common(&self, purpose: &TaskPurpose<'_>, task_type: &str) -> NewTask {
+    pub fn common(&self, purpose: &TaskPurpose<'_>, task_type: &str) -> NewTask {
         let step = purpose.step;
         let mut labels = self.live.labels.clone();
         for label in &step.labels {
@@ -290,13 +289,6 @@ impl StepValues<'_> {
         purpose: &TaskPurpose<'_>,
         work: &PipelineWork,
     ) -> Result<NewTask, String> {
-        let depth = self.live.depth + 1;
-        let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
-        if depth >= limit {
-            return Err(format!(
-                "limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"
-            ));
-        }
         let Some(text) = self.live.metadata.plans.get(&work.plan) else {
             return Err(format!(
                 "the client sent no plan {}: start the run with `kirosu run-pipeline`",
@@ -316,7 +308,6 @@ impl StepValues<'_> {
             };
             inputs.insert(name.clone(), value);
         }
-        let mut task = self.common(purpose, TYPE_PLAN);
         let metadata = PlanMetadata {
             name: Some(work.plan.clone()),
             format: work.plan.ends_with(".toml").then(|| "toml".to_owned()),
@@ -324,9 +315,29 @@ impl StepValues<'_> {
             plans: self.live.metadata.plans.clone(),
             ..PlanMetadata::default()
         };
+        let mut task = self.run_below(purpose, metadata)?;
         task.prompt = text;
-        task.metadata = Some(serde_json::to_value(metadata).map_err(|why| why.to_string())?);
         Ok(task)
+    }
+
+    /// A run below this one, without its plan.
+    pub fn run_below(
+        &self,
+        purpose: &TaskPurpose<'_>,
+        metadata: PlanMetadata,
+    ) -> Result<NewTask, String> {
+        let depth = self.live.depth + 1;
+        let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
+        if depth >= limit {
+            return Err(format!(
+                "limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"
+            ));
+        }
+        let metadata = serde_json::to_value(metadata).map_err(|why| why.to_string())?;
+        Ok(NewTask {
+            metadata: Some(metadata),
+            ..self.common(purpose, TYPE_PLAN)
+        })
     }
 }
 

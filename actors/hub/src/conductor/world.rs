@@ -2,7 +2,7 @@
 
 use super::context::{StepValues, kind_of};
 use super::results::{ItemOutcome, as_json};
-use kirosu_plan::advance::{StepScope, World};
+use kirosu_plan::advance::{PlannerStage, StepScope, World};
 use kirosu_plan::{MapWork, Over, RenderLimits, Step, Work, holds};
 use kirosu_protocol::{ItemState, SourceId};
 use kirosu_store::RunStep;
@@ -178,6 +178,11 @@ impl World for RunWorld<'_> {
             .iter()
             .filter(|item| item.index < number(to) && item.state == ItemState::Done);
         Ok(done.count() as u64 == to - from)
+    }
+
+    fn planner(&mut self, path: &str) -> Result<PlannerStage, String> {
+        let step = self.step(path)?;
+        self.stage(&step)
     }
 
     fn decision(&mut self, path: &str) -> Result<(), String> {

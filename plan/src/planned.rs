@@ -1,0 +1,133 @@
+//! Plans of planners: the instructions that a planner gets, and the rules for its answer.
+
+use crate::compiled::{ItemSource, Over, Plan, Step, Work};
+
+/// The instructions for a planner, in the form of a system prompt.
+pub const PLANNER_GUIDE: &str = "\
+You write plans for a swarm of AI agents. Answer with one plan in YAML and nothing else.
+
+A plan is a list of steps under the key `pipeline`. Each step is done by an agent that sees its prompt only, so a prompt must
+contain all that the agent needs. Fields of a step:
+- id: a name of letters, digits and _
+- depends_on: [ids of the steps that must be done first]
+- prompt: the instructions. The result of a step in depends_on is inserted by {{ steps.ID.result }}.
+- pool: the group of agents that does it; leave it out for the default one
+For several tasks of one kind: a step with `result: { schema: { type: array } }` whose answer is a JSON list, then a step with
+`map: { over: steps.ID.json }`, whose prompt has {{ item }}, then a step with `reduce: { of: ID }`, whose prompt merges
+{% for r in results %}{{ r.result }}{% endfor %}.
+Use few steps. Steps that do not depend on each other run at the same time.
+
+pipeline:
+  - id: risks
+    prompt: 'List the risks of ...'
+  - id: report
+    depends_on: [risks]
+    prompt: 'Write a report about these risks: {{ steps.risks.result }}'
+";
+
+/// The rules for the plan of a planner.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlannedRules<'a> {
+    /// The only pools that it may name; `None`: any.
+    pub pools: Option<&'a [String]>,
+    /// The plans that its steps may name.
+    pub plans: &'a [String],
+}
+
+/// The faults of the plan of a planner that a plan in a file may have, one sentence each.
+pub fn planned_faults(plan: &Plan, rules: &PlannedRules<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, input) in &plan.inputs {
+        if input.required && input.default.is_none() {
+            faults.push(format!(
+                "the input {name} has no default, and nobody gives it a value"
+            ));
+        }
+    }
+    of_steps(&plan.pipeline, rules, &mut faults);
+    faults
+}
+
+fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) {
+    for step in steps {
+        let judge = match &step.work {
+            Work::Vote(vote) => vote.judge.as_ref().and_then(|judge| judge.pool.as_ref()),
+            Work::Plan(planner) => planner.pool.as_ref(),
+            _ => None,
+        };
+        for pool in step.pool.iter().chain(judge) {
+            if let Some(pools) = rules.pools
+                && !pools.contains(pool)
+            {
+                faults.push(format!(
+                    "step {}: the pool {pool} is not allowed; allowed are {}",
+                    step.id,
+                    pools.join(", ")
+                ));
+            }
+        }
+        match &step.work {
+            Work::Map(map) => {
+                if let Over::Source(
+                    ItemSource::Files(_)
+                    | ItemSource::Lines(_)
+                    | ItemSource::Jsonl(_)
+                    | ItemSource::Csv(_)
+                    | ItemSource::Stdin(_),
+                ) = &map.over
+                {
+                    faults.push(format!(
+                        "step {}: `over` must be a list or an expression; there are no files here",
+                        step.id
+                    ));
+                }
+            }
+            Work::Pipeline(sub) if !rules.plans.contains(&sub.plan) => {
+                faults.push(format!("step {}: there is no plan {}", step.id, sub.plan));
+            }
+            work => of_steps(work.steps(), rules, faults),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::{PlanFormat, compile};
+
+    #[test]
+    fn the_example_of_the_guide_is_a_plan() {
+        let example = PLANNER_GUIDE.rsplit_once("\n\npipeline:").unwrap().1;
+        let plan = compile(&format!("pipeline:{example}"), PlanFormat::Yaml).unwrap();
+        assert!(planned_faults(&plan, &PlannedRules::default()).is_empty());
+    }
+
+    #[test]
+    fn pools_files_plans_and_inputs_that_a_planner_may_not_use_are_named() {
+        let text = "
+inputs: { a: { required: true } }
+pipeline:
+  - { id: one, pool: root, prompt: x }
+  - { id: two, map: { over: { files: '*' } }, prompt: x }
+  - { id: three, pipeline: other }
+  - id: four
+    loop: { max: 2 }
+    steps: [{ id: five, pool: root, prompt: x }]
+";
+        let plan = compile(text, PlanFormat::Yaml).unwrap();
+        let pools = vec!["fast".to_owned()];
+        let rules = PlannedRules {
+            pools: Some(&pools),
+            plans: &[],
+        };
+        let faults = planned_faults(&plan, &rules);
+        assert_eq!(faults.len(), 5, "{faults:#?}");
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault == "step five: the pool root is not allowed; allowed are fast")
+        );
+    }
+}
