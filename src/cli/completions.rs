@@ -193,7 +193,7 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}");
         }
-        assert!(!text.contains("run-recursive"));
+        assert!(!text.contains("Suggests a persona"));
         let text = bash(None);
         assert!(text.contains("awaiting_approval") && !text.contains("coders"));
     }

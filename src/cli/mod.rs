@@ -112,6 +112,7 @@ verbs! {
         plan: Plan, client;
         map: Map, client;
         run_pipeline: RunPipeline, client;
+        run_recursive: RunRecursive, client;
         run: Run, client;
         runs: Runs, client;
     }

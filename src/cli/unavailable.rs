@@ -17,9 +17,6 @@ pub enum UnavailableVerb {
     /// Suggests a persona for a task
     #[command(hide = true)]
     Suggest(AnyArgs),
-    /// Splits a task into smaller ones
-    #[command(hide = true)]
-    RunRecursive(AnyArgs),
 }
 
 impl UnavailableVerb {
@@ -29,10 +26,6 @@ impl UnavailableVerb {
             UnavailableVerb::Suggest(_) => (
                 "suggest",
                 "`kirosu enqueue --system` takes any system prompt",
-            ),
-            UnavailableVerb::RunRecursive(_) => (
-                "run-recursive",
-                "`kirosu run-pipeline` runs a plan, whose step `plan` lets an agent write one",
             ),
         };
         Err(Failure::NotYet(format!(

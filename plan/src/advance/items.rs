@@ -457,10 +457,10 @@ fn advance_planner(
     row: &StepFacts,
     world: &mut dyn World,
 ) -> Act {
-    let one_more = || Act::Set {
+    let one_more = |reason: Option<&str>| Act::Set {
         path: path.to_owned(),
         state: StepState::Open,
-        reason: None,
+        reason: reason.map(str::to_owned),
         total: Some(row.cursor + 1),
         result: None,
     };
@@ -470,7 +470,10 @@ fn advance_planner(
             let why = format!("no plan without a fault after {tries} tries:\n{why}");
             set(path, StepState::Failed, Some(why))
         }
-        Ok(PlannerStage::Faulty(_) | PlannerStage::Planned | PlannerStage::Agreed) => one_more(),
+        Ok(PlannerStage::Planned) if planner.ask.unwrap_or(true) => one_more(Some(waits::PERSON)),
+        Ok(PlannerStage::Faulty(_) | PlannerStage::Planned | PlannerStage::Agreed) => {
+            one_more(None)
+        }
         Ok(PlannerStage::Ran) => Act::Set {
             path: path.to_owned(),
             state: StepState::Done,

@@ -107,6 +107,8 @@ pub mod waits {
     pub const BREAKER: &str = "breaker";
     /// The sample is done, and a person must agree.
     pub const SAMPLE: &str = "sample";
+    /// A person is asked whether the plan of a planner may run.
+    pub const PERSON: &str = "person";
     /// A person has let the step go on.
     pub const AGREED: &str = "agreed";
 }
@@ -268,7 +270,7 @@ fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
                     ),
                 });
             }
-            _ if row.open > 0 && is_question(run.plan, path) => {
+            _ if row.open > 0 && is_question(run.plan, path, row) => {
                 reason.get_or_insert(format!("person: the step {path} asks a question"));
             }
             _ if row.open > 0 => return None,
@@ -278,9 +280,11 @@ fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
     reason
 }
 
-fn is_question(plan: &Plan, path: &str) -> bool {
-    find(plan, path)
-        .is_some_and(|found| matches!(found.step.work, Work::Approve(_) | Work::Plan(_)))
+/// Whether the open task of a step is a question to a person.
+fn is_question(plan: &Plan, path: &str, row: &StepFacts) -> bool {
+    let is_approval = |step: &Step| matches!(step.work, Work::Approve(_));
+    row.reason.as_deref() == Some(waits::PERSON)
+        || find(plan, path).is_some_and(|found| is_approval(found.step))
 }
 
 /// The state in which a run ends after the steps that have ended; open while another one is left, apart from those with

@@ -51,7 +51,11 @@ fn value(args: &Args, prompt: String, reduce: Option<String>, schema: Option<Val
         ),
         ("batch", args.tasks.batch.map(Value::from)),
         ("sample", args.tasks.sample.map(Value::from)),
-        ("tolerate", args.tasks.tolerate.as_deref().map(tolerance)),
+        // All items have their turn; those that failed are named at the end.
+        (
+            "tolerate",
+            Some(tolerance(args.tasks.tolerate.as_deref().unwrap_or("100%"))),
+        ),
         ("concurrency", args.tasks.concurrency.map(Value::from)),
     ]);
     // A batch of 1 is no list.

@@ -118,7 +118,7 @@ struct TaskArgs {
     /// Runs this number of items first, the others when these are done
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(1..=i64::MAX, 3))]
     sample: Option<u64>,
-    /// Items that may fail: a number or a percentage, such as 2% [default: 0]
+    /// Items that may fail until no further one starts: a number or a percentage, such as 2% [default: 100%]
     #[arg(long, value_name = "NUMBER|PERCENT")]
     tolerate: Option<String>,
     /// The most tasks at once [default: twice the sessions that can take them]

@@ -13,7 +13,9 @@ use crate::sql::plan::{
     SelectStepAt,
 };
 use crate::sql::task::SelectReady;
-use kirosu_protocol::{Fence, ItemState, RunState, Status, StepState, Task, TaskId};
+use kirosu_protocol::{
+    Budget, Fence, ItemState, RunState, Status, StepState, Task, TaskBudget, TaskId,
+};
 use std::sync::Arc;
 
 /// The answer to a command whose guard did not hold.
@@ -98,7 +100,8 @@ impl Core {
             return Ok(STALE);
         }
         Ok(match change {
-            PlanChange::Name { name, hash } => {
+            PlanChange::Name { name, hash, budget } => {
+                self.open_plan_budget(run, *budget)?;
                 if let Some(row) = self.plan_run(run)? {
                     (row.name, row.hash) = (name.clone(), Some(hash.clone()));
                     self.touch_run(run);
@@ -122,6 +125,23 @@ impl Core {
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
         })
+    }
+
+    /// Opens the budget that a plan sets, unless its task was enqueued with one for its tree.
+    fn open_plan_budget(&mut self, run: TaskId, budget: Option<Budget>) -> Result<()> {
+        let Some(budget) = budget.filter(|budget| !budget.is_empty()) else {
+            return Ok(());
+        };
+        let own = self.task_options(run)?.budget;
+        if own.is_some_and(|own| own.tree.is_some_and(|tree| !tree.is_empty())) {
+            return Ok(());
+        }
+        let budget = TaskBudget {
+            tree: Some(budget),
+            ..TaskBudget::default()
+        };
+        self.open_budgets(run, &budget)?;
+        self.ledger.join_tree(&mut *self.db, run, run)
     }
 
     fn open_step(&mut self, run: TaskId, new: &NewStep) -> Result<PlanOutcome> {

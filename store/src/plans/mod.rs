@@ -20,8 +20,8 @@ use crate::core::Core;
 use crate::row::Flags;
 use crate::sql::plan::{ItemsOfTask, PutPlanRun, PutPlanStep, SetItemsOfTask};
 use kirosu_protocol::{
-    FailureClass, Fence, ItemState, NewTask, RunRetryParams, RunState, SourceId, Status, StepState,
-    TaskId,
+    Budget, FailureClass, Fence, ItemState, NewTask, RunRetryParams, RunState, SourceId, Status,
+    StepState, TaskId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -160,6 +160,8 @@ pub enum PlanChange {
         name: Option<String>,
         /// The hash of the compiled plan.
         hash: String,
+        /// The budget that the plan sets for all its tasks, unless its own task has one.
+        budget: Option<Budget>,
     },
     /// Begins a step. Without effect if it has begun.
     Open(NewStep),

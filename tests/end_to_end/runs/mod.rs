@@ -4,6 +4,7 @@
 mod crashes;
 mod kinds;
 mod large;
+mod planner;
 mod steering;
 
 use crate::common::{Client, Hub, Setup, until_within};
@@ -19,6 +20,20 @@ fn hub(size: usize) -> Setup {
         .up()
         .set("pool.echo.provider=echo")
         .set(&format!("pool.echo.size={size}"))
+}
+
+/// A pool `script` whose agent is this shell script; it gets the prompt on standard input.
+fn with_script(setup: Setup, script: &str) -> Setup {
+    let file = setup.directory.path().join("agent.sh");
+    std::fs::write(&file, script).unwrap();
+    setup
+        .set("pool.script.provider=script")
+        .set("pool.script.size=2")
+        .set("providers.script.kind=command")
+        .set(&format!(
+            "providers.script.command=[\"sh\", \"{}\"]",
+            file.display()
+        ))
 }
 
 /// Starts a run.

@@ -1,27 +1,18 @@
 //! Runs that fail, wait, pause, are cancelled and are repeated.
 
-use super::{ended, hub, items, shown, start, step};
-use crate::common::{until, word};
+use super::{ended, hub, items, shown, start, step, with_script};
+use crate::common::{Setup, until, word};
 use serde_json::{Value, json};
 use std::fs;
 
-/// A provider whose runs fail while a file exists: those whose prompt has its first line.
-fn failing(setup: crate::common::Setup) -> crate::common::Setup {
-    let script = setup.directory.path().join("agent.sh");
+/// A pool `script` whose runs fail while a file exists: those whose prompt has its first line.
+fn failing(setup: Setup) -> Setup {
     let marker = setup.directory.path().join("fails");
-    let text = format!(
-        "#!/bin/sh\nprompt=$(cat)\nif [ -f {0} ] && printf '%s' \"$prompt\" | grep -qF \"$(head -1 {0})\"; then echo broken >&2; exit 3; fi\nprintf '%s' \"$prompt\"\n",
+    let script = format!(
+        "prompt=$(cat)\nif [ -f {0} ] && printf '%s' \"$prompt\" | grep -qF \"$(head -1 {0})\"; then echo broken >&2; exit 3; fi\nprintf '%s' \"$prompt\"\n",
         marker.display()
     );
-    fs::write(&script, text).unwrap();
-    setup
-        .set("pool.script.provider=script")
-        .set("pool.script.size=2")
-        .set("providers.script.kind=command")
-        .set(&format!(
-            "providers.script.command=[\"sh\", \"{}\"]",
-            script.display()
-        ))
+    with_script(setup, &script)
 }
 
 #[test]
@@ -189,4 +180,48 @@ pipeline:
     assert_eq!(word(&refused), "wrong_state");
     let refused = client.refused("run", json!({"task_id": 987_654}));
     assert_eq!(word(&refused), "unknown_task");
+}
+
+#[test]
+fn the_limits_of_a_plan_are_kept_without_the_command_line() {
+    let hub = hub(1).start();
+    let mut client = hub.client();
+    let plan = "
+limits: { tokens: 5000, deadline: 1s }
+pipeline:
+  - { id: hello, prompt: hello }
+  - { id: never, depends_on: [hello], approve: { prompt: 'Sure?' } }
+";
+    let run = start(&mut client, plan, json!({}));
+    let ended = ended(&mut client, run);
+    assert_eq!(ended["state"], "failed");
+    assert!(
+        ended["error"].as_str().unwrap().contains("limits.deadline"),
+        "{ended:#}"
+    );
+    let hello = step(&ended, "hello")["task_id"].as_i64().unwrap();
+    assert_eq!(client.task(hello)["budget_trees"], json!([run]));
+    let question = step(&ended, "never")["task_id"].as_i64().unwrap();
+    until("the question ends with the run", || {
+        (client.status(question) == "cancelled").then_some(())
+    });
+}
+
+#[test]
+fn a_question_that_nobody_answers_in_time_decides_itself() {
+    let hub = hub(1).start();
+    let mut client = hub.client();
+    for (on_timeout, shipped) in [("deny", "skipped"), ("approve", "done")] {
+        let plan = format!(
+            "
+pipeline:
+  - {{ id: ok, approve: {{ prompt: 'Sure?', timeout: 300ms, on_timeout: {on_timeout} }} }}
+  - {{ id: ship, depends_on: [ok], if: steps.ok.approved, prompt: 'by {{{{ steps.ok.by }}}}' }}
+"
+        );
+        let run = start(&mut client, &plan, json!({}));
+        let run = ended(&mut client, run);
+        assert_eq!(run["state"], "done", "{run:#}");
+        assert_eq!(step(&run, "ship")["state"], shipped);
+    }
 }

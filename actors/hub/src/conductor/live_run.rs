@@ -34,6 +34,10 @@ pub(super) struct LiveRun {
     pub unanswered: usize,
     /// Whether something has changed since the last decision.
     pub is_due: bool,
+    /// The time of the next turn that no change causes, in Unix milliseconds.
+    pub wake_at: Option<i64>,
+    /// The time for which a timer runs.
+    pub timer: Option<i64>,
     /// Steps that cannot go on, each with the reason.
     pub faults: BTreeMap<String, String>,
     /// The lists of maps that are expressions, by path and generation.
@@ -81,6 +85,8 @@ impl LiveRun {
             depth,
             unanswered: 0,
             is_due: true,
+            wake_at: None,
+            timer: None,
             faults: BTreeMap::new(),
             lists: HashMap::new(),
             piece: None,

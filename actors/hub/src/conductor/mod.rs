@@ -37,6 +37,8 @@ use turn::{Turn, TurnInput};
 
 /// Interval at which all open runs are looked at.
 const SCAN: Duration = Duration::from_secs(30);
+/// The longest timer: the wall clock may be set meanwhile.
+const LONGEST_TIMER: Duration = Duration::from_secs(10);
 /// Pause before a run is looked at again after a failure of the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Runs that are under way at the same time; further ones stay queued.
@@ -261,6 +263,19 @@ impl Conductor {
             }
             Ok(Turn::Commands(commands)) => {
                 run.unanswered = commands.len();
+                if let Some(at) = run.wake_at
+                    && run.timer.is_none_or(|timer| at < timer)
+                {
+                    run.timer = Some(at);
+                    let wait = u64::try_from(at - now_ms).unwrap_or(0);
+                    let wait = Duration::from_millis(wait).min(LONGEST_TIMER);
+                    ctx.run_later(wait, move |conductor, ctx| {
+                        if let Some(run) = conductor.runs.get_mut(&id) {
+                            run.timer = None;
+                        }
+                        conductor.note_due(ctx, id);
+                    });
+                }
                 self.runs.insert(id, run);
                 if !commands.is_empty() {
                     self.submit(ctx, id, commands);

@@ -5,11 +5,12 @@ use super::expand::gives_one_each;
 use super::live_run::{LiveRun, RunSnapshot};
 use super::results::Results;
 use super::world::RunWorld;
-use kirosu_plan::Plan;
 use kirosu_plan::advance::{Act, Repeat, ResultRef, RunFacts, advance, find, repeats, waits};
-use kirosu_protocol::{Ack, FailureClass, ItemState, RunRetryParams, RunState, StepState};
+use kirosu_plan::{Plan, Work};
+use kirosu_protocol::budget::micros_of;
+use kirosu_protocol::{Ack, Budget, FailureClass, ItemState, RunRetryParams, RunState, StepState};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanOrder, ResetItems, StepChange, StoreReader,
+    AGREED, Command, NewStep, PlanChange, PlanOrder, ResetItems, RunStep, StepChange, StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,18 +95,28 @@ impl RunTurn<'_> {
     fn decide(&mut self, around: &mut TurnInput<'_>) -> Result<(), String> {
         if self.snapshot.run.hash.is_none() {
             let (name, hash) = (self.live.name(), self.live.hash.clone());
-            self.change(None, PlanChange::Name { name, hash });
+            let limits = &self.plan.limits;
+            let budget = Budget {
+                tokens: limits.tokens,
+                micros: limits.usd.map(micros_of),
+            };
+            let budget = Some(budget).filter(|budget| !budget.is_empty());
+            self.change(None, PlanChange::Name { name, hash, budget });
         }
-        let deadline = self.plan.limits.deadline_ms;
-        if let Some(deadline) = deadline
-            && around.now_ms - self.snapshot.run.started_ms
-                >= i64::try_from(deadline).unwrap_or(i64::MAX)
-        {
-            let reason = format!(
-                "limit: the run is older than {} s, its `limits.deadline`",
-                deadline / 1000
-            );
-            self.end(around, RunState::Failed, Some(reason), None);
+        self.live.wake_at = None;
+        if let Some(deadline) = self.plan.limits.deadline_ms {
+            let age = i64::try_from(deadline).unwrap_or(i64::MAX);
+            let at = self.snapshot.run.started_ms.saturating_add(age);
+            if around.now_ms >= at {
+                let seconds = deadline / 1000;
+                let reason =
+                    format!("limit: the run is older than {seconds} s, its `limits.deadline`");
+                self.end(around, RunState::Failed, Some(reason), None);
+                return Ok(());
+            }
+            self.wake_at(at);
+        }
+        if self.time_out(around) {
             return Ok(());
         }
         if let Some(wish) = self.wish()? {
@@ -129,6 +140,65 @@ impl RunTurn<'_> {
             self.act(around, act);
         }
         Ok(())
+    }
+
+    /// Decides questions that no person has answered in time. Returns whether there are some.
+    fn time_out(&mut self, around: &mut TurnInput<'_>) -> bool {
+        let plan = self.plan.clone();
+        let mut any = false;
+        let questions = self.snapshot.steps.values().filter(|step| step.open > 0);
+        let questions: Vec<RunStep> = questions.cloned().collect();
+        for step in questions {
+            let path = &step.path;
+            let found = find(&plan, path);
+            let Some(Work::Approve(work)) = found.map(|found| &found.step.work) else {
+                continue;
+            };
+            let Some(timeout) = work.timeout_ms.and_then(|ms| i64::try_from(ms).ok()) else {
+                continue;
+            };
+            if work.on_timeout == "wait" {
+                continue;
+            }
+            let at = step.started_ms.saturating_add(timeout);
+            if at > around.now_ms {
+                self.wake_at(at);
+                continue;
+            }
+            let items = around
+                .store
+                .plan_items(step.id, None, 0, 1)
+                .unwrap_or_default();
+            let Some(task) = items.into_iter().next().and_then(|item| item.task_id) else {
+                continue;
+            };
+            let reason = Some(format!("no person decided within {} s", timeout / 1000));
+            let by = Some("timeout".to_owned());
+            let command = match work.on_timeout.as_str() {
+                "approve" => Command::Approve {
+                    task,
+                    fence: None,
+                    by,
+                    comment: reason,
+                    only_human: false,
+                },
+                _ => Command::Reject {
+                    task,
+                    fence: None,
+                    reason,
+                    by,
+                },
+            };
+            self.commands.push((command, None));
+            any = true;
+        }
+        any
+    }
+
+    /// The run is to be looked at again at a time in Unix milliseconds.
+    fn wake_at(&mut self, at: i64) {
+        let earliest = self.live.wake_at.map_or(at, |earliest| earliest.min(at));
+        self.live.wake_at = Some(earliest);
     }
 
     fn acts(&mut self, around: &mut TurnInput<'_>) -> Vec<Act> {

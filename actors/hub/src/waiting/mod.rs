@@ -1,7 +1,9 @@
 //! The reason for which a task waits, as a pure function of the task and of facts inside and outside the store.
 
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
-use kirosu_protocol::{ALL_QUEUES, LaneInfo, PoolInfo, Status, Task, WaitReason, Waiting};
+use kirosu_protocol::{
+    ALL_QUEUES, LaneInfo, PoolInfo, Status, TYPE_PLAN, Task, WaitReason, Waiting,
+};
 use kirosu_store::{Dependency, WaitFacts};
 
 /// The largest number of characters of an attempt's error in a message.
@@ -36,6 +38,10 @@ pub fn reason(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Option<W
         Status::Queued if task.task_type == TYPE_HUMAN => simple(
             WaitReason::Answer,
             format!("a person has to answer it: kirosu answer {id} TEXT"),
+        ),
+        Status::Queued if task.task_type == TYPE_PLAN => simple(
+            WaitReason::Busy,
+            "for its turn: the hub carries out a limited number of runs of plans at the same time, and none of a paused queue",
         ),
         Status::Queued => queued(task, facts, context),
         Status::Leased | Status::Done | Status::Failed | Status::Cancelled => return None,
