@@ -38,6 +38,7 @@ pub mod params;
 pub mod redact;
 pub mod request;
 pub mod run;
+pub mod schedule;
 pub mod scope;
 pub mod settings;
 pub mod size;
@@ -68,6 +69,7 @@ pub use request::Request;
 pub use run::{
     ItemInfo, ItemState, PlanMetadata, RunState, SourceId, StepInfo, StepState, TYPE_PLAN,
 };
+pub use schedule::{MissedPolicy, OverlapPolicy, ScheduleInfo, ScheduleSpec};
 pub use scope::AccessScope;
 pub use task::{
     Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, TaskRun, Usage,

@@ -1,5 +1,6 @@
 //! The limits of a key within its role.
 
+use crate::schedule::SCHEDULE_LABEL;
 use crate::{AccessRole, Error, Limits, Params};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub struct AccessScope {
     /// Types of tasks that it may add, cancel, retry or lease.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// Labels: each task that it adds, cancels or retries has at least one of them and no others.
+    /// Labels: each task that it adds, cancels or retries has at least one of them and no others, but for `schedule:NAME`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Pools for which it may reserve budget and request permissions.
@@ -56,8 +57,11 @@ impl AccessScope {
         if !allows(&self.types, task_type) {
             return Some("types");
         }
-        let is_labelled = self.labels.is_empty()
-            || !labels.is_empty() && labels.iter().all(|label| self.labels.contains(label));
+        let is_own = |label: &String| self.labels.contains(label);
+        // The label that a schedule adds says where a task comes from.
+        let is_usual = |label: &String| is_own(label) || label.starts_with(SCHEDULE_LABEL);
+        let is_labelled =
+            self.labels.is_empty() || labels.iter().any(is_own) && labels.iter().all(is_usual);
         (!is_labelled).then_some("labels")
     }
 
@@ -114,7 +118,10 @@ mod tests {
         assert_eq!(scope.excludes("b", "chat", &both), None);
         assert_eq!(scope.excludes("c", "chat", &both), Some("queues"));
         assert_eq!(scope.excludes("a", "human", &both), Some("types"));
-        for foreign in [labels(&[]), labels(&["team", "other"])] {
+        let scheduled = labels(&["team", "schedule:nightly"]);
+        assert_eq!(scope.excludes("a", "chat", &scheduled), None);
+        let foreign = [&["team", "other"][..], &["schedule:nightly"], &[]];
+        for foreign in foreign.map(labels) {
             assert_eq!(scope.excludes("a", "chat", &foreign), Some("labels"));
         }
         let none = AccessScope::default();

@@ -1,4 +1,4 @@
-//! The rules of tasks as pure functions, without database and clock.
+//! The rules of tasks and schedules as pure functions, without database and clock.
 
 pub(crate) mod ack;
 pub(crate) mod approval;
@@ -7,4 +7,5 @@ pub(crate) mod budget;
 pub(crate) mod children;
 pub(crate) mod key;
 pub(crate) mod policy;
+pub(crate) mod schedule;
 pub(crate) mod transition;
