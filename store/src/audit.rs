@@ -6,6 +6,7 @@
 use crate::command::Command;
 use crate::outcome::{EnqueuedTask, Outcome};
 use crate::plans::{PlanOrder, RunControl};
+use crate::schedules::ScheduleCommand;
 use kirosu_protocol::{AccessRole, TaskId, Verdict};
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub struct AuditEntry {
     pub first_task: Option<TaskId>,
     /// The last task; those between belong to it too.
     pub last_task: Option<TaskId>,
-    /// A queue, a permission request or the name of a credential.
+    /// A queue, a permission request, or the name of a credential or a schedule.
     pub target: Option<String>,
     /// The name of the error code of a refusal. `None` means that it succeeded.
     pub code: Option<String>,
@@ -105,7 +106,8 @@ impl NewEntry {
         let (Some((first, last)), Some((next_first, next_last))) = (self.tasks, next.tasks) else {
             return false;
         };
-        let follows = self.method == next.method && next_first == last + 1;
+        let is_same = (self.method, &self.target) == (next.method, &next.target);
+        let follows = is_same && next_first == last + 1;
         let extends = follows && next_last - first < MAX_TASKS;
         if extends {
             self.tasks = Some((first, next_last));
@@ -164,6 +166,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             }
             _ => return Vec::new(),
         },
+        Command::Schedule(command) => of_schedule(command, outcome),
         Command::Pause(queue) => NewEntry::of_target("pause", all_or(queue)),
         Command::Resume(queue) => NewEntry::of_target("resume", all_or(queue)),
         Command::AddCredential(new) => NewEntry::of_target("key_add", &*new.name),
@@ -191,8 +194,27 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         | Command::Prune { .. }
         | Command::Record(_)
         | Command::PruneAudit { .. }
+        | Command::FireSchedules { .. }
         | Command::Stats => return Vec::new(),
     }]
+}
+
+/// The entry of a change of a schedule.
+fn of_schedule(command: &ScheduleCommand, outcome: &Outcome) -> NewEntry {
+    let method = match command {
+        ScheduleCommand::Add(_) => "schedule_add",
+        ScheduleCommand::Set { .. } => "schedule_set",
+        ScheduleCommand::Run { .. } => "schedule_run",
+        ScheduleCommand::Remove { .. } => "schedule_remove",
+    };
+    let tasks = match outcome {
+        Outcome::Enqueued(made) => Some((made.task_id, made.task_id)),
+        _ => None,
+    };
+    NewEntry {
+        tasks,
+        ..NewEntry::of_target(method, command.name())
+    }
 }
 
 /// Entries for the tasks of a batch, those with consecutive ids in one.

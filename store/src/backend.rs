@@ -18,13 +18,14 @@ use crate::lanes::{IdleSums, Lane};
 use crate::plans::{PlanRun, RunStep, StepId};
 use crate::row::{LaneId, TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
+use crate::schedules::StoredSchedule;
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::batch::StoredPart;
 use crate::sql::counter::LaneRow;
 use crate::sql::plan::ItemsOfTask;
 use crate::sql::records::{
-    IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
+    IdQuery, LaneQuery, NumberQuery, PermissionQuery, ScheduleQuery, TaskQuery, TextQuery, Write,
 };
 use crate::sql::sets::{FinishedTask, SelectFinished};
 use crate::sql::usage::{Reservation, SelectDay};
@@ -199,6 +200,9 @@ pub(crate) trait Backend: Any + Send {
 
     /// The items of a task.
     fn items_of_task(&mut self, task: TaskId) -> Result<Option<ItemsOfTask>>;
+
+    /// A schedule; `None` means that there is none.
+    fn schedule(&mut self, query: ScheduleQuery<'_>) -> Result<Option<StoredSchedule>>;
 
     /// Writes one record within the batch's transaction. Returns the number of rows that changed.
     fn write(&mut self, record: Write<'_>) -> Result<usize>;

@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Result};
 use crate::sql::approval::SelectNextDeadline;
+use crate::sql::schedule::SelectNextSchedule;
 use crate::sql::sets::{SelectNextDue, SelectNextExpiry};
 use kirosu_protocol::TaskId;
 use std::collections::BTreeMap;
@@ -15,13 +16,15 @@ pub(crate) enum Deadline {
     Run,
     /// A permission request times out.
     Permission,
+    /// A schedule fires.
+    Schedule,
 }
 
 /// The earliest deadline of each kind in Unix milliseconds, exact or too early, never late. `None` means that nothing
 /// waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadlines {
-    earliest: [Option<i64>; 3],
+    earliest: [Option<i64>; 4],
     shifts: Shifts,
 }
 
@@ -32,7 +35,12 @@ impl Deadlines {
     /// The database cannot be read.
     pub fn load(db: &mut dyn Backend) -> Result<Deadlines> {
         let mut deadlines = Deadlines::default();
-        for kind in [Deadline::Lease, Deadline::Run, Deadline::Permission] {
+        for kind in [
+            Deadline::Lease,
+            Deadline::Run,
+            Deadline::Permission,
+            Deadline::Schedule,
+        ] {
             deadlines.read(db, kind)?;
         }
         Ok(deadlines)
@@ -47,6 +55,7 @@ impl Deadlines {
             Deadline::Lease => SelectNextExpiry {}.into(),
             Deadline::Run => SelectNextDue {}.into(),
             Deadline::Permission => SelectNextDeadline {}.into(),
+            Deadline::Schedule => SelectNextSchedule {}.into(),
         })?;
         Ok(())
     }
@@ -62,11 +71,19 @@ impl Deadlines {
         self.earliest[Deadline::Permission as usize].is_some_and(|at| at <= now)
     }
 
+    /// Whether a schedule may be due at `now`.
+    pub fn has_schedule_due(&self, now: i64) -> bool {
+        self.earliest[Deadline::Schedule as usize].is_some_and(|at| at <= now)
+    }
+
     /// The earliest of all; leases count `lease_grace_ms` later.
     pub fn next(&self, lease_grace_ms: i64) -> Option<i64> {
-        let [lease, run, permission] = self.earliest;
+        let [lease, run, permission, schedule] = self.earliest;
         let lease = lease.map(|at| at + lease_grace_ms);
-        [lease, run, permission].into_iter().flatten().min()
+        [lease, run, permission, schedule]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The shifts that are pending.

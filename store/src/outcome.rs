@@ -92,7 +92,7 @@ pub enum Outcome {
     Begun(WorkId),
     /// To `Approve` and `Reject`: the request repeats a decision about an earlier prompt, and nothing was decided now.
     DecidedBefore,
-    /// To `RetryFailed`, `PromoteDue`, `Prune` and `ExpirePermissions`.
+    /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpirePermissions` and `FireSchedules`.
     Counted {
         /// The number of changed tasks or requests.
         count: u64,
@@ -105,6 +105,13 @@ pub enum Outcome {
     Plan(PlanOutcome),
     /// To `Plan` that adds items: the source, and the number of its items.
     Source(SourceId, i64),
+    /// To `Schedule` that adds one.
+    Scheduled {
+        /// Its name.
+        name: String,
+        /// Unix milliseconds of the next firing. `None` means that it is finished.
+        next_ms: Option<i64>,
+    },
     /// To `Stats`.
     Stats(Stats),
 }

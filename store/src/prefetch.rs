@@ -64,6 +64,8 @@ impl<'a> BatchNames<'a> {
             | Command::Record(_)
             | Command::PruneAudit { .. }
             | Command::Plan(_)
+            | Command::Schedule(_)
+            | Command::FireSchedules { .. }
             | Command::Stats => {}
         }
     }

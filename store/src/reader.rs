@@ -11,7 +11,9 @@ use crate::query::plans::{PlanItem, SourcePiece};
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
+use crate::schedules::ScheduleEntry;
 use crate::sql::access::SelectCredentials;
+use crate::sql::schedule::SelectSchedules;
 use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
@@ -158,6 +160,11 @@ impl StoreReader {
     /// All credentials, by name.
     pub fn credentials(&mut self) -> Result<Vec<Credential>, StoreError> {
         self.snapshot(|conn| sql::all(conn, SelectCredentials {}))
+    }
+
+    /// All schedules, by name.
+    pub fn schedules(&mut self) -> Result<Vec<ScheduleEntry>, StoreError> {
+        self.snapshot(|conn| sql::all(conn, SelectSchedules {}))
     }
 
     /// Entries of the audit trail, newest first.

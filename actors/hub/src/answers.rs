@@ -4,9 +4,10 @@ use crate::credentials::certificate_of;
 use crate::leases::Holder;
 use kirosu_protocol::{
     AccessRole, AgentInfo, AgentsAnswer, AttemptOutput, AuditLine, Error, ErrorCode, GetAnswer,
-    GetParams, HeldLease, KeyInfo, KeyListAnswer, TaskId, TreeAnswer, TreeNode,
+    GetParams, HeldLease, KeyInfo, KeyListAnswer, OverlapPolicy, ScheduleInfo, ScheduleListAnswer,
+    TaskId, TreeAnswer, TreeNode,
 };
-use kirosu_store::{AuditEntry, Credential, OutputChunk, TaskDetail};
+use kirosu_store::{AuditEntry, Credential, OutputChunk, ScheduleEntry, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;
 
@@ -35,6 +36,34 @@ pub(crate) fn keys(stored: Vec<Credential>) -> KeyListAnswer {
     };
     KeyListAnswer {
         keys: stored.into_iter().filter_map(info).collect(),
+    }
+}
+
+/// The answer to `schedule_list`. Schedules with values of a later version are left out.
+pub(crate) fn schedules(stored: Vec<ScheduleEntry>) -> ScheduleListAnswer {
+    let info = |it: ScheduleEntry| {
+        Some(ScheduleInfo {
+            spec: serde_json::from_str(&it.spec).ok()?,
+            missed: it.missed.parse().ok()?,
+            overlap: OverlapPolicy::from_name(&it.overlap)?,
+            name: it.name,
+            jitter_ms: it.jitter_ms,
+            paused: it.paused,
+            queue: it.queue,
+            task_type: it.task_type,
+            prompt: it.prompt,
+            next_at: it.due_at.map(seconds),
+            last_at: it.last_at.map(seconds),
+            last_task: it.last_task,
+            last_status: it.last_status,
+            fired: it.fired,
+            skipped: it.skipped,
+            error: it.error,
+            created_at: seconds(it.created_at),
+        })
+    };
+    ScheduleListAnswer {
+        schedules: stored.into_iter().filter_map(info).collect(),
     }
 }
 

@@ -25,6 +25,7 @@ pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
                 .iter()
                 .try_for_each(|new| check_new(key, new))?;
         }
+        Request::ScheduleAdd(params) => check_new(key, &params.task)?,
         Request::RetryFailed(params) => check_all_failed(key, params.queue.as_deref())?,
         Request::Lease(params) => check_lease(key, params)?,
         Request::Ack(params) => {

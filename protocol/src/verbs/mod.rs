@@ -58,6 +58,11 @@ pub mod run_items;
 pub mod run_pause;
 pub mod run_resume;
 pub mod run_retry;
+pub mod schedule_add;
+pub mod schedule_list;
+pub mod schedule_remove;
+pub mod schedule_run;
+pub mod schedule_set;
 pub mod shutdown;
 pub mod source;
 pub mod stats;
@@ -175,6 +180,16 @@ macro_rules! for_each_verb {
             run_resume: RunResume(RunResumeParams), Change, Enqueue;
             /// Repeats what failed in a run.
             run_retry: RunRetry(RunRetryParams), Change, Enqueue;
+            /// Adds a schedule, by which the hub adds tasks.
+            schedule_add: ScheduleAdd(ScheduleAddParams), Change, Enqueue;
+            /// Lists the schedules.
+            schedule_list: ScheduleList(ScheduleListParams), Read, Observe;
+            /// Pauses a schedule, or lets it go on.
+            schedule_set: ScheduleSet(ScheduleSetParams), Change, Enqueue;
+            /// Adds the task of a schedule now.
+            schedule_run: ScheduleRun(ScheduleRunParams), Change, Enqueue;
+            /// Removes a schedule.
+            schedule_remove: ScheduleRemove(ScheduleRemoveParams), Change, Enqueue;
             /// Reads the configuration again.
             reload: Reload(ReloadParams), Read, Admin;
             /// Stops leasing until the next start; running tasks go on.

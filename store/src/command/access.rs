@@ -62,6 +62,14 @@ impl Core {
                 PlanOrder::Control { run, .. } => *run,
                 _ => return self.execute(command),
             },
+            Command::Schedule(change) => {
+                if let Some(new) = self.task_of_schedule(change)?
+                    && let Some(limit) = scope.excludes(&new.queue, &new.task_type, &new.labels)
+                {
+                    return Err(beyond("the task of the schedule", limit).into());
+                }
+                return self.execute(command);
+            }
             _ => return Err(Error::internal(Effect::None, "not a change of one task").into()),
         };
         let lane = self.known(task)?.lane;
@@ -70,13 +78,7 @@ impl Core {
         let (queue, task_type) = lane.map_or(("", ""), |lane| (&*lane.queue, &*lane.task_type));
         match scope.excludes(queue, task_type, &labels) {
             None => self.execute(command),
-            Some(limit) => {
-                let message = format!(
-                    "task {task} is beyond the limit `{limit}` of this key; `kirosu key list` shows its limits"
-                );
-                let error = Error::new(ErrorCode::Forbidden, message);
-                Err(error.with_data(json!({ "limit": limit })).into())
-            }
+            Some(limit) => Err(beyond(&format!("task {task}"), limit).into()),
         }
     }
 
@@ -172,4 +174,11 @@ impl Core {
         })?;
         Ok(())
     }
+}
+
+fn beyond(what: &str, limit: &str) -> Error {
+    let message = format!(
+        "{what} is beyond the limit `{limit}` of this key; `kirosu key list` shows its limits"
+    );
+    Error::new(ErrorCode::Forbidden, message).with_data(json!({ "limit": limit }))
 }

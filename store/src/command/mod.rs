@@ -21,6 +21,7 @@ mod pause;
 mod prune;
 mod reserve;
 mod retry;
+mod schedule;
 mod shift;
 mod usage;
 
@@ -29,6 +30,7 @@ use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use crate::plans::PlanOrder;
+use crate::schedules::ScheduleCommand;
 use kirosu_protocol::{
     AccessScope, Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId,
     Verdict,
@@ -130,8 +132,8 @@ pub enum Command {
         /// The command. The fence [`LIVE_LEASE`] is replaced by that of the task's live lease.
         command: Box<Command>,
     },
-    /// A `Cancel` or `Retry` by a client whose key is limited. It is refused with `forbidden` unless the task is within the
-    /// limits. Answer: that of the command.
+    /// A `Cancel`, `Retry` or `Schedule` by a client whose key is limited. It is refused with `forbidden` unless the task, or
+    /// that of the schedule, is within the limits. Answer: that of the command.
     InScope {
         /// The limits.
         scope: Arc<AccessScope>,
@@ -304,6 +306,13 @@ pub enum Command {
     },
     /// Changes runs of plans.
     Plan(Box<PlanOrder>),
+    /// Changes schedules.
+    Schedule(Box<ScheduleCommand>),
+    /// Fires schedules that are due. Answer: [`Outcome::Counted`], with the number of tasks that were added.
+    FireSchedules {
+        /// At most this many; `more` in the answer shows whether some are left.
+        limit: u32,
+    },
     /// Reads the counters. Answer: [`Outcome::Stats`].
     Stats,
 }
@@ -416,6 +425,8 @@ impl Core {
             Command::Record(records) => self.record(records)?,
             Command::PruneAudit { before_ms, limit } => self.prune_audit(*before_ms, *limit)?,
             Command::Plan(command) => self.plan(command)?,
+            Command::Schedule(command) => self.schedule(command)?,
+            Command::FireSchedules { limit } => self.fire_schedules(*limit)?,
             Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now())),
         })
     }

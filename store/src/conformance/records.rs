@@ -7,6 +7,10 @@ use crate::sql::approval::{
     EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
 };
 use crate::sql::cold::InsertDependency;
+use crate::sql::schedule::{
+    CountSchedules, DeleteSchedule, PutSchedule, SelectDueSchedules, SelectNextSchedule,
+    SelectSchedule, SelectScheduleById, SetSchedule,
+};
 use crate::sql::usage::PutAccount;
 use crate::sql::work::SelectNextDependents;
 use kirosu_protocol::{Budget, Status};
@@ -141,4 +145,63 @@ pub(super) fn credentials_are_loaded(mut it: Fixture) {
         (Some(NOW + 9), Some(NOW + 1), Some(NOW + 2))
     );
     assert_eq!((ci.hash.as_str(), loaded[0].used_ms), ("1f", None));
+}
+
+pub(super) fn a_schedule_is_read_as_written(mut it: Fixture) {
+    let put = |name, due: i64| PutSchedule {
+        name,
+        spec: "{}",
+        task: "{\"prompt\":\"p\"}",
+        accept: None,
+        queue: "q",
+        task_type: "chat",
+        prompt: "p",
+        missed: "one",
+        overlap: "skip",
+        jitter_ms: 3,
+        paused: 0,
+        next_at: Some(due - 1),
+        due_at: Some(due),
+        last_at: None,
+        last_task: None,
+        fired: 0,
+        skipped: 0,
+        error: None,
+        created_at: NOW,
+    };
+    for (name, due) in [("late", NOW + 9), ("early", NOW + 5), ("early", NOW + 4)] {
+        it.db.write(put(name, due).into()).unwrap();
+    }
+    let count = |it: &mut Fixture| it.db.number(CountSchedules {}.into()).unwrap();
+    let next = |it: &mut Fixture| it.db.number(SelectNextSchedule {}.into()).unwrap();
+    assert_eq!((count(&mut it), next(&mut it)), (Some(2), Some(NOW + 4)));
+    let name = "early";
+    let found = it.db.schedule(SelectSchedule { name }.into()).unwrap();
+    let found = found.unwrap();
+    assert_eq!((found.next_at, found.jitter_ms), (Some(NOW + 3), 3));
+    let until = NOW + 4;
+    let due = it.db.ids(SelectDueSchedules { until, limit: 9 }.into());
+    assert_eq!(due.unwrap(), [found.id]);
+    let set = SetSchedule {
+        paused: 1,
+        next_at: Some(NOW + 20),
+        due_at: Some(NOW + 20),
+        last_at: Some(NOW + 3),
+        last_task: Some(7),
+        fired: 1,
+        skipped: 2,
+        error: Some("e"),
+        id: found.id,
+    };
+    assert_eq!(it.db.write(set.into()).unwrap(), 1);
+    let id = found.id;
+    let found = it.db.schedule(SelectScheduleById { id }.into()).unwrap();
+    let found = found.unwrap();
+    assert_eq!(
+        (found.paused, found.last_task, found.skipped),
+        (true, Some(7), 2)
+    );
+    assert_eq!(next(&mut it), Some(NOW + 9), "it is paused");
+    assert_eq!(it.db.write(DeleteSchedule { id }.into()).unwrap(), 1);
+    assert_eq!(count(&mut it), Some(1));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The files above the seam: the state in memory and the commands.
-const ABOVE: [&str; 14] = [
+const ABOVE: [&str; 15] = [
     "core.rs",
     "audit.rs",
     "batch.rs",
@@ -12,6 +12,7 @@ const ABOVE: [&str; 14] = [
     "idle.rs",
     "ledger.rs",
     "outputs.rs",
+    "schedules.rs",
     "prefetch.rs",
     "tasks.rs",
     "command",

@@ -17,6 +17,7 @@ pub(crate) mod long_text;
 pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod records;
+pub(crate) mod schedule;
 pub(crate) mod sets;
 pub(crate) mod task;
 pub(crate) mod tx;

@@ -9,6 +9,7 @@ use super::batch::{
 use super::generation::SelectSkipped;
 use super::long_text::*;
 use super::plan::*;
+use super::schedule::*;
 use super::task::{SelectOptions, SelectReady, SetFlags};
 use super::tx::FreePages;
 use super::work::{
@@ -16,6 +17,7 @@ use super::work::{
 };
 use super::{approval::*, attempt::*, cold::*, counter::*, people::*, sets::*, usage::*};
 use crate::row::TaskRow;
+use crate::schedules::StoredSchedule;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::TaskId;
 
@@ -56,6 +58,7 @@ records! {
         UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
         InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems,
+        DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
     }
 }
 
@@ -74,6 +77,7 @@ records! {
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
         SelectLostItems, SelectOpenRuns, SelectOpenTasks,
+        SelectDueSchedules,
     }
 }
 
@@ -85,6 +89,7 @@ records! {
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
         SelectAnyStep, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
+        CountSchedules, SelectNextSchedule,
     }
 }
 
@@ -93,6 +98,11 @@ records! {
     PermissionQuery<'a>: all -> Vec<Permission> {
         SelectApproval, SelectCall<'a>, SelectLeftBehind<'a>, SelectOpen, SelectOverdue,
     }
+}
+
+records! {
+    /// A query for a schedule.
+    ScheduleQuery<'a>: first -> Option<StoredSchedule> { SelectSchedule<'a>, SelectScheduleById }
 }
 
 /// A query for one text of a task.

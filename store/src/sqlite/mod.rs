@@ -15,6 +15,7 @@ use crate::options::StoreOptions;
 use crate::plans::{PlanRun, RunStep, StepId};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
+use crate::schedules::StoredSchedule;
 use crate::sql::access::SelectCredentials;
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
@@ -28,7 +29,7 @@ use crate::sql::long_text::SelectUnused;
 use crate::sql::people::SelectPaused;
 use crate::sql::plan::{ItemsOfTask, SelectItemsOfTask, SelectPlanRun, SelectPlanStep};
 use crate::sql::records::{
-    IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
+    IdQuery, LaneQuery, NumberQuery, PermissionQuery, ScheduleQuery, TaskQuery, TextQuery, Write,
 };
 use crate::sql::sets::{FinishedTask, SelectFinished, SelectNeeded};
 use crate::sql::task::{SelectLastId, SelectTask, SelectTasks};
@@ -306,6 +307,10 @@ impl Backend for SqliteBackend {
 
     fn items_of_task(&mut self, task_id: TaskId) -> Result<Option<ItemsOfTask>> {
         Ok(sql::first(&mut self.conn, SelectItemsOfTask { task_id })?)
+    }
+
+    fn schedule(&mut self, query: ScheduleQuery<'_>) -> Result<Option<StoredSchedule>> {
+        Ok(query.run(&mut self.conn)?)
     }
 
     fn write(&mut self, record: Write<'_>) -> Result<usize> {

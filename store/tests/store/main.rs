@@ -20,5 +20,6 @@ mod power_loss;
 mod restore;
 mod retention;
 mod rules;
+mod schedules;
 mod steps;
 mod task_stats;

@@ -91,6 +91,11 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         | Method::RunResume
         | Method::RunRetry => Err("the command line starts and follows runs of plans"),
         Method::Audit => Err(OPERATOR),
+        Method::ScheduleAdd
+        | Method::ScheduleList
+        | Method::ScheduleSet
+        | Method::ScheduleRun
+        | Method::ScheduleRemove => Err(OPERATOR),
         Method::Reload | Method::Drain | Method::Shutdown => Err(OPERATOR),
     }
 }

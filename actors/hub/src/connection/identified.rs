@@ -73,7 +73,10 @@ impl Connection {
     pub(super) fn within_limits(&mut self, tag: Tag, command: Command) -> Command {
         let changes_task = matches!(
             command,
-            Command::Cancel { .. } | Command::Retry { .. } | Command::Plan(_)
+            Command::Cancel { .. }
+                | Command::Retry { .. }
+                | Command::Plan(_)
+                | Command::Schedule(_)
         );
         if !changes_task {
             return command;

@@ -60,6 +60,8 @@ pub enum StoreQuery {
     Run(TaskId),
     /// Reads a page of the items of a run.
     RunItems(RunItemsParams),
+    /// Reads the schedules.
+    Schedules,
     /// Reads a page of the audit trail.
     Audit(AuditParams),
 }
@@ -189,6 +191,9 @@ impl QueryReader {
             StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
             StoreQuery::Run(task) => QueryReply::Json(json(&plans::run(store, task)?)?),
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
+            StoreQuery::Schedules => {
+                QueryReply::Json(json(&answers::schedules(store.schedules()?))?)
+            }
             StoreQuery::Audit(params) => QueryReply::Json(json(&audit(store, params)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)

@@ -1,7 +1,7 @@
-//! The reaper: one timer for every lease, retry, delay, permission request and retention in the store.
+//! The reaper: one timer for every lease, retry, delay, permission request, schedule and retention in the store.
 //!
 //! The store's indexes order the deadlines. The reaper sleeps until the next deadline, which the writer sends, and then makes
-//! the writer requeue the tasks that are due, in small batches.
+//! the writer requeue the tasks that are due and fire the schedules, in small batches.
 
 use crate::caller::{Caller, CommandAnswers};
 use crate::clock::now_ms;
@@ -41,13 +41,14 @@ const PROMOTE: u64 = 1;
 const PRUNE: u64 = 2;
 const DENY: u64 = 3;
 const PRUNE_AUDIT: u64 = 4;
+const FIRE: u64 = 5;
 
 /// The next deadline in Unix milliseconds. `None`: nothing is ever due.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct NextDeadline(pub Option<i64>);
 
-/// The actor that requeues the tasks that are due.
+/// The actor that requeues the tasks that are due and fires the schedules.
 pub struct Reaper {
     child: ChildContext,
     writer: Addr<Writer>,
@@ -151,6 +152,7 @@ impl Reaper {
             (EXPIRE, Command::ExpireDue { limit: BATCH }),
             (PROMOTE, Command::PromoteDue { limit: BATCH }),
             (DENY, Command::ExpirePermissions { limit: BATCH }),
+            (FIRE, Command::FireSchedules { limit: BATCH }),
         ];
         self.round = ReaperRound {
             under_way: true,
@@ -301,13 +303,14 @@ impl Handler<CommandAnswers> for Reaper {
                 Ok(Outcome::Counted { count, more }) => (count, more, false),
                 Ok(_) => (0, false, false),
                 Err(error) => {
-                    tracing::error!(%error, "the store could not requeue or prune the tasks that are due; trying again later");
+                    tracing::error!(%error, "the store could not requeue, add or prune the tasks that are due; trying again later");
                     (0, false, true)
                 }
             };
             match kind {
                 PRUNE => self.end_prune(ctx, count, more, failed),
                 PRUNE_AUDIT => self.end_prune_audit(ctx, more),
+                FIRE if count > 0 => tracing::debug!(count, "schedules have added tasks"),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
                     tracing::info!(count, "permission requests waited too long and were denied");

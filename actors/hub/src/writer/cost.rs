@@ -4,7 +4,7 @@
 //! well below the 20 ms for which a request may wait for those of others.
 
 use kirosu_protocol::{Ack, NewTask, weight};
-use kirosu_store::{Command, MANY_DEPENDENCIES, PlanChange, PlanOrder};
+use kirosu_store::{Command, MANY_DEPENDENCIES, PlanChange, PlanOrder, ScheduleCommand};
 
 /// The largest cost of a commit, unless its only command costs more.
 pub(super) const COMMIT: u64 = 4_500;
@@ -46,6 +46,16 @@ fn of_plan(command: &PlanOrder) -> u64 {
     }
 }
 
+/// The cost of a change of a schedule.
+fn of_schedule(command: &ScheduleCommand) -> u64 {
+    match command {
+        ScheduleCommand::Add(new) => USUAL + of_task(&new.task),
+        // Its task may be long.
+        ScheduleCommand::Run { .. } => PART / 4,
+        ScheduleCommand::Set { .. } | ScheduleCommand::Remove { .. } => USUAL,
+    }
+}
+
 /// The cost of a command.
 pub(super) fn of(command: &Command) -> u64 {
     match command {
@@ -68,6 +78,9 @@ pub(super) fn of(command: &Command) -> u64 {
             (records.entries.len() + records.uses.len()) as u64 * USUAL + USUAL
         }
         Command::Plan(command) => of_plan(command),
+        Command::Schedule(command) => of_schedule(command),
+        // The store bounds the bytes of one.
+        Command::FireSchedules { limit } => u64::from(*limit) * NEW_TASK,
         Command::DropBatch(_)
         | Command::OpenText(_)
         | Command::DropText(_)

@@ -1,7 +1,7 @@
 //! Random commands, and their answers.
 
 use crate::common::*;
-use kirosu_protocol::{Ack, Fence, NewTask, TaskId};
+use kirosu_protocol::{Ack, Fence, MissedPolicy, NewTask, OverlapPolicy, ScheduleSpec, TaskId};
 use kirosu_store::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -187,9 +187,25 @@ impl Story {
         }
     }
 
+    fn schedule(&mut self, random: &mut Random) -> ScheduleCommand {
+        let name = format!("s{}", random.below(3));
+        match random.below(4) {
+            0 => ScheduleCommand::Run { name },
+            _ => ScheduleCommand::Add(NewSchedule {
+                name,
+                spec: ScheduleSpec::Every { every_ms: 2_000 },
+                task: Box::new(NewTask::chat("p".repeat(1 + random.below(3_000)))),
+                missed: MissedPolicy::All(3),
+                overlap: OverlapPolicy::ALL[random.below(3)],
+                jitter_ms: 500,
+                replace: true,
+            }),
+        }
+    }
+
     fn command(&mut self, random: &mut Random) -> Command {
         let (task, fence) = self.lease(random);
-        match random.below(24) {
+        match random.below(26) {
             0..6 => Command::Enqueue(Box::new(self.new_task(random))),
             6 => Command::EnqueueBatch((0..8).map(|_| self.new_task(random)).collect()),
             7..12 => Command::Lease {
@@ -216,6 +232,8 @@ impl Story {
                 session: "s1".into(),
                 counted: random.below(2) == 0,
             },
+            24 => Command::FireSchedules { limit: 3 },
+            25 => Command::Schedule(Box::new(self.schedule(random))),
             20 => Command::ExpireDue { limit: 100 },
             21 => Command::PromoteDue { limit: 100 },
             22 => Command::Cancel {
