@@ -108,13 +108,14 @@ verbs! {
         discard: Discard, client;
         workspaces: Workspaces, client;
     }
-    "Plans" {
+    "Plans and schedules" {
         plan: Plan, client;
         map: Map, client;
         run_pipeline: RunPipeline, client;
         run_recursive: RunRecursive, client;
         run: Run, client;
         runs: Runs, client;
+        schedule: Schedule, client;
     }
     "Look inside" {
         dashboard: Dashboard, blocking;
@@ -279,6 +280,11 @@ mod tests {
         (Method::RunPause, "run pause"),
         (Method::RunResume, "run resume"),
         (Method::RunRetry, "run retry"),
+        (Method::ScheduleAdd, "schedule add"),
+        (Method::ScheduleList, "schedule list"),
+        (Method::ScheduleSet, "schedule pause and schedule resume"),
+        (Method::ScheduleRun, "schedule run"),
+        (Method::ScheduleRemove, "schedule remove"),
         (Method::Pools, "pool list, pool resize and pool probe"),
         (Method::Metrics, "the gateway serves it"),
         (Method::KeyAdd, "key add"),

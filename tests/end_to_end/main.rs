@@ -50,6 +50,7 @@ mod run_tokens;
 mod run_user;
 mod runs;
 mod sandbox;
+mod schedules;
 mod secrets;
 mod sessions;
 mod shortages;

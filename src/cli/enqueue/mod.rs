@@ -1,8 +1,8 @@
 //! `kirosu enqueue`: enqueues a task, or a file of tasks.
 
-mod accept;
+pub(super) mod accept;
 pub(super) mod budget;
-mod fields;
+pub(super) mod fields;
 mod jsonl;
 
 use super::wait::{self, WaitDeadline};

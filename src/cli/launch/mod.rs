@@ -106,6 +106,38 @@ impl PreparedRun {
         })
     }
 
+    /// The task of a run that a schedule adds again and again.
+    ///
+    /// # Errors
+    /// A map reads files of this machine.
+    pub fn scheduled(&self, args: &LaunchArgs) -> Result<NewTask, Failure> {
+        if let Some((step, _)) = self.sources.first() {
+            return Err(Failure::Local(format!(
+                "the step {step} reads its items on this machine, and such a plan cannot be scheduled yet; \
+                 give it the items as an input (`over: inputs.NAME`), or let a step find them"
+            )));
+        }
+        let task = self.task(args, self.metadata())?;
+        Ok(NewTask {
+            parent_id: None,
+            ..task
+        })
+    }
+
+    /// The metadata of the run, without sources.
+    fn metadata(&self) -> PlanMetadata {
+        PlanMetadata {
+            name: self.plan.name.clone(),
+            format: Some(match self.format {
+                PlanFormat::Yaml => "yaml".to_owned(),
+                PlanFormat::Toml => "toml".to_owned(),
+            }),
+            inputs: self.given.clone(),
+            plans: self.nested.clone(),
+            ..PlanMetadata::default()
+        }
+    }
+
     /// Sends the items and enqueues the run.
     ///
     /// # Errors
@@ -116,16 +148,7 @@ impl PreparedRun {
         hub: &HubClient,
         context: &Context,
     ) -> Result<EnqueueAnswer, Failure> {
-        let mut metadata = PlanMetadata {
-            name: self.plan.name.clone(),
-            format: Some(match self.format {
-                PlanFormat::Yaml => "yaml".to_owned(),
-                PlanFormat::Toml => "toml".to_owned(),
-            }),
-            inputs: self.given.clone(),
-            plans: self.nested.clone(),
-            ..PlanMetadata::default()
-        };
+        let mut metadata = self.metadata();
         check_size(&metadata, hub)?;
         for (step, source) in &self.sources {
             let most = self.plan.limits.items;
