@@ -19,6 +19,7 @@ CREATE TABLE plan_step (
     path       TEXT    NOT NULL,
     kind       TEXT    NOT NULL,
     each       INTEGER NOT NULL, -- 1: the result of a task is a list with one element per item
+    shared     INTEGER NOT NULL, -- 1: the items of a task share its result
     state      TEXT    NOT NULL, -- a StepState
     reason     TEXT,
     generation INTEGER NOT NULL, -- times that it was begun anew

@@ -175,6 +175,7 @@ pub struct ItemInfo {
     pub class: Option<String>,
     /// The error of an item that failed.
     pub error: Option<String>,
-    /// The result of an item that is done, if requested. Of a batch whose result has one element per item, its element.
-    pub result: Option<Value>,
+    /// The result of an item that is done, if requested. Of a batch whose result has one element per item, its element: a text as
+    /// it is, any other as JSON.
+    pub result: Option<String>,
 }

@@ -198,6 +198,21 @@ impl StoreReader {
         self.snapshot(|conn| query::plans::run(conn, run))
     }
 
+    /// The task of a run, and the run as [`plan_run`](StoreReader::plan_run), of the same moment.
+    #[expect(
+        clippy::type_complexity,
+        reason = "the parts are those of two other queries"
+    )]
+    pub fn task_and_run(
+        &mut self,
+        run: TaskId,
+    ) -> Result<(Option<Task>, Option<(PlanRun, Vec<RunStep>)>), StoreError> {
+        self.snapshot(|conn| {
+            let task = query::rows::by_ids(conn, &[run])?.pop();
+            Ok((task, query::plans::run(conn, run)?))
+        })
+    }
+
     /// A step of a run.
     pub fn plan_step(&mut self, step: StepId) -> Result<Option<RunStep>, StoreError> {
         self.snapshot(|conn| query::plans::step(conn, step))

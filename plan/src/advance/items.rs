@@ -196,21 +196,23 @@ fn expand(
     };
     let window = own.or(run.plan.limits.concurrency).unwrap_or(run.window);
     // The window counts tasks, the row counts items.
-    let window = window.saturating_mul(items_per_task(step));
+    let per_task = items_per_task(step);
+    let window = window.saturating_mul(per_task);
     let mut room = window.saturating_sub(row.open);
     if let Work::Map(map) = &step.work
         && row.done == 0
         && row.reason.as_deref() != Some(waits::AGREED)
     {
         // Before anything is known about a prompt, no more runs are spent on it than the breaker takes to stop it.
-        room = room.min(map.breaker.saturating_sub(row.failed + row.open));
+        let most = map.breaker.saturating_mul(per_task);
+        room = room.min(most.saturating_sub(row.failed + row.open));
     }
     // Few large commits cost less than many small ones: a window is filled up once a quarter of it is free.
     if room == 0 || (row.open > 0 && row.done > 0 && room < window / 4) {
         return None;
     }
     let left = run.plan.limits.tasks.saturating_sub(run.made);
-    let room = room.min(left);
+    let room = room.min(left.saturating_mul(per_task));
     if row.waiting > 0 {
         let count = room.min(row.waiting);
         return (count > 0).then_some(Act::Expand {
@@ -233,7 +235,11 @@ fn expand(
     if let Work::Reduce(reduce) = &step.work {
         last = last.min(mergeable(run, scope, (reduce, row), room, world));
     }
-    let count = room.min(last.saturating_sub(row.cursor));
+    let mut count = room.min(last.saturating_sub(row.cursor));
+    if row.cursor + count < total {
+        // Only the last batch may be a smaller one.
+        count -= count % per_task;
+    }
     (count > 0).then_some(Act::Expand {
         path,
         again: false,
@@ -242,7 +248,7 @@ fn expand(
 }
 
 /// The items of a task of a step, approximately where their size decides.
-fn items_per_task(step: &Step) -> u64 {
+pub fn items_per_task(step: &Step) -> u64 {
     match &step.work {
         Work::Map(map) => match map.batch {
             Batch::Items(items) => items,
@@ -302,8 +308,11 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
     if !agreed && !tolerates(map.tolerate, row, is_whole) {
         return Some(Stop::Failed(failure(row)));
     }
-    let first = row.done == 0 && row.streak >= map.breaker && row.streak == row.failed;
-    if (first || row.streak >= BREAKER_LATER.max(map.breaker)) && !agreed && !is_whole {
+    let per_task = items_per_task(step);
+    let breaker = map.breaker.saturating_mul(per_task);
+    let later = BREAKER_LATER.saturating_mul(per_task).max(breaker);
+    let first = row.done == 0 && row.streak >= breaker && row.streak == row.failed;
+    if (first || row.streak >= later) && !agreed && !is_whole {
         return Some(Stop::Person(waits::BREAKER));
     }
     let sampled = map

@@ -11,7 +11,7 @@ mod ref_of;
 mod repeat;
 mod scope;
 
-pub use items::{PlannerStage, ReduceShape, Stop};
+pub use items::{PlannerStage, ReduceShape, Stop, items_per_task};
 pub use ref_of::ResultRef;
 pub use repeat::{Repeat, repeats};
 pub use scope::{Found, StepScope, find};

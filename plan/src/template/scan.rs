@@ -244,7 +244,17 @@ impl Scanner {
             Expr::Var(var) if !self.is_local(var.id) => {
                 self.known(at, "function", var.id, &FUNCTIONS)
             }
-            Expr::GetAttr(method) => self.expr(&method.expr),
+            Expr::GetAttr(method) => {
+                // Only the loop itself has some: `loop.cycle("a", "b")`.
+                if chain(&method.expr).is_none_or(|base| base.root != "loop") {
+                    let message = format!(
+                        "values have no methods, so no {}(): write a filter or a test, such as `x | trim` or `x is startingwith(\"a\")`",
+                        method.name
+                    );
+                    self.fault(at, message, None);
+                }
+                self.expr(&method.expr);
+            }
             other => self.expr(other),
         }
         self.args(&call.args);

@@ -59,7 +59,7 @@ pub async fn print(
 enum EndedItem<'a> {
     Done {
         key: &'a str,
-        result: &'a Option<Value>,
+        result: &'a Option<String>,
     },
     Failed {
         key: &'a str,
@@ -130,7 +130,7 @@ mod tests {
             task_id: Some(7),
             class: (state == ItemState::Failed).then(|| "timeout".into()),
             error: (state == ItemState::Failed).then(|| "no answer".into()),
-            result: (state == ItemState::Done).then(|| json!({"ok": true})),
+            result: (state == ItemState::Done).then(|| "fine".into()),
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let of = |state| line(&item(state));
         assert_eq!(
             of(ItemState::Done).unwrap(),
-            "{\"key\":\"a.md\",\"result\":{\"ok\":true}}\n"
+            "{\"key\":\"a.md\",\"result\":\"fine\"}\n"
         );
         assert_eq!(
             of(ItemState::Failed).unwrap(),

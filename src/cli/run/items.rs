@@ -5,7 +5,6 @@ use crate::cli::show::run::item_paint;
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::cli::{Context, Failure, HubClient, Screen, task_id, whole};
 use kirosu_protocol::{ItemInfo, ItemState, RunItemsParams, TaskId};
-use serde_json::Value;
 
 /// Items that a terminal shows without `--limit`.
 const SHOWN: u64 = 100;
@@ -114,8 +113,7 @@ fn table(items: &[ItemInfo], with_results: bool) -> TextTable {
     for item in items {
         let text = match (&item.error, &item.result) {
             (Some(error), _) => error.clone(),
-            (None, Some(Value::String(text))) => text.clone(),
-            (None, Some(value)) => value.to_string(),
+            (None, Some(text)) => text.clone(),
             (None, None) => String::new(),
         };
         let task = item.task_id.map(|id| id.to_string());
@@ -135,11 +133,10 @@ fn table(items: &[ItemInfo], with_results: bool) -> TextTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_row_has_the_error_or_the_result() {
-        let item = |error: Option<&str>, result: Option<Value>| ItemInfo {
+        let item = |error: Option<&str>, result: Option<&str>| ItemInfo {
             step: "read".into(),
             index: 3,
             key: "a.md".into(),
@@ -151,16 +148,13 @@ mod tests {
             task_id: Some(46),
             class: error.map(|_| "timeout".into()),
             error: error.map(str::to_owned),
-            result,
+            result: result.map(str::to_owned),
         };
-        let items = [
-            item(Some("no\nanswer"), None),
-            item(None, Some(json!({"a": 1}))),
-        ];
+        let items = [item(Some("no\nanswer"), None), item(None, Some("fine"))];
         assert_eq!(
             table(&items, true).render(None, false),
             "read\t3\ta.md\tfailed\t46\ttimeout\tno answer\n\
-             read\t3\ta.md\tdone\t46\t\t{\"a\":1}\n"
+             read\t3\ta.md\tdone\t46\t\tfine\n"
         );
     }
 }

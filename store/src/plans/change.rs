@@ -162,6 +162,7 @@ impl Core {
             path: new.path.clone(),
             kind: new.kind.clone(),
             each: new.each,
+            shared: new.shared,
             state: new.state,
             reason: new.reason.clone(),
             generation: 0,

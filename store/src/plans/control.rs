@@ -61,7 +61,12 @@ impl Core {
     fn resume_run(&mut self, id: TaskId) -> CommandResult<Outcome> {
         let run = self.begun_run("resume", id)?;
         match run.state {
-            RunState::Open => {}
+            RunState::Open if run.reason.as_deref() == Some(AGREED) => {}
+            RunState::Open => {
+                let row = self.known(id)?;
+                let needed = "the run is neither paused nor waits for a person";
+                return Err(wrong_state("resume", row, needed).into());
+            }
             state if state.is_final() => return Err(self.has_ended("resume", id)?.into()),
             state => {
                 // A person has agreed: the steps that wait for one go on.

@@ -67,6 +67,8 @@ pub struct RunStep {
     pub kind: String,
     /// Whether the result of a task is a list with one element per item.
     pub each: bool,
+    /// Whether the items of a task share its result.
+    pub shared: bool,
     /// The state.
     pub state: StepState,
     /// The reason for the state, or what it waits for.
@@ -214,6 +216,8 @@ pub struct NewStep {
     pub kind: String,
     /// Whether the result of a task is a list with one element per item.
     pub each: bool,
+    /// Whether the items of a task share its result.
+    pub shared: bool,
     /// Its state: open, or one that it ends in at once.
     pub state: StepState,
     /// The reason for the state.
@@ -586,6 +590,7 @@ fn put(step: &RunStep) -> PutPlanStep<'_> {
         path: &step.path,
         kind: &step.kind,
         each: i64::from(step.each),
+        shared: i64::from(step.shared),
         state: step.state.as_str(),
         reason: step.reason.as_deref(),
         generation: step.generation,

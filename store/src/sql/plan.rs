@@ -24,7 +24,7 @@ row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, e
 /// The columns of a [`RunStep`].
 macro_rules! step_columns {
     () => {
-        "id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
+        "id, run_id, path, kind, each, shared, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
          streak, class, result, started_at, ended_at"
     };
 }
@@ -32,7 +32,7 @@ pub(crate) use step_columns;
 
 row! {
     RunStep {
-        id, run_id, path, kind, each, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
+        id, run_id, path, kind, each, shared, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
         streak, class, result, started_ms, ended_ms,
     }
 }
@@ -80,6 +80,7 @@ statement! {
         path: &'a str,
         kind: &'a str,
         each: i64,
+        shared: i64,
         state: &'a str,
         reason: Option<&'a str>,
         generation: i64,
@@ -97,7 +98,7 @@ statement! {
         started_at: i64,
         ended_at: Option<i64>,
     } concat!("INSERT OR REPLACE INTO plan_step (", step_columns!(), ") VALUES \
-               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 }
 
 /// The steps of a run, in the order in which they began.

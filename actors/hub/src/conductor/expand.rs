@@ -3,7 +3,7 @@
 use super::results::ItemOutcome;
 use super::tasks::TaskPurpose;
 use super::world::RunWorld;
-use kirosu_plan::advance::{Found, ReduceShape};
+use kirosu_plan::advance::{Found, ReduceShape, items_per_task};
 use kirosu_plan::{
     Batch, ItemSource, MapWork, Over, ReduceWork, RenderLimits, Step, VoteWork, Work, render,
 };
@@ -63,7 +63,10 @@ impl RunWorld<'_> {
         pools: &[String],
         piece: &mut Piece,
     ) -> Result<Expansion, String> {
-        let count = count.min(ITEMS);
+        // A command has whole batches.
+        let per_task = items_per_task(found.step);
+        let most = (ITEMS / per_task).max(1) * per_task;
+        let count = count.min(most);
         let limit = i64::try_from(count).unwrap_or(i64::MAX);
         let indexes: Vec<i64> = match again {
             true => {
@@ -255,6 +258,9 @@ impl RunWorld<'_> {
                 1 => self.values.results.items(&of, range)?,
                 _ => self.values.results.items(row, range)?,
             };
+            if level == 1 {
+                inputs = self.values.results.once_per_task(&of, inputs)?;
+            }
             if reduce.order == "done" {
                 inputs.sort_by(|one, other| {
                     one.ended_at
@@ -346,6 +352,11 @@ impl RunWorld<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the tasks of a step have several items.
+pub(super) fn has_batches(step: &Step) -> bool {
+    matches!(&step.work, Work::Map(map) if map.batch.is_list())
 }
 
 /// Whether the tasks of a step give one result per item of their batch.

@@ -5,6 +5,7 @@ use kirosu_plan::advance::ResultRef;
 use kirosu_protocol::{ItemState, Status, Task, TaskId};
 use kirosu_store::{PlanItem, RunStep, StoreReader};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Bytes of results that are read into memory at once.
 const BYTES: usize = 8 << 20;
@@ -18,6 +19,7 @@ pub(crate) struct ItemOutcome {
     pub index: i64,
     pub key: String,
     pub state: ItemState,
+    pub task_id: Option<TaskId>,
     pub class: Option<String>,
     /// The error of one that failed.
     pub error: Option<String>,
@@ -146,6 +148,7 @@ impl Results<'_> {
                 index: item.index,
                 key: item.key,
                 state: item.state,
+                task_id: item.task_id,
                 class: item.class,
                 error: task.and_then(|task| task.error.clone()),
                 result: result.filter(|_| item.state == ItemState::Done),
@@ -153,6 +156,38 @@ impl Results<'_> {
             });
         }
         Ok(ended)
+    }
+
+    /// Items of a step without those that share the result of an earlier item.
+    pub fn once_per_task(
+        &mut self,
+        step: &RunStep,
+        items: Vec<ItemOutcome>,
+    ) -> Result<Vec<ItemOutcome>, String> {
+        if !step.shared {
+            return Ok(items);
+        }
+        let mut firsts: HashMap<TaskId, i64> = HashMap::new();
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(task) = item.task_id.filter(|_| item.state == ItemState::Done) else {
+                kept.push(item);
+                continue;
+            };
+            let first = match firsts.get(&task) {
+                Some(first) => *first,
+                None => {
+                    let all = self.store.items_of_task(task).map_err(unread)?;
+                    let first = all.first().map_or(item.index, |first| first.index);
+                    firsts.insert(task, first);
+                    first
+                }
+            };
+            if first == item.index {
+                kept.push(item);
+            }
+        }
+        Ok(kept)
     }
 
     /// The element for an item in the result of its batch.
@@ -212,6 +247,7 @@ impl Results<'_> {
     /// The results of all items of a step that are done, in one text.
     fn joined(&mut self, step: &RunStep, into: &str) -> Result<String, String> {
         let items = self.items(step, (0, step.cursor))?;
+        let items = self.once_per_task(step, items)?;
         let results = items.into_iter().filter_map(|item| item.result);
         Ok(match into {
             "concat" => results.collect::<Vec<_>>().join("\n"),

@@ -23,6 +23,9 @@ if done.returncode != 0:
 sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 "#;
 
+/// The longest value of an environment variable; Linux allows 128 KiB with the name.
+const VARIABLE_BYTES: usize = 100 << 10;
+
 /// The item for which a task is made.
 pub(super) struct TaskPurpose<'a> {
     pub scope: &'a StepScope<'a>,
@@ -172,7 +175,7 @@ impl StepValues<'_> {
         };
         self.run_rules(&mut task, step);
         task.accept = match purpose.judge {
-            Some(_) => None,
+            Some(_) => judged(step)?,
             None => accept(step, purpose.each)?,
         };
         Ok(task)
@@ -261,6 +264,12 @@ impl StepValues<'_> {
         for id in &purpose.step.depends_on {
             let path = purpose.scope.path(id);
             let text = self.results.text(self.snapshot, &path)?;
+            let size = text.as_ref().map_or(0, String::len);
+            if size > VARIABLE_BYTES {
+                return Err(format!(
+                    "the result of the step {id} has {size} bytes, and an environment variable at most {VARIABLE_BYTES}: write `shell: false` with `| cut(n)`, or pass a shorter result"
+                ));
+            }
             variables.insert(name("STEP", id), text.unwrap_or_default().into());
         }
         Ok(variables)
@@ -339,6 +348,21 @@ impl StepValues<'_> {
             ..self.common(purpose, TYPE_PLAN)
         })
     }
+}
+
+/// The conditions of the answer of a judge: the number of an answer, or a result of its own in the form of the step.
+fn judged(step: &Step) -> Result<Option<Box<Accept>>, String> {
+    let Work::Vote(vote) = &step.work else {
+        return Ok(None);
+    };
+    let mut accept = accept(step, None)?;
+    if let Some(accept) = &mut accept
+        && let Some(schema) = accept.schema.take()
+    {
+        let number = json!({"type": "integer", "minimum": 1, "maximum": vote.n});
+        accept.schema = Some(json!({"anyOf": [number, schema]}));
+    }
+    Ok(accept)
 }
 
 /// The conditions of a task's result.

@@ -1,7 +1,7 @@
 //! One turn of a run: from its rows to the commands that change it.
 
 use super::context::StepValues;
-use super::expand::gives_one_each;
+use super::expand::{gives_one_each, has_batches};
 use super::live_run::{LiveRun, RunSnapshot};
 use super::results::Results;
 use super::world::RunWorld;
@@ -419,9 +419,13 @@ impl RunTurn<'_> {
             return;
         }
         let total = total.and_then(|total| i64::try_from(total).ok());
+        let found = find(&self.plan, &path);
+        let has_batches = found.as_ref().is_some_and(|found| has_batches(found.step));
+        let gives_one_each = found.is_some_and(|found| gives_one_each(found.step));
         let new = NewStep {
             path: path.clone(),
-            each: find(&self.plan, &path).is_some_and(|found| gives_one_each(found.step)),
+            each: has_batches && gives_one_each,
+            shared: has_batches && !gives_one_each,
             kind: kind.to_owned(),
             state,
             reason,

@@ -10,7 +10,6 @@ use kirosu_protocol::{
     RunState, Status, StepInfo, StepState, TYPE_PLAN, TaskId,
 };
 use kirosu_store::{PlanRun, RunStep, StoreReader};
-use serde_json::Value;
 
 /// Bytes of result and error in the answer to `run`.
 const TEXT_BYTES: usize = 16 << 10;
@@ -21,13 +20,14 @@ const ERROR_BYTES: usize = 2 << 10;
 
 /// A run with its steps.
 pub(super) fn run(store: &mut StoreReader, id: TaskId) -> Result<RunAnswer, QueryFailure> {
-    let Some(task) = store.many(&[id])?.pop() else {
+    let (task, run) = store.task_and_run(id)?;
+    let Some(task) = task else {
         return Err(answers::no_such_task(id).into());
     };
     if task.task_type != TYPE_PLAN {
         return Err(not_a_run(id).into());
     }
-    let (run, steps) = match store.plan_run(id)? {
+    let (run, steps) = match run {
         Some((run, steps)) => (Some(run), steps),
         None => (None, Vec::new()),
     };
@@ -141,7 +141,7 @@ pub(super) fn items(
                 }
                 from = item.index + 1;
                 let info = item_info(store, &step, item, params.results)?;
-                bytes += info.result.as_ref().map_or(0, kirosu_protocol::weight);
+                bytes += info.result.as_ref().map_or(0, String::len);
                 found.push(info);
             }
             if let Some(index) = next {
@@ -195,12 +195,7 @@ fn item_info(
             .pop();
         if let Some(ended) = ended {
             info.error = ended.error.map(|error| shorten(&error, ERROR_BYTES));
-            let result = ended.result.filter(|_| with_result);
-            info.result = result.map(|text| match step.each {
-                // Elements of a list that are no texts are JSON here, too.
-                true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-                false => Value::String(text),
-            });
+            info.result = ended.result.filter(|_| with_result);
         }
     }
     Ok(info)
