@@ -1,10 +1,12 @@
 #!/bin/sh
-# Watches a file of measurements, one number per line, and prints the newest when it is above a limit.
-# Looks every 0.1 seconds for at most 60 seconds: this loop is in the program, so that no task is made for a look.
+# Usage: probe.sh FILE LIMIT
+# Watches a file of whole numbers, one per line. Prints the newest when it is above the limit and has not been printed yet.
+# Looks every 0.1 seconds for about a minute: this loop is in the program, so that no task is made for each look.
 file=$1 limit=$2 looks=600
 while [ "$looks" -gt 0 ]; do
   newest=$(tail -n 1 "$file" 2>/dev/null)
-  if [ "${newest:-0}" -gt "$limit" ]; then
+  if [ "${newest:-0}" -gt "$limit" ] && [ "$newest" != "$(cat "$file.seen" 2>/dev/null)" ]; then
+    echo "$newest" > "$file.seen"
     echo "measurement $newest, limit $limit"
     exit 0
   fi
