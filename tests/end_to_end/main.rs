@@ -21,6 +21,7 @@ mod directions;
 mod docker;
 mod doctor;
 mod doors;
+mod examples;
 mod faults;
 mod faults_disk;
 mod getting_started;

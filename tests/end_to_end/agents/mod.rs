@@ -4,12 +4,12 @@
 
 mod breakout;
 mod exhausted;
-mod programs;
+pub mod programs;
 mod refused;
 mod sandboxed;
 mod together;
 mod user;
-mod world;
+pub mod world;
 
 use crate::common::{Client, Hub, Setup, until, until_within};
 use kirosu_providers::{
@@ -125,7 +125,7 @@ impl Case {
     }
 }
 
-fn path_with_programs() -> String {
+pub fn path_with_programs() -> String {
     let path = std::env::var("PATH").unwrap();
     let home = installed();
     // A node of its own, where this machine's is too old for one of them.
