@@ -150,14 +150,20 @@ impl Example {
         self.reaches(run, &["done"])
     }
 
-    /// Items of a step, with their results.
+    /// Items of a step, with their results; those that are JSON as values.
     fn items(&self, run: &Value, step: &str) -> Vec<Value> {
         let id = run["task_id"].to_string();
         let words = ["run", "items", &id, "--step", step, "--results", "--jsonl"];
         let text = self.cli(&words);
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        let items = text.lines().map(|line| {
+            let mut item: Value = serde_json::from_str(line).unwrap();
+            let inner = item["result"].as_str().map(serde_json::from_str);
+            if let Some(Ok(inner)) = inner {
+                item["result"] = inner;
+            }
+            item
+        });
+        items.collect()
     }
 
     /// Commits the branch of a task to the checkout, as a person does.

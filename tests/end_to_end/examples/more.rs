@@ -33,7 +33,17 @@ fn only_bugs_with_a_failing_test_are_reported() {
     );
     assert_eq!(result(&run), "Stand-in model.\nsrc/test_mean.py");
     let reproduced = example.items(&run, "reproduce");
-    assert_eq!(reproduced[0]["key"], "src/mean.py mean []");
+    let bugs: Vec<&Value> = reproduced
+        .iter()
+        .map(|item| &item["result"]["bug"])
+        .collect();
+    assert_eq!(
+        bugs,
+        [
+            "stand-in: mean([]) fails",
+            "stand-in: callers never pass this"
+        ]
+    );
     assert!(
         !example.project().join("src/test_mean.py").exists(),
         "it is on a branch"
