@@ -236,8 +236,9 @@ fn expand(
         last = last.min(mergeable(run, scope, (reduce, row), room, world));
     }
     let mut count = room.min(last.saturating_sub(row.cursor));
-    if row.cursor + count < total {
-        // Only the last batch may be a smaller one.
+    let is_cut = row.cursor + count < last && count > per_task;
+    if is_cut {
+        // Only the last batch, of a sample or of all, may be a smaller one.
         count -= count % per_task;
     }
     (count > 0).then_some(Act::Expand {

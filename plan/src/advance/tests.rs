@@ -634,3 +634,28 @@ limits: { tokens: 10 }
     assert_eq!(state, RunState::Failed);
     assert!(reason.unwrap().contains("after 2 tries:\nline 1"));
 }
+
+#[test]
+fn batches_are_whole_and_a_sample_is_no_multiple_of_them() {
+    let mut bench = Bench::new(&map(", batch: 4"));
+    bench.world.items = 103;
+    bench.settle();
+    // Five tasks of four items, until something is known about the prompt.
+    assert_eq!(bench.open("m"), 20);
+    while bench.ended.is_none() {
+        assert!(bench.rows["m"].cursor % 4 == 0 || bench.rows["m"].cursor == 103);
+        bench.end("m", bench.open("m").min(4), 0);
+    }
+    assert_eq!(bench.rows["m"].done, 103);
+
+    for batch in ["7", "{ bytes: 1k }"] {
+        let mut bench = Bench::new(&map(&format!(", batch: {batch}, sample: 3")));
+        bench.world.items = 40;
+        bench.settle();
+        assert_eq!(bench.open("m"), 3);
+        while bench.ended.is_none() {
+            bench.end("m", 1, 0);
+        }
+        assert_eq!(bench.rows["m"].done, 40);
+    }
+}
