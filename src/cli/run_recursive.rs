@@ -101,7 +101,9 @@ fn plan(args: &Args) -> Result<PlanFile, Failure> {
     };
     let budget = args.launch.budget.as_ref();
     let tokens = args.tokens.or(budget.and_then(|budget| budget.tokens));
-    let usd = args.usd.or(budget.and_then(|budget| budget.micros).map(|micros| micros as f64 / 1e6));
+    let usd = args.usd.or(budget
+        .and_then(|budget| budget.micros)
+        .map(|micros| micros as f64 / 1e6));
     if tokens.is_none() && usd.is_none() {
         let message = "a planner decides how many tasks run, so it needs a budget: add --tokens NUMBER or --usd AMOUNT";
         return Err(Failure::Usage(message.to_owned()));

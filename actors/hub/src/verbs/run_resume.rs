@@ -9,8 +9,5 @@ pub fn begin(params: RunResumeParams, _: &mut RequestScope<'_>) -> Begun {
         run: params.task_id,
         control: RunControl::Resume,
     };
-    Ok(Started::Submit(
-        Command::Plan(Box::new(control)),
-        finish_ok,
-    ))
+    Ok(Started::Submit(Command::Plan(Box::new(control)), finish_ok))
 }

@@ -9,8 +9,5 @@ pub fn begin(params: RunRetryParams, _: &mut RequestScope<'_>) -> Begun {
         run: params.task_id,
         control: RunControl::Retry(params),
     };
-    Ok(Started::Submit(
-        Command::Plan(Box::new(control)),
-        finish_ok,
-    ))
+    Ok(Started::Submit(Command::Plan(Box::new(control)), finish_ok))
 }
