@@ -29,6 +29,8 @@ pub struct PlanMetadata {
     /// The items of maps that the client has read, by the id of the step.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceId>,
+    /// Whether steps may run programs. The hub sets false for a key that may not enqueue code. `None`: they may.
+    pub programs: Option<bool>,
     /// The texts of the plans that the steps name, by name or path.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<String, String>,

@@ -207,6 +207,16 @@ fn a_key_is_limited_to_its_queues_types_labels_and_pools() {
     let without = add(&hub, "plain", "enqueue", json!({}));
     let refused = client(&hub, &without).refused("enqueue", python.clone());
     assert_eq!(refused["data"]["limit"], "python");
+    // Nor do its plans run programs.
+    let program = json!({"type": "plan", "prompt": "pipeline: [{ id: a, run: [id] }]", "metadata": {"programs": true}});
+    let run = client(&hub, &without).call("enqueue", program)["task_id"].clone();
+    let mut person = hub.client();
+    let ended = until("the run has ended", || {
+        let run = person.call("get", json!({"task_id": run}));
+        (run["task"]["status"] == "failed").then_some(run)
+    });
+    let error = ended["task"]["error"].as_str().unwrap();
+    assert!(error.contains("may not enqueue code"), "{error}");
     let with = add(&hub, "scripts", "enqueue", json!({"python": true}));
     client(&hub, &with).call("enqueue", python);
 

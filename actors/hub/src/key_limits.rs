@@ -18,14 +18,12 @@ pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
         Request::Reject(params) => params.by = own_name(),
         Request::Answer(params) => params.by = own_name(),
         Request::Cancel(params) => params.by = own_name(),
-        Request::Enqueue(new) => check_new(key, new)?,
+        Request::Enqueue(new) => limit_new(key, new)?,
         Request::EnqueueBatch(params) => {
-            params
-                .tasks
-                .iter()
-                .try_for_each(|new| check_new(key, new))?;
+            let mut tasks = params.tasks.iter_mut();
+            tasks.try_for_each(|new| limit_new(key, new))?;
         }
-        Request::ScheduleAdd(params) => check_new(key, &params.task)?,
+        Request::ScheduleAdd(params) => limit_new(key, &mut params.task)?,
         Request::RetryFailed(params) => check_all_failed(key, params.queue.as_deref())?,
         Request::Lease(params) => check_lease(key, params)?,
         Request::Ack(params) => {
@@ -56,7 +54,8 @@ pub fn limits_tasks(key: &LiveKey) -> bool {
         && !(scope.queues.is_empty() && scope.types.is_empty() && scope.labels.is_empty())
 }
 
-fn check_new(key: &LiveKey, new: &NewTask) -> Result<(), Error> {
+/// Checks a new task. A plan of a key that may not enqueue code runs no programs, whatever its planners plan.
+fn limit_new(key: &LiveKey, new: &mut NewTask) -> Result<(), Error> {
     if let Some(limit) = key.scope.excludes(&new.queue, &new.task_type, &new.labels) {
         return Err(beyond(key, limit, "its task"));
     }
@@ -66,6 +65,12 @@ fn check_new(key: &LiveKey, new: &NewTask) -> Result<(), Error> {
     }
     if new.task_type == TYPE_PYTHON && !key.scope.python {
         return Err(beyond(key, "python", "its task"));
+    }
+    if new.task_type == TYPE_PLAN && !key.scope.python {
+        let metadata = new.metadata.get_or_insert_with(|| json!({}));
+        if let Some(fields) = metadata.as_object_mut() {
+            fields.insert("programs".to_owned(), false.into());
+        }
     }
     Ok(())
 }

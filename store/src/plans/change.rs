@@ -225,16 +225,19 @@ impl Core {
             step_id: step,
             limit,
         };
+        let mut any = false;
         for id in self.db.ids(open.into())? {
             if self.row(id)?.is_none_or(|row| row.state.is_final()) {
                 continue;
             }
+            any = true;
             let lease = self.end_as_cancelled(id, None, Some(reason))?;
             self.works.leases.extend(lease);
             self.ended(id)?;
         }
         self.settle_plans()?;
-        Ok(APPLIED)
+        // Without an effect the caller must not come back at once.
+        Ok(PlanOutcome { applied: any })
     }
 
     /// Prepares items for being made again.

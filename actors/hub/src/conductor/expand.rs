@@ -16,6 +16,8 @@ use std::sync::Arc;
 const ITEMS: u64 = 100;
 /// Failed items, and cancelled ones, that the last task of a reduce learns of.
 const MISSING: i64 = 500;
+/// Bytes of the key of an item.
+const KEY_BYTES: usize = 1024;
 /// Bytes of prompts after which a command gets no further task.
 const BYTES: usize = 256 << 10;
 
@@ -224,9 +226,14 @@ impl RunWorld<'_> {
         )?;
         let key = render(template, &context, &RenderLimits::default());
         let key = key.map_err(|why| format!("`key` of the item {}: {why}", index + 1))?;
-        match key.trim().is_empty() {
-            true => Err(format!("`key` of the item {} is empty", index + 1)),
-            false => Ok(key),
+        match (key.trim().is_empty(), key.len() > KEY_BYTES) {
+            (true, _) => Err(format!("`key` of the item {} is empty", index + 1)),
+            (_, true) => Err(format!(
+                "`key` of the item {} has {} bytes, and a key at most {KEY_BYTES}",
+                index + 1,
+                key.len()
+            )),
+            _ => Ok(key),
         }
     }
 

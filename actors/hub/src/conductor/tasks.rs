@@ -209,6 +209,11 @@ impl StepValues<'_> {
     /// A program. It is a task of the type `python`, whose code starts it: so hub and pool must allow code of tasks.
     fn program(&mut self, purpose: &TaskPurpose<'_>, work: &RunWork) -> Result<NewTask, String> {
         let step = purpose.step;
+        if self.live.metadata.programs == Some(false) {
+            return Err(
+                "the key that started the run may not enqueue code, so no programs run".into(),
+            );
+        }
         let texts: Vec<(&str, bool)> = work
             .words
             .iter()
@@ -342,6 +347,10 @@ impl StepValues<'_> {
                 "limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"
             ));
         }
+        let metadata = PlanMetadata {
+            programs: self.live.metadata.programs,
+            ..metadata
+        };
         let metadata = serde_json::to_value(metadata).map_err(|why| why.to_string())?;
         Ok(NewTask {
             metadata: Some(metadata),
