@@ -175,6 +175,7 @@ fn the_kinds_of_actors_stay() {
     kinds(&tree, &mut found);
     let expected = [
         "bus",
+        "conductor",
         "drain",
         "http",
         "leases",

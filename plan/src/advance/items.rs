@@ -312,7 +312,7 @@ fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
     let per_task = items_per_task(step);
     let breaker = map.breaker.saturating_mul(per_task);
     let later = BREAKER_LATER.saturating_mul(per_task).max(breaker);
-    let first = row.done == 0 && row.streak >= breaker && row.streak == row.failed;
+    let first = row.done == 0 && row.failed >= breaker;
     if (first || row.streak >= later) && !agreed && !is_whole {
         return Some(Stop::Person(waits::BREAKER));
     }

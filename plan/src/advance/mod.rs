@@ -262,6 +262,10 @@ fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
             Some(why @ (waits::BREAKER | waits::SAMPLE)) => {
                 let class = row.class.as_deref().unwrap_or("one class");
                 reason.get_or_insert(match why {
+                    waits::BREAKER if row.streak < row.failed && row.done == 0 => format!(
+                        "breaker: {} items of the step {path} failed and none is done, the last ones with {class}",
+                        row.failed
+                    ),
                     waits::BREAKER => format!(
                         "breaker: {} items of the step {path} failed in a row with {class}",
                         row.streak

@@ -1,7 +1,7 @@
 //! The steps and items that a retry repeats.
 
-use super::{StepRows, StepScope, find};
-use crate::compiled::Plan;
+use super::{StepFacts, StepRows, StepScope, find};
+use crate::compiled::{Plan, Work};
 use kirosu_protocol::StepState;
 use std::collections::BTreeSet;
 
@@ -42,20 +42,10 @@ pub fn repeats(
         }
         (None, _) => {
             for (path, row) in rows {
-                if row.failed + row.cancelled > 0 {
-                    repeats.insert(Repeat::Lost(path.clone()));
-                } else if matches!(row.state, StepState::Failed | StepState::Cancelled)
-                    && row.cursor == 0
-                {
-                    let inner = find(plan, path).is_some_and(|it| !it.step.work.steps().is_empty());
-                    // A loop or race failed with a step inside of it, which is here too.
-                    if !inner {
-                        repeats.insert(Repeat::Anew(path.clone()));
-                    }
-                } else {
-                    continue;
+                if let Some(repeat) = of_failed(plan, rows, path, row) {
+                    repeats.insert(repeat);
+                    add_dependents(plan, rows, path, &mut repeats);
                 }
-                add_dependents(plan, rows, path, &mut repeats);
             }
         }
     }
@@ -68,12 +58,8 @@ pub fn repeats(
         })
         .collect();
     let is_covered = |path: &str, itself: bool| {
-        anew.iter().any(|outer| {
-            (itself && outer == path)
-                || path
-                    .strip_prefix(outer.as_str())
-                    .is_some_and(|rest| rest.starts_with(['[', '.']))
-        })
+        anew.iter()
+            .any(|outer| (itself && outer == path) || is_inside(path, outer))
     };
     let mut all: Vec<Repeat> = repeats
         .into_iter()
@@ -97,6 +83,58 @@ pub fn repeats(
     all.sort();
     all.dedup();
     all
+}
+
+/// The treatment of a step by a retry of all that failed; `None`: it did not fail, or what failed in it does not count.
+fn of_failed(plan: &Plan, rows: &StepRows, path: &str, row: &StepFacts) -> Option<Repeat> {
+    let found = find(plan, path)?;
+    let work = &found.step.work;
+    // Losers of a race that is over, answers of a vote that was decided, and a person's no are no failures.
+    let is_settled = matches!(work, Work::Vote(_) | Work::Approve(_)) && row.state.satisfies();
+    if is_settled || is_in_won_race(&found.scope, rows) {
+        return None;
+    }
+    let path = path.to_owned();
+    if row.failed + row.cancelled > 0 {
+        return Some(Repeat::Lost(path));
+    }
+    if !matches!(row.state, StepState::Failed | StepState::Cancelled) {
+        return None;
+    }
+    if work.steps().is_empty() {
+        let has_more = row.total.is_some_and(|total| row.cursor < total);
+        return Some(
+            match matches!(work, Work::Map(_)) && row.cursor > 0 && has_more {
+                // It could not go on: its items that are done stay.
+                true => Repeat::Open(path),
+                false => Repeat::Anew(path),
+            },
+        );
+    }
+    // A loop or race that failed with a step inside of it goes on with that one, which has a row of its own.
+    let inside = rows.iter().filter(|(inner, _)| is_inside(inner, &path));
+    let fails = |row: &StepFacts| row.failed + row.cancelled > 0 || row.state == StepState::Failed;
+    match inside.map(|(_, row)| row).any(fails) {
+        true => None,
+        false => Some(Repeat::Anew(path)),
+    }
+}
+
+/// Whether a path is that of a step inside of the loop or race with the other path.
+fn is_inside(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| rest.starts_with(['[', '.']))
+}
+
+/// Whether a scope is inside of a race that is done.
+fn is_in_won_race(scope: &StepScope<'_>, rows: &StepRows) -> bool {
+    let (Some(owner), Some(outer)) = (scope.owner, &scope.outer) else {
+        return false;
+    };
+    let row = rows.get(&outer.path(&owner.id));
+    let is_won =
+        matches!(owner.work, Work::Race(_)) && row.is_some_and(|row| row.state.satisfies());
+    is_won || is_in_won_race(outer, rows)
 }
 
 /// Adds the steps that depend on a step, directly or not, and the steps around it.

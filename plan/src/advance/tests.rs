@@ -661,3 +661,55 @@ fn batches_are_whole_and_a_sample_is_no_multiple_of_them() {
         assert_eq!(bench.rows["m"].done, 40);
     }
 }
+
+#[test]
+fn first_failures_of_several_classes_ask_a_person_too() {
+    let mut bench = Bench::new(&map(", tolerate: 100%"));
+    bench.world.items = 100;
+    bench.settle();
+    bench.end("m", 0, 3);
+    let row = bench.rows.get_mut("m").unwrap();
+    (row.failed, row.open, row.streak) = (5, 0, 2);
+    bench.settle();
+    assert_eq!(bench.rows["m"].reason.as_deref(), Some(waits::BREAKER));
+    assert!(
+        bench
+            .waits
+            .unwrap()
+            .contains("5 items of the step m failed and none is done")
+    );
+}
+
+#[test]
+fn a_retry_leaves_losers_of_a_race_and_a_persons_no_alone() {
+    let mut bench = Bench::new(
+        "
+  - id: r
+    race: [{ id: a, prompt: p }, { id: b, prompt: p }]
+  - { id: ok, depends_on: [r], approve: { prompt: q } }
+  - { id: ship, depends_on: [ok], prompt: p }
+  - { id: other, prompt: p }
+",
+    );
+    bench.settle();
+    bench.end("r.a", 1, 0);
+    bench.end("ok", 0, 1);
+    bench.end("ship", 1, 0);
+    bench.end("other", 0, 1);
+    let all = repeats(&bench.plan, &bench.rows, None, None);
+    assert_eq!(all, [Repeat::Lost("other".into())]);
+}
+
+#[test]
+fn a_loop_that_ran_out_of_passes_begins_anew() {
+    let mut bench = Bench::new(LOOP);
+    bench.world.false_ones.insert("steps.b.json.ok".into());
+    bench.settle();
+    for pass in 1..=3 {
+        bench.end(&format!("l[{pass}].a"), 1, 0);
+        bench.end(&format!("l[{pass}].b"), 1, 0);
+    }
+    let all = repeats(&bench.plan, &bench.rows, None, None);
+    assert!(all.contains(&Repeat::Anew("l".into())), "{all:?}");
+    assert!(all.contains(&Repeat::Anew("l[2].a".into())), "{all:?}");
+}

@@ -8,6 +8,7 @@
 use super::{seconds, seconds_or_null, skip_zero};
 use crate::group::read_labels;
 use crate::limits::{DAY_MS, LAST_MS};
+use crate::run::TYPE_PLAN;
 use crate::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
 use crate::{
     Accept, Error, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget, TaskId,
@@ -132,7 +133,11 @@ fn read_retry(params: &Params<'_>) -> Result<Option<RetryPolicy>, Error> {
 fn read_accept(params: &Params<'_>, limits: &Limits) -> Result<Option<Box<Accept>>, Error> {
     params.check_bytes("accept", limits.metadata_bytes)?;
     let accept = Accept::read(params)?;
-    if accept.is_some() && params.opt_text("type")?.as_deref() == Some(TYPE_HUMAN) {
+    let task_type = params.opt_text("type")?;
+    if accept.is_some() && task_type.as_deref() == Some(TYPE_PLAN) {
+        return Err(params.refuse("accept", "left out of a plan: its steps have their own"));
+    }
+    if accept.is_some() && task_type.as_deref() == Some(TYPE_HUMAN) {
         return Err(params.refuse(
             "accept",
             "left out of a task of type `human`: a person answers it, and nothing is checked",

@@ -205,6 +205,9 @@ impl Core {
             return Ok(STALE);
         }
         step.version += 1;
+        if step.state == StepState::Pending {
+            step.started_ms = now;
+        }
         if step.state.is_final() && !change.state.is_final() {
             step.generation += 1;
         }
@@ -276,8 +279,9 @@ impl Core {
                 step.shift(Some(before), ItemState::Waiting, 1);
             }
         }
+        let now = self.now();
         if let Some(step) = self.plan_step(step_id)? {
-            step.begin_anew(StepState::Open);
+            step.begin_anew(StepState::Open, now);
             self.touch_step(step_id);
         }
         Ok(APPLIED)
@@ -291,10 +295,11 @@ impl Core {
             limit,
         };
         let is_empty = (self.write(some)? as i64) < limit;
+        let now = self.now();
         if let Some(step) = self.plan_step(step_id)?
             && is_empty
         {
-            step.begin_anew(StepState::Pending);
+            step.begin_anew(StepState::Pending, now);
             (step.total, step.cursor) = (None, 0);
             (step.waiting, step.open) = (0, 0);
             (step.done, step.failed, step.cancelled) = (0, 0, 0);
@@ -312,7 +317,8 @@ impl Core {
         let Some(row) = self.plan_run(run)? else {
             return Ok(STALE);
         };
-        if row.state == RunState::Paused {
+        // A paused run may end, too.
+        if row.state == RunState::Paused && state != RunState::Partial {
             return Ok(STALE);
         }
         row.state = state;

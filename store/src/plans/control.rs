@@ -6,7 +6,7 @@ use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::sql::plan::SelectStepAt;
+use crate::sql::plan::{SelectItemByKey, SelectStepAt};
 use kirosu_protocol::{Error, ErrorCode, RunRetryParams, RunState, Status, TaskId};
 
 /// The reason of a run whose waiting steps may go on.
@@ -82,9 +82,20 @@ impl Core {
         self.begun_run("retry", id)?;
         if let Some(path) = &what.step {
             let at = SelectStepAt { run_id: id, path };
-            if self.db.number(at.into())?.is_none() {
+            let Some(step_id) = self.db.number(at.into())? else {
                 let message = format!(
                     "the run {id} has no step {path:?} that has begun; `kirosu run show {id}` lists them"
+                );
+                return Err(Error::new(ErrorCode::WrongState, message).into());
+            };
+            if let Some(key) = &what.item
+                && self
+                    .db
+                    .number(SelectItemByKey { step_id, key }.into())?
+                    .is_none()
+            {
+                let message = format!(
+                    "the step {path} of the run {id} has no item {key:?}; `kirosu run items {id} --step {path}` lists them"
                 );
                 return Err(Error::new(ErrorCode::WrongState, message).into());
             }

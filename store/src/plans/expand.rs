@@ -5,7 +5,7 @@ use super::{Expansion, PlanOutcome, item_number};
 use crate::command::enqueue::Requested;
 use crate::core::{CommandResult, Core};
 use crate::row::Flags;
-use crate::sql::plan::{InsertPlanItem, MakeItemAgain, SelectItemByKey};
+use crate::sql::plan::{InsertPlanItem, MakeItemAgain, SelectItemByKey, SelectItemState};
 use kirosu_protocol::{Error, ErrorCode, ItemState, TaskId};
 use std::collections::HashMap;
 
@@ -20,6 +20,13 @@ impl Core {
         let cursor = step.cursor;
         if cursor != new.cursor || step.state.is_final() {
             return Ok(stale);
+        }
+        for item in new.items.iter().filter(|item| item.index < cursor) {
+            let (step_id, idx) = (step_id, item.index);
+            let state = self.db.number(SelectItemState { step_id, idx }.into())?;
+            if state != Some(item_number(ItemState::Waiting)) {
+                return Ok(stale);
+            }
         }
         self.check_keys(new)?;
         let requested: Vec<Requested<'_>> = new.tasks.iter().map(Into::into).collect();

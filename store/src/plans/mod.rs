@@ -319,12 +319,11 @@ impl RunStep {
     }
 
     /// The step, which may have ended, goes on in this state.
-    fn begin_anew(&mut self, state: StepState) {
-        if self.state.is_final() {
-            self.generation += 1;
-            self.version += 1;
-        }
+    fn begin_anew(&mut self, state: StepState, now: i64) {
+        self.generation += 1;
+        self.version += 1;
         self.state = state;
+        self.started_ms = now;
         (self.reason, self.ended_ms, self.result) = (None, None, None);
         (self.streak, self.class) = (0, None);
     }
@@ -534,6 +533,10 @@ impl Core {
             _ if run.ended_ms.is_some() => RunState::Open,
             _ => return Ok(()),
         };
+        if run.ended_ms.is_some() && !status.is_final() {
+            // Its deadline counts from here.
+            run.started_ms = now;
+        }
         run.ended_ms = status.is_final().then_some(now);
         if run.state != state && !status.is_final() {
             run.reason = None;

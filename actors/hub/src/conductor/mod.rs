@@ -330,7 +330,7 @@ impl Conductor {
         match answer {
             Ok(Outcome::Plan(outcome)) => run.is_due |= outcome.applied,
             Ok(_) => run.is_due = true,
-            Err(error) if is_for_good(&error) => {
+            Err(error) if path.is_some() && is_for_good(&error) => {
                 // Such a command fails again: its step ends with the reason.
                 if let Some(path) = path {
                     run.faults.insert(path, error.message.clone());

@@ -337,13 +337,20 @@ impl RunTurn<'_> {
         });
         let waiting: Vec<String> = waiting.map(|(path, _)| path.clone()).collect();
         for path in waiting {
-            self.set(
-                &path,
-                StepState::Open,
-                Some(waits::AGREED.to_owned()),
-                None,
-                None,
-            );
+            let Some(step) = self.snapshot.steps.get(&path) else {
+                continue;
+            };
+            let change = StepChange {
+                step: step.id,
+                version: step.version,
+                // Items that end meanwhile change nothing about the agreement.
+                ended: None,
+                state: StepState::Open,
+                reason: Some(waits::AGREED.to_owned()),
+                total: None,
+                result: None,
+            };
+            self.change(Some(&path), PlanChange::Set(change));
         }
         let (state, reason) = (RunState::Open, None);
         self.change(None, PlanChange::SetRun { state, reason });

@@ -79,16 +79,17 @@ impl RunWorld<'_> {
     }
 }
 
-/// The value at a path such as `verdict.winner` in a JSON text; without a path the trimmed text.
-fn compared(text: &str, key: Option<&str>) -> Value {
+/// The value at a path such as `verdict.winner` in a JSON text; without a path the trimmed text. `None`: the text has no such
+/// value.
+fn compared(text: &str, key: Option<&str>) -> Option<Value> {
     let Some(key) = key else {
-        return Value::String(text.trim().to_owned());
+        return Some(Value::String(text.trim().to_owned()));
     };
     let mut value = as_json(text);
     for part in key.split('.') {
-        value = value.get(part).cloned().unwrap_or(Value::Null);
+        value = value.get_mut(part).map(Value::take)?;
     }
-    value
+    Some(value)
 }
 
 impl World for RunWorld<'_> {
@@ -133,11 +134,15 @@ impl World for RunWorld<'_> {
     fn majority(&mut self, path: &str, n: u64, key: Option<&str>) -> Result<Option<u64>, String> {
         let step = self.step(path)?;
         let answers = self.done(&step, i64::try_from(n).unwrap_or(i64::MAX))?;
-        let values: Vec<Value> = answers
+        let values: Vec<Option<Value>> = answers
             .iter()
             .map(|answer| compared(answer.result.as_deref().unwrap_or(""), key))
             .collect();
-        let best = values.iter().enumerate().map(|(at, value)| {
+        let named = values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| value.is_some());
+        let best = named.map(|(at, value)| {
             let equal = values.iter().filter(|other| *other == value).count() as u64;
             (equal, std::cmp::Reverse(at))
         });
@@ -156,12 +161,18 @@ impl World for RunWorld<'_> {
         let Some(judge) = items.into_iter().find(|item| item.state == ItemState::Done) else {
             return Err("the judge has failed".into());
         };
-        // A judge that answers with the number of an answer chooses it.
-        let number = judge.result.as_deref().unwrap_or("").trim().parse::<u64>();
-        Ok(number
+        // A judge that answers with the number of an answer chooses it. It has seen those that are done.
+        let number = judge
+            .result
+            .as_deref()
+            .unwrap_or("")
+            .trim()
+            .parse::<usize>();
+        let answers = self.done(&step, last)?;
+        let chosen = number
             .ok()
-            .filter(|number| (1..=n).contains(number))
-            .map(|number| number - 1))
+            .and_then(|number| answers.get(number.checked_sub(1)?));
+        Ok(chosen.and_then(|answer| u64::try_from(answer.index).ok()))
     }
 
     fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String> {
