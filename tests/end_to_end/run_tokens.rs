@@ -173,6 +173,17 @@ fn a_run_can_do_nothing_else() {
             }
             Method::KeyAdd => json!({"name": "x", "role": "admin"}),
             Method::KeyRevoke => json!({"name": "x"}),
+            Method::Source => json!({"items": ["x"]}),
+            Method::Run
+            | Method::RunItems
+            | Method::RunPause
+            | Method::RunResume
+            | Method::RunRetry => json!({"task_id": own}),
+            Method::ScheduleAdd => {
+                json!({"name": "x", "every_seconds": 60, "task": {"prompt": "p"}})
+            }
+            Method::ScheduleSet => json!({"name": "x", "paused": true}),
+            Method::ScheduleRun | Method::ScheduleRemove => json!({"name": "x"}),
             _ => json!({}),
         };
         let refused = of_run(&hub, &task).refused(method.name(), params);

@@ -45,12 +45,12 @@ impl Verb for SourceParams {
     fn read(params: &Params<'_>, _: &Limits) -> Result<SourceParams, Error> {
         let items = match params.json("items", SOURCE_PIECE_BYTES)? {
             Some(Value::Array(items)) if !items.is_empty() => items,
-            _ => return Err(params.refuse("items", "must be a list with at least one item")),
+            _ => return Err(params.refuse("items", "a list with at least one item")),
         };
         let source_id = params.opt_positive("source_id", 1..=i64::MAX)?;
         let first = params.opt_int("first", 0..=i64::MAX)?.unwrap_or(0);
         if source_id.is_none() && first > 0 {
-            return Err(params.refuse("first", "must be 0 without `source_id`"));
+            return Err(params.refuse("first", "0 without `source_id`"));
         }
         Ok(SourceParams {
             source_id,
