@@ -22,7 +22,8 @@ fn leases_runs_streams_and_acks() {
         );
         let lease = swarm.hub.expect("lease").await;
         assert_eq!(lease.param("worker_id"), "p-1@here");
-        assert_eq!(lease.params["queues"], json!(["fast"]));
+        // The queue with the name of the pool belongs to it in any case.
+        assert_eq!(lease.params["queues"], json!(["fast", "p"]));
         assert_eq!(lease.params["exclude_types"], json!(["human", "python"]));
         assert_eq!(lease.params["lease_seconds"], json!(30.0));
         lease.answer(grant(task(4, 2, "hi there")));
