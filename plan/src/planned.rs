@@ -40,7 +40,7 @@ pub fn planned_faults(plan: &Plan, rules: &PlannedRules<'_>) -> Vec<String> {
     for (name, input) in &plan.inputs {
         if input.required && input.default.is_none() {
             faults.push(format!(
-                "the input {name} has no default, and nobody gives it a value"
+                "the input {name} needs a default: the run of a planner gets no inputs"
             ));
         }
     }

@@ -1,71 +1,11 @@
 //! Steps with items: the tasks that they make next, and their ends.
 
-use super::{Act, ResultRef, RunFacts, StepFacts, StepScope, World, waits};
-use crate::compiled::{
-    Batch, MapWork, PlannerWork, ReduceWork, Step, StopMode, Tolerance, VoteWork, Work,
-};
+use super::{Act, ReduceShape, ResultRef, RunFacts, StepFacts, StepScope, World, staged, waits};
+use crate::compiled::{Batch, MapWork, ReduceWork, Step, StopMode, Tolerance, Work};
 use kirosu_protocol::StepState;
 
 /// Items that fail in a row with one class after others have ended, until a step waits for a person.
 const BREAKER_LATER: u64 = 20;
-
-/// The levels of a reduce: each merges the results of the one below, until one is left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReduceShape {
-    /// The number of results that each level merges, then 1.
-    levels: Vec<u64>,
-}
-
-impl ReduceShape {
-    /// The shape for a number of results, with at most `arity` per task.
-    pub fn new(results: u64, arity: u64) -> ReduceShape {
-        let arity = arity.max(2);
-        let mut levels = vec![results];
-        let mut left = results;
-        while left > 1 || levels.len() == 1 {
-            left = left.div_ceil(arity).max(1);
-            levels.push(left);
-        }
-        ReduceShape { levels }
-    }
-
-    /// All tasks.
-    pub fn total(&self) -> u64 {
-        self.levels.iter().skip(1).sum()
-    }
-
-    /// The level of the task at a position, from 1, and the range of what it merges: positions in the source for level 1, else
-    /// positions of tasks of this step. Ranges of one level differ in size by at most one.
-    pub fn inputs(&self, index: u64) -> Option<(usize, u64, u64)> {
-        let mut first = 0;
-        // The position of the first task of the level below.
-        let mut below = 0;
-        for (level, pair) in self.levels.windows(2).enumerate() {
-            let (size, groups) = (pair[0], pair[1]);
-            if index < first + groups {
-                let group = index - first;
-                let cut =
-                    |group: u64| (u128::from(group) * u128::from(size) / u128::from(groups)) as u64;
-                return Some((level + 1, below + cut(group), below + cut(group + 1)));
-            }
-            below = first;
-            first += groups;
-        }
-        None
-    }
-
-    /// The positions of the tasks of the level of the one at this position.
-    pub fn level_end(&self, index: u64) -> u64 {
-        let mut end = 0;
-        for groups in self.levels.iter().skip(1) {
-            end += groups;
-            if index < end {
-                break;
-            }
-        }
-        end
-    }
-}
 
 /// The reason for which a step makes no further items.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,21 +14,6 @@ pub enum Stop {
     Failed(String),
     /// It waits for a person.
     Person(&'static str),
-}
-
-/// The stage of a planner, by its newest item.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PlannerStage {
-    /// Its plan has these faults.
-    Faulty(String),
-    /// Its plan has no fault.
-    Planned,
-    /// A person agrees with the plan.
-    Agreed,
-    /// It ends without a result, for this reason.
-    Refused(String),
-    /// The plan has run.
-    Ran,
 }
 
 /// The number of items of a step that begins; `None` for steps that have others inside.
@@ -147,7 +72,7 @@ pub(super) fn advance(
 ) {
     let path = scope.path(&step.id);
     if let Work::Vote(vote) = &step.work
-        && let Some(act) = advance_vote(&path, vote, row, world)
+        && let Some(act) = staged::advance_vote(&path, vote, row, world)
     {
         acts.push(act);
         return;
@@ -155,7 +80,7 @@ pub(super) fn advance(
     if let Work::Plan(planner) = &step.work
         && row.is_complete()
     {
-        acts.push(advance_planner(&path, planner, row, world));
+        acts.push(staged::advance_planner(&path, planner, row, world));
         return;
     }
     if row.is_complete() {
@@ -345,7 +270,7 @@ fn tolerates(tolerate: Tolerance, row: &StepFacts, is_whole: bool) -> bool {
     }
 }
 
-fn failure(row: &StepFacts) -> String {
+pub(super) fn failure(row: &StepFacts) -> String {
     let ran = row.ended();
     let lost = row.failed + row.cancelled;
     match (&row.class, row.total) {
@@ -355,7 +280,7 @@ fn failure(row: &StepFacts) -> String {
     }
 }
 
-fn set(path: &str, state: StepState, reason: Option<String>) -> Act {
+pub(super) fn set(path: &str, state: StepState, reason: Option<String>) -> Act {
     Act::Set {
         path: path.to_owned(),
         state,
@@ -408,89 +333,5 @@ fn end(scope: &StepScope<'_>, step: &Step, row: &StepFacts, world: &mut dyn Worl
         },
         _ if lost == 0 => done(ResultRef::Item(0)),
         _ => set(&path, StepState::Failed, Some(failure(row))),
-    }
-}
-
-/// The next change of a vote whose answers have ended; `None`: they have not, or the judge's have not.
-fn advance_vote(
-    path: &str,
-    vote: &VoteWork,
-    row: &StepFacts,
-    world: &mut dyn World,
-) -> Option<Act> {
-    if !row.is_complete() {
-        return None;
-    }
-    let done = |position| Act::Set {
-        path: path.to_owned(),
-        state: StepState::Done,
-        reason: None,
-        total: None,
-        result: Some(ResultRef::Item(position)),
-    };
-    let failed = |why: String| Some(set(path, StepState::Failed, Some(why)));
-    if row.done == 0 {
-        return failed(failure(row));
-    }
-    let is_judged = row.total > Some(vote.n);
-    if is_judged {
-        return match world.chosen(path, vote.n) {
-            Ok(Some(position)) => Some(done(position)),
-            Ok(None) => Some(done(vote.n)),
-            Err(why) => failed(why),
-        };
-    }
-    if vote.by == "majority" {
-        match world.majority(path, vote.n, vote.key.as_deref()) {
-            Ok(Some(position)) => return Some(done(position)),
-            Ok(None) => {}
-            Err(why) => return failed(why),
-        }
-    }
-    match &vote.judge {
-        // The judge is one more item.
-        Some(_) => Some(Act::Set {
-            path: path.to_owned(),
-            state: StepState::Open,
-            reason: None,
-            total: Some(vote.n + 1),
-            result: None,
-        }),
-        None => failed(format!("no answer has a majority of {}", vote.n)),
-    }
-}
-
-/// The next change of a planner whose items have ended: one more item, or its end.
-fn advance_planner(
-    path: &str,
-    planner: &PlannerWork,
-    row: &StepFacts,
-    world: &mut dyn World,
-) -> Act {
-    let one_more = |reason: Option<&str>| Act::Set {
-        path: path.to_owned(),
-        state: StepState::Open,
-        reason: reason.map(str::to_owned),
-        total: Some(row.cursor + 1),
-        result: None,
-    };
-    match world.planner(path) {
-        Ok(PlannerStage::Faulty(why)) if row.cursor >= planner.tries => {
-            let tries = planner.tries;
-            let why = format!("no plan without a fault after {tries} tries:\n{why}");
-            set(path, StepState::Failed, Some(why))
-        }
-        Ok(PlannerStage::Planned) if planner.ask.unwrap_or(true) => one_more(Some(waits::PERSON)),
-        Ok(PlannerStage::Faulty(_) | PlannerStage::Planned | PlannerStage::Agreed) => {
-            one_more(None)
-        }
-        Ok(PlannerStage::Ran) => Act::Set {
-            path: path.to_owned(),
-            state: StepState::Done,
-            reason: None,
-            total: None,
-            result: Some(ResultRef::Item(row.cursor.saturating_sub(1))),
-        },
-        Ok(PlannerStage::Refused(why)) | Err(why) => set(path, StepState::Failed, Some(why)),
     }
 }

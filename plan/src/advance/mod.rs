@@ -7,14 +7,18 @@
 //! `polish[2].`, the race `r` has `r.`.
 
 mod items;
+mod reduce_shape;
 mod ref_of;
 mod repeat;
 mod scope;
+mod staged;
 
-pub use items::{PlannerStage, ReduceShape, Stop, items_per_task};
+pub use items::items_per_task;
+pub use reduce_shape::ReduceShape;
 pub use ref_of::ResultRef;
 pub use repeat::{Repeat, repeats};
 pub use scope::{Found, StepScope, find};
+pub use staged::PlannerStage;
 
 use crate::compiled::{Plan, Step, Work};
 use kirosu_protocol::{RunState, StepState};

@@ -22,7 +22,7 @@ pipeline:
   - id: race
     race:
       - { id: one, prompt: one }
-      - { id: two, pool: nobody, prompt: two }
+      - { id: two, pool: absent, prompt: two }
   - id: l
     loop: { max: 2, on_max: done, until: 'false' }
     steps: [{ id: in, prompt: 'pass' }]

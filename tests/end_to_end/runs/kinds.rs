@@ -206,7 +206,7 @@ fn faults_of_plans_inputs_and_templates_are_told() {
         (
             "pipeline: [{ id: a, map: { over: { files: '*.md' } }, prompt: x }]",
             json!({}),
-            "start the run with `kirosu run-pipeline`",
+            "which only `kirosu run-pipeline` sends",
         ),
     ] {
         let (_, run) = carried_out(&hub, plan, metadata);

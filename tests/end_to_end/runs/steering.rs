@@ -208,7 +208,7 @@ pipeline:
 }
 
 #[test]
-fn a_question_that_nobody_answers_in_time_decides_itself() {
+fn a_question_without_an_answer_in_time_has_the_decision_of_the_plan() {
     let hub = hub(1).start();
     let mut client = hub.client();
     for (on_timeout, shipped) in [("deny", "skipped"), ("approve", "done")] {

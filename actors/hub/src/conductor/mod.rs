@@ -14,9 +14,11 @@ mod crash;
 mod expand;
 mod live_run;
 mod planner;
+mod questions;
 pub(crate) mod results;
 mod tasks;
 mod turn;
+mod wishes;
 mod world;
 
 use crate::caller::{Caller, CommandAnswers};

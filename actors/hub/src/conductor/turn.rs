@@ -5,12 +5,12 @@ use super::expand::{gives_one_each, has_batches};
 use super::live_run::{LiveRun, RunSnapshot};
 use super::results::Results;
 use super::world::RunWorld;
-use kirosu_plan::advance::{Act, Repeat, ResultRef, RunFacts, advance, find, repeats, waits};
-use kirosu_plan::{Plan, Work};
+use kirosu_plan::Plan;
+use kirosu_plan::advance::{Act, ResultRef, RunFacts, advance, find, waits};
 use kirosu_protocol::budget::micros_of;
-use kirosu_protocol::{Ack, Budget, FailureClass, ItemState, RunRetryParams, RunState, StepState};
+use kirosu_protocol::{Ack, Budget, FailureClass, ItemState, RunState, StepState};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanOrder, ResetItems, RunStep, StepChange, StoreReader,
+    AGREED, Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,15 +74,16 @@ pub(super) fn take(live: &mut LiveRun, around: &mut TurnInput<'_>) -> Result<Tur
     Ok(Turn::Commands(turn.commands))
 }
 
-struct RunTurn<'a> {
-    plan: Arc<Plan>,
-    live: &'a mut LiveRun,
-    snapshot: RunSnapshot,
-    commands: Vec<(Command, Option<String>)>,
+/// The decisions of one turn.
+pub(super) struct RunTurn<'a> {
+    pub plan: Arc<Plan>,
+    pub live: &'a mut LiveRun,
+    pub snapshot: RunSnapshot,
+    pub commands: Vec<(Command, Option<String>)>,
 }
 
 impl RunTurn<'_> {
-    fn change(&mut self, path: Option<&str>, change: PlanChange) {
+    pub fn change(&mut self, path: Option<&str>, change: PlanChange) {
         let command = PlanOrder::Change {
             run: self.live.id,
             fence: self.live.fence,
@@ -142,61 +143,8 @@ impl RunTurn<'_> {
         Ok(())
     }
 
-    /// Decides questions that no person has answered in time. Returns whether there are some.
-    fn time_out(&mut self, around: &mut TurnInput<'_>) -> bool {
-        let plan = self.plan.clone();
-        let mut any = false;
-        let questions = self.snapshot.steps.values().filter(|step| step.open > 0);
-        let questions: Vec<RunStep> = questions.cloned().collect();
-        for step in questions {
-            let path = &step.path;
-            let found = find(&plan, path);
-            let Some(Work::Approve(work)) = found.map(|found| &found.step.work) else {
-                continue;
-            };
-            let Some(timeout) = work.timeout_ms.and_then(|ms| i64::try_from(ms).ok()) else {
-                continue;
-            };
-            if work.on_timeout == "wait" {
-                continue;
-            }
-            let at = step.started_ms.saturating_add(timeout);
-            if at > around.now_ms {
-                self.wake_at(at);
-                continue;
-            }
-            let items = around
-                .store
-                .plan_items(step.id, None, 0, 1)
-                .unwrap_or_default();
-            let Some(task) = items.into_iter().next().and_then(|item| item.task_id) else {
-                continue;
-            };
-            let reason = Some(format!("no person decided within {} s", timeout / 1000));
-            let by = Some("timeout".to_owned());
-            let command = match work.on_timeout.as_str() {
-                "approve" => Command::Approve {
-                    task,
-                    fence: None,
-                    by,
-                    comment: reason,
-                    only_human: false,
-                },
-                _ => Command::Reject {
-                    task,
-                    fence: None,
-                    reason,
-                    by,
-                },
-            };
-            self.commands.push((command, None));
-            any = true;
-        }
-        any
-    }
-
     /// The run is to be looked at again at a time in Unix milliseconds.
-    fn wake_at(&mut self, at: i64) {
+    pub fn wake_at(&mut self, at: i64) {
         let earliest = self.live.wake_at.map_or(at, |earliest| earliest.min(at));
         self.live.wake_at = Some(earliest);
     }
@@ -226,76 +174,7 @@ impl RunTurn<'_> {
         acts
     }
 
-    /// The oldest wish of a client.
-    fn wish(&self) -> Result<Option<RunRetryParams>, String> {
-        let Some(text) = &self.snapshot.run.wishes else {
-            return Ok(None);
-        };
-        let wishes: Vec<RunRetryParams> =
-            serde_json::from_str(text).map_err(|why| why.to_string())?;
-        Ok(wishes.into_iter().next())
-    }
-
-    /// Prepares what a client wants to be repeated: first what depends on it, so that a turn that was interrupted finds the rest.
-    fn repeat(&mut self, wish: &RunRetryParams) {
-        self.live.faults.clear();
-        let all = repeats(
-            &self.plan,
-            &self.snapshot.rows,
-            wish.step.as_deref(),
-            wish.item.as_deref(),
-        );
-        let anew = all
-            .iter()
-            .filter(|repeat| matches!(repeat, Repeat::Anew(_)));
-        let anew: Vec<Repeat> = anew.cloned().collect();
-        let rest = all
-            .into_iter()
-            .filter(|repeat| !matches!(repeat, Repeat::Anew(_)));
-        let next: Vec<Repeat> = match anew.is_empty() {
-            false => anew,
-            true => rest.collect(),
-        };
-        let mut is_item = false;
-        for repeat in &next {
-            match repeat {
-                Repeat::Anew(path) => self.clear(path),
-                Repeat::Lost(path) => self.reset(path, ResetItems::Lost),
-                Repeat::Item(path, key) => {
-                    is_item = true;
-                    self.reset(path, ResetItems::Key(key.clone()));
-                }
-                Repeat::Open(path) => {
-                    self.set(path, StepState::Open, None, None, None);
-                }
-            }
-        }
-        if next.is_empty() || is_item {
-            self.change(None, PlanChange::Fulfil);
-        }
-    }
-
-    fn clear(&mut self, path: &str) {
-        match self.snapshot.rows.get(path).is_some_and(|row| row.open > 0) {
-            true => self.cancel(path, "a step that it depends on is repeated"),
-            false => self.reset(path, ResetItems::All),
-        }
-    }
-
-    fn reset(&mut self, path: &str, items: ResetItems) {
-        if let Some(step) = self.snapshot.steps.get(path) {
-            let (step, version) = (step.id, step.version);
-            let change = PlanChange::Reset {
-                step,
-                version,
-                items,
-                limit: ITEMS,
-            };
-            self.change(Some(path), change);
-        }
-    }
-
-    fn cancel(&mut self, path: &str, reason: &str) {
+    pub fn cancel(&mut self, path: &str, reason: &str) {
         if let Some(step) = self.snapshot.steps.get(path) {
             let change = PlanChange::CancelTasks {
                 step: step.id,
@@ -306,7 +185,7 @@ impl RunTurn<'_> {
         }
     }
 
-    fn set(
+    pub fn set(
         &mut self,
         path: &str,
         state: StepState,
@@ -318,13 +197,9 @@ impl RunTurn<'_> {
             return;
         };
         let change = StepChange {
-            step: step.id,
-            version: step.version,
-            ended: Some(step.ended()),
-            state,
-            reason,
             total: total.and_then(|total| i64::try_from(total).ok()),
             result: result.and_then(|result| serde_json::to_string(&result).ok()),
+            ..change_of(step, state, reason)
         };
         self.change(Some(path), PlanChange::Set(change));
     }
@@ -337,20 +212,15 @@ impl RunTurn<'_> {
         });
         let waiting: Vec<String> = waiting.map(|(path, _)| path.clone()).collect();
         for path in waiting {
-            let Some(step) = self.snapshot.steps.get(&path) else {
-                continue;
-            };
-            let change = StepChange {
-                step: step.id,
-                version: step.version,
-                // Items that end meanwhile change nothing about the agreement.
-                ended: None,
-                state: StepState::Open,
-                reason: Some(waits::AGREED.to_owned()),
-                total: None,
-                result: None,
-            };
-            self.change(Some(&path), PlanChange::Set(change));
+            if let Some(step) = self.snapshot.steps.get(&path) {
+                let reason = Some(waits::AGREED.to_owned());
+                let change = StepChange {
+                    // Items that end meanwhile change nothing about the agreement.
+                    ended: None,
+                    ..change_of(step, StepState::Open, reason)
+                };
+                self.change(Some(&path), PlanChange::Set(change));
+            }
         }
         let (state, reason) = (RunState::Open, None);
         self.change(None, PlanChange::SetRun { state, reason });
@@ -529,5 +399,18 @@ impl RunTurn<'_> {
         }
         lines.truncate(1 + NAMED as usize);
         lines.join("\n")
+    }
+}
+
+/// A change of a step's state, decided on its present row.
+fn change_of(step: &RunStep, state: StepState, reason: Option<String>) -> StepChange {
+    StepChange {
+        step: step.id,
+        version: step.version,
+        ended: Some(step.ended()),
+        state,
+        reason,
+        total: None,
+        result: None,
     }
 }

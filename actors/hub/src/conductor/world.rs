@@ -72,7 +72,7 @@ impl RunWorld<'_> {
         let sources = &self.values.live.metadata.sources;
         sources.get(&step.id).copied().ok_or_else(|| {
             format!(
-                "the items of the step {} are files of a client, and the client sent none: start the run with `kirosu run-pipeline`",
+                "the step {} reads its items from files, which only `kirosu run-pipeline` sends to the hub: start the run with it",
                 step.id
             )
         })
