@@ -1,11 +1,12 @@
 //! `kirosu run-pipeline`: starts a run of a plan.
 
+use super::connect::HubClient;
 use super::follow::{follow, report};
 use super::launch::inputs::{GivenInput, read_given};
 use super::launch::{LaunchArgs, PreparedRun, dry};
 use super::wait::WaitDeadline;
 use super::{Context, Failure, text, time};
-use kirosu_protocol::{EnqueueAnswer, Status};
+use kirosu_protocol::{EnqueueAnswer, RunAnswer, Status};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,22 +53,50 @@ pub struct Args {
 /// The plan, its inputs or its sources have faults, the hub refuses or cannot be reached, or standard output fails.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let prepared = PreparedRun::read(&args.file, &args.input).await?;
-    if args.launch.dry_run {
-        return dry::run(&prepared, context).await;
+    let name = prepared.plan.name.as_deref();
+    let waits = args.wait.then_some(args.wait_timeout);
+    match launched(&prepared, &args.launch, name, waits, context).await? {
+        Launched::Over(code) => Ok(code),
+        Launched::Ended(run, hub) => report::print(*run, &hub, context).await,
+    }
+}
+
+/// A run that was started.
+pub(super) enum Launched {
+    /// Nothing is left to do: the exit code.
+    Over(u8),
+    /// The run has ended.
+    Ended(Box<RunAnswer>, HubClient),
+}
+
+/// Starts a run, or only estimates it, and waits until it has ended. `waits`: the longest wait; `None`: it does not wait and prints
+/// the run's number.
+///
+/// # Errors
+/// The hub refuses or cannot be reached, the time ran out, or standard output fails.
+pub(super) async fn launched(
+    prepared: &PreparedRun,
+    launch: &LaunchArgs,
+    name: Option<&str>,
+    waits: Option<Option<Duration>>,
+    context: &Context,
+) -> Result<Launched, Failure> {
+    if launch.dry_run {
+        return Ok(Launched::Over(dry::run(prepared, context).await?));
     }
     let hub = context.connect().await?;
-    let answer = prepared.start(&args.launch, &hub, context).await?;
+    let answer = prepared.start(launch, &hub, context).await?;
     note_existing(&answer, context)?;
-    if args.detach || !args.wait {
-        return print_started(&answer, prepared.plan.name.as_deref(), context);
-    }
-    let deadline = WaitDeadline::after(args.wait_timeout);
+    let Some(timeout) = waits else {
+        return Ok(Launched::Over(print_started(&answer, name, context)?));
+    };
+    let deadline = WaitDeadline::after(timeout);
     let run = follow(answer.task_id, deadline, &hub, &context.screen).await?;
-    report::print(run, &hub, context).await
+    Ok(Launched::Ended(Box::new(run), hub))
 }
 
 /// Notes that a run with this key existed.
-pub(super) fn note_existing(answer: &EnqueueAnswer, context: &Context) -> Result<(), Failure> {
+fn note_existing(answer: &EnqueueAnswer, context: &Context) -> Result<(), Failure> {
     let (id, Some(status)) = (answer.task_id, answer.status) else {
         return Ok(());
     };
@@ -83,7 +112,7 @@ pub(super) fn note_existing(answer: &EnqueueAnswer, context: &Context) -> Result
 }
 
 /// Prints the number of a run that nothing waits for, and the commands for it.
-pub(super) fn print_started(
+fn print_started(
     answer: &EnqueueAnswer,
     name: Option<&str>,
     context: &Context,

@@ -1,10 +1,9 @@
 //! `kirosu run-recursive`: lets an agent plan the work for a goal, and runs its plan.
 
-use super::follow::{follow, report};
-use super::launch::{LaunchArgs, PreparedRun, dry};
+use super::follow::report;
+use super::launch::{LaunchArgs, PreparedRun};
 use super::plan::file::PlanFile;
-use super::run_pipeline::{note_existing, print_started};
-use super::wait::WaitDeadline;
+use super::run_pipeline::{Launched, launched};
 use super::{Context, Failure, time, whole};
 use clap::ValueEnum;
 use kirosu_plan::PlanFormat;
@@ -78,18 +77,11 @@ enum ApprovePlan {
 /// A flag is faulty, the hub refuses or cannot be reached, or standard output fails.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let prepared = PreparedRun::of(plan(args)?, &[]).await?;
-    if args.launch.dry_run {
-        return dry::run(&prepared, context).await;
+    let waits = (!args.detach).then_some(args.wait_timeout);
+    match launched(&prepared, &args.launch, None, waits, context).await? {
+        Launched::Over(code) => Ok(code),
+        Launched::Ended(run, hub) => report::print(*run, &hub, context).await,
     }
-    let hub = context.connect().await?;
-    let answer = prepared.start(&args.launch, &hub, context).await?;
-    note_existing(&answer, context)?;
-    if args.detach {
-        return print_started(&answer, None, context);
-    }
-    let deadline = WaitDeadline::after(args.wait_timeout);
-    let run = follow(answer.task_id, deadline, &hub, &context.screen).await?;
-    report::print(run, &hub, context).await
 }
 
 /// A plan of one planner. The goal is an input, so that braces in it are text.

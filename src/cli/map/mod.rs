@@ -4,10 +4,9 @@ mod build;
 mod results;
 
 use super::enqueue::read;
-use super::follow::{follow, report};
-use super::launch::{LaunchArgs, PreparedRun, dry};
-use super::run_pipeline::{note_existing, print_started};
-use super::wait::WaitDeadline;
+use super::follow::report;
+use super::launch::{LaunchArgs, PreparedRun};
+use super::run_pipeline::{Launched, launched};
 use super::{Context, Failure, time, whole};
 use kirosu_plan::limits::{BATCH_MAX, CONCURRENCY_MAX, PLAN_BYTES};
 use std::path::{Path, PathBuf};
@@ -143,17 +142,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     };
     let file = build::plan(args, prompt.unwrap_or_default(), reduce, schema)?;
     let prepared = PreparedRun::of(file, &[]).await?;
-    if args.launch.dry_run {
-        return dry::run(&prepared, context).await;
-    }
-    let hub = context.connect().await?;
-    let answer = prepared.start(&args.launch, &hub, context).await?;
-    note_existing(&answer, context)?;
-    if args.detach {
-        return print_started(&answer, None, context);
-    }
-    let deadline = WaitDeadline::after(args.wait_timeout);
-    let run = follow(answer.task_id, deadline, &hub, &context.screen).await?;
+    let waits = (!args.detach).then_some(args.wait_timeout);
+    let (run, hub) = match launched(&prepared, &args.launch, None, waits, context).await? {
+        Launched::Over(code) => return Ok(code),
+        Launched::Ended(run, hub) => (*run, hub),
+    };
     match has_reduce && !context.screen.json {
         true => report::print(run, &hub, context).await,
         false => results::print(run, has_reduce, &hub, context).await,
