@@ -544,3 +544,92 @@ fn retention_removes_a_run_with_all_that_belongs_to_it() {
     prune(&mut b);
     assert_eq!(b.reader.source_items(left).unwrap(), None);
 }
+
+/// A run of one step with three items: one done, two failed, the failed ones to be made again.
+fn half_done(b: &mut Bench) -> Taken {
+    let taken = Taken::new(b);
+    taken.open(b, "m", 3);
+    assert!(taken.expand(b, "m", 3));
+    let tasks = b.lease(3);
+    b.ack(done(tasks[0].task_id, None)).unwrap();
+    b.ack(failed(tasks[1].task_id, None)).unwrap();
+    b.ack(failed(tasks[2].task_id, None)).unwrap();
+    let step = taken.step(b, "m");
+    let reset = PlanChange::Reset {
+        step: step.id,
+        version: step.version,
+        items: ResetItems::Lost,
+        limit: 100,
+    };
+    assert!(taken.change(b, reset));
+    taken
+}
+
+#[test]
+fn waiting_items_are_made_again_once() {
+    let mut b = Bench::new();
+    let taken = half_done(&mut b);
+    let step = taken.step(&mut b, "m");
+    let mut again = taken.expansion(&step, 2);
+    for (item, index) in again.items.iter_mut().zip([1, 2]) {
+        (item.index, item.key) = (index, format!("k{index}"));
+    }
+    assert!(taken.change(&mut b, PlanChange::Expand(again.clone())));
+    let before = b.stats();
+    // The same command of a conductor that was restarted meanwhile.
+    assert!(!taken.change(&mut b, PlanChange::Expand(again)));
+    assert_eq!(before, b.stats());
+    assert_eq!(check(&mut b, &taken, "m"), [0, 2, 1, 0, 0]);
+}
+
+#[test]
+fn a_paused_run_can_end_as_partial() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let pause = RunControl::Pause;
+    let run = taken.run;
+    b.one(plan(PlanOrder::Control {
+        run,
+        control: pause,
+    }))
+    .unwrap();
+    let set = |state| PlanChange::SetRun {
+        state,
+        reason: None,
+    };
+    assert!(!taken.change(&mut b, set(RunState::Waiting)));
+    assert!(taken.change(&mut b, set(RunState::Partial)));
+    b.ack(done(run, Some(taken.fence))).unwrap();
+    assert_eq!(taken.row(&mut b).state, RunState::Partial);
+}
+
+#[test]
+fn a_retry_counts_times_anew_and_names_a_known_item() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 1);
+    assert!(taken.expand(&mut b, "m", 1));
+    b.now += 1000;
+    b.ack(failed(taken.run, Some(taken.fence))).unwrap();
+    let retry = |item: &str| {
+        let what = RunRetryParams {
+            task_id: taken.run,
+            step: Some("m".into()),
+            item: Some(item.into()),
+        };
+        plan(PlanOrder::Control {
+            run: taken.run,
+            control: RunControl::Retry(what),
+        })
+    };
+    let refused = b.one(retry("unknown")).unwrap_err();
+    assert!(
+        refused.message.contains("no item \"unknown\""),
+        "{}",
+        refused.message
+    );
+    assert_eq!(b.task(taken.run).status, Status::Failed);
+    b.now += 5000;
+    b.one(retry("k0")).unwrap();
+    assert_eq!(taken.row(&mut b).started_ms, b.now);
+}
