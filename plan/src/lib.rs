@@ -39,7 +39,7 @@ pub use compiled::{
 pub use draw::{mermaid, tree};
 pub use fault::{PlanFault, PlanFaults};
 pub use place::Place;
-pub use planned::{PLANNER_GUIDE, PlannedRules, planned_faults};
+pub use planned::{PLANNER_GUIDE, PlannedRules, ask_always, planned_faults, pool_faults};
 pub use schema::schema;
 pub use source::{PlanFormat, compile};
 pub use template::{RenderError, RenderLimits, evaluate, holds, names, render};

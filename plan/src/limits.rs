@@ -22,6 +22,8 @@ pub const STEPS: PlanBound = bound(200, 1000);
 pub const ITEMS: PlanBound = bound(10_000, 1_000_000);
 /// Tasks of a run.
 pub const TASKS: PlanBound = bound(10_000, 5_000_000);
+/// Steps of a run that have begun, once per pass of the loops around them. Each turn of a run reads them all.
+pub const BEGUN_STEPS: usize = 10_000;
 /// Passes of a loop.
 pub const PASSES: PlanBound = bound(5, 100);
 /// Answers of a vote.

@@ -1,6 +1,6 @@
 //! Plans of planners: the instructions that a planner gets, and the rules for its answer.
 
-use crate::compiled::{ItemSource, Over, Plan, Step, Work};
+use crate::compiled::{Over, Plan, Step, Work};
 
 /// The instructions for a planner, in the form of a system prompt.
 pub const PLANNER_GUIDE: &str = "\
@@ -44,21 +44,24 @@ pub fn planned_faults(plan: &Plan, rules: &PlannedRules<'_>) -> Vec<String> {
             ));
         }
     }
+    if let Some(pools) = rules.pools {
+        faults.extend(pool_faults(plan, pools));
+    }
     of_steps(&plan.pipeline, rules, &mut faults);
     faults
 }
 
-fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) {
-    for step in steps {
-        let judge = match &step.work {
+/// The faults of a plan that may name only some pools, one sentence each.
+pub fn pool_faults(plan: &Plan, pools: &[String]) -> Vec<String> {
+    let mut faults = Vec::new();
+    each_step(&plan.pipeline, &mut |step| {
+        let inner = match &step.work {
             Work::Vote(vote) => vote.judge.as_ref().and_then(|judge| judge.pool.as_ref()),
             Work::Plan(planner) => planner.pool.as_ref(),
             _ => None,
         };
-        for pool in step.pool.iter().chain(judge) {
-            if let Some(pools) = rules.pools
-                && !pools.contains(pool)
-            {
+        for pool in step.pool.iter().chain(inner) {
+            if !pools.contains(pool) {
                 faults.push(format!(
                     "step {}: the pool {pool} is not allowed; allowed are {}",
                     step.id,
@@ -66,16 +69,46 @@ fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) 
                 ));
             }
         }
+    });
+    faults
+}
+
+/// Lets each planner of a plan ask a person, whatever the plan says.
+pub fn ask_always(steps: &mut [Step]) {
+    for step in steps {
+        if let Work::Plan(planner) = &mut step.work {
+            planner.ask = Some(true);
+        }
+        ask_always(step.work.steps_mut());
+    }
+}
+
+/// Visits steps and those inside of them.
+fn each_step(steps: &[Step], visit: &mut dyn FnMut(&Step)) {
+    for step in steps {
+        visit(step);
+        each_step(step.work.steps(), visit);
+    }
+}
+
+fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) {
+    each_step(steps, &mut |step| {
+        if step.priority > 0 {
+            faults.push(format!(
+                "step {}: `priority` may not be greater than 0 in the plan of a planner",
+                step.id
+            ));
+        }
+        let accept = step.accept.as_ref();
+        if accept.is_some_and(|accept| accept.get("command").is_some()) {
+            faults.push(format!(
+                "step {}: `accept.command` is not allowed in the plan of a planner",
+                step.id
+            ));
+        }
         match &step.work {
             Work::Map(map) => {
-                if let Over::Source(
-                    ItemSource::Files(_)
-                    | ItemSource::Lines(_)
-                    | ItemSource::Jsonl(_)
-                    | ItemSource::Csv(_)
-                    | ItemSource::Stdin(_),
-                ) = &map.over
-                {
+                if let Over::Source(_) = &map.over {
                     faults.push(format!(
                         "step {}: `over` must be a list or an expression; there are no files here",
                         step.id
@@ -85,9 +118,9 @@ fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) 
             Work::Pipeline(sub) if !rules.plans.contains(&sub.plan) => {
                 faults.push(format!("step {}: there is no plan {}", step.id, sub.plan));
             }
-            work => of_steps(work.steps(), rules, faults),
+            _ => {}
         }
-    }
+    });
 }
 
 #[cfg(test)]
@@ -114,7 +147,7 @@ pipeline:
   - { id: three, pipeline: other }
   - id: four
     loop: { max: 2 }
-    steps: [{ id: five, pool: root, prompt: x }]
+    steps: [{ id: five, pool: root, prompt: x, priority: 1, accept: { command: [make] } }]
 ";
         let plan = compile(text, PlanFormat::Yaml).unwrap();
         let pools = vec!["fast".to_owned()];
@@ -123,7 +156,7 @@ pipeline:
             plans: &[],
         };
         let faults = planned_faults(&plan, &rules);
-        assert_eq!(faults.len(), 5, "{faults:#?}");
+        assert_eq!(faults.len(), 7, "{faults:#?}");
         assert!(
             faults
                 .iter()

@@ -31,9 +31,34 @@ pub struct PlanMetadata {
     pub sources: BTreeMap<String, SourceId>,
     /// Whether steps may run programs. The hub sets false for a key that may not enqueue code. `None`: they may.
     pub programs: Option<bool>,
+    /// The limits that the run above has left. The hub sets them for runs below others.
+    #[serde(skip_serializing_if = "LimitsLeft::is_empty")]
+    pub limits: LimitsLeft,
     /// The texts of the plans that the steps name, by name or path.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<String, String>,
+}
+
+/// Limits beyond those of a plan itself: the smaller ones hold.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsLeft {
+    /// Levels of runs, counted from the highest run.
+    pub depth: Option<u64>,
+    /// Tasks of the run.
+    pub tasks: Option<u64>,
+    /// The only pools that the plan may name.
+    pub pools: Option<Vec<String>>,
+    /// Whether a person is asked about the plan of each planner, whatever the plan says.
+    pub ask: Option<bool>,
+}
+
+impl LimitsLeft {
+    /// Whether it sets no limit.
+    pub fn is_empty(&self) -> bool {
+        *self == LimitsLeft::default()
+    }
 }
 
 wire_enum! {

@@ -127,7 +127,8 @@ pub struct Applied {
     pub finished: Vec<(WorkId, Outcome)>,
     /// Leases that ended because the tasks' parents did.
     pub ended: Vec<EndedLease>,
-    /// Runs of plans about which something is to be decided: queued ones, and those in which something has changed.
+    /// Runs of plans about which something is to be decided: queued ones, and those in which something has changed. 0 means any
+    /// that are queued.
     pub plans: Vec<TaskId>,
     /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,

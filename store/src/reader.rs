@@ -18,8 +18,8 @@ use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{
-    ApprovalsParams, Fence, Group, ItemState, SourceId, Status, Task, TaskId, UsageAnswer,
-    UsageParams,
+    ApprovalsParams, Fence, Group, ItemState, RunState, SourceId, Status, Task, TaskId,
+    UsageAnswer, UsageParams,
 };
 use std::path::Path;
 
@@ -196,6 +196,11 @@ impl StoreReader {
     /// A run that has begun, and its steps in the order in which they began.
     pub fn plan_run(&mut self, run: TaskId) -> Result<Option<(PlanRun, Vec<RunStep>)>, StoreError> {
         self.snapshot(|conn| query::plans::run(conn, run))
+    }
+
+    /// The state of a run that has begun.
+    pub fn run_state(&mut self, run: TaskId) -> Result<Option<RunState>, StoreError> {
+        self.snapshot(|conn| query::plans::run_state(conn, run))
     }
 
     /// The task of a run, and the run as [`plan_run`](StoreReader::plan_run), of the same moment.

@@ -16,11 +16,12 @@ mod staged;
 pub use items::items_per_task;
 pub use reduce_shape::ReduceShape;
 pub use ref_of::ResultRef;
-pub use repeat::{Repeat, repeats};
+pub use repeat::{Repeat, Repeats, repeats};
 pub use scope::{Found, StepScope, find};
 pub use staged::PlannerStage;
 
 use crate::compiled::{Plan, Step, Work};
+use crate::limits::BEGUN_STEPS;
 use kirosu_protocol::{RunState, StepState};
 use std::collections::BTreeMap;
 
@@ -229,6 +230,16 @@ pub fn advance(run: &RunFacts<'_>, world: &mut dyn World) -> Vec<Act> {
             state: RunState::Failed,
             reason: Some(format!(
                 "limit: the run has made {limit} tasks, which is its limit `tasks`"
+            )),
+            result: None,
+        });
+        return acts;
+    }
+    if run.rows.len() >= BEGUN_STEPS {
+        acts.push(Act::End {
+            state: RunState::Failed,
+            reason: Some(format!(
+                "limit: {BEGUN_STEPS} steps have begun, counted once per pass of loops, which is the most of a run"
             )),
             result: None,
         });

@@ -18,71 +18,102 @@ pub enum Repeat {
     Open(String),
 }
 
+/// All that a retry repeats, in the order in which it must be prepared: a cause that is prepared is found no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// Steps that depend on something that is repeated, and those inside of steps that begin anew.
+    pub dependents: Vec<Repeat>,
+    /// Ended loops and races in which something is repeated.
+    pub around: Vec<Repeat>,
+    /// The steps that failed, or the named one.
+    pub causes: Vec<Repeat>,
+}
+
+impl Repeats {
+    /// Whether nothing is left to prepare.
+    pub fn is_empty(&self) -> bool {
+        self.dependents.is_empty() && self.around.is_empty() && self.causes.is_empty()
+    }
+}
+
 /// The steps that a retry repeats: those that failed, or the named one; and those that depend on them.
-pub fn repeats(
-    plan: &Plan,
-    rows: &StepRows,
-    step: Option<&str>,
-    item: Option<&str>,
-) -> Vec<Repeat> {
-    let mut repeats = BTreeSet::new();
+pub fn repeats(plan: &Plan, rows: &StepRows, step: Option<&str>, item: Option<&str>) -> Repeats {
+    let mut causes = BTreeSet::new();
+    // Those that depend on the causes, and those around them.
+    let mut others = BTreeSet::new();
     match (step, item) {
         (Some(path), Some(key)) => {
-            repeats.insert(Repeat::Item(path.to_owned(), key.to_owned()));
-            add_dependents(plan, rows, path, &mut repeats);
+            causes.insert(Repeat::Item(path.to_owned(), key.to_owned()));
+            add_dependents(plan, rows, path, &mut others);
         }
         (Some(path), None) => {
             let row = rows.get(path);
             if row.is_some_and(|row| row.failed + row.cancelled > 0) {
-                repeats.insert(Repeat::Lost(path.to_owned()));
+                causes.insert(Repeat::Lost(path.to_owned()));
             } else if row.is_some_and(|row| row.state.is_final()) {
-                repeats.insert(Repeat::Anew(path.to_owned()));
+                causes.insert(Repeat::Anew(path.to_owned()));
             }
-            add_dependents(plan, rows, path, &mut repeats);
+            add_dependents(plan, rows, path, &mut others);
         }
         (None, _) => {
             for (path, row) in rows {
                 if let Some(repeat) = of_failed(plan, rows, path, row) {
-                    repeats.insert(repeat);
-                    add_dependents(plan, rows, path, &mut repeats);
+                    causes.insert(repeat);
+                    add_dependents(plan, rows, path, &mut others);
                 }
             }
         }
     }
-    // A step that begins anew needs no other treatment, and what is inside of it goes with it.
-    let anew: Vec<String> = repeats
-        .iter()
-        .filter_map(|repeat| match repeat {
+    let paths = |repeats: &BTreeSet<Repeat>| -> Vec<String> {
+        let anew = repeats.iter().filter_map(|repeat| match repeat {
             Repeat::Anew(path) => Some(path.clone()),
             _ => None,
-        })
-        .collect();
-    let is_covered = |path: &str, itself: bool| {
-        anew.iter()
-            .any(|outer| (itself && outer == path) || is_inside(path, outer))
+        });
+        anew.collect()
     };
-    let mut all: Vec<Repeat> = repeats
-        .into_iter()
-        .filter(|repeat| match repeat {
-            Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => {
-                !is_covered(path, true)
-            }
-            Repeat::Anew(path) => !is_covered(path, false),
-        })
-        .collect();
-    // Steps inside of one that begins anew have rows of their own.
-    let inside = rows.keys().filter(|path| is_covered(path, false));
-    all.extend(inside.map(|path| Repeat::Anew(path.clone())));
-    all.retain(|repeat| match repeat {
-        Repeat::Anew(path) => rows
-            .get(path)
-            .is_some_and(|row| row.has_begun() || row.cursor > 0),
-        Repeat::Open(path) => rows.get(path).is_some_and(|row| row.state.is_final()),
-        Repeat::Lost(_) | Repeat::Item(..) => true,
-    });
-    all.sort();
-    all.dedup();
-    all
+    let (dependents, anew) = (paths(&others), paths(&causes));
+    // A step that depends on a cause is cleared with all that is inside of it, and needs no other treatment.
+    let depends = |path: &str| {
+        let covers = |outer: &String| outer == path || is_inside(path, outer);
+        dependents.iter().any(covers)
+    };
+    let is_inside_any = |path: &str| {
+        let mut outer = dependents.iter().chain(&anew);
+        outer.any(|outer| is_inside(path, outer))
+    };
+    let has_rows = |path: &str| {
+        let row = rows.get(path);
+        row.is_some_and(|row| row.has_begun() || row.cursor > 0)
+    };
+    let inside = rows.keys().filter(|path| is_inside_any(path)).cloned();
+    let cleared: BTreeSet<String> = dependents.iter().cloned().chain(inside).collect();
+    Repeats {
+        dependents: cleared
+            .into_iter()
+            .filter(|path| has_rows(path))
+            .map(Repeat::Anew)
+            .collect(),
+        around: others
+            .iter()
+            .filter(|repeat| match repeat {
+                Repeat::Open(path) => {
+                    !depends(path) && rows.get(path).is_some_and(|row| row.state.is_final())
+                }
+                _ => false,
+            })
+            .cloned()
+            .collect(),
+        causes: causes
+            .iter()
+            .filter(|repeat| match repeat {
+                Repeat::Anew(path) => !depends(path) && !is_inside_any(path) && has_rows(path),
+                Repeat::Open(path) | Repeat::Lost(path) | Repeat::Item(path, _) => {
+                    !depends(path) && !is_inside_any(path)
+                }
+            })
+            .cloned()
+            .collect(),
+    }
 }
 
 /// The treatment of a step by a retry of all that failed; `None`: it did not fail, or what failed in it does not count.

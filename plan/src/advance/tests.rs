@@ -558,18 +558,19 @@ inputs: { list: {} }
     assert_eq!(bench.ended.as_ref().unwrap().0, RunState::Partial);
     let all = repeats(&bench.plan, &bench.rows, None, None);
     let anew = |path: &str| Repeat::Anew(path.into());
-    assert_eq!(all, [Repeat::Lost("a".into()), anew("sum"), anew("tell")]);
-    let one = repeats(&bench.plan, &bench.rows, Some("a"), Some("#2"));
+    let lost = |path: &str| Repeat::Lost(path.into());
     assert_eq!(
-        one,
-        [
-            Repeat::Item("a".into(), "#2".into()),
-            anew("sum"),
-            anew("tell")
-        ]
+        (all.dependents, all.causes),
+        (vec![anew("sum"), anew("tell")], vec![lost("a")])
     );
+    let one = repeats(&bench.plan, &bench.rows, Some("a"), Some("#2"));
+    assert_eq!(one.dependents, [anew("sum"), anew("tell")]);
+    assert_eq!(one.causes, [Repeat::Item("a".into(), "#2".into())]);
     let step = repeats(&bench.plan, &bench.rows, Some("other"), None);
-    assert_eq!(step, [anew("other"), anew("tell")]);
+    assert_eq!(
+        (step.dependents, step.causes),
+        (vec![anew("tell")], vec![anew("other")])
+    );
 }
 
 #[test]
@@ -582,27 +583,13 @@ fn a_retry_inside_of_a_loop_opens_it_and_drops_later_passes() {
     bench.end("l[2].a", 0, 1);
     let all = repeats(&bench.plan, &bench.rows, None, None);
     let anew = |path: &str| Repeat::Anew(path.into());
-    assert_eq!(
-        all,
-        [
-            Repeat::Lost("l[2].a".into()),
-            anew("after"),
-            anew("l[2].b"),
-            Repeat::Open("l".into()),
-        ]
-    );
+    assert_eq!(all.dependents, [anew("after"), anew("l[2].b")]);
+    assert_eq!(all.around, [Repeat::Open("l".into())]);
+    assert_eq!(all.causes, [Repeat::Lost("l[2].a".into())]);
     let first = repeats(&bench.plan, &bench.rows, Some("l[1].a"), None);
-    assert_eq!(
-        first,
-        [
-            anew("after"),
-            anew("l[1].a"),
-            anew("l[1].b"),
-            anew("l[2].a"),
-            anew("l[2].b"),
-            Repeat::Open("l".into()),
-        ]
-    );
+    let rest = ["after", "l[1].b", "l[2].a", "l[2].b"].map(anew);
+    assert_eq!(first.dependents, rest);
+    assert_eq!(first.causes, [anew("l[1].a")]);
 }
 
 #[test]
@@ -697,7 +684,11 @@ fn a_retry_leaves_losers_of_a_race_and_a_persons_no_alone() {
     bench.end("ship", 1, 0);
     bench.end("other", 0, 1);
     let all = repeats(&bench.plan, &bench.rows, None, None);
-    assert_eq!(all, [Repeat::Lost("other".into())]);
+    assert_eq!(all.causes, [Repeat::Lost("other".into())]);
+    assert!(
+        all.dependents.is_empty() && all.around.is_empty(),
+        "{all:?}"
+    );
 }
 
 #[test]
@@ -710,6 +701,77 @@ fn a_loop_that_ran_out_of_passes_begins_anew() {
         bench.end(&format!("l[{pass}].b"), 1, 0);
     }
     let all = repeats(&bench.plan, &bench.rows, None, None);
-    assert!(all.contains(&Repeat::Anew("l".into())), "{all:?}");
-    assert!(all.contains(&Repeat::Anew("l[2].a".into())), "{all:?}");
+    assert!(all.causes.contains(&Repeat::Anew("l".into())), "{all:?}");
+    assert!(
+        all.dependents.contains(&Repeat::Anew("l[2].a".into())),
+        "{all:?}"
+    );
+}
+
+/// Prepares one thing of a retry after another, each time with the rows as they are then, as after a crash of the hub.
+fn prepare_one_by_one(bench: &mut Bench, mut note: impl FnMut(&Repeat)) {
+    for _ in 0..50 {
+        let all = repeats(&bench.plan, &bench.rows, None, None);
+        let next = [&all.dependents, &all.around, &all.causes];
+        let Some(next) = next.into_iter().find_map(|repeats| repeats.first()) else {
+            return;
+        };
+        note(next);
+        let (path, state) = match next {
+            Repeat::Anew(path) => (path, StepState::Pending),
+            Repeat::Lost(path) | Repeat::Item(path, _) | Repeat::Open(path) => {
+                (path, StepState::Open)
+            }
+        };
+        let row = bench.rows.get_mut(path).unwrap();
+        match state {
+            StepState::Pending => {
+                *row = StepFacts {
+                    state,
+                    ..StepFacts::open(None)
+                }
+            }
+            _ => {
+                row.waiting += row.failed + row.cancelled;
+                (row.failed, row.cancelled, row.state) = (0, 0, state);
+            }
+        }
+    }
+    panic!("the retry has no end: {:#?}", bench.rows);
+}
+
+#[test]
+fn a_retry_that_is_interrupted_at_any_point_leaves_nothing_out() {
+    let mut bench = Bench::new(
+        "
+  - { id: a, prompt: p }
+  - { id: b, depends_on: [a], prompt: p, always: true }
+  - { id: c, prompt: p }
+  - { id: d, depends_on: [c], prompt: p, always: true }
+",
+    );
+    bench.settle();
+    bench.end("c", 0, 1);
+    // It failed before it had an item: it begins anew as a whole.
+    bench.rows.get_mut("a").unwrap().state = StepState::Failed;
+    bench.settle();
+    bench.end("b", 1, 0);
+    bench.end("d", 1, 0);
+    let mut order = Vec::new();
+    prepare_one_by_one(&mut bench, |repeat| order.push(repeat.clone()));
+    let anew = |path: &str| Repeat::Anew(path.into());
+    let lost = Repeat::Lost("c".into());
+    assert_eq!(order, [anew("b"), anew("d"), lost, anew("a")]);
+
+    let mut bench = Bench::new(LOOP);
+    bench.world.false_ones.insert("steps.b.json.ok".into());
+    bench.settle();
+    bench.end("l[1].a", 1, 0);
+    bench.end("l[1].b", 1, 0);
+    bench.end("l[2].a", 0, 1);
+    prepare_one_by_one(&mut bench, |_| ());
+    let row = &bench.rows["l[2].a"];
+    assert_eq!((row.state, row.waiting), (StepState::Open, 1));
+    assert_eq!(bench.rows["l"].state, StepState::Open);
+    assert_eq!(bench.rows["after"].state, StepState::Pending);
 }

@@ -87,7 +87,15 @@ impl PlanCheck<'_> {
                     Some(other) if *other == index => {
                         self.fault(&at, "a step cannot depend on itself", None)
                     }
-                    Some(other) if self.steps[*other].parent == parent => own.push(*other),
+                    Some(other) if self.steps[*other].parent == parent => {
+                        if self.steps[*other].step.always && !step.always {
+                            let message = format!(
+                                "the step {id} has `always`, so it runs after this one; give this one `always`, too"
+                            );
+                            self.fault(&at, message, None);
+                        }
+                        own.push(*other);
+                    }
                     Some(_) => {
                         let message = match parent {
                             Some(_) => format!(

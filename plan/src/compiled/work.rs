@@ -57,6 +57,15 @@ impl Work {
             _ => &[],
         }
     }
+
+    /// As [`steps`](Work::steps), to be changed.
+    pub fn steps_mut(&mut self) -> &mut [Step] {
+        match self {
+            Work::Loop(work) => &mut work.steps,
+            Work::Race(steps) => steps,
+            _ => &mut [],
+        }
+    }
 }
 
 /// The fields of a map.

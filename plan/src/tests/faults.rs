@@ -224,6 +224,13 @@ const FAULTY: &[(PlanFormat, &str, &[&str])] = &[
     ),
     (
         Yaml,
+        "pipeline: [{id: a, prompt: x, always: true}, {id: b, prompt: x, depends_on: [a]}, {id: c, prompt: x, depends_on: [a], always: true}]",
+        &[
+            "1:78: pipeline[1].depends_on[0]: the step a has `always`, so it runs after this one; give this one `always`, too",
+        ],
+    ),
+    (
+        Yaml,
         "pipeline: [{id: a, plan: {goal: x}}]",
         &[
             "1:20: pipeline[0].plan: a plan with a planner needs a budget: add limits.tokens or limits.usd",

@@ -35,7 +35,7 @@ impl Core {
         if self.lanes.set_paused(queue, false) {
             self.write(DeletePaused { queue })?;
             self.tell_queue(queue, "resumed");
-            self.parked.note_all_ready(&self.lanes);
+            self.note_all_ready();
         }
         Ok(Outcome::Paused(self.lanes.paused()))
     }
@@ -54,9 +54,17 @@ impl Core {
             };
             self.write(DeletePaused { queue: row })?;
             self.tell_queue(&queue, "resumed");
-            self.parked.note_all_ready(&self.lanes);
+            self.note_all_ready();
         }
         Ok(Outcome::Paused(self.lanes.paused()))
+    }
+
+    /// Queued tasks of some lanes may be leased again.
+    fn note_all_ready(&mut self) {
+        self.parked.note_all_ready(&self.lanes);
+        if !self.lanes.ready_plans().is_empty() {
+            self.plans.note_ready();
+        }
     }
 
     fn tell_queue(&mut self, queue: &str, state: &str) {

@@ -7,12 +7,13 @@ use super::{
 use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
+use crate::row::{Flags, TaskRow};
 use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::plan::{
     DeleteSomeItems, ResetItem, SelectItemByKey, SelectItemState, SelectLostItems, SelectOpenTasks,
-    SelectStepAt,
+    SelectQueuedTasks, SelectStepAt, WithdrawItems,
 };
-use crate::sql::task::SelectReady;
+use crate::sql::task::{SelectReady, SelectReadyInPlan};
 use kirosu_protocol::{
     Budget, Fence, ItemState, RunState, Status, StepState, Task, TaskBudget, TaskId,
 };
@@ -27,7 +28,9 @@ impl Core {
     /// Carries out a command about runs of plans.
     pub(crate) fn plan(&mut self, command: &PlanOrder) -> CommandResult<Outcome> {
         match command {
-            PlanOrder::Take { limit } => Ok(Outcome::Leased(self.take_plans(*limit)?)),
+            PlanOrder::Take { limit, below } => {
+                Ok(Outcome::Leased(self.take_plans(*limit, *below)?))
+            }
             PlanOrder::Change { run, fence, change } => {
                 // The ends of tasks that precede the command in its batch count for its guard.
                 self.settle_plans()?;
@@ -44,12 +47,22 @@ impl Core {
     }
 
     /// Leases queued tasks of the type `plan` without a deadline: their holder is this process.
-    fn take_plans(&mut self, limit: u32) -> Result<Vec<Task>> {
+    fn take_plans(&mut self, limit: u32, below: bool) -> Result<Vec<Task>> {
         self.flush_rows()?;
         let mut ready = Vec::new();
         let limit = i64::from(limit);
         for lane in self.lanes.ready_plans() {
-            ready.extend(self.db.tasks(SelectReady { lane, limit }.into())?);
+            ready.extend(
+                self.db.tasks(match below {
+                    true => SelectReadyInPlan {
+                        lane,
+                        flag: Flags::IN_PLAN,
+                        limit,
+                    }
+                    .into(),
+                    false => SelectReady { lane, limit }.into(),
+                })?,
+            );
         }
         ready.sort_by_key(|row| (-i64::from(row.priority), row.id));
         ready.truncate(limit as usize);
@@ -122,6 +135,7 @@ impl Core {
                 items,
                 limit,
             } => self.reset_items(run, (*step, *version), items, *limit)?,
+            PlanChange::Withdraw { step, limit } => self.withdraw_tasks(run, *step, *limit)?,
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
         })
@@ -243,6 +257,41 @@ impl Core {
         Ok(PlanOutcome { applied: any })
     }
 
+    /// Takes tasks that have not begun out of the queue: their items are to be made again.
+    fn withdraw_tasks(&mut self, run: TaskId, step: StepId, limit: u32) -> Result<PlanOutcome> {
+        self.flush_rows()?;
+        let queued = SelectQueuedTasks {
+            step_id: step,
+            limit: i64::from(limit.max(1)),
+        };
+        let mut made = 0;
+        for id in self.db.ids(queued.into())? {
+            let is_queued = |row: &TaskRow| row.state == Status::Queued;
+            if !self.row(id)?.is_some_and(is_queued) {
+                continue;
+            }
+            let Some(items) = self.db.items_of_task(id)? else {
+                continue;
+            };
+            made += 1;
+            // Its end changes no item: it belongs to none any more.
+            self.write(WithdrawItems { task_id: id })?;
+            if let Some(step) = self.plan_step(step)? {
+                step.shift(Some(ItemState::Open), ItemState::Waiting, items.count);
+            }
+            self.end_as_cancelled(id, None, Some("the run is paused"))?;
+            self.ended(id)?;
+        }
+        if made > 0 {
+            self.touch_step(step);
+            if let Some(row) = self.plan_run(run)? {
+                row.made -= made;
+                self.touch_run(run);
+            }
+        }
+        Ok(PlanOutcome { applied: made > 0 })
+    }
+
     /// Prepares items for being made again.
     fn reset_items(
         &mut self,
@@ -287,7 +336,7 @@ impl Core {
         Ok(APPLIED)
     }
 
-    /// Removes items of a step, at most `limit`. With the last one the step is pending again.
+    /// Removes items of a step, at most `limit`. The step is pending again with the first one; its cursor is 0 after the last.
     fn clear_step(&mut self, step_id: StepId, limit: i64) -> Result<PlanOutcome> {
         let some = DeleteSomeItems {
             step_id,
@@ -296,13 +345,16 @@ impl Core {
         };
         let is_empty = (self.write(some)? as i64) < limit;
         let now = self.now();
-        if let Some(step) = self.plan_step(step_id)?
-            && is_empty
-        {
-            step.begin_anew(StepState::Pending, now);
-            (step.total, step.cursor) = (None, 0);
+        if let Some(step) = self.plan_step(step_id)? {
+            match step.state {
+                StepState::Pending => step.version += 1,
+                _ => step.begin_anew(StepState::Pending, now),
+            }
             (step.waiting, step.open) = (0, 0);
             (step.done, step.failed, step.cancelled) = (0, 0, 0);
+            if is_empty {
+                (step.total, step.cursor) = (None, 0);
+            }
         }
         self.touch_step(step_id);
         Ok(APPLIED)

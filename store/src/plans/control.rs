@@ -6,7 +6,7 @@ use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::sql::plan::{SelectItemByKey, SelectStepAt};
+use crate::sql::plan::{SelectAskingSteps, SelectItemByKey, SelectStepAt};
 use kirosu_protocol::{Error, ErrorCode, RunRetryParams, RunState, Status, TaskId};
 
 /// The reason of a run whose waiting steps may go on.
@@ -59,10 +59,12 @@ impl Core {
     }
 
     fn resume_run(&mut self, id: TaskId) -> CommandResult<Outcome> {
+        // Other steps may go on while one waits.
+        let asks = self.db.number(SelectAskingSteps { run_id: id }.into())? > Some(0);
         let run = self.begun_run("resume", id)?;
         match run.state {
             RunState::Open if run.reason.as_deref() == Some(AGREED) => {}
-            RunState::Open => {
+            RunState::Open if !asks => {
                 let row = self.known(id)?;
                 let needed = "the run is neither paused nor waits for a person";
                 return Err(wrong_state("resume", row, needed).into());
@@ -70,7 +72,7 @@ impl Core {
             state if state.is_final() => return Err(self.has_ended("resume", id)?.into()),
             state => {
                 // A person has agreed: the steps that wait for one go on.
-                let agreed = (state == RunState::Waiting).then(|| AGREED.to_owned());
+                let agreed = (asks || state == RunState::Waiting).then(|| AGREED.to_owned());
                 (run.state, run.reason) = (RunState::Open, agreed);
                 self.touch_run(id);
             }
@@ -88,6 +90,9 @@ impl Core {
                 );
                 return Err(Error::new(ErrorCode::WrongState, message).into());
             };
+            if what.item.is_some() {
+                self.check_item_alone(id, path, step_id)?;
+            }
             if let Some(key) = &what.item
                 && self
                     .db
@@ -117,6 +122,18 @@ impl Core {
             _ => {}
         }
         Ok(Outcome::Ok)
+    }
+
+    /// Refuses the retry of one item of a step whose items rest on each other.
+    fn check_item_alone(&mut self, id: TaskId, path: &str, step_id: i64) -> CommandResult<()> {
+        let kind = self.plan_step(step_id)?.map(|step| step.kind.clone());
+        let Some(kind @ ("reduce" | "vote" | "plan")) = kind.as_deref() else {
+            return Ok(());
+        };
+        let message = format!(
+            "the items of the step {path}, a {kind}, rest on each other; `kirosu run retry {id} --step {path}` repeats what is needed"
+        );
+        Err(Error::new(ErrorCode::WrongState, message).into())
     }
 
     /// Refuses the retry of a task of a step that has ended: nothing would take over its result. A run that is retried repeats

@@ -40,7 +40,14 @@ impl Core {
             self.change(id, |row| row.flags.set(Flags::IN_PLAN));
             made.push(id);
         }
+        // The items of a task follow one another.
+        let (mut position, mut previous) = (0, None);
         for item in &new.items {
+            position = match item.task.is_some() && item.task == previous {
+                true => position + 1,
+                false => 0,
+            };
+            previous = item.task;
             let task_id = item.task.and_then(|at| made.get(at).copied());
             let state = match task_id {
                 Some(_) => ItemState::Open,
@@ -53,12 +60,14 @@ impl Core {
                     key: &item.key,
                     state: item_number(state),
                     task_id,
+                    position,
                 })?;
                 None
             } else {
                 self.write(MakeItemAgain {
                     state: item_number(state),
                     task_id,
+                    position,
                     step_id,
                     idx: item.index,
                 })?;

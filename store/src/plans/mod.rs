@@ -114,7 +114,7 @@ pub(crate) struct Plans {
     turned: Vec<TaskId>,
     /// The class of failure of tasks that ended in this batch.
     classes: HashMap<TaskId, FailureClass>,
-    /// Runs about which something is to be decided.
+    /// Runs about which something is to be decided; 0: any that are queued.
     news: BTreeSet<TaskId>,
     next_step: StepId,
     next_source: SourceId,
@@ -138,6 +138,11 @@ impl Plans {
     /// A task of the type `plan` has another state.
     pub fn note_turn(&mut self, id: TaskId) {
         self.turned.push(id);
+    }
+
+    /// Queued runs may be taken.
+    pub fn note_ready(&mut self) {
+        self.news.insert(0);
     }
 
     /// The class of a failed attempt.
@@ -198,8 +203,10 @@ impl Core {
         for id in std::mem::take(&mut self.plans.ended) {
             self.settle_items(id)?;
         }
-        for id in std::mem::take(&mut self.plans.turned) {
-            self.settle_run(id)?;
+        while !self.plans.turned.is_empty() {
+            for id in std::mem::take(&mut self.plans.turned) {
+                self.settle_run(id)?;
+            }
         }
         Ok(())
     }
@@ -261,6 +268,18 @@ impl Core {
         let Some(run) = self.plan_run(id)? else {
             return Ok(());
         };
+        if matches!(status, Status::Done | Status::Failed) && run.wishes.is_some() {
+            // The retry came after the decision that the run is over.
+            (run.state, run.reason) = (RunState::Open, None);
+            self.touch_run(id);
+            self.bring_back(id);
+            self.report(id, "retried");
+            self.came_back(id)?;
+            return Ok(());
+        }
+        if status == Status::Cancelled {
+            run.wishes = None;
+        }
         let state = match status {
             Status::Done if run.state == RunState::Partial => RunState::Partial,
             Status::Done => RunState::Done,

@@ -90,6 +90,8 @@ pub enum PlanOrder {
     Take {
         /// At most this many.
         limit: u32,
+        /// Whether only those that a step of another run has made.
+        below: bool,
     },
     /// Changes a run that the caller has taken. Without effect if the fence or a version is not the present one.
     Change {
@@ -156,6 +158,13 @@ pub enum PlanChange {
         step: StepId,
         /// The reason, shown to people.
         reason: String,
+        /// At most this many items.
+        limit: u32,
+    },
+    /// Takes tasks of a step that have not begun out of the queue; their items are made again later.
+    Withdraw {
+        /// The step.
+        step: StepId,
         /// At most this many items.
         limit: u32,
     },

@@ -1,10 +1,10 @@
 //! Runs of plans: their steps, items and sources.
 
 use crate::plans::{PlanRun, RunStep, StepId, item_number};
-use crate::sql::plan::{SelectOpenRuns, SelectPlanRun, run_steps, step_columns};
+use crate::sql::plan::{SelectOpenRuns, SelectPlanRun, SelectRunState, run_steps, step_columns};
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{ItemState, SourceId, TaskId};
+use kirosu_protocol::{ItemState, RunState, SourceId, TaskId};
 
 row! {
     /// An item of a step.
@@ -20,6 +20,8 @@ row! {
         pub task_id: Option<TaskId>,
         /// The class of its failure.
         pub class: Option<String>,
+        /// Its position among the items of its task, from 0.
+        pub position: i64,
     }
 }
 
@@ -51,6 +53,14 @@ pub(crate) fn run(
     Ok(Some((run, steps)))
 }
 
+/// The state of a run that has begun.
+pub(crate) fn run_state(
+    conn: &mut SqliteConnection,
+    task_id: TaskId,
+) -> QueryResult<Option<RunState>> {
+    sql::first(conn, SelectRunState { task_id })
+}
+
 /// A step.
 pub(crate) fn step(conn: &mut SqliteConnection, id: StepId) -> QueryResult<Option<RunStep>> {
     let text = format!(
@@ -75,7 +85,7 @@ pub(crate) fn items(
         None => String::new(),
     };
     let text = format!(
-        "SELECT idx, key, state, task_id, class FROM plan_item WHERE step_id = {step} AND idx >= {from} {state} \
+        "SELECT idx, key, state, task_id, class, position FROM plan_item WHERE step_id = {step} AND idx >= {from} {state} \
          ORDER BY idx LIMIT {limit}"
     );
     sql::all(conn, sql_query(text))
@@ -87,7 +97,7 @@ pub(crate) fn items_of_task(
     task: TaskId,
 ) -> QueryResult<Vec<PlanItem>> {
     let text = format!(
-        "SELECT idx, key, state, task_id, class FROM plan_item WHERE task_id = {task} ORDER BY idx"
+        "SELECT idx, key, state, task_id, class, position FROM plan_item WHERE task_id = {task} ORDER BY idx"
     );
     sql::all(conn, sql_query(text))
 }

@@ -43,6 +43,11 @@ statement! {
 }
 
 statement! {
+    /// The state of a run.
+    SelectRunState { task_id: i64 } "SELECT state FROM plan_run WHERE task_id = ?"
+}
+
+statement! {
     /// A run as it is now.
     PutPlanRun<'a> {
         task_id: i64,
@@ -115,13 +120,14 @@ pub(crate) fn run_steps(run_id: TaskId) -> String {
 
 insert! {
     /// A new item.
-    InsertPlanItem<'a> { step_id: i64, idx: i64, key: &'a str, state: i64, task_id: Option<i64> } "INSERT INTO plan_item"
+    InsertPlanItem<'a> { step_id: i64, idx: i64, key: &'a str, state: i64, task_id: Option<i64>, position: i64 }
+    "INSERT INTO plan_item"
 }
 
 statement! {
     /// An item that waits has a task again.
-    MakeItemAgain { state: i64, task_id: Option<i64>, step_id: i64, idx: i64 }
-    "UPDATE plan_item SET state = ?, task_id = ?, class = NULL WHERE step_id = ? AND idx = ? AND state = 0"
+    MakeItemAgain { state: i64, task_id: Option<i64>, position: i64, step_id: i64, idx: i64 }
+    "UPDATE plan_item SET state = ?, task_id = ?, position = ?, class = NULL WHERE step_id = ? AND idx = ? AND state = 0"
 }
 
 statement! {
@@ -161,6 +167,25 @@ statement! {
     /// The tasks of a step's open items, without repeats of neighbours.
     SelectOpenTasks { step_id: i64, limit: i64 }
     "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item WHERE step_id = ? AND state = 1 AND state <> 2 ORDER BY idx LIMIT ?)"
+}
+
+statement! {
+    /// Tasks of a step's open items that wait in the queue and have not run yet, without repeats of neighbours.
+    SelectQueuedTasks { step_id: i64, limit: i64 }
+    "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item JOIN task ON task.id = task_id \
+     WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 0 AND task.attempts = 0 ORDER BY idx LIMIT ?)"
+}
+
+statement! {
+    /// The items of a task are to be made again.
+    WithdrawItems { task_id: i64 }
+    "UPDATE plan_item SET state = 0, task_id = NULL, class = NULL WHERE task_id = ?"
+}
+
+statement! {
+    /// The number of open steps of a run that wait for a person.
+    SelectAskingSteps { run_id: i64 }
+    "SELECT count(*) FROM plan_step WHERE run_id = ? AND state = 'open' AND reason IN ('breaker', 'sample')"
 }
 
 statement! {

@@ -10,7 +10,7 @@ use super::generation::SelectSkipped;
 use super::long_text::*;
 use super::plan::*;
 use super::schedule::*;
-use super::task::{SelectOptions, SelectReady, SetFlags};
+use super::task::{SelectOptions, SelectReady, SelectReadyInPlan, SetFlags};
 use super::tx::FreePages;
 use super::work::{
     DeleteWork, PutWork, SelectNextChildren, SelectNextDependents, SelectNextFailed,
@@ -57,7 +57,7 @@ records! {
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
-        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems,
+        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems,
         DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
     }
 }
@@ -69,14 +69,14 @@ records! {
 
 records! {
     /// A query for rows of tasks.
-    TaskQuery<'a>: all -> Vec<TaskRow> { SelectLeased, SelectNextFailed, SelectReady, SelectSessionLeased<'a> }
+    TaskQuery<'a>: all -> Vec<TaskRow> { SelectLeased, SelectNextFailed, SelectReady, SelectReadyInPlan, SelectSessionLeased<'a> }
 }
 
 records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
-        SelectLostItems, SelectOpenRuns, SelectOpenTasks,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks,
         SelectDueSchedules,
     }
 }
@@ -87,7 +87,7 @@ records! {
         CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
-        SelectAnyStep, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
+        SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
         CountSchedules, SelectNextSchedule,
     }

@@ -86,6 +86,12 @@ statement! {
 }
 
 statement! {
+    /// The next queued tasks of a lane that a step of a run has made. `flag`: that of such tasks.
+    SelectReadyInPlan { lane: i64, flag: i64, limit: i64 }
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 0 AND lane = ? AND flags & ? <> 0 ORDER BY priority DESC, id LIMIT ?")
+}
+
+statement! {
     /// The highest id in use.
     SelectLastId {} "SELECT coalesce(max(id), 0) FROM task"
 }

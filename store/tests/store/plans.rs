@@ -96,7 +96,10 @@ impl Taken {
 }
 
 fn take(b: &mut Bench) -> Vec<TaskId> {
-    match b.one(plan(PlanOrder::Take { limit: 10 })) {
+    match b.one(plan(PlanOrder::Take {
+        limit: 10,
+        below: false,
+    })) {
         Ok(Outcome::Leased(tasks)) => tasks.into_iter().map(|task| task.task_id).collect(),
         other => panic!("take: {other:?}"),
     }
@@ -632,4 +635,221 @@ fn a_retry_counts_times_anew_and_names_a_known_item() {
     b.now += 5000;
     b.one(retry("k0")).unwrap();
     assert_eq!(taken.row(&mut b).started_ms, b.now);
+}
+
+fn set(step: &RunStep, state: StepState, reason: Option<&str>) -> PlanChange {
+    PlanChange::Set(StepChange {
+        step: step.id,
+        version: step.version,
+        ended: None,
+        state,
+        reason: reason.map(str::to_owned),
+        total: None,
+        result: None,
+    })
+}
+
+#[test]
+fn a_step_is_pending_from_the_first_item_that_is_cleared() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 5);
+    assert!(taken.expand(&mut b, "m", 5));
+    for task in b.lease(5) {
+        b.ack(done(task.task_id, None)).unwrap();
+    }
+    let step = taken.step(&mut b, "m");
+    assert!(taken.change(&mut b, set(&step, StepState::Done, None)));
+    for (left, cursor) in [(3, 5), (1, 5), (0, 0)] {
+        let step = taken.step(&mut b, "m");
+        let clear = PlanChange::Reset {
+            step: step.id,
+            version: step.version,
+            items: ResetItems::All,
+            limit: 2,
+        };
+        assert!(taken.change(&mut b, clear));
+        b = b.reopen();
+        let step = taken.step(&mut b, "m");
+        assert_eq!((step.state, step.cursor), (StepState::Pending, cursor));
+        assert_eq!((counts(&step), step.generation), ([0; 5], 1));
+        let items = b.reader.plan_items(step.id, None, 0, 9).unwrap();
+        assert_eq!(items.len(), left);
+    }
+}
+
+#[test]
+fn a_retry_just_before_the_end_of_a_run_brings_it_back() {
+    for status in [AckStatus::Done, AckStatus::Failed] {
+        let mut b = Bench::new();
+        let taken = half_done(&mut b);
+        let retry = RunControl::Retry(RunRetryParams::default());
+        b.one(plan(PlanOrder::Control {
+            run: taken.run,
+            control: retry,
+        }))
+        .unwrap();
+        let ack = match status {
+            AckStatus::Done => done(taken.run, Some(taken.fence)),
+            _ => failed(taken.run, Some(taken.fence)),
+        };
+        b.ack(ack).unwrap();
+        let row = taken.row(&mut b);
+        assert_eq!((row.state, row.ended_ms), (RunState::Open, None));
+        assert!(row.wishes.is_some());
+        assert_eq!(take(&mut b), [taken.run]);
+        // A person who cancels it means the retry, too.
+        b.one(Command::Cancel {
+            task: taken.run,
+            by: None,
+            reason: None,
+        })
+        .unwrap();
+        let row = taken.row(&mut b);
+        assert_eq!((row.state, row.wishes), (RunState::Cancelled, None));
+    }
+}
+
+#[test]
+fn a_run_is_resumed_where_it_waits_while_other_steps_run() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let resume = || {
+        plan(PlanOrder::Control {
+            run: taken.run,
+            control: RunControl::Resume,
+        })
+    };
+    taken.open(&mut b, "other", 1);
+    let step = taken.open(&mut b, "m", 9);
+    let refused = b.one(resume()).unwrap_err();
+    assert!(refused.message.contains("neither paused nor"), "{refused}");
+    assert!(taken.change(&mut b, set(&step, StepState::Open, Some("breaker"))));
+    b.one(resume()).unwrap();
+    let row = taken.row(&mut b);
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (RunState::Open, Some(AGREED))
+    );
+}
+
+#[test]
+fn tasks_that_have_not_begun_are_taken_out_of_the_queue_and_made_again() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 6);
+    assert!(taken.expand(&mut b, "m", 6));
+    let begun = b.lease(3);
+    b.ack(done(begun[0].task_id, None)).unwrap();
+    let step = taken.step(&mut b, "m");
+    let withdraw = |limit| PlanChange::Withdraw {
+        step: step.id,
+        limit,
+    };
+    assert!(taken.change(&mut b, withdraw(2)));
+    assert_eq!(check(&mut b, &taken, "m"), [2, 3, 1, 0, 0]);
+    assert!(taken.change(&mut b, withdraw(9)));
+    assert!(!taken.change(&mut b, withdraw(9)), "nothing is left");
+    assert_eq!(check(&mut b, &taken, "m"), [3, 2, 1, 0, 0]);
+    assert_eq!(taken.row(&mut b).made, 3);
+    assert!(b.lease(9).is_empty());
+    b.ack(done(begun[1].task_id, None)).unwrap();
+    assert_eq!(check(&mut b, &taken, "m"), [3, 1, 2, 0, 0]);
+}
+
+#[test]
+fn an_item_that_rests_on_others_is_not_repeated_alone() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let new = NewStep {
+        path: "r".into(),
+        kind: "reduce".into(),
+        each: false,
+        shared: false,
+        state: StepState::Open,
+        reason: None,
+        total: Some(2),
+    };
+    assert!(taken.change(&mut b, PlanChange::Open(new)));
+    assert!(taken.expand(&mut b, "r", 2));
+    let retry = RunControl::Retry(RunRetryParams {
+        step: Some("r".into()),
+        item: Some("k0".into()),
+        ..RunRetryParams::default()
+    });
+    let refused = b
+        .one(plan(PlanOrder::Control {
+            run: taken.run,
+            control: retry,
+        }))
+        .unwrap_err();
+    assert!(refused.message.contains("--step r` repeats"), "{refused}");
+}
+
+#[test]
+fn runs_below_others_are_taken_when_there_is_no_room_for_further_ones() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let own = b.enqueue(NewTask {
+        priority: 9,
+        ..plan_task()
+    });
+    taken.open(&mut b, "sub", 1);
+    let step = taken.step(&mut b, "sub");
+    let mut expansion = taken.expansion(&step, 1);
+    expansion.tasks[0].task_type = TYPE_PLAN.into();
+    assert!(taken.change(&mut b, PlanChange::Expand(expansion)));
+    let below = PlanOrder::Take {
+        limit: 10,
+        below: true,
+    };
+    let Ok(Outcome::Leased(tasks)) = b.one(plan(below)) else {
+        panic!("a run is taken");
+    };
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].parent_id, Some(taken.run));
+    assert_eq!(take(&mut b), [own]);
+}
+
+#[test]
+fn items_of_a_batch_keep_their_positions_when_one_of_them_is_repeated() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let step = taken.open(&mut b, "m", 5);
+    let mut expansion = taken.expansion(&step, 5);
+    for (item, task) in expansion.items.iter_mut().zip([0, 0, 0, 1, 1]) {
+        item.task = Some(task);
+    }
+    expansion.tasks.truncate(2);
+    assert!(taken.change(&mut b, PlanChange::Expand(expansion)));
+    for task in b.lease(2) {
+        b.ack(done(task.task_id, None)).unwrap();
+    }
+    let reset = PlanChange::Reset {
+        step: step.id,
+        version: taken.step(&mut b, "m").version,
+        items: ResetItems::Key("k0".into()),
+        limit: 9,
+    };
+    assert!(taken.change(&mut b, reset));
+    let step = taken.step(&mut b, "m");
+    let mut again = taken.expansion(&step, 1);
+    again.items[0].index = 0;
+    assert!(taken.change(&mut b, PlanChange::Expand(again)));
+    let items = b.reader.plan_items(step.id, None, 0, 9).unwrap();
+    let positions: Vec<i64> = items.iter().map(|item| item.position).collect();
+    assert_eq!(positions, [0, 1, 2, 0, 1]);
+}
+
+#[test]
+fn runs_in_a_paused_queue_are_news_when_it_goes_on() {
+    for queue in [None, Some("default".to_owned())] {
+        let mut b = Bench::new();
+        b.one(Command::Pause(queue.clone())).unwrap();
+        let run = b.enqueue(plan_task());
+        assert!(take(&mut b).is_empty());
+        let applied = b.store.apply(b.now, vec![Command::Resume(queue)]);
+        assert_eq!(applied.plans, [0]);
+        assert_eq!(take(&mut b), [run]);
+    }
 }

@@ -66,6 +66,22 @@ pipeline:
     assert_eq!(results, ["a", "b", "c", "d", "e"]);
     assert_eq!(read[0]["task_id"], read[1]["task_id"]);
     assert_eq!(run["made"], 3, "one task per batch");
+    // One item of a batch is repeated: it gets a task of its own, and its neighbours keep their elements.
+    let id = run["task_id"].as_i64().unwrap();
+    let retry = json!({"task_id": id, "step": "read", "item": "#1"});
+    client.call("run_retry", retry);
+    let again = until("it has another task", || {
+        let again = items(&mut client, id, "read");
+        let has_ended = again.iter().all(|item| item["state"] == "done");
+        (has_ended && again[0]["task_id"] != read[0]["task_id"]).then_some(again)
+    });
+    let after: Vec<&str> = again
+        .iter()
+        .map(|item| item["result"].as_str().unwrap())
+        .collect();
+    assert_eq!(after, results);
+    let run = ended(&mut client, id);
+    assert_eq!(run["result"], r#"["a","b","c","d","e"]"#);
 }
 
 #[test]

@@ -92,6 +92,46 @@ fn a_plan_that_a_person_refuses_does_not_run_and_depth_ends_planners_of_planners
 }
 
 #[test]
+fn a_plan_of_a_planner_runs_no_commands_and_the_planners_below_ask_too() {
+    let agent = r#"prompt=$(cat)
+case "$prompt" in
+*"has these faults"*"accept.command"*)
+  printf 'limits: { tokens: 1000 }\npipeline: [{ id: again, plan: { goal: more, ask: false, pool: script } }]\n' ;;
+*"Make a plan"*"more"*)
+  printf 'pipeline: [{ id: a, prompt: x }]\n' ;;
+*"Make a plan"*)
+  printf 'pipeline: [{ id: a, prompt: x, priority: 7, accept: { command: [touch, owned] } }]\n' ;;
+*) printf '%s' "$prompt" ;;
+esac
+"#;
+    let hub = with_script(hub(2), agent).start();
+    let mut client = hub.client();
+    let run = start(&mut client, PLAN, json!({}));
+    let question = |client: &mut crate::common::Client, run: i64, at: usize| {
+        until("it waits for a person", || {
+            let run = shown(client, run);
+            let id = run["task_id"].as_i64().unwrap();
+            let is_asked = run["state"] == "waiting";
+            is_asked.then(|| {
+                items(client, id, run["steps"][0]["path"].as_str().unwrap())[at]["task_id"]
+                    .as_i64()
+                    .unwrap()
+            })
+        })
+    };
+    let first = question(&mut client, run, 2);
+    client.call("approve", json!({"task_id": first}));
+    let below = until("the plan runs", || {
+        let all = items(&mut client, run, "goal");
+        all.get(3).and_then(|item| item["task_id"].as_i64())
+    });
+    let second = question(&mut client, below, 1);
+    client.call("approve", json!({"task_id": second}));
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "done", "{run:#}");
+}
+
+#[test]
 fn the_command_needs_a_budget_and_starts_the_planner() {
     let hub = with_script(hub(2), AGENT).start();
     let refused = hub.cli(&["run-recursive", "count words"]);

@@ -4,6 +4,7 @@ use super::{ended, hub, items, shown, start, step, with_script};
 use crate::common::{Setup, until, word};
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// A pool `script` whose runs fail while a file exists: those whose prompt has its first line.
 fn failing(setup: Setup) -> Setup {
@@ -158,6 +159,8 @@ pipeline:
     });
     let paused = shown(&mut client, run);
     assert_eq!(paused["state"], "paused");
+    let stats = client.call("list", json!({"limit": 1}))["stats"].clone();
+    assert_eq!(stats["queued"], 0, "nothing of it is left in the queue");
     client.call("run_resume", json!({"task_id": run}));
     until("it goes on", || {
         let now = shown(&mut client, run);
@@ -224,4 +227,117 @@ pipeline:
         assert_eq!(run["state"], "done", "{run:#}");
         assert_eq!(step(&run, "ship")["state"], shipped);
     }
+}
+
+#[test]
+fn a_pause_holds_the_runs_below_too() {
+    let hub = hub(2)
+        .set("providers.slow.kind=echo")
+        .set("providers.slow.delay=200ms")
+        .set("pool.slow.provider=slow")
+        .set("pool.slow.size=2")
+        .start();
+    let mut client = hub.client();
+    let inner = "
+pipeline:
+  - { id: m, map: { over: [1,2,3,4,5,6,7,8,9,10,11,12] }, pool: slow, prompt: '{{ item }}' }
+";
+    let plan = "pipeline: [{ id: sub, pipeline: inner }]";
+    let run = start(&mut client, plan, json!({"plans": {"inner": inner}}));
+    let below = until("the run below has begun", || {
+        let run = shown(&mut client, run);
+        run["steps"][0]["task_id"].as_i64()
+    });
+    let open = |client: &mut crate::common::Client| {
+        let answer = client.try_call("run", json!({"task_id": below}))?;
+        let step = answer["result"]["steps"].get(0)?.clone();
+        Some((step["open"].as_i64()?, step["done"].as_i64()?))
+    };
+    until("it works", || {
+        open(&mut client).filter(|(_, done)| *done > 0)
+    });
+    client.call("run_pause", json!({"task_id": run}));
+    let (_, before) = until("what ran has ended", || {
+        open(&mut client).filter(|(open, _)| *open == 0)
+    });
+    assert!(before < 12, "{before}");
+    let stats = client.call("list", json!({"limit": 1}))["stats"].clone();
+    assert_eq!(stats["queued"], 0);
+    client.call("run_resume", json!({"task_id": run}));
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "done", "{run:#}");
+    assert_eq!(items(&mut client, below, "m").len(), 12);
+}
+
+#[test]
+fn runs_below_have_no_more_than_is_left() {
+    let hub = hub(2).start();
+    let mut client = hub.client();
+    for (plan, inner, says) in [
+        (
+            "limits: { pools: [echo] }\npipeline: [{ id: sub, pipeline: inner }]",
+            "pipeline: [{ id: a, pool: other, prompt: x }]",
+            "the pool other is not allowed; allowed are echo",
+        ),
+        (
+            "limits: { pools: [other] }\npipeline: [{ id: sub, pipeline: inner }]",
+            "pipeline: [{ id: a, module: agents.echo, prompt: x }]",
+            "the pool echo of its `module` is not allowed; allowed are other",
+        ),
+        (
+            "limits: { tasks: 4 }\npipeline: [{ id: a, prompt: x }, { id: sub, depends_on: [a], pipeline: inner }]",
+            "limits: { tasks: 100 }\npipeline: [{ id: m, map: { over: [1,2,3,4,5,6] }, prompt: x }]",
+            "the run has made 3 tasks, which is its limit `tasks`",
+        ),
+        (
+            "limits: { depth: 2 }\npipeline: [{ id: sub, pipeline: inner }]",
+            "limits: { depth: 8 }\npipeline: [{ id: deeper, pipeline: last }]",
+            "`limits.depth` is 2",
+        ),
+    ] {
+        let plans = json!({"inner": inner, "last": "pipeline: [{ id: a, prompt: x }]"});
+        let run = start(&mut client, plan, json!({"plans": plans}));
+        let run = ended(&mut client, run);
+        assert_eq!(run["state"], "failed", "{run:#}");
+        let error = run["error"].as_str().unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_later_lets_what_runs_end() {
+    let hub = hub(2)
+        .set("providers.slow.kind=echo")
+        .set("providers.slow.delay=300ms")
+        .set("pool.slow.provider=slow")
+        .set("pool.slow.size=2")
+        .start();
+    let mut client = hub.client();
+    let plan = "
+pipeline:
+  - { id: m, map: { over: [{a: 1}, {a: 2}, {a: 3}, {b: 4}], concurrency: 1 }, pool: slow, prompt: '{{ item.a }}' }
+";
+    let run = start(&mut client, plan, json!({}));
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "failed");
+    let step = step(&run, "m");
+    assert_eq!(
+        (&step["done"], &step["cancelled"]),
+        (&json!(3), &json!(0)),
+        "{run:#}"
+    );
+}
+
+#[test]
+fn a_run_in_a_paused_queue_begins_as_soon_as_it_goes_on() {
+    let hub = hub(1).start();
+    let mut client = hub.client();
+    client.call("pause", json!({}));
+    let run = start(&mut client, "pipeline: [{ id: a, prompt: x }]", json!({}));
+    assert_eq!(shown(&mut client, run)["state"], "pending");
+    client.call("resume", json!({}));
+    let before = Instant::now();
+    assert_eq!(ended(&mut client, run)["state"], "done");
+    // Much earlier than the conductor looks at all runs, every 30 s.
+    assert!(before.elapsed() < Duration::from_secs(10));
 }

@@ -2,7 +2,7 @@
 
 use super::live_run::{LiveRun, RunSnapshot};
 use super::results::{Results, as_json};
-use kirosu_plan::advance::{StepScope, outlook};
+use kirosu_plan::advance::{ResultRef, StepScope, outlook};
 use kirosu_plan::{LoopWork, RenderLimits, Step, Work, evaluate, names, no_earlier_pass};
 use kirosu_protocol::StepState;
 use serde_json::{Map, Value, json};
@@ -157,7 +157,16 @@ impl StepValues<'_> {
                     .filter(|_| row.state == StepState::Failed)
             ),
         );
-        value.insert("empty".into(), json!(row.done == 0));
+        // Only steps with items can be empty, and a join if what it joins is.
+        let is_empty = match &row.result {
+            Some(ResultRef::Step(_)) => false,
+            Some(ResultRef::Joined { of, .. }) => {
+                let of = self.snapshot.rows.get(of);
+                of.is_none_or(|of| of.done == 0)
+            }
+            _ => row.done == 0,
+        };
+        value.insert("empty".into(), json!(is_empty));
         value.insert(
             "counts".into(),
             json!({"total": row.total, "done": row.done, "failed": row.failed, "cancelled": row.cancelled}),
@@ -166,7 +175,7 @@ impl StepValues<'_> {
             let text = self.results.text(self.snapshot, path)?;
             if wants("json") {
                 let json = match &row.result {
-                    Some(kirosu_plan::advance::ResultRef::Items) => lines(text.as_deref()),
+                    Some(ResultRef::Items) => lines(text.as_deref()),
                     _ => as_json(text.as_deref().unwrap_or("")),
                 };
                 value.insert("json".into(), json);

@@ -1,8 +1,8 @@
 //! A run that the conductor has taken.
 
 use kirosu_plan::advance::{ResultRef, StepFacts, StepRows};
-use kirosu_plan::{Plan, PlanFormat, compile};
-use kirosu_protocol::{Fence, PlanMetadata, SourceId, Task, TaskId};
+use kirosu_plan::{Plan, PlanFormat, ask_always, compile, pool_faults};
+use kirosu_protocol::{Fence, LimitsLeft, PlanMetadata, SourceId, Task, TaskId};
 use kirosu_store::{PlanRun, RunStep};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -28,8 +28,12 @@ pub(super) struct LiveRun {
     pub labels: Vec<String>,
     /// Priority of its task.
     pub priority: i32,
-    /// Levels of runs above it.
-    pub depth: u64,
+    /// The runs above it, the nearest first.
+    pub above: Vec<TaskId>,
+    /// Whether it waited for a person in its last turn.
+    pub is_waiting: bool,
+    /// Whether nothing new started in its last turn: it, or a run above it, was paused.
+    pub is_paused: bool,
     /// Commands that are not answered yet.
     pub unanswered: usize,
     /// Whether something has changed since the last decision.
@@ -47,8 +51,8 @@ pub(super) struct LiveRun {
 }
 
 impl LiveRun {
-    /// A run as its task is. `depth`: the levels of runs above it.
-    pub fn new(task: &Task, depth: u64) -> LiveRun {
+    /// A run as its task is, and the runs above it.
+    pub fn new(task: &Task, above: Vec<TaskId>) -> LiveRun {
         let metadata = task.metadata.clone().unwrap_or(Value::Null);
         let metadata: Result<PlanMetadata, String> = match metadata {
             Value::Null => Ok(PlanMetadata::default()),
@@ -65,24 +69,27 @@ impl LiveRun {
         let compiled = compile(&task.prompt, format)
             .map_err(|faults| format!("the plan has faults:\n{faults}"));
         let mut inputs = Map::new();
+        let hash = compiled.as_ref().map(Plan::hash).unwrap_or_default();
         let plan = match (compiled, fault) {
             (_, Some(why)) | (Err(why), None) => Err(why),
-            (Ok(plan), None) => values(&plan, &metadata.inputs).map(|values| {
+            (Ok(plan), None) => values(&plan, &metadata.inputs).and_then(|values| {
                 inputs = values;
-                Arc::new(plan)
+                limited(plan, &metadata.limits).map(Arc::new)
             }),
         };
         LiveRun {
             id: task.task_id,
             fence: task.fence,
-            hash: plan.as_ref().map(|plan| plan.hash()).unwrap_or_default(),
+            hash,
             plan,
             metadata,
             inputs,
             queue: task.queue.clone(),
             labels: task.labels.clone(),
             priority: task.priority,
-            depth,
+            above,
+            is_waiting: false,
+            is_paused: false,
             unanswered: 0,
             is_due: true,
             wake_at: None,
@@ -93,12 +100,53 @@ impl LiveRun {
         }
     }
 
+    /// Drops the lists of maps that have ended or begun anew.
+    pub fn forget_lists(&mut self, snapshot: &RunSnapshot) {
+        self.lists.retain(|(path, generation), _| {
+            let step = snapshot.steps.get(path);
+            // A list is evaluated before its step has a row.
+            step.is_none_or(|step| !step.state.is_final() && step.generation == *generation)
+        });
+    }
+
+    /// Whether it is among the runs whose number is limited.
+    pub fn takes_room(&self) -> bool {
+        self.above.is_empty() && !self.is_waiting
+    }
+
     /// The name for people.
     pub fn name(&self) -> Option<String> {
         let plan = self.plan.as_ref().ok();
         let own = plan.and_then(|plan| plan.name.clone());
         self.metadata.name.clone().or(own)
     }
+}
+
+/// A plan within the limits that the run above has left.
+///
+/// # Errors
+/// It names a pool that it may not use.
+fn limited(mut plan: Plan, left: &LimitsLeft) -> Result<Plan, String> {
+    let limits = &mut plan.limits;
+    limits.depth = left.depth.unwrap_or(limits.depth).min(limits.depth);
+    limits.tasks = left.tasks.unwrap_or(limits.tasks).min(limits.tasks);
+    limits.pools = match (limits.pools.take(), &left.pools) {
+        (own, None) => own,
+        (None, Some(left)) => Some(left.clone()),
+        (Some(own), Some(left)) => {
+            Some(own.into_iter().filter(|pool| left.contains(pool)).collect())
+        }
+    };
+    if left.ask == Some(true) {
+        ask_always(&mut plan.pipeline);
+    }
+    if let Some(pools) = &plan.limits.pools {
+        let faults = pool_faults(&plan, pools);
+        if !faults.is_empty() {
+            return Err(faults.join("\n"));
+        }
+    }
+    Ok(plan)
 }
 
 /// The values of the inputs of a run.

@@ -11,8 +11,10 @@
 mod context;
 #[cfg(feature = "fault-injection")]
 mod crash;
+mod end;
 mod expand;
 mod live_run;
+mod open_runs;
 mod planner;
 mod questions;
 pub(crate) mod results;
@@ -27,10 +29,11 @@ use crate::sessions::SharedTable;
 use crate::writer::Writer;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, Status, TYPE_PLAN, Task, TaskId};
-use kirosu_store::{CONDUCTOR, Command, Outcome, PlanOrder, StoreReader};
+use kirosu_protocol::{Error, ErrorCode, Task, TaskId};
+use kirosu_store::{Command, Outcome, PlanOrder, StoreReader};
 use kirosu_supervision::{ChildContext, supervised};
 use live_run::LiveRun;
+use open_runs::{open_runs, runs_above};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -43,14 +46,13 @@ const SCAN: Duration = Duration::from_secs(30);
 const LONGEST_TIMER: Duration = Duration::from_secs(10);
 /// Pause before a run is looked at again after a failure of the store.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Runs that are under way at the same time; further ones stay queued.
+/// Runs that are under way at the same time, without those that wait for a person and those that another run has made;
+/// further ones stay queued.
 const RUNS: usize = 1000;
 /// Runs that one command takes.
 const TAKEN_AT_ONCE: u32 = 50;
 /// The smallest and the largest number of open tasks of a step that sets none.
 const WINDOW: (u64, u64) = (2, 1000);
-/// Levels above a run that are examined.
-const LEVELS: u64 = 64;
 
 /// Runs in which something has changed.
 #[derive(Message)]
@@ -93,9 +95,14 @@ pub(crate) struct Conductor {
     /// The run and the step of each unanswered command.
     sent: HashMap<u64, SentCommand>,
     next_number: u64,
-    /// Whether a command that takes runs is unanswered, and whether another one must follow.
-    taking: bool,
+    /// The number of runs that an unanswered command takes at most.
+    taking: Option<u32>,
+    /// Whether another one must follow it.
     take_again: bool,
+    /// Whether further runs may be queued, above the limit.
+    left_queued: bool,
+    /// Whether all runs are looked at again soon, after a failure.
+    is_scan_near: bool,
     /// Whether a `NextTurn` is on its way.
     is_turning: bool,
 }
@@ -114,8 +121,10 @@ impl Conductor {
             due: VecDeque::new(),
             sent: HashMap::new(),
             next_number,
-            taking: false,
+            taking: None,
             take_again: false,
+            left_queued: false,
+            is_scan_near: false,
             is_turning: false,
         }
     }
@@ -146,14 +155,20 @@ impl Conductor {
 
     /// Takes queued runs.
     fn take(&mut self, ctx: &mut Context<Self>) {
-        let room = u32::try_from(RUNS.saturating_sub(self.runs.len())).unwrap_or(0);
-        if self.taking || room == 0 {
+        if self.taking.is_some() {
             self.take_again = true;
             return;
         }
-        (self.taking, self.take_again) = (true, false);
-        let limit = room.min(TAKEN_AT_ONCE);
-        let take = Command::Plan(Box::new(PlanOrder::Take { limit }));
+        let own = self.runs.values().filter(|run| run.takes_room());
+        let room = u32::try_from(RUNS.saturating_sub(own.count())).unwrap_or(0);
+        // A run that waits for one below it must not keep that one out.
+        let below = room == 0;
+        let limit = match below {
+            true => TAKEN_AT_ONCE,
+            false => room.min(TAKEN_AT_ONCE),
+        };
+        (self.taking, self.take_again, self.left_queued) = (Some(limit), false, below);
+        let take = Command::Plan(Box::new(PlanOrder::Take { limit, below }));
         self.submit(ctx, 0, vec![(take, None)]);
     }
 
@@ -169,6 +184,15 @@ impl Conductor {
         self.turn_next(ctx);
     }
 
+    /// The turns of all runs below a run are to come.
+    fn note_below(&mut self, ctx: &mut Context<Self>, id: TaskId) {
+        let below = self.runs.values().filter(|run| run.above.contains(&id));
+        let below: Vec<TaskId> = below.map(|run| run.id).collect();
+        for id in below {
+            self.note_due(ctx, id);
+        }
+    }
+
     fn turn_next(&mut self, ctx: &mut Context<Self>) {
         if !self.is_turning && !self.due.is_empty() {
             self.is_turning = true;
@@ -178,10 +202,11 @@ impl Conductor {
 
     /// Looks at all open runs, and takes those that are queued.
     fn scan(&mut self, ctx: &mut Context<Self>) {
-        match self.open_runs() {
+        let known: Vec<TaskId> = self.runs.keys().copied().collect();
+        match self.reader().and_then(|store| open_runs(store, &known)) {
             Ok(tasks) => {
-                for (task, depth) in tasks {
-                    self.add(&task, depth);
+                for (task, above) in tasks {
+                    self.add(&task, above);
                 }
             }
             Err(why) => self.unread(ctx, &why),
@@ -193,25 +218,6 @@ impl Conductor {
         }
     }
 
-    /// The runs of earlier incarnations that this one does not know, each with the levels above it.
-    fn open_runs(&mut self) -> Result<Vec<(Task, u64)>, String> {
-        let known: Vec<TaskId> = self.runs.keys().copied().collect();
-        let store = self.reader()?;
-        let open = store.open_runs().map_err(|why| why.to_string())?;
-        let mut found = Vec::new();
-        for id in open.into_iter().filter(|id| !known.contains(id)) {
-            let tasks = store.many(&[id]).map_err(|why| why.to_string())?;
-            let own = tasks.into_iter().find(|task| {
-                task.status == Status::Leased && task.worker_id.as_deref() == Some(CONDUCTOR)
-            });
-            if let Some(task) = own {
-                let depth = levels(store, &task)?;
-                found.push((task, depth));
-            }
-        }
-        Ok(found)
-    }
-
     fn reader(&mut self) -> Result<&mut StoreReader, String> {
         let store = match self.store.take() {
             Some(store) => store,
@@ -220,15 +226,20 @@ impl Conductor {
         Ok(self.store.insert(store))
     }
 
-    fn add(&mut self, task: &Task, depth: u64) {
-        self.runs.insert(task.task_id, LiveRun::new(task, depth));
+    fn add(&mut self, task: &Task, above: Vec<TaskId>) {
+        self.runs.insert(task.task_id, LiveRun::new(task, above));
     }
 
     /// The store cannot be read: everything is looked at again after a pause.
     fn unread(&mut self, ctx: &mut Context<Self>, why: &str) {
         tracing::error!(%why, "runs of plans cannot be read; trying again");
         self.store = None;
-        ctx.run_later(RETRY_AFTER, |conductor, ctx| conductor.scan(ctx));
+        if !std::mem::replace(&mut self.is_scan_near, true) {
+            ctx.run_later(RETRY_AFTER, |conductor, ctx| {
+                conductor.is_scan_near = false;
+                conductor.scan(ctx);
+            });
+        }
     }
 
     /// Open tasks that a step may have: twice the workers.
@@ -245,6 +256,7 @@ impl Conductor {
             return;
         };
         run.is_due = false;
+        let (took_room, was_paused) = (run.takes_room(), run.is_paused);
         let taken = match self.reader() {
             Ok(store) => turn::take(
                 &mut run,
@@ -259,7 +271,7 @@ impl Conductor {
         };
         match taken {
             Ok(Turn::Over) => {
-                if self.take_again {
+                if self.left_queued {
                     self.take(ctx);
                 }
             }
@@ -278,7 +290,15 @@ impl Conductor {
                         conductor.note_due(ctx, id);
                     });
                 }
+                let gives_room = took_room && !run.takes_room();
+                let is_paused = run.is_paused;
                 self.runs.insert(id, run);
+                if gives_room && self.left_queued {
+                    self.take(ctx);
+                }
+                if is_paused != was_paused {
+                    self.note_below(ctx, id);
+                }
                 if !commands.is_empty() {
                     self.submit(ctx, id, commands);
                 }
@@ -291,7 +311,7 @@ impl Conductor {
     }
 
     fn taken(&mut self, ctx: &mut Context<Self>, answer: Result<Outcome, Error>) {
-        self.taking = false;
+        let limit = self.taking.take();
         let tasks = match answer {
             Ok(Outcome::Leased(tasks)) => tasks,
             Ok(_) => Vec::new(),
@@ -301,12 +321,12 @@ impl Conductor {
                 return;
             }
         };
-        let is_full = tasks.len() as u32 == TAKEN_AT_ONCE;
+        let is_full = limit == Some(tasks.len() as u32);
         for task in tasks {
-            let depth = self.reader().and_then(|store| levels(store, &task));
-            match depth {
-                Ok(depth) => {
-                    self.add(&task, depth);
+            let above = self.reader().and_then(|store| runs_above(store, &task));
+            match above {
+                Ok(above) => {
+                    self.add(&task, above);
                     self.note_due(ctx, task.task_id);
                 }
                 // The scan finds it.
@@ -358,23 +378,6 @@ fn is_for_good(error: &Error) -> bool {
         error.code,
         ErrorCode::InvalidParams | ErrorCode::TooLarge | ErrorCode::WrongState
     )
-}
-
-/// The runs above a run.
-fn levels(store: &mut StoreReader, task: &Task) -> Result<u64, String> {
-    let (mut depth, mut parent) = (0, task.parent_id);
-    for _ in 0..LEVELS {
-        let Some(id) = parent else {
-            break;
-        };
-        let above = store.many(&[id]).map_err(|why| why.to_string())?.pop();
-        let Some(above) = above else {
-            break;
-        };
-        depth += u64::from(above.task_type == TYPE_PLAN);
-        parent = above.parent_id;
-    }
-    Ok(depth)
 }
 
 impl Actor for Conductor {

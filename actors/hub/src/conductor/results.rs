@@ -11,6 +11,8 @@ use std::collections::HashMap;
 const BYTES: usize = 8 << 20;
 /// Items that one query reads.
 const PAGE: i64 = 200;
+/// Tasks that one query reads: a result may have several MiB.
+const TASKS: usize = 8;
 /// References that are followed from one step to another.
 const HOPS: usize = 32;
 
@@ -105,16 +107,18 @@ impl Results<'_> {
             };
             at = last.index + 1;
             let page: Vec<PlanItem> = page.into_iter().filter(|item| item.index < to).collect();
-            for item in self.with_results(step, page)? {
-                bytes += item.result.as_ref().map_or(0, String::len);
-                if bytes > BYTES {
-                    return Err(format!(
-                        "the results of the step {} are larger than {} MiB together: merge them with a reduce of a smaller arity",
-                        step.path,
-                        BYTES >> 20
-                    ));
+            for part in page.chunks(TASKS) {
+                for item in self.with_results(step, part.to_vec())? {
+                    bytes += item.result.as_ref().map_or(0, String::len);
+                    if bytes > BYTES {
+                        return Err(format!(
+                            "the results of the step {} are larger than {} MiB together: merge them with a reduce of a smaller arity",
+                            step.path,
+                            BYTES >> 20
+                        ));
+                    }
+                    ended.push(item);
                 }
-                ended.push(item);
             }
         }
         Ok(ended)
@@ -130,6 +134,8 @@ impl Results<'_> {
         ids.dedup();
         let tasks = self.store.many(&ids).map_err(unread)?;
         let mut ended = Vec::with_capacity(items.len());
+        // The list of a batch is parsed once for neighbours.
+        let mut parsed: Option<(TaskId, Value)> = None;
         for item in items {
             let is_open = matches!(item.state, ItemState::Open | ItemState::Waiting);
             if is_open {
@@ -142,7 +148,14 @@ impl Results<'_> {
             if step.each
                 && let Some(whole) = &result
             {
-                result = Some(self.element(&item, whole)?);
+                if parsed
+                    .as_ref()
+                    .is_none_or(|(of, _)| Some(*of) != item.task_id)
+                {
+                    parsed = item.task_id.map(|of| (of, as_json(whole)));
+                }
+                let list = parsed.as_ref().map(|(_, list)| list);
+                result = list.and_then(|list| element(&item, list)).or(result);
             }
             ended.push(ItemOutcome {
                 index: item.index,
@@ -188,22 +201,6 @@ impl Results<'_> {
             }
         }
         Ok(kept)
-    }
-
-    /// The element for an item in the result of its batch.
-    fn element(&mut self, item: &PlanItem, whole: &str) -> Result<String, String> {
-        let Some(task) = item.task_id else {
-            return Ok(whole.to_owned());
-        };
-        let batch = self.store.items_of_task(task).map_err(unread)?;
-        let Some(position) = batch.iter().position(|other| other.index == item.index) else {
-            return Ok(whole.to_owned());
-        };
-        Ok(match as_json(whole).get(position) {
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-            None => whole.to_owned(),
-        })
     }
 
     /// The result of a step as text; `None` if it has none.
@@ -261,6 +258,15 @@ impl Results<'_> {
             }
         })
     }
+}
+
+/// The element for an item in the result of its batch.
+fn element(item: &PlanItem, list: &Value) -> Option<String> {
+    let position = usize::try_from(item.position).ok()?;
+    Some(match list.get(position)? {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    })
 }
 
 /// JSON as it is, any other text as a JSON text.

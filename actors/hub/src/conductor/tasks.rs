@@ -6,7 +6,7 @@ use kirosu_plan::{
     ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, RunWork, Step, Work, render,
 };
 use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN, TYPE_PYTHON};
-use kirosu_protocol::{Accept, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
+use kirosu_protocol::{Accept, LimitsLeft, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
 use serde_json::{Map, Value, json};
 
 /// Starts a program and ends as it does. Its standard output is the result; its standard error is that of the task.
@@ -173,12 +173,27 @@ impl StepValues<'_> {
             }
             (None, None) => task.queue,
         };
+        self.check_pool(purpose, &task.queue)?;
         self.run_rules(&mut task, step);
         task.accept = match purpose.judge {
             Some(_) => judged(step)?,
             None => accept(step, purpose.each)?,
         };
         Ok(task)
+    }
+
+    /// Refuses a queue that a step has taken from its `module` and that is none of the pools that the plan may name.
+    fn check_pool(&self, purpose: &TaskPurpose<'_>, queue: &str) -> Result<(), String> {
+        let pools = self.live.plan.as_ref().ok();
+        let pools = pools.and_then(|plan| plan.limits.pools.as_ref());
+        let is_module = purpose.step.pool.is_none() && purpose.step.module.is_some();
+        match pools {
+            Some(pools) if is_module && !pools.iter().any(|pool| pool == queue) => Err(format!(
+                "the pool {queue} of its `module` is not allowed; allowed are {}",
+                pools.join(", ")
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The context of templates of a purpose.
@@ -340,15 +355,26 @@ impl StepValues<'_> {
         purpose: &TaskPurpose<'_>,
         metadata: PlanMetadata,
     ) -> Result<NewTask, String> {
-        let depth = self.live.depth + 1;
-        let limit = self.live.plan.as_ref().map_or(0, |plan| plan.limits.depth);
+        let depth = self.live.above.len() as u64 + 1;
+        let limits = self.live.plan.as_ref().ok().map(|plan| &plan.limits);
+        let limit = limits.map_or(0, |limits| limits.depth);
         if depth >= limit {
             return Err(format!(
                 "limit: the run is {depth} levels deep with it, and `limits.depth` is {limit}"
             ));
         }
+        let made = u64::try_from(self.snapshot.run.made).unwrap_or(0);
         let metadata = PlanMetadata {
             programs: self.live.metadata.programs,
+            limits: LimitsLeft {
+                depth: Some(limit),
+                tasks: limits.map(|limits| limits.tasks.saturating_sub(made)),
+                pools: limits.and_then(|limits| limits.pools.clone()),
+                ask: match &purpose.step.work {
+                    Work::Plan(work) => work.ask.unwrap_or(true).then_some(true),
+                    _ => self.live.metadata.limits.ask,
+                },
+            },
             ..metadata
         };
         let metadata = serde_json::to_value(metadata).map_err(|why| why.to_string())?;

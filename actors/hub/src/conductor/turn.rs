@@ -4,21 +4,21 @@ use super::context::StepValues;
 use super::expand::{gives_one_each, has_batches};
 use super::live_run::{LiveRun, RunSnapshot};
 use super::results::Results;
+use super::wishes::wishes;
 use super::world::RunWorld;
-use kirosu_plan::Plan;
 use kirosu_plan::advance::{Act, ResultRef, RunFacts, advance, find, waits};
+use kirosu_plan::limits::CONCURRENCY_MAX;
+use kirosu_plan::{Plan, StopMode, Work};
 use kirosu_protocol::budget::micros_of;
-use kirosu_protocol::{Ack, Budget, FailureClass, ItemState, RunState, StepState};
+use kirosu_protocol::{Ack, Budget, FailureClass, RunState, StepState, TaskId};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StoreReader,
+    AGREED, Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StepId, StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Items that one command cancels or resets.
 const ITEMS: u32 = 200;
-/// Failed items that the error of a run names.
-const NAMED: i64 = 3;
 
 /// Everything that a turn needs besides the run.
 pub(super) struct TurnInput<'a> {
@@ -60,10 +60,22 @@ pub(super) fn take(live: &mut LiveRun, around: &mut TurnInput<'_>) -> Result<Tur
                 FailureClass::BadInput,
                 why.clone(),
             );
-            return Ok(Turn::Commands(vec![(Command::Ack(failed), None)]));
+            // Nothing of it can be repeated: a retry that is left would bring it back.
+            let left = wishes(&run)?.len();
+            let fulfil = || {
+                let (run, fence, change) = (live.id, live.fence, PlanChange::Fulfil);
+                let command = PlanOrder::Change { run, fence, change };
+                (Command::Plan(Box::new(command)), None)
+            };
+            let mut commands: Vec<_> = (0..left).map(|_| fulfil()).collect();
+            commands.push((Command::Ack(failed), None));
+            return Ok(Turn::Commands(commands));
         }
     };
+    live.is_waiting = run.state == RunState::Waiting;
+    live.is_paused = run.state == RunState::Paused || is_above_paused(around.store, &live.above)?;
     let snapshot = RunSnapshot::new(run, steps);
+    live.forget_lists(&snapshot);
     let mut turn = RunTurn {
         plan,
         live,
@@ -72,6 +84,17 @@ pub(super) fn take(live: &mut LiveRun, around: &mut TurnInput<'_>) -> Result<Tur
     };
     turn.decide(around)?;
     Ok(Turn::Commands(turn.commands))
+}
+
+/// Whether one of these runs is paused.
+fn is_above_paused(store: &mut StoreReader, above: &[TaskId]) -> Result<bool, String> {
+    for run in above {
+        let state = store.run_state(*run).map_err(|why| why.to_string())?;
+        if state == Some(RunState::Paused) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The decisions of one turn.
@@ -131,6 +154,9 @@ impl RunTurn<'_> {
         if self.fail_faulty() {
             return Ok(());
         }
+        if self.live.is_paused {
+            self.withdraw();
+        }
         let acts = self.acts(around);
         let waits = acts.iter().any(|act| matches!(act, Act::Wait { .. }));
         if self.snapshot.run.state == RunState::Waiting && !waits && !acts.is_empty() {
@@ -154,8 +180,10 @@ impl RunTurn<'_> {
             plan: &self.plan,
             rows: &self.snapshot.rows,
             made: u64::try_from(self.snapshot.run.made).unwrap_or(0),
-            is_paused: self.snapshot.run.state == RunState::Paused,
-            window: around.window,
+            is_paused: self.live.is_paused,
+            // The share of a run among others is that of its open tasks.
+            window: (around.window.saturating_mul(u64::from(self.plan.weight)))
+                .min(CONCURRENCY_MAX),
         };
         let mut world = RunWorld {
             values: StepValues {
@@ -172,6 +200,17 @@ impl RunTurn<'_> {
         let lists = world.lists;
         self.live.lists.extend(lists);
         acts
+    }
+
+    /// The run is paused: tasks that have not begun are made again when it goes on.
+    fn withdraw(&mut self) {
+        let open = self.snapshot.steps.iter().filter(|(_, step)| step.open > 0);
+        let open: Vec<(String, StepId)> =
+            open.map(|(path, step)| (path.clone(), step.id)).collect();
+        for (path, step) in open {
+            let limit = ITEMS;
+            self.change(Some(&path), PlanChange::Withdraw { step, limit });
+        }
     }
 
     pub fn cancel(&mut self, path: &str, reason: &str) {
@@ -232,20 +271,27 @@ impl RunTurn<'_> {
         let mut any = false;
         for (path, why) in &faults {
             let row = self.snapshot.rows.get(path);
-            match row
-                .filter(|row| row.state == StepState::Open)
-                .map(|row| row.open)
-            {
-                None => continue,
-                Some(0) => self.set(path, StepState::Failed, Some(why.clone()), None, None),
-                Some(_) => self.cancel(path, why),
+            let Some(row) = row.filter(|row| row.state == StepState::Open) else {
+                continue;
+            };
+            self.live.faults.insert(path.clone(), why.clone());
+            match row.open {
+                0 => self.set(path, StepState::Failed, Some(why.clone()), None, None),
+                _ if self.drains(path) => continue,
+                _ => self.cancel(path, why),
             }
             any = true;
         }
-        if any {
-            self.live.faults = faults;
-        }
         any
+    }
+
+    /// Whether the running tasks of a step that fails go on.
+    fn drains(&self, path: &str) -> bool {
+        let found = find(&self.plan, path);
+        found.is_some_and(|found| match &found.step.work {
+            Work::Map(map) => map.stop == StopMode::Drain,
+            _ => false,
+        })
     }
 
     fn act(&mut self, around: &mut TurnInput<'_>, act: Act) {
@@ -312,6 +358,9 @@ impl RunTurn<'_> {
     }
 
     fn expand(&mut self, around: &mut TurnInput<'_>, path: &str, again: bool, count: u64) {
+        if self.live.faults.contains_key(path) {
+            return;
+        }
         let plan = self.plan.clone();
         let (Some(found), Some(row)) = (find(&plan, path), self.snapshot.steps.get(path)) else {
             return;
@@ -340,65 +389,6 @@ impl RunTurn<'_> {
                 self.fail_faulty();
             }
         }
-    }
-
-    fn end(
-        &mut self,
-        around: &mut TurnInput<'_>,
-        state: RunState,
-        reason: Option<String>,
-        result: Option<ResultRef>,
-    ) {
-        let mut results = Results {
-            store: around.store,
-        };
-        let text = match &result {
-            Some(ResultRef::Step(path)) => results.text(&self.snapshot, path),
-            _ => Ok(None),
-        };
-        let (id, fence) = (self.live.id, Some(self.live.fence));
-        let ack = match (state, text) {
-            (RunState::Failed, _) => {
-                let reason = reason.unwrap_or_else(|| "a step failed".to_owned());
-                let error = self.with_failures(around, reason);
-                Ack::failed(id, fence, FailureClass::ProviderError, error)
-            }
-            (_, Ok(text)) => Ack::done(id, fence, text.unwrap_or_default()),
-            // The results stay with the items.
-            (_, Err(why)) => Ack::done(id, fence, format!("[the result is not here: {why}]")),
-        };
-        if state == RunState::Partial {
-            self.change(
-                None,
-                PlanChange::SetRun {
-                    state,
-                    reason: None,
-                },
-            );
-        }
-        self.commands.push((Command::Ack(ack), None));
-    }
-
-    /// The reason of a failed run, with the errors of some of its items.
-    fn with_failures(&self, around: &mut TurnInput<'_>, reason: String) -> String {
-        let mut lines = vec![reason];
-        let failed = self.snapshot.steps.values().filter(|step| step.failed > 0);
-        for step in failed {
-            let state = Some(ItemState::Failed);
-            let Ok(items) = around.store.plan_items(step.id, state, 0, NAMED) else {
-                continue;
-            };
-            let mut results = Results {
-                store: around.store,
-            };
-            for item in results.with_results(step, items).unwrap_or_default() {
-                let error = item.error.unwrap_or_default();
-                let error = kirosu_protocol::text::shorten(&error, 300);
-                lines.push(format!("{} {}: {error}", step.path, item.key));
-            }
-        }
-        lines.truncate(1 + NAMED as usize);
-        lines.join("\n")
     }
 }
 

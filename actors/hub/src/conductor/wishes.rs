@@ -3,44 +3,35 @@
 use super::turn::RunTurn;
 use kirosu_plan::advance::{Repeat, repeats};
 use kirosu_protocol::{RunRetryParams, StepState};
-use kirosu_store::{PlanChange, ResetItems};
+use kirosu_store::{PlanChange, PlanRun, ResetItems};
 
 /// Items that one command resets.
 const ITEMS: u32 = 200;
 
+/// The wishes of clients that are not carried out yet, the oldest first.
+pub(super) fn wishes(run: &PlanRun) -> Result<Vec<RunRetryParams>, String> {
+    let Some(text) = &run.wishes else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(text).map_err(|why| why.to_string())
+}
+
 impl RunTurn<'_> {
     /// The oldest wish of a client.
     pub fn wish(&self) -> Result<Option<RunRetryParams>, String> {
-        let Some(text) = &self.snapshot.run.wishes else {
-            return Ok(None);
-        };
-        let wishes: Vec<RunRetryParams> =
-            serde_json::from_str(text).map_err(|why| why.to_string())?;
-        Ok(wishes.into_iter().next())
+        Ok(wishes(&self.snapshot.run)?.into_iter().next())
     }
 
-    /// Prepares what a client wants to be repeated: first what depends on it, so that a turn that was interrupted finds the rest.
+    /// Prepares what a client wants to be repeated: first what depends on it, then the steps around it, and itself last. Until
+    /// then each turn, also one after a crash, finds the rest.
     pub fn repeat(&mut self, wish: &RunRetryParams) {
         self.live.faults.clear();
-        let all = repeats(
-            &self.plan,
-            &self.snapshot.rows,
-            wish.step.as_deref(),
-            wish.item.as_deref(),
-        );
-        let anew = all
-            .iter()
-            .filter(|repeat| matches!(repeat, Repeat::Anew(_)));
-        let anew: Vec<Repeat> = anew.cloned().collect();
-        let rest = all
-            .into_iter()
-            .filter(|repeat| !matches!(repeat, Repeat::Anew(_)));
-        let next: Vec<Repeat> = match anew.is_empty() {
-            false => anew,
-            true => rest.collect(),
-        };
+        let (step, item) = (wish.step.as_deref(), wish.item.as_deref());
+        let all = repeats(&self.plan, &self.snapshot.rows, step, item);
+        let next = [all.dependents, all.around, all.causes];
+        let next = next.into_iter().find(|repeats| !repeats.is_empty());
         let mut is_item = false;
-        for repeat in &next {
+        for repeat in next.iter().flatten() {
             match repeat {
                 Repeat::Anew(path) => self.clear(path),
                 Repeat::Lost(path) => self.reset(path, ResetItems::Lost),
@@ -53,7 +44,7 @@ impl RunTurn<'_> {
                 }
             }
         }
-        if next.is_empty() || is_item {
+        if next.is_none() || is_item {
             self.change(None, PlanChange::Fulfil);
         }
     }

@@ -37,10 +37,13 @@ fn of_plan(command: &PlanOrder) -> u64 {
             ..
         } => new.tasks.iter().map(of_task).sum::<u64>() + new.items.len() as u64 * ITEM,
         PlanOrder::Change {
-            change: PlanChange::CancelTasks { limit, .. } | PlanChange::Reset { limit, .. },
+            change:
+                PlanChange::CancelTasks { limit, .. }
+                | PlanChange::Withdraw { limit, .. }
+                | PlanChange::Reset { limit, .. },
             ..
         } => u64::from(*limit) * USUAL,
-        PlanOrder::Take { limit } => u64::from(*limit) * LEASED,
+        PlanOrder::Take { limit, .. } => u64::from(*limit) * LEASED,
         PlanOrder::AddItems { items, .. } => USUAL + of_text(Some(items)),
         PlanOrder::Change { .. } | PlanOrder::Control { .. } => USUAL,
     }
