@@ -39,6 +39,21 @@ pub struct PlanMetadata {
     pub plans: BTreeMap<String, String>,
 }
 
+/// A plan as it was sent.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlanText {
+    /// The text.
+    pub text: String,
+    /// Its format: `yaml` (also for JSON) or `toml`. `None` means `yaml`.
+    pub format: Option<String>,
+    /// The texts of the plans that its steps name, by name or path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<String, String>,
+}
+
 /// Limits beyond those of a plan itself: the smaller ones hold.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,8 @@
 //! one per line for streams.
 
 mod attempt;
-pub(crate) mod connect;
+pub(crate) mod confirm;
+mod connect;
 pub(crate) mod each;
 pub(crate) mod events;
 mod failure;

@@ -88,7 +88,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 async fn all(ids: &[TaskId], hub: &HubClient) -> Result<Vec<RunAnswer>, Failure> {
     let requests = ids.iter().map(|task_id| async move {
         let task_id = *task_id;
-        match hub.request_idempotent(&RunParams { task_id }).await {
+        match hub.request_idempotent(&RunParams::of(task_id)).await {
             Ok(run) => Ok(Some(run)),
             Err(Failure::Call(CallError::Refused(error))) if error.code == ErrorCode::NotFound => {
                 Ok(None)

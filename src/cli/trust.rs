@@ -1,10 +1,10 @@
 //! `kirosu trust`: trusts the settings file of a folder.
 
+use super::confirm::confirmed;
 use super::{Context, Failure};
 use kirosu_config::{Effect, FileSetting, LoadOptions, Purpose, Settings, TrustStore};
 use kirosu_protocol::text::escape_hidden;
 use serde_json::json;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,8 @@ fn trust(file: &Path, yes: bool, context: &Context) -> Result<u8, Failure> {
     if !screen.json {
         screen.print(&page(file, &loaded.of_file()))?;
     }
-    if !yes && !is_confirmed(context)? {
+    let otherwise = "add --yes if you trust this file";
+    if !yes && !confirmed("Trust it, as it is now?", otherwise, context)? {
         return Err(Failure::Local("the file is not trusted".into()));
     }
     let record = loaded.trust();
@@ -111,20 +112,6 @@ fn page(file: &Path, settings: &[FileSetting]) -> String {
 /// A path as the person sees it who decides: no character of it is hidden.
 fn shown(path: &Path) -> String {
     escape_hidden(&path.display().to_string()).replace('\n', "\\n")
-}
-
-fn is_confirmed(context: &Context) -> Result<bool, Failure> {
-    if context.screen.json || !io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "standard input is not a terminal on which to ask: add --yes if you trust this file"
-                .into(),
-        ));
-    }
-    context.screen.raw("Trust it, as it is now? [y/N] ")?;
-    let mut answer = String::new();
-    let read = io::stdin().read_line(&mut answer);
-    read.map_err(|why| Failure::local("cannot read the answer", why))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn remove(file: &Path, context: &Context) -> Result<u8, Failure> {

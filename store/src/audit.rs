@@ -159,7 +159,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             PlanOrder::Control { run, control } => {
                 let method = match control {
                     RunControl::Pause => "run_pause",
-                    RunControl::Resume => "run_resume",
+                    RunControl::Resume | RunControl::Replan { .. } => "run_resume",
                     RunControl::Retry(_) => "run_retry",
                 };
                 NewEntry::of_task(method, *run)

@@ -119,7 +119,7 @@ pub use parked::ParkId;
 pub use plans::control::AGREED;
 pub use plans::{
     CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun,
-    ResetItems, RunControl, RunStep, StepChange, StepId,
+    ResetItems, RunControl, RunStep, RunWish, StepChange, StepId,
 };
 pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;

@@ -203,6 +203,11 @@ impl StoreReader {
         self.snapshot(|conn| query::plans::run_state(conn, run))
     }
 
+    /// The plan with which a run goes on instead of that of its task, a `PlanText` as JSON.
+    pub fn plan_text(&mut self, run: TaskId) -> Result<Option<String>, StoreError> {
+        self.snapshot(|conn| query::plans::plan_text(conn, run))
+    }
+
     /// The task of a run, and the run as [`plan_run`](StoreReader::plan_run), of the same moment.
     #[expect(
         clippy::type_complexity,

@@ -83,7 +83,7 @@ impl StepFacts {
         self.waiting == 0 && self.open == 0 && self.total == Some(self.cursor)
     }
 
-    fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.state != StepState::Pending
     }
 }

@@ -5,7 +5,7 @@
 //! {"id":1,"result":{"task_id":42,"state":"open","name":"review","made":17,"steps":[{"path":"read","kind":"map","state":"open",...}]},"error":null}
 //! ```
 
-use crate::run::{RunState, StepInfo};
+use crate::run::{PlanText, RunState, StepInfo};
 use crate::{Error, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,19 @@ use serde::{Deserialize, Serialize};
 pub struct RunParams {
     /// The task of the run.
     pub task_id: TaskId,
+    /// Whether the answer has the text of the plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub with_plan: bool,
+}
+
+impl RunParams {
+    /// A run without the text of its plan.
+    pub fn of(task_id: TaskId) -> RunParams {
+        RunParams {
+            task_id,
+            with_plan: false,
+        }
+    }
 }
 
 /// A run and its steps.
@@ -32,6 +45,8 @@ pub struct RunAnswer {
     pub name: Option<String>,
     /// The hash of the plan, once the run has begun.
     pub plan: Option<String>,
+    /// The plan, if it was asked for: that of the task, or the one with which the run goes on.
+    pub plan_text: Option<PlanText>,
     /// The tasks that its steps have made.
     pub made: u64,
     /// Unix seconds of the enqueue.
@@ -53,6 +68,7 @@ impl Verb for RunParams {
     fn read(params: &Params<'_>, _: &Limits) -> Result<RunParams, Error> {
         Ok(RunParams {
             task_id: params.task_id()?,
+            with_plan: params.flag("with_plan", false)?,
         })
     }
 }

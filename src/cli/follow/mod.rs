@@ -59,7 +59,7 @@ pub async fn each_change(
     let mut had_ended = false;
     loop {
         let asked = Instant::now();
-        let run = hub.request_idempotent(&RunParams { task_id }).await?;
+        let run = hub.request_idempotent(&RunParams::of(task_id)).await?;
         show(&run)?;
         if run.state.is_final() || deadline.left().is_zero() {
             return Ok(run);

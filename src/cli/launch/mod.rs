@@ -16,11 +16,35 @@ use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_protocol::{
-    Budget, EnqueueAnswer, GetParams, NewTask, PRIORITIES, PlanMetadata, TYPE_PLAN, TaskBudget,
+    Budget, EnqueueAnswer, GetParams, NewTask, PRIORITIES, PlanMetadata, PlanText, TYPE_PLAN,
+    TaskBudget,
 };
 use nested::NestedPlans;
 use serde_json::{Map, Value, json};
 use std::path::Path;
+
+/// Another plan for a run, with the plans that it names.
+///
+/// # Errors
+/// A file cannot be read, or a plan has faults.
+pub async fn other_plan(file: &Path) -> Result<(Plan, PlanText), Failure> {
+    let file = PlanFile::open(file, None).await?;
+    let plan = file.compiled()?;
+    let plans = nested::read(&plan, file.path.as_deref()).await?;
+    let text = PlanText {
+        text: file.text,
+        format: Some(name_of(file.format).to_owned()),
+        plans,
+    };
+    Ok((plan, text))
+}
+
+fn name_of(format: PlanFormat) -> &'static str {
+    match format {
+        PlanFormat::Yaml => "yaml",
+        PlanFormat::Toml => "toml",
+    }
+}
 
 /// The flags of commands that start a run.
 #[derive(Debug, clap::Args)]
@@ -128,10 +152,7 @@ impl PreparedRun {
     fn metadata(&self) -> PlanMetadata {
         PlanMetadata {
             name: self.plan.name.clone(),
-            format: Some(match self.format {
-                PlanFormat::Yaml => "yaml".to_owned(),
-                PlanFormat::Toml => "toml".to_owned(),
-            }),
+            format: Some(name_of(self.format).to_owned()),
             inputs: self.given.clone(),
             plans: self.nested.clone(),
             ..PlanMetadata::default()

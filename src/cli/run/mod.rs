@@ -1,6 +1,7 @@
 //! `kirosu run`: looks at a run of a plan, and steers it.
 
 mod items;
+mod resume;
 mod retry;
 
 use super::each::actor;
@@ -11,9 +12,9 @@ use super::{Context, Failure, HubClient, Sheet, TIMED_OUT, task_id, text, time};
 use clap::Subcommand;
 use items::ItemsArgs;
 use kirosu_protocol::{
-    CancelParams, RunAnswer, RunParams, RunPauseParams, RunResumeParams, RunState, StepState,
-    Target, TaskId,
+    CancelParams, RunAnswer, RunParams, RunPauseParams, RunState, StepState, Target, TaskId,
 };
+use resume::ResumeArgs;
 use retry::RetryArgs;
 use serde_json::json;
 use std::time::Duration;
@@ -30,6 +31,7 @@ Examples:
   kirosu run retry 42 --step read --item docs/a.md
   kirosu run pause 42                       running tasks go on, no further one starts
   kirosu run resume 42                      also after a run has waited for a decision
+  kirosu run resume 42 --plan better.yaml   repeats only the steps that differ, and what depends on them
   kirosu run cancel 42 --reason \"wrong folder\"
 
 A run is a task: its number is that of `kirosu run-pipeline`, `kirosu map` and `kirosu runs`.
@@ -91,11 +93,7 @@ enum RunCommand {
         id: TaskId,
     },
     /// Lets it go on after a pause, or after it has waited for a decision
-    Resume {
-        /// The run
-        #[arg(value_name = "ID", value_parser = task_id)]
-        id: TaskId,
-    },
+    Resume(ResumeArgs),
     /// Repeats what failed, and the steps that depend on it
     Retry(RetryArgs),
 }
@@ -110,7 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     match &args.command {
         RunCommand::Show { id, watch: true } => watch(*id, &hub, context).await,
         RunCommand::Show { id, watch: false } => {
-            let run = hub.request_idempotent(&RunParams { task_id: *id }).await?;
+            let run = hub.request_idempotent(&RunParams::of(*id)).await?;
             screen.answer(&run, || show(&run, context))
         }
         RunCommand::Wait { id, timeout } => {
@@ -123,7 +121,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         RunCommand::Retry(args) => retry::run(args, &hub, context).await,
         RunCommand::Cancel { id, reason, by } => {
             // A task that is not a run is not cancelled.
-            hub.request_idempotent(&RunParams { task_id: *id }).await?;
+            hub.request_idempotent(&RunParams::of(*id)).await?;
             let params = CancelParams {
                 target: Target::Task(*id),
                 by: actor(by),
@@ -141,10 +139,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
                 ))
             })
         }
-        RunCommand::Resume { id } => {
-            let answer = hub.request(&RunResumeParams { task_id: *id }).await?;
-            screen.answer(&answer, || screen.print(&format!("run {id} goes on")))
-        }
+        RunCommand::Resume(args) => resume::run(args, &hub, context).await,
     }
 }
 
@@ -229,7 +224,7 @@ async fn watch(id: TaskId, hub: &HubClient, context: &Context) -> Result<u8, Fai
 
 /// Prints the result of a run that has ended.
 async fn result(id: TaskId, hub: &HubClient, context: &Context) -> Result<u8, Failure> {
-    let mut run = hub.request_idempotent(&RunParams { task_id: id }).await?;
+    let mut run = hub.request_idempotent(&RunParams::of(id)).await?;
     report::whole(&mut run, hub).await?;
     let screen = &context.screen;
     if screen.json {

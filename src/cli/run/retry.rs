@@ -26,7 +26,7 @@ pub struct RetryArgs {
 /// Nothing fits, the hub refuses or cannot be reached, or standard output fails.
 pub async fn run(args: &RetryArgs, hub: &HubClient, context: &Context) -> Result<u8, Failure> {
     let id = args.id;
-    let before = hub.request_idempotent(&RunParams { task_id: id }).await?;
+    let before = hub.request_idempotent(&RunParams::of(id)).await?;
     let step = match (&args.step, &args.item) {
         (None, Some(key)) => Some(step_of(&before, key)?),
         (step, _) => step.clone(),

@@ -272,6 +272,7 @@ pub mod tests {
             reason: None,
             name: Some("review".into()),
             plan: None,
+            plan_text: None,
             made: 0,
             created_at: 100.0,
             ended_at: None,

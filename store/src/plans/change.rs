@@ -138,6 +138,7 @@ impl Core {
             PlanChange::Withdraw { step, limit } => self.withdraw_tasks(run, *step, *limit)?,
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
+            PlanChange::Replan { hash } => self.replan(run, hash)?,
         })
     }
 

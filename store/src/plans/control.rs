@@ -1,13 +1,15 @@
 //! Wishes of clients about runs.
 
 use super::change::APPLIED;
-use super::{PlanOutcome, PlanRun, RunControl};
+use super::{PlanOutcome, PlanRun, RunControl, RunWish};
 use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::sql::plan::{SelectAskingSteps, SelectItemByKey, SelectStepAt};
-use kirosu_protocol::{Error, ErrorCode, RunRetryParams, RunState, Status, TaskId};
+use crate::sql::plan::{
+    PutPlanText, SelectAskingSteps, SelectBusySteps, SelectItemByKey, SelectStepAt,
+};
+use kirosu_protocol::{Error, ErrorCode, PlanText, RunRetryParams, RunState, Status, TaskId};
 
 /// The reason of a run whose waiting steps may go on.
 pub const AGREED: &str = "agreed";
@@ -29,6 +31,10 @@ impl Core {
             RunControl::Pause => self.pause_run(id),
             RunControl::Resume => self.resume_run(id),
             RunControl::Retry(what) => self.retry_run(id, what),
+            RunControl::Replan {
+                plan,
+                unless_running,
+            } => self.replan_run(id, plan, unless_running),
         }
     }
 
@@ -105,8 +111,13 @@ impl Core {
                 return Err(Error::new(ErrorCode::WrongState, message).into());
             }
         }
+        self.wish(id, retry(what))?;
+        self.go_on(id)
+    }
+
+    /// The conductor carries out the wishes of a run, which may be paused or have ended.
+    fn go_on(&mut self, id: TaskId) -> CommandResult<Outcome> {
         let status = self.known(id)?.state;
-        self.wish(id, what)?;
         if let Some(run) = self.plan_run(id)?
             && run.state == RunState::Paused
             && !status.is_final()
@@ -144,7 +155,7 @@ impl Core {
         if self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
             let is_new = self.plan_run(id)?.is_some_and(|run| run.wishes.is_none());
             return match is_new {
-                true => self.wish(id, &RunRetryParams::default()),
+                true => self.wish(id, retry(&RunRetryParams::default())),
                 false => Ok(()),
             };
         }
@@ -172,11 +183,44 @@ impl Core {
         Ok(wrong_state(verb, row, needed))
     }
 
-    fn wish(&mut self, id: TaskId, what: &RunRetryParams) -> CommandResult<()> {
+    fn replan_run(
+        &mut self,
+        id: TaskId,
+        plan: &PlanText,
+        unless_running: &[String],
+    ) -> CommandResult<Outcome> {
+        self.begun_run("resume", id)?;
+        self.flush_plans()?;
+        for step in self.db.ids(SelectBusySteps { run_id: id }.into())? {
+            let path = self.plan_step(step)?.map(|step| step.path.clone());
+            let path = path.unwrap_or_default();
+            let step = path.split(['[', '.']).next().unwrap_or_default();
+            if unless_running.iter().any(|other| other == step) {
+                let message = format!(
+                    "tasks of the step {path} run; pause the run and wait for them, or let them be cancelled (`--cancel-changed`)"
+                );
+                return Err(Error::new(ErrorCode::WrongState, message).into());
+            }
+        }
+        let has_ended = self.known(id)?.state.is_final();
+        let wish = RunWish {
+            plan: Some(plan.clone()),
+            repeats_failed: has_ended,
+            ..retry(&RunRetryParams::default())
+        };
+        self.wish(id, wish)?;
+        self.go_on(id)
+    }
+
+    fn wish(&mut self, id: TaskId, what: RunWish) -> CommandResult<()> {
         let run = self.begun_run("retry", id)?;
         let mut wishes = wishes(run)?;
-        if wishes.last() == Some(what) {
+        if wishes.last() == Some(&what) {
             return Ok(());
+        }
+        if what.plan.is_some() && wishes.iter().any(|wish| wish.plan.is_some()) {
+            let message = format!("the run {id} is just going over to another plan; try again");
+            return Err(Error::new(ErrorCode::Busy, message).into());
         }
         if wishes.len() >= WISHES {
             let message = format!(
@@ -184,10 +228,35 @@ impl Core {
             );
             return Err(Error::new(ErrorCode::Busy, message).into());
         }
-        wishes.push(what.clone());
-        run.wishes = Some(serde_json::to_string(&wishes).map_err(StoreFault::value)?);
+        wishes.push(what);
+        run.wishes = stored(&wishes)?;
         self.touch_run(id);
         Ok(())
+    }
+
+    /// The run goes on with the plan of its oldest wish.
+    pub(super) fn replan(&mut self, id: TaskId, hash: &str) -> Result<PlanOutcome> {
+        let Some(run) = self.plan_run(id)? else {
+            return Ok(PlanOutcome::default());
+        };
+        let mut wishes = wishes(run)?;
+        let plan = wishes.first_mut().and_then(|wish| wish.plan.take());
+        let Some(plan) = plan else {
+            return Ok(PlanOutcome::default());
+        };
+        // A plain retry repeats the failed items of steps that it keeps.
+        if !wishes[0].repeats_failed {
+            wishes.remove(0);
+        }
+        run.wishes = stored(&wishes)?;
+        (run.hash, run.reason) = (Some(hash.to_owned()), None);
+        self.touch_run(id);
+        let plan = serde_json::to_string(&plan).map_err(StoreFault::value)?;
+        self.write(PutPlanText {
+            run_id: id,
+            plan: &plan,
+        })?;
+        Ok(APPLIED)
     }
 
     /// Removes the oldest wish.
@@ -200,16 +269,31 @@ impl Core {
             return Ok(PlanOutcome::default());
         }
         wishes.remove(0);
-        run.wishes = match wishes.is_empty() {
-            true => None,
-            false => Some(serde_json::to_string(&wishes).map_err(StoreFault::value)?),
-        };
+        run.wishes = stored(&wishes)?;
         self.touch_run(id);
         Ok(APPLIED)
     }
 }
 
-fn wishes(run: &PlanRun) -> Result<Vec<RunRetryParams>> {
+/// A wish for a retry.
+fn retry(what: &RunRetryParams) -> RunWish {
+    RunWish {
+        retry: what.clone(),
+        plan: None,
+        repeats_failed: false,
+    }
+}
+
+fn stored(wishes: &[RunWish]) -> Result<Option<String>> {
+    match wishes.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(
+            serde_json::to_string(wishes).map_err(StoreFault::value)?,
+        )),
+    }
+}
+
+fn wishes(run: &PlanRun) -> Result<Vec<RunWish>> {
     let Some(text) = &run.wishes else {
         return Ok(Vec::new());
     };

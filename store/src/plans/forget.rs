@@ -3,8 +3,8 @@
 use crate::backend::Result;
 use crate::core::Core;
 use crate::sql::plan::{
-    DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, SelectAnyStep,
-    SelectSourceOfRun, SelectUnnamedSource,
+    DeletePlanRun, DeletePlanStep, DeletePlanText, DeleteSomeItems, DeleteSource,
+    DeleteSourcePiece, SelectAnyStep, SelectSourceOfRun, SelectUnnamedSource,
 };
 use kirosu_protocol::{SourceId, TaskId};
 
@@ -37,6 +37,7 @@ impl Core {
             self.forget_source(source)?;
             return Ok(false);
         }
+        self.write(DeletePlanText { run_id: id })?;
         self.write(DeletePlanRun { task_id: id })?;
         self.plans.runs.remove(&id);
         Ok(true)

@@ -1,8 +1,9 @@
 //! The records of runs, and the commands that change them.
 
 use kirosu_protocol::{
-    Budget, Fence, NewTask, RunRetryParams, RunState, SourceId, StepState, TaskId,
+    Budget, Fence, NewTask, PlanText, RunRetryParams, RunState, SourceId, StepState, TaskId,
 };
+use serde::{Deserialize, Serialize};
 
 /// The id of a step's row.
 pub type StepId = i64;
@@ -25,7 +26,7 @@ pub struct PlanRun {
     pub hash: Option<String>,
     /// The number of tasks that its steps have made.
     pub made: i64,
-    /// A JSON list of [`RunRetryParams`] that are not carried out yet.
+    /// A JSON list of [`RunWish`] that are not carried out yet.
     pub wishes: Option<String>,
     /// The time when the hub began it.
     pub started_ms: i64,
@@ -131,6 +132,27 @@ pub enum RunControl {
     Resume,
     /// Something is repeated.
     Retry(RunRetryParams),
+    /// It goes on with another plan. Refused while tasks of these steps run.
+    Replan {
+        /// The plan.
+        plan: PlanText,
+        /// Ids of steps.
+        unless_running: Vec<String>,
+    },
+}
+
+/// A client's wish that the conductor carries out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunWish {
+    /// The steps or items to repeat; not used with `plan`.
+    #[serde(flatten)]
+    pub retry: RunRetryParams,
+    /// The plan with which the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanText>,
+    /// With `plan`: whether what failed in steps that it keeps is repeated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats_failed: bool,
 }
 
 /// A change of a run that is under way.
@@ -188,6 +210,11 @@ pub enum PlanChange {
     },
     /// Removes the oldest wish, which is carried out.
     Fulfil,
+    /// The run goes on with the plan of the oldest wish, which is carried out.
+    Replan {
+        /// The hash of that plan.
+        hash: String,
+    },
 }
 
 impl PlanChange {

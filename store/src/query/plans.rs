@@ -1,7 +1,9 @@
 //! Runs of plans: their steps, items and sources.
 
 use crate::plans::{PlanRun, RunStep, StepId, item_number};
-use crate::sql::plan::{SelectOpenRuns, SelectPlanRun, SelectRunState, run_steps, step_columns};
+use crate::sql::plan::{
+    SelectOpenRuns, SelectPlanRun, SelectPlanText, SelectRunState, run_steps, step_columns,
+};
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{ItemState, RunState, SourceId, TaskId};
@@ -59,6 +61,14 @@ pub(crate) fn run_state(
     task_id: TaskId,
 ) -> QueryResult<Option<RunState>> {
     sql::first(conn, SelectRunState { task_id })
+}
+
+/// The plan with which a run goes on instead of that of its task, as JSON.
+pub(crate) fn plan_text(
+    conn: &mut SqliteConnection,
+    run_id: TaskId,
+) -> QueryResult<Option<String>> {
+    sql::first(conn, SelectPlanText { run_id })
 }
 
 /// A step.

@@ -43,6 +43,26 @@ statement! {
 }
 
 statement! {
+    /// The plan with which a run goes on, as JSON.
+    SelectPlanText { run_id: i64 } "SELECT plan FROM plan_text WHERE run_id = ?"
+}
+
+statement! {
+    /// A run goes on with another plan.
+    PutPlanText<'a> { run_id: i64, plan: &'a str } "INSERT OR REPLACE INTO plan_text (run_id, plan) VALUES (?, ?)"
+}
+
+statement! {
+    /// The plan of a run is deleted.
+    DeletePlanText { run_id: i64 } "DELETE FROM plan_text WHERE run_id = ?"
+}
+
+statement! {
+    /// The steps of a run that have open items.
+    SelectBusySteps { run_id: i64 } "SELECT id FROM plan_step WHERE run_id = ? AND open > 0"
+}
+
+statement! {
     /// The state of a run.
     SelectRunState { task_id: i64 } "SELECT state FROM plan_run WHERE task_id = ?"
 }

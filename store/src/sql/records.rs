@@ -57,7 +57,7 @@ records! {
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
-        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems,
+        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>,
         DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
     }
 }
@@ -76,7 +76,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
-        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps,
         SelectDueSchedules,
     }
 }

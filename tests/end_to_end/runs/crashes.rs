@@ -43,6 +43,8 @@ fn steer(client: &mut Client, run: i64, pauses: &mut u32) -> Option<bool> {
     let generation = answer["result"]["steps"][0]["generation"]
         .as_i64()
         .unwrap_or(0);
+    let steps = answer["result"]["steps"].as_array()?;
+    let has_extra = steps.iter().any(|step| step["path"] == "extra");
     match state.as_str() {
         // Tasks that have not begun are taken back by a pause, and made again.
         "open" if generation == 0 && *pauses > 0 => {
@@ -56,6 +58,12 @@ fn steer(client: &mut Client, run: i64, pauses: &mut u32) -> Option<bool> {
         }
         "partial" if generation == 0 => {
             client.try_call("run_retry", json!({"task_id": run}))?;
+            Some(false)
+        }
+        "partial" if !has_extra => {
+            let text = format!("{PLAN}  - {{ id: extra, prompt: extra }}\n");
+            let plan = json!({"task_id": run, "plan": {"text": text}});
+            client.try_call("run_resume", plan)?;
             Some(false)
         }
         "partial" => Some(true),
@@ -121,13 +129,13 @@ fn crash_at(point: &str) {
         .collect();
     assert_eq!(keys.len(), 7);
     let shown = shown(&mut client, id);
-    // 7 items and one again; the merge twice; two in the race, unless the loser was taken back; two passes; two of the sample.
-    let merges = 2 * merged.len() as i64;
+    // 7 items and one again, and once more with the other plan; the merge each time; two in the race, unless the loser was taken back; two passes; two of the sample.
+    let merges = 3 * merged.len() as i64;
     let loser = &items(&mut client, id, "race.two")[0]["task_id"];
     let racers = 1 + i64::from(!loser.is_null());
     assert_eq!(
         shown["made"].as_i64().unwrap(),
-        8 + merges + racers + 2 + 2,
+        9 + merges + racers + 2 + 2 + 1,
         "{point}: {shown:#}"
     );
 }

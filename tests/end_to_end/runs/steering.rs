@@ -341,3 +341,167 @@ fn a_run_in_a_paused_queue_begins_as_soon_as_it_goes_on() {
     // Much earlier than the conductor looks at all runs, every 30 s.
     assert!(before.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn another_plan_repeats_only_what_it_changes_and_what_depends_on_it() {
+    let setup = hub(2);
+    let directory = setup.directory.path().to_owned();
+    let hub = setup.start();
+    let mut client = hub.client();
+    let plan = "
+inputs: { tone: { default: dry } }
+pipeline:
+  - { id: read, map: { over: [a, b, c] }, prompt: 'read {{ item }}' }
+  - { id: write, depends_on: [read], prompt: 'write {{ steps.read.json | length }}' }
+  - { id: judge, depends_on: [write], prompt: 'judge {{ steps.write.result }}' }
+  - { id: aside, prompt: aside }
+  - { id: old, prompt: old }
+  - { id: l, loop: { max: 2, on_max: done }, steps: [{ id: in, prompt: in }] }
+";
+    let file = directory.join("plan.yaml");
+    fs::write(&file, plan).unwrap();
+    let started = hub.cli(&["run-pipeline", "--file", "plan.yaml"]);
+    let run: i64 = String::from_utf8_lossy(&started.stdout)
+        .trim()
+        .parse()
+        .unwrap();
+    let first = ended(&mut client, run);
+    assert_eq!(first["state"], "done", "{first:#}");
+    let other = plan
+        .replace("'write {{", "'write again {{")
+        .replace("{ id: old, prompt: old }", "{ id: fresh, prompt: fresh }");
+    fs::write(directory.join("other.yaml"), &other).unwrap();
+    let id = run.to_string();
+    let shows = hub.cli(&["run", "resume", &id, "--plan", "other.yaml", "--dry-run"]);
+    let shows = String::from_utf8_lossy(&shows.stdout).into_owned();
+    for (step, then) in [
+        ("read", "stays as it is"),
+        ("write", "begins anew: it differs"),
+        ("judge", "begins anew: it depends on one that does"),
+        ("aside", "stays as it is"),
+        ("fresh", "is new"),
+        ("old", "is left out"),
+    ] {
+        let line = shows.lines().find(|line| line.starts_with(step)).unwrap();
+        assert!(line.contains(then), "{shows}");
+    }
+    assert_eq!(shown(&mut client, run), first, "a dry run changes nothing");
+    let asks = hub.cli(&["run", "resume", &id, "--plan", "other.yaml"]);
+    assert_eq!(
+        asks.status.code(),
+        Some(2),
+        "there is no terminal to ask on"
+    );
+    let goes_on = hub.cli(&["run", "resume", &id, "--plan", "other.yaml", "--yes"]);
+    assert!(goes_on.status.success(), "{goes_on:?}");
+    let second = until("it is done with the other plan", || {
+        let run = shown(&mut client, run);
+        let has_new = run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|step| step["path"] == "fresh");
+        (run["state"] == "done" && has_new).then_some(run)
+    });
+    assert_eq!(
+        second["made"].as_i64().unwrap() - first["made"].as_i64().unwrap(),
+        3
+    );
+    assert_ne!(second["plan"], first["plan"]);
+    for kept in ["aside", "l[1].in", "l[2].in"] {
+        assert_eq!(
+            step(&first, kept)["task_id"],
+            step(&second, kept)["task_id"]
+        );
+    }
+    assert_eq!(step(&second, "old")["state"], "omitted");
+    assert_eq!(
+        items(&mut client, run, "write")[0]["result"],
+        "write again 3"
+    );
+    assert_eq!(
+        items(&mut client, run, "judge")[0]["result"],
+        "judge write again 3"
+    );
+    let plan = client.call("run", json!({"task_id": run, "with_plan": true}));
+    assert_eq!(plan["plan_text"]["text"], other);
+    // It is the plan of the run from now on, also for another hub process.
+    let hub = hub.kill().start();
+    let mut client = hub.client();
+    let same = client.call("run_retry", json!({"task_id": run, "step": "fresh"}));
+    assert_eq!(same["ok"], true);
+    until("the step ran again", || {
+        let now = shown(&mut client, run);
+        (now["state"] == "done"
+            && step(&now, "fresh")["task_id"] != step(&second, "fresh")["task_id"])
+            .then_some(())
+    });
+    // A plan with faults is refused.
+    let faulty = json!({"task_id": run, "plan": {"text": "pipeline: [{ id: a, promt: x }]"}});
+    let refused = client.refused("run_resume", faulty);
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean prompt"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn another_plan_waits_for_what_runs_or_cancels_it() {
+    let hub = hub(2)
+        .set("providers.slow.kind=echo")
+        .set("providers.slow.delay=600s")
+        .set("pool.slow.queues=[\"slow\"]")
+        .set("pool.slow.provider=slow")
+        .set("pool.slow.size=2")
+        .start();
+    let mut client = hub.client();
+    let plan = "pipeline: [{ id: a, pool: slow, prompt: x }, { id: b, prompt: b }]";
+    let run = start(&mut client, plan, json!({}));
+    until("it runs", || {
+        let stats = client.call("list", json!({"limit": 1}))["stats"].clone();
+        (stats["leased"] == 2 && step(&shown(&mut client, run), "b")["state"] == "done")
+            .then_some(())
+    });
+    let other = json!({"text": "pipeline: [{ id: a, prompt: y }, { id: b, prompt: b }]"});
+    let busy = json!({"task_id": run, "plan": other, "unless_running": ["a"]});
+    let refused = client.refused("run_resume", busy);
+    assert_eq!(word(&refused), "wrong_state");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("--cancel-changed"),
+        "{refused}"
+    );
+    client.call("run_resume", json!({"task_id": run, "plan": other}));
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "done", "{run:#}");
+    assert_eq!(
+        items(&mut client, run["task_id"].as_i64().unwrap(), "a")[0]["result"],
+        "y"
+    );
+    assert_eq!(step(&run, "b")["generation"], 0);
+
+    // A step that was left out because another one failed has its turn.
+    let plan = "pipeline: [{ id: a, prompt: '{{ inputs.x }}', map: { over: 'inputs.x' } }, { id: b, depends_on: [a], prompt: b }]";
+    let run = start(
+        &mut client,
+        &format!("inputs: {{ x: {{ default: no list }} }}\n{plan}"),
+        json!({}),
+    );
+    let failed = ended(&mut client, run);
+    assert_eq!(
+        (&failed["state"], &step(&failed, "b")["state"]),
+        (&json!("failed"), &json!("omitted"))
+    );
+    let other = json!({"text": format!("inputs: {{ x: {{ default: [1, 2] }} }}\n{plan}")});
+    client.call("run_resume", json!({"task_id": run, "plan": other}));
+    let mended = until("the run is done", || {
+        let run = shown(&mut client, run);
+        (run["state"] == "done").then_some(run)
+    });
+    assert_eq!(step(&mended, "b")["state"], "done");
+}

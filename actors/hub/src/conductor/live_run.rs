@@ -2,7 +2,7 @@
 
 use kirosu_plan::advance::{ResultRef, StepFacts, StepRows};
 use kirosu_plan::{Plan, PlanFormat, ask_always, compile, pool_faults};
-use kirosu_protocol::{Fence, LimitsLeft, PlanMetadata, SourceId, Task, TaskId};
+use kirosu_protocol::{Fence, LimitsLeft, PlanMetadata, PlanText, SourceId, Task, TaskId};
 use kirosu_store::{PlanRun, RunStep};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -51,31 +51,30 @@ pub(super) struct LiveRun {
 }
 
 impl LiveRun {
-    /// A run as its task is, and the runs above it.
-    pub fn new(task: &Task, above: Vec<TaskId>) -> LiveRun {
+    /// A run as its task is, and the runs above it. `text`: the plan with which it goes on instead of that of its task.
+    pub fn new(task: &Task, text: Option<PlanText>, above: Vec<TaskId>) -> LiveRun {
         let metadata = task.metadata.clone().unwrap_or(Value::Null);
         let metadata: Result<PlanMetadata, String> = match metadata {
             Value::Null => Ok(PlanMetadata::default()),
             metadata => serde_json::from_value(metadata).map_err(|why| format!("metadata: {why}")),
         };
-        let (metadata, fault) = match metadata {
+        let (mut metadata, fault) = match metadata {
             Ok(metadata) => (metadata, None),
             Err(why) => (PlanMetadata::default(), Some(why)),
         };
-        let format = match metadata.format.as_deref() {
-            Some("toml") => PlanFormat::Toml,
-            _ => PlanFormat::Yaml,
+        let text = text.unwrap_or_else(|| PlanText {
+            text: task.prompt.clone(),
+            format: metadata.format.clone(),
+            plans: std::mem::take(&mut metadata.plans),
+        });
+        let checked = match fault {
+            Some(why) => Err(why),
+            None => CheckedPlan::read(&text, &metadata),
         };
-        let compiled = compile(&task.prompt, format)
-            .map_err(|faults| format!("the plan has faults:\n{faults}"));
-        let mut inputs = Map::new();
-        let hash = compiled.as_ref().map(Plan::hash).unwrap_or_default();
-        let plan = match (compiled, fault) {
-            (_, Some(why)) | (Err(why), None) => Err(why),
-            (Ok(plan), None) => values(&plan, &metadata.inputs).and_then(|values| {
-                inputs = values;
-                limited(plan, &metadata.limits).map(Arc::new)
-            }),
+        metadata.plans = text.plans;
+        let (plan, inputs, hash) = match checked {
+            Ok(checked) => (Ok(Arc::new(checked.plan)), checked.inputs, checked.hash),
+            Err(why) => (Err(why), Map::new(), String::new()),
         };
         LiveRun {
             id: task.task_id,
@@ -100,6 +99,14 @@ impl LiveRun {
         }
     }
 
+    /// Another plan for this run.
+    ///
+    /// # Errors
+    /// It has faults, the inputs of the run do not fit, or it is beyond the limits of the run above.
+    pub fn with_plan(&self, text: &PlanText) -> Result<CheckedPlan, String> {
+        CheckedPlan::read(text, &self.metadata)
+    }
+
     /// Drops the lists of maps that have ended or begun anew.
     pub fn forget_lists(&mut self, snapshot: &RunSnapshot) {
         self.lists.retain(|(path, generation), _| {
@@ -119,6 +126,32 @@ impl LiveRun {
         let plan = self.plan.as_ref().ok();
         let own = plan.and_then(|plan| plan.name.clone());
         self.metadata.name.clone().or(own)
+    }
+}
+
+/// A plan that a run can carry out.
+pub(super) struct CheckedPlan {
+    /// The plan, within the limits of the run.
+    pub plan: Plan,
+    /// The values of the inputs, with defaults.
+    pub inputs: Map<String, Value>,
+    /// The hash of the plan as it was sent.
+    pub hash: String,
+}
+
+impl CheckedPlan {
+    fn read(text: &PlanText, metadata: &PlanMetadata) -> Result<CheckedPlan, String> {
+        let format = match text.format.as_deref() {
+            Some("toml") => PlanFormat::Toml,
+            _ => PlanFormat::Yaml,
+        };
+        let plan = compile(&text.text, format)
+            .map_err(|faults| format!("the plan has faults:\n{faults}"))?;
+        Ok(CheckedPlan {
+            hash: plan.hash(),
+            inputs: values(&plan, &metadata.inputs)?,
+            plan: limited(plan, &metadata.limits)?,
+        })
     }
 }
 

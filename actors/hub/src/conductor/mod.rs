@@ -29,11 +29,11 @@ use crate::sessions::SharedTable;
 use crate::writer::Writer;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, Task, TaskId};
-use kirosu_store::{Command, Outcome, PlanOrder, StoreReader};
+use kirosu_protocol::{Error, ErrorCode, TaskId};
+use kirosu_store::{Command, Outcome, PlanChange, PlanOrder, StoreReader};
 use kirosu_supervision::{ChildContext, supervised};
 use live_run::LiveRun;
-use open_runs::{open_runs, runs_above};
+use open_runs::{live_run, open_runs};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -80,6 +80,8 @@ struct SentCommand {
     run: TaskId,
     /// The step that it concerns.
     path: Option<String>,
+    /// Whether it changes the plan of the run.
+    replans: bool,
     #[cfg(feature = "fault-injection")]
     name: Option<&'static str>,
 }
@@ -141,6 +143,7 @@ impl Conductor {
             let sent = SentCommand {
                 run,
                 path,
+                replans: is_replan(&command),
                 #[cfg(feature = "fault-injection")]
                 name: crash::name(&command),
             };
@@ -204,11 +207,7 @@ impl Conductor {
     fn scan(&mut self, ctx: &mut Context<Self>) {
         let known: Vec<TaskId> = self.runs.keys().copied().collect();
         match self.reader().and_then(|store| open_runs(store, &known)) {
-            Ok(tasks) => {
-                for (task, above) in tasks {
-                    self.add(&task, above);
-                }
-            }
+            Ok(found) => self.runs.extend(found.into_iter().map(|run| (run.id, run))),
             Err(why) => self.unread(ctx, &why),
         }
         self.take(ctx);
@@ -224,10 +223,6 @@ impl Conductor {
             None => StoreReader::open(&self.factory.store_path).map_err(|why| why.to_string())?,
         };
         Ok(self.store.insert(store))
-    }
-
-    fn add(&mut self, task: &Task, above: Vec<TaskId>) {
-        self.runs.insert(task.task_id, LiveRun::new(task, above));
     }
 
     /// The store cannot be read: everything is looked at again after a pause.
@@ -323,10 +318,10 @@ impl Conductor {
         };
         let is_full = limit == Some(tasks.len() as u32);
         for task in tasks {
-            let above = self.reader().and_then(|store| runs_above(store, &task));
-            match above {
-                Ok(above) => {
-                    self.add(&task, above);
+            let run = self.reader().and_then(|store| live_run(store, &task));
+            match run {
+                Ok(run) => {
+                    self.runs.insert(run.id, run);
                     self.note_due(ctx, task.task_id);
                 }
                 // The scan finds it.
@@ -335,6 +330,26 @@ impl Conductor {
         }
         if is_full || self.take_again {
             self.take(ctx);
+        }
+    }
+
+    /// Reads a run again, whose plan may be another one now.
+    fn reload(&mut self, ctx: &mut Context<Self>, id: TaskId) {
+        let read = self.reader().and_then(|store| {
+            let task = store.many(&[id]).map_err(|why| why.to_string())?.pop();
+            task.map(|task| live_run(store, &task)).transpose()
+        });
+        match read {
+            Ok(Some(run)) => {
+                let unanswered = self.runs.get(&id).map_or(0, |run| run.unanswered);
+                self.runs.insert(id, LiveRun { unanswered, ..run });
+            }
+            Ok(None) => {}
+            Err(why) => {
+                // The scan reads it anew.
+                self.runs.remove(&id);
+                self.unread(ctx, &why);
+            }
         }
     }
 
@@ -370,6 +385,15 @@ impl Conductor {
             self.note_due(ctx, id);
         }
     }
+}
+
+/// Whether a command lets a run go over to another plan.
+fn is_replan(command: &Command) -> bool {
+    let Command::Plan(order) = command else {
+        return false;
+    };
+    let replan = |change: &PlanChange| matches!(change, PlanChange::Replan { .. });
+    matches!(&**order, PlanOrder::Change { change, .. } if replan(change))
 }
 
 /// Whether a command that was refused with this error would be refused again.
@@ -433,7 +457,12 @@ impl Handler<CommandAnswers> for Conductor {
             crash::point("after", sent.name);
             match sent.run {
                 0 => self.taken(ctx, answer),
-                run => self.answered(ctx, (run, sent.path), answer),
+                run => {
+                    if sent.replans {
+                        self.reload(ctx, run);
+                    }
+                    self.answered(ctx, (run, sent.path), answer);
+                }
             }
         }
     }

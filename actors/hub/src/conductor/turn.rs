@@ -144,7 +144,10 @@ impl RunTurn<'_> {
             return Ok(());
         }
         if let Some(wish) = self.wish()? {
-            self.repeat(&wish);
+            match &wish.plan {
+                Some(plan) => self.replan(plan),
+                None => self.repeat(&wish.retry),
+            }
             return Ok(());
         }
         if self.snapshot.run.reason.as_deref() == Some(AGREED) {

@@ -2,14 +2,15 @@
 
 use super::turn::RunTurn;
 use kirosu_plan::advance::{Repeat, repeats};
-use kirosu_protocol::{RunRetryParams, StepState};
-use kirosu_store::{PlanChange, PlanRun, ResetItems};
+use kirosu_plan::{PlanVersion, StepFate, needs_source, replanned, to_clear};
+use kirosu_protocol::{PlanText, RunRetryParams, RunState, StepState};
+use kirosu_store::{PlanChange, PlanRun, ResetItems, RunWish};
 
 /// Items that one command resets.
 const ITEMS: u32 = 200;
 
 /// The wishes of clients that are not carried out yet, the oldest first.
-pub(super) fn wishes(run: &PlanRun) -> Result<Vec<RunRetryParams>, String> {
+pub(super) fn wishes(run: &PlanRun) -> Result<Vec<RunWish>, String> {
     let Some(text) = &run.wishes else {
         return Ok(Vec::new());
     };
@@ -18,7 +19,7 @@ pub(super) fn wishes(run: &PlanRun) -> Result<Vec<RunRetryParams>, String> {
 
 impl RunTurn<'_> {
     /// The oldest wish of a client.
-    pub fn wish(&self) -> Result<Option<RunRetryParams>, String> {
+    pub fn wish(&self) -> Result<Option<RunWish>, String> {
         Ok(wishes(&self.snapshot.run)?.into_iter().next())
     }
 
@@ -47,6 +48,68 @@ impl RunTurn<'_> {
         if next.is_none() || is_item {
             self.change(None, PlanChange::Fulfil);
         }
+    }
+
+    /// Goes over to another plan: clears what it changes, and takes it then. Each turn, also one after a crash, finds the rest.
+    pub fn replan(&mut self, text: &PlanText) {
+        self.live.faults.clear();
+        let new = match self.live.with_plan(text) {
+            Ok(new) => new,
+            Err(why) => return self.refuse(&why),
+        };
+        let fates = replanned(
+            &PlanVersion {
+                plan: &self.plan,
+                inputs: &self.live.inputs,
+                plans: &self.live.metadata.plans,
+            },
+            &PlanVersion {
+                plan: &new.plan,
+                inputs: &new.inputs,
+                plans: &text.plans,
+            },
+        );
+        let source = needs_source(&self.plan, &new.plan).map(|step| step.id.clone());
+        if let Some(id) = source {
+            return self.refuse(&format!(
+                "the step {id} reads other items than before, which needs a new run"
+            ));
+        }
+        let left: Vec<String> = to_clear(&fates, &self.snapshot.rows)
+            .into_iter()
+            .filter(|path| {
+                let is_gone = fates.contains(&(path.clone(), StepFate::Gone));
+                !(is_gone && self.is_left_out(path))
+            })
+            .collect();
+        for path in &left {
+            self.clear(path);
+        }
+        if !left.is_empty() {
+            return;
+        }
+        let gone = fates.iter().filter(|(_, fate)| *fate == StepFate::Gone);
+        for (path, _) in gone {
+            let why = Some("the plan has no such step any more".to_owned());
+            self.set(path, StepState::Omitted, why, None, None);
+        }
+        let (run, hash) = (self.live.id, new.hash);
+        tracing::info!(run, hash, "the run goes on with another plan");
+        self.change(None, PlanChange::Replan { hash });
+    }
+
+    /// Whether a step without items was left out of the plan.
+    fn is_left_out(&self, path: &str) -> bool {
+        let row = self.snapshot.rows.get(path);
+        row.is_some_and(|row| row.state == StepState::Omitted && row.cursor == 0)
+    }
+
+    /// A plan cannot be taken: the run waits with the reason, and goes on with its own one.
+    fn refuse(&mut self, why: &str) {
+        let reason = format!("the other plan cannot be taken: {why}");
+        let (state, reason) = (RunState::Waiting, Some(reason));
+        self.change(None, PlanChange::SetRun { state, reason });
+        self.change(None, PlanChange::Fulfil);
     }
 
     fn clear(&mut self, path: &str) {

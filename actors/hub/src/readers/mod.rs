@@ -15,7 +15,7 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, RunItemsParams, Status, Task, TaskId, UsageParams,
+    GetParams, RunItemsParams, RunParams, Status, Task, TaskId, UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -57,7 +57,7 @@ pub enum StoreQuery {
     /// Reads the keys of clients.
     Keys,
     /// Reads a run of a plan with its steps.
-    Run(TaskId),
+    Run(RunParams),
     /// Reads a page of the items of a run.
     RunItems(RunItemsParams),
     /// Reads the schedules.
@@ -189,7 +189,7 @@ impl QueryReader {
             StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
             StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
             StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
-            StoreQuery::Run(task) => QueryReply::Json(json(&plans::run(store, task)?)?),
+            StoreQuery::Run(params) => QueryReply::Json(json(&plans::run(store, &params)?)?),
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
             StoreQuery::Schedules => {
                 QueryReply::Json(json(&answers::schedules(store.schedules()?))?)

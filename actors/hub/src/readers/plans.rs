@@ -6,8 +6,9 @@ use crate::conductor::results::Results;
 use kirosu_protocol::text::shorten;
 use kirosu_protocol::verbs::run_items::RUN_ITEMS_LIMIT;
 use kirosu_protocol::{
-    Effect, Error, ErrorCode, ItemInfo, ItemState, RunAnswer, RunItemsAnswer, RunItemsParams,
-    RunState, Status, StepInfo, StepState, TYPE_PLAN, TaskId,
+    Effect, Error, ErrorCode, ItemInfo, ItemState, PlanMetadata, PlanText, RunAnswer,
+    RunItemsAnswer, RunItemsParams, RunParams, RunState, Status, StepInfo, StepState, TYPE_PLAN,
+    Task, TaskId,
 };
 use kirosu_store::{PlanRun, RunStep, StoreReader};
 
@@ -19,7 +20,8 @@ const PAGE_BYTES: usize = 4 << 20;
 const ERROR_BYTES: usize = 2 << 10;
 
 /// A run with its steps.
-pub(super) fn run(store: &mut StoreReader, id: TaskId) -> Result<RunAnswer, QueryFailure> {
+pub(super) fn run(store: &mut StoreReader, params: &RunParams) -> Result<RunAnswer, QueryFailure> {
+    let id = params.task_id;
     let (task, run) = store.task_and_run(id)?;
     let Some(task) = task else {
         return Err(answers::no_such_task(id).into());
@@ -43,12 +45,31 @@ pub(super) fn run(store: &mut StoreReader, id: TaskId) -> Result<RunAnswer, Quer
         reason: run.as_ref().and_then(|run| run.reason.clone()),
         name: run.as_ref().and_then(|run| run.name.clone()),
         plan: run.as_ref().and_then(|run| run.hash.clone()),
+        plan_text: match params.with_plan {
+            true => Some(plan_text(store, &task)?),
+            false => None,
+        },
         made: run.as_ref().map_or(0, |run| count(run.made)),
         created_at: task.created_at,
         ended_at: task.finished_at,
         result: text(task.result),
         error: text(task.error),
         steps: infos,
+    })
+}
+
+/// The plan of a run: that of its task, or the one with which it goes on.
+fn plan_text(store: &mut StoreReader, task: &Task) -> Result<PlanText, QueryFailure> {
+    let other = store.plan_text(task.task_id)?;
+    if let Some(other) = other.and_then(|text| serde_json::from_str(&text).ok()) {
+        return Ok(other);
+    }
+    let metadata = task.metadata.clone().unwrap_or_default();
+    let metadata: PlanMetadata = serde_json::from_value(metadata).unwrap_or_default();
+    Ok(PlanText {
+        text: task.prompt.clone(),
+        format: metadata.format,
+        plans: metadata.plans,
     })
 }
 
