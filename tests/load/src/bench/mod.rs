@@ -7,6 +7,7 @@ mod life_cycle;
 mod memory;
 mod prompt_size;
 mod report;
+mod runs;
 mod sessions;
 mod stalls;
 mod start_up;
@@ -25,9 +26,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Every measurement by its name, in the order they run.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs", "bounds",
-    "stalls", "sessions",
+    "stalls", "sessions", "runs",
 ];
 
 /// The selected measurements and their number of runs.
@@ -65,6 +66,7 @@ impl Bench {
             "bounds" => bounds::measure(self, report),
             "stalls" => stalls::measure(self, report),
             "sessions" => sessions::measure(self, report),
+            "runs" => runs::measure(self, report),
             _ => Err(Fault::new(format!(
                 "no measurement is called {name:?}; there are {}",
                 NAMES.join(", ")

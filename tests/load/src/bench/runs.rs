@@ -1,0 +1,194 @@
+//! Runs of plans: a map of 100,000 items, started and followed by the command line; small runs beside large ones.
+
+use super::{Bench, Report, Row, Target, beside, percentile};
+use crate::Fault;
+use crate::machine::resident_bytes;
+use crate::server::{Plan, Server};
+use crate::wire::Wire;
+use serde_json::{Value, json};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Items of the large map; with `--full` ten times as many.
+const ITEMS: usize = 100_000;
+/// Agent sessions, whose provider answers at once.
+const SESSIONS: usize = 16;
+/// Items of each small run, and the small runs beside the large ones.
+const SMALL: (usize, usize) = (20, 7);
+/// Items of each large run beside the small ones, and their number.
+const LARGE: (usize, usize) = (20_000, 3);
+/// The longest run.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The large map, then small runs alone and beside large ones.
+pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
+    let items = bench.scaled(ITEMS) * if bench.full { 10 } else { 1 };
+    large(bench, items, report)?;
+    side_by_side(bench, report)
+}
+
+/// A hub with sessions whose provider answers with the prompt.
+fn hub(bench: &Bench, folder: &Path) -> Result<Server, Fault> {
+    let mut plan = Plan::hub(&bench.binary, folder);
+    plan.verb = "up";
+    plan.settings.clone_from(&bench.settings);
+    plan.settings.extend([
+        "pool.echo.provider=echo".to_owned(),
+        format!("pool.echo.size={SESSIONS}"),
+        "pool.echo.queues=[\"work\"]".to_owned(),
+    ]);
+    Server::hub(&plan)
+}
+
+fn large(bench: &Bench, items: usize, report: &mut Report) -> Result<(), Fault> {
+    let folder = bench.fresh_folder()?;
+    let server = hub(bench, folder.path())?;
+    let mut lines = BufWriter::new(std::fs::File::create(folder.path().join("items.txt"))?);
+    for n in 0..items {
+        writeln!(lines, "item number {n} of the list")?;
+    }
+    lines.flush()?;
+    let plan = "limits: { items: 1000000, tasks: 5000000 }\npipeline:\n\
+         - { id: m, map: { over: { lines: items.txt } }, prompt: 'say {{ item }}' }\n\
+         - { id: all, reduce: { of: m, arity: 1000 }, prompt: '{{ results | length }}' }\n";
+    std::fs::write(folder.path().join("plan.yaml"), plan)?;
+    let mut wire = Wire::connect(server.address)?;
+    let enqueue = json!({"prompt": "aside", "queue": "aside"});
+    let requests = [("enqueue", "enqueue", enqueue)];
+    let quiet = beside(server.address, &requests, || {
+        std::thread::sleep(bench.seconds());
+        Ok(())
+    })?;
+    let before = resident_bytes(server.pid())?;
+    let begun = Instant::now();
+    let mut client = Command::new(&bench.binary)
+        .args([
+            "run-pipeline",
+            "--file",
+            "plan.yaml",
+            "--wait",
+            "--queue",
+            "work",
+        ])
+        .args(["--port", &server.address.port().to_string()])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.path().join("client.log"))?)
+        .spawn()?;
+    let (mut first, mut sent) = (None, None);
+    let (mut deepest, mut hub_bytes, mut client_bytes) = (0_u64, 0, 0);
+    let busy = beside(server.address, &requests, || {
+        loop {
+            if let Some(status) = client.try_wait()? {
+                return match status.success() {
+                    true => Ok(()),
+                    false => Err(Fault::new(format!("run-pipeline ended with {status}"))),
+                };
+            }
+            let listed = wire.call("list", json!({"queue": "work", "limit": 1}))?;
+            let stats = &listed["stats"];
+            let count = |name: &str| stats[name].as_u64().unwrap_or(0);
+            deepest = deepest.max(count("queued"));
+            if count("done") > 0 {
+                first.get_or_insert_with(|| begun.elapsed());
+            }
+            if count("leased") > 0 {
+                sent.get_or_insert_with(|| begun.elapsed());
+            }
+            hub_bytes = resident_bytes(server.pid())?.max(hub_bytes);
+            client_bytes = resident_bytes(client.id()).unwrap_or(0).max(client_bytes);
+            if begun.elapsed() > PATIENCE {
+                client.kill()?;
+                return Err(Fault::new("the run takes too long"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    })?;
+    let whole = begun.elapsed().as_secs_f64();
+    let name = |of: &str| format!("map of {items}: {of}");
+    let seconds = |at: Option<Duration>| at.map_or(0.0, |at| at.as_secs_f64());
+    let mega = |bytes: u64| bytes as f64 / 1e6;
+    report.add(Row::new(name("all items sent"), "s", seconds(sent)));
+    report.add(Row::new(name("first item done"), "s", seconds(first)));
+    report.add(Row::new(name("items/s"), "", items as f64 / whole));
+    report.add(
+        Row::new(name("most tasks in the queue"), "", deepest as f64)
+            .target(Target::AtMost(1000.0)),
+    );
+    report.add(Row::new(
+        name("memory of the hub before"),
+        "MB",
+        mega(before),
+    ));
+    report.add(Row::new(
+        name("memory of the hub, most"),
+        "MB",
+        mega(hub_bytes),
+    ));
+    report.add(Row::new(
+        name("memory of the client, most"),
+        "MB",
+        mega(client_bytes),
+    ));
+    let [mut quiet, mut busy] = [quiet, busy].map(|mut it| it.pop().unwrap_or_default());
+    for (of, p) in [("p50", 0.5), ("p99", 0.99), ("slowest", 1.0)] {
+        let row = name(&format!("enqueue of another client, {of}"));
+        report.add(Row::new(row, "ms", percentile(&mut busy, p)));
+        let row = format!("the same on the idle hub, {of}");
+        report.add(Row::new(row, "ms", percentile(&mut quiet, p)));
+    }
+    Ok(())
+}
+
+/// The time of small runs alone, and beside large ones that were started first.
+fn side_by_side(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
+    let folder = bench.fresh_folder()?;
+    let server = hub(bench, folder.path())?;
+    let (small, smalls) = SMALL;
+    let (large, larges) = (bench.scaled(LARGE.0), LARGE.1);
+    let mut wire = Wire::connect(server.address)?;
+    let alone = time_of(&mut wire, small, smalls)?;
+    for _ in 0..larges {
+        start(&mut wire, large)?;
+    }
+    let beside = time_of(&mut wire, small, smalls)?;
+    let stats = wire.call("list", json!({"queue": "work", "limit": 1}))?["stats"].clone();
+    let left = stats["leased"].as_u64().unwrap_or(0);
+    if left == 0 {
+        return Err(Fault::new("the large runs ended before the small ones"));
+    }
+    let name = format!("{smalls} runs of {small} items");
+    report.add(Row::new(format!("{name}, alone"), "s", alone));
+    let row = format!("{name}, beside {larges} of {large}");
+    report.add(Row::new(row, "s", beside));
+    Ok(())
+}
+
+fn start(wire: &mut Wire, items: usize) -> Result<Value, Fault> {
+    let list: Vec<usize> = (0..items).collect();
+    let plan = "inputs: { list: { type: list } }\nlimits: { items: 1000000, tasks: 1000000 }\n\
+                pipeline: [{ id: m, map: { over: inputs.list }, prompt: 'say {{ item }}' }]";
+    let metadata = json!({"inputs": {"list": list}});
+    let run = json!({"type": "plan", "prompt": plan, "queue": "work", "metadata": metadata});
+    Ok(wire.call("enqueue", run)?["task_id"].clone())
+}
+
+/// Seconds until several runs that are started together have ended.
+fn time_of(wire: &mut Wire, items: usize, runs: usize) -> Result<f64, Fault> {
+    let begun = Instant::now();
+    let started = (0..runs).map(|_| start(wire, items));
+    let started = started.collect::<Result<Vec<Value>, Fault>>()?;
+    loop {
+        let wait = json!({"task_ids": started, "wait_seconds": 30});
+        let waited = wire.call("wait", wait)?;
+        if waited["finished"] == true {
+            return Ok(begun.elapsed().as_secs_f64());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(Fault::new("the small runs take too long"));
+        }
+    }
+}
