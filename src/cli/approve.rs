@@ -38,6 +38,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         fence,
         by,
         comment: args.comment.clone(),
+        raise: None,
         option: args.option.clone(),
     };
     args.decision.send("approved", context, params).await

@@ -161,6 +161,8 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
                     RunControl::Pause => "run_pause",
                     RunControl::Resume | RunControl::Replan { .. } => "run_resume",
                     RunControl::Retry(_) => "run_retry",
+                    // The conductor sends it to the runs below.
+                    RunControl::Raised => return Vec::new(),
                 };
                 NewEntry::of_task(method, *run)
             }

@@ -302,8 +302,13 @@ impl Core {
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
-        if before.is_final() != after.is_final() && flags.has(Flags::IN_PLAN) {
-            self.plans.note_end(id);
+        if flags.has(Flags::IN_PLAN) {
+            if before.is_final() != after.is_final() {
+                self.plans.note_end(id);
+            }
+            if [before, after].contains(&Status::AwaitingApproval) {
+                self.plans.note_held(id);
+            }
         }
         if self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
             self.plans.note_turn(id);

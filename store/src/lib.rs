@@ -116,7 +116,7 @@ pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
-pub use plans::control::AGREED;
+pub use plans::control::{AGREED, RAISED};
 pub use plans::{
     CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun,
     ResetItems, RunControl, RunStep, RunWish, StepChange, StepId,
@@ -125,7 +125,7 @@ pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
-pub use query::plans::{PlanItem, SourcePiece};
+pub use query::plans::{HeldItems, PlanItem, SourcePiece};
 pub use query::rows::{Texts, Visited};
 pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};

@@ -7,7 +7,7 @@ use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
-use crate::query::plans::{PlanItem, SourcePiece};
+use crate::query::plans::{HeldItems, PlanItem, SourcePiece};
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
@@ -196,6 +196,11 @@ impl StoreReader {
     /// A run that has begun, and its steps in the order in which they began.
     pub fn plan_run(&mut self, run: TaskId) -> Result<Option<(PlanRun, Vec<RunStep>)>, StoreError> {
         self.snapshot(|conn| query::plans::run(conn, run))
+    }
+
+    /// The open items of a step whose tasks await approval.
+    pub fn held_items(&mut self, step: StepId) -> Result<HeldItems, StoreError> {
+        self.snapshot(|conn| query::plans::held(conn, step))
     }
 
     /// The state of a run that has begun.

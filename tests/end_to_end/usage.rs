@@ -288,6 +288,77 @@ fn a_tree_of_tasks_shares_what_its_root_was_given() {
 }
 
 #[test]
+fn a_run_whose_budget_is_used_up_waits_and_goes_on_when_it_is_raised() {
+    let setup = setup("running");
+    let prompt = tell(30, 0, 0.75) + DONE;
+    let inner = format!(
+        "pipeline: [{{ id: n, map: {{ over: [1, 2], concurrency: 1 }}, prompt: {} }}]",
+        json!(prompt)
+    );
+    let plan = format!(
+        "limits: {{ usd: 1.5 }}\npipeline: [{{ id: m, map: {{ over: [1, 2, 3], concurrency: 1 }}, prompt: {} }}, {{ id: s, depends_on: [m], pipeline: inner }}]",
+        json!(prompt)
+    );
+    let hub = setup.start();
+    let mut client = hub.client();
+    let run = client.enqueue_with(
+        json!({"type": "plan", "prompt": plan, "metadata": {"plans": {"inner": inner}}}),
+    );
+    let waits = |client: &mut Client| {
+        let shown = client.call("run", json!({"task_id": run}));
+        let reason = shown["reason"].as_str().unwrap_or_default().to_owned();
+        (shown["state"] == "waiting").then_some(reason)
+    };
+    let reason = until("it waits for its budget", || waits(&mut client));
+    assert_eq!(
+        reason,
+        format!("budget: 1 tasks wait because it is used up: `kirosu run approve {run}` raises it")
+    );
+    let items = client.call("run_items", json!({"task_id": run, "state": "done"}));
+    assert_eq!(items["items"].as_array().unwrap().len(), 2, "{items}");
+    // Enough for the third item; then the run below waits.
+    let said = kirosu(&hub, &["run", "approve", &run.to_string(), "--usd", "0.8"]);
+    assert!(said.contains("is raised by 0.8 USD"), "{said}");
+    let below = until("the run below waits for the budget of this one", || {
+        let shown = client.call("run", json!({"task_id": run}));
+        let below = shown["steps"]
+            .as_array()?
+            .iter()
+            .find(|step| step["path"] == "s")?["task_id"]
+            .as_i64()?;
+        let below = client.call("run", json!({"task_id": below}));
+        (below["state"] == "waiting").then_some(below)
+    });
+    assert!(
+        below["reason"].as_str().unwrap().starts_with("budget: "),
+        "{below}"
+    );
+    kirosu(&hub, &["run", "approve", &run.to_string(), "--usd", "10"]);
+    let ended = until("the run ends", || {
+        let shown = client.call("run", json!({"task_id": run}));
+        (shown["state"] == "done").then_some(shown)
+    });
+    assert_eq!(ended["steps"][0]["done"], 3);
+    let tree = usage(&hub, &["--tree", &run.to_string()]);
+    assert_eq!(tree["budgets"][0]["usd"]["limit"], 12.3, "{tree}");
+    let refused = client.refused("run_pause", json!({"task_id": run}));
+    assert_eq!(word(&refused), "wrong_state");
+    // A run without a budget has nothing to raise.
+    let free = client.enqueue_with(
+        json!({"type": "plan", "prompt": "pipeline: [{ id: a, pool: nowhere, prompt: x }]"}),
+    );
+    until("it has begun", || {
+        let shown = client.call("run", json!({"task_id": free}));
+        (shown["state"] == "open").then_some(())
+    });
+    let refused = client.refused("approve", json!({"task_id": free, "raise": {"usd": 1.0}}));
+    assert!(
+        refused["message"].as_str().unwrap().contains("no budget"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn pools_without_budgets_ask_for_nothing() {
     let hub = setup("running").start();
     let mut client = hub.client();

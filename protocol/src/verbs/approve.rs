@@ -1,5 +1,5 @@
-//! `approve`: completes a `human` task, lets a task that needs approval run, or, with `approval_id`, approves a permission
-//! request.
+//! `approve`: completes a `human` task, lets a task that needs approval run, lets the tasks of a run of a plan go on that wait for its
+//! budget, or, with `approval_id`, approves a permission request.
 //!
 //! ```text
 //! {"id":1,"method":"approve","params":{"task_id":42,"by":"ada","comment":"go ahead"}}
@@ -8,7 +8,9 @@
 
 use crate::approval::{read_question, read_subject};
 use crate::limits::REASON_BYTES;
-use crate::{DecisionAnswer, Error, Fence, Limits, Method, OPTION_BYTES, Params, Subject, Verb};
+use crate::{
+    Budget, DecisionAnswer, Error, Fence, Limits, Method, OPTION_BYTES, Params, Subject, Verb,
+};
 use serde::Serialize;
 
 /// The subject of the approval.
@@ -25,6 +27,9 @@ pub struct ApproveParams {
     pub by: Option<String>,
     /// The person's comment, for the record; at most 64 KiB.
     pub comment: Option<String>,
+    /// Of a task with a budget, or of a run of a plan: the amount by which its budget is raised. `None` means its first limit, if it is
+    /// used up.
+    pub raise: Option<Budget>,
     /// The id or the name of the chosen option. Required for a permission request that has options.
     pub option: Option<String>,
 }
@@ -49,6 +54,7 @@ impl Verb for ApproveParams {
             fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
             comment: params.opt_text_within("comment", REASON_BYTES)?,
+            raise: Budget::read(params, "raise")?.filter(|raise| !raise.is_empty()),
             option,
         })
     }

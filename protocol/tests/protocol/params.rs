@@ -8,8 +8,8 @@ use kirosu_protocol::verbs::{
     hello::*, lease::LeaseParams, list::*, pools::*, retry::*, wait::*, watch::*,
 };
 use kirosu_protocol::{
-    Error, ErrorCode, Group, IdRange, Limits, Method, Params, PermissionState, Request, Status,
-    Subject, Target, Verb, Verdict,
+    Budget, Error, ErrorCode, Group, IdRange, Limits, Method, Params, PermissionState, Request,
+    Status, Subject, Target, Verb, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -481,12 +481,17 @@ fn permission_requests_are_read_back_and_invalid_ones_named() {
         fence: None,
         by: Some("ada".into()),
         comment: None,
+        raise: None,
         option: Some("pg".into()),
     };
     round_trip(&approve, Request::Approve(approve.clone()));
     let of_task = ApproveParams {
         subject: Subject::Task(3),
         fence: Some(2),
+        raise: Some(Budget {
+            tokens: Some(5),
+            micros: None,
+        }),
         option: None,
         ..approve
     };

@@ -1,5 +1,6 @@
 //! `kirosu run`: looks at a run of a plan, and steers it.
 
+mod approve;
 mod items;
 mod resume;
 mod retry;
@@ -9,6 +10,7 @@ use super::follow::{each_change, follow, report};
 use super::show::run as drawing;
 use super::wait::WaitDeadline;
 use super::{Context, Failure, HubClient, Sheet, TIMED_OUT, task_id, text, time};
+use approve::ApproveArgs;
 use clap::Subcommand;
 use items::ItemsArgs;
 use kirosu_protocol::{
@@ -32,6 +34,7 @@ Examples:
   kirosu run pause 42                       running tasks go on, no further one starts
   kirosu run resume 42                      also after a run has waited for a decision
   kirosu run resume 42 --plan better.yaml   repeats only the steps that differ, and what depends on them
+  kirosu run approve 42 --tokens 500000     raises its budget, which is used up
   kirosu run cancel 42 --reason \"wrong folder\"
 
 A run is a task: its number is that of `kirosu run-pipeline`, `kirosu map` and `kirosu runs`.
@@ -92,6 +95,8 @@ enum RunCommand {
         #[arg(value_name = "ID", value_parser = task_id)]
         id: TaskId,
     },
+    /// Raises its budget: tasks that wait for it run
+    Approve(ApproveArgs),
     /// Lets it go on after a pause, or after it has waited for a decision
     Resume(ResumeArgs),
     /// Repeats what failed, and the steps that depend on it
@@ -139,6 +144,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
                 ))
             })
         }
+        RunCommand::Approve(args) => approve::run(args, &hub, context).await,
         RunCommand::Resume(args) => resume::run(args, &hub, context).await,
     }
 }

@@ -9,7 +9,7 @@ use crate::rules::approval::{MeantPrompt, meant};
 use crate::rules::transition;
 use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
-use kirosu_protocol::{Error, ErrorCode, Fence, Status, TaskId, Verdict, stale_approval};
+use kirosu_protocol::{Budget, Error, ErrorCode, Fence, Status, TaskId, Verdict, stale_approval};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -64,6 +64,16 @@ fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> E
     );
     let data = json!({"task_id": task_id, "status": state, "fence": newest, "why": "unclear"});
     stale_approval(message, data)
+}
+
+/// The refusal of a client that may not decide whether tasks run.
+fn needs_person(id: TaskId) -> Error {
+    let message = format!(
+        "task {id} waits for a person's approval: approve it from a terminal of the hub's user on the hub's machine, or with a \
+         key of the role `person` (`kirosu key add NAME --role person`)"
+    );
+    let error = Error::new(ErrorCode::Forbidden, message);
+    error.with_data(json!({ "right": "person" }))
 }
 
 impl Core {
@@ -136,11 +146,17 @@ impl Core {
         &mut self,
         id: TaskId,
         fence: Option<Fence>,
-        by: Option<&str>,
-        comment: Option<&str>,
+        (by, comment): (Option<&str>, Option<&str>),
+        raise: Option<Budget>,
         only_human: bool,
     ) -> CommandResult<Outcome> {
         let now = self.now();
+        if self.is_live_run(id)? {
+            return match only_human {
+                true => Err(needs_person(id).into()),
+                false => self.approve_run(id, (by, comment), raise),
+            };
+        }
         let request = DecisionRequest {
             verdict: Verdict::Approved,
             fence,
@@ -157,19 +173,10 @@ impl Core {
                 self.report_by(id, "approved", by);
                 self.ended(id)?;
             }
-            Some(DecisionSubject::Run) if only_human => {
-                let message = format!(
-                    "task {id} waits for a person's approval: approve it from a terminal of the hub's user on the hub's machine, or with a \
-                     key of the role `person` (`kirosu key add NAME --role person`)"
-                );
-                let error = Error::new(ErrorCode::Forbidden, message);
-                return Err(error
-                    .with_data(serde_json::json!({ "right": "person" }))
-                    .into());
-            }
+            Some(DecisionSubject::Run) if only_human => return Err(needs_person(id).into()),
             Some(DecisionSubject::Run) => {
                 self.decide(id, "approved", by, comment)?;
-                self.raise_budgets(id)?;
+                self.raise_budgets(id, raise)?;
                 self.change(id, |row| transition::approve(row, now));
                 self.report_by(id, "approved", by);
             }

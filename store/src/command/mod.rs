@@ -32,8 +32,8 @@ use crate::parked::ParkId;
 use crate::plans::PlanOrder;
 use crate::schedules::ScheduleCommand;
 use kirosu_protocol::{
-    AccessScope, Ack, AskParams, Fence, LeaseParams, NewTask, PermissionId, ReserveParams, TaskId,
-    Verdict,
+    AccessScope, Ack, AskParams, Budget, Fence, LeaseParams, NewTask, PermissionId, ReserveParams,
+    TaskId, Verdict,
 };
 use std::sync::Arc;
 
@@ -233,6 +233,8 @@ pub enum Command {
         by: Option<String>,
         /// The person's comment.
         comment: Option<String>,
+        /// The amount by which a budget of the task is raised; `None`: used up ones by their first limit.
+        raise: Option<Budget>,
         /// Whether only a `human` task may be approved.
         only_human: bool,
     },
@@ -387,14 +389,12 @@ impl Core {
                 fence,
                 by,
                 comment,
+                raise,
                 only_human,
-            } => self.approve(
-                *task,
-                *fence,
-                by.as_deref(),
-                comment.as_deref(),
-                *only_human,
-            )?,
+            } => {
+                let (by, comment) = (by.as_deref(), comment.as_deref());
+                self.approve(*task, *fence, (by, comment), *raise, *only_human)?
+            }
             Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref(), None)?,
             Command::Reject {
                 task,

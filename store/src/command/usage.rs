@@ -224,15 +224,42 @@ impl Core {
         Ok(own.into_iter().chain(trees).collect())
     }
 
-    /// A person lets a task run again: raises each exhausted budget of the task by its first limit.
-    pub(crate) fn raise_budgets(&mut self, task: TaskId) -> Result<()> {
+    /// A person lets a task run again: raises its own budget, or that of the nearest tree, by an amount; without one each
+    /// exhausted budget of the task by its first limit.
+    pub(crate) fn raise_budgets(&mut self, task: TaskId, by: Option<Budget>) -> Result<()> {
+        let scopes = self.scopes_of_task(task)?;
+        if let Some(by) = by {
+            let own = scopes.iter().find(|scope| matches!(scope, Scope::Task(_)));
+            return match own.or(scopes.last()) {
+                Some(scope) => self.raise_budget(scope, by),
+                None => Ok(()),
+            };
+        }
+        self.raise_exhausted(&scopes)
+    }
+
+    /// Raises a budget by an amount.
+    pub(crate) fn raise_budget(&mut self, scope: &Scope, by: Budget) -> Result<()> {
         let now = self.now();
-        for scope in self.scopes_of_task(task)? {
+        self.ledger.alter(&mut *self.db, scope, now, |account| {
+            BudgetAccount {
+                raise: by,
+                ..account
+            }
+            .raised()
+            .with_raise(account.raise)
+        })
+    }
+
+    /// Raises each exhausted budget by its first limit.
+    pub(crate) fn raise_exhausted(&mut self, scopes: &[Scope]) -> Result<()> {
+        let now = self.now();
+        for scope in scopes {
             let raised = |account: BudgetAccount| match account.is_exhausted() {
                 true => account.raised(),
                 false => account,
             };
-            self.ledger.alter(&mut *self.db, &scope, now, raised)?;
+            self.ledger.alter(&mut *self.db, scope, now, raised)?;
         }
         Ok(())
     }

@@ -10,12 +10,12 @@ use crate::outcome::Outcome;
 use crate::row::{Flags, TaskRow};
 use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::plan::{
-    DeleteSomeItems, ResetItem, SelectItemByKey, SelectItemState, SelectLostItems, SelectOpenTasks,
-    SelectQueuedTasks, SelectStepAt, WithdrawItems,
+    DeleteSomeItems, ResetItem, SelectHeldTasks, SelectItemByKey, SelectItemState, SelectLostItems,
+    SelectOpenTasks, SelectQueuedTasks, SelectStepAt, WithdrawItems,
 };
 use crate::sql::task::{SelectReady, SelectReadyInPlan};
 use kirosu_protocol::{
-    Budget, Fence, ItemState, RunState, Status, StepState, Task, TaskBudget, TaskId,
+    Budget, FailureClass, Fence, ItemState, RunState, Status, StepState, Task, TaskBudget, TaskId,
 };
 use std::sync::Arc;
 
@@ -136,6 +136,7 @@ impl Core {
                 limit,
             } => self.reset_items(run, (*step, *version), items, *limit)?,
             PlanChange::Withdraw { step, limit } => self.withdraw_tasks(run, *step, *limit)?,
+            PlanChange::LetRun { step, limit } => self.let_run(*step, *limit)?,
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
             PlanChange::Replan { hash } => self.replan(run, hash)?,
@@ -255,6 +256,26 @@ impl Core {
         }
         self.settle_plans()?;
         // Without an effect the caller must not come back at once.
+        Ok(PlanOutcome { applied: any })
+    }
+
+    /// Lets tasks of a step run that wait for a budget, which a person has raised.
+    fn let_run(&mut self, step: StepId, limit: u32) -> Result<PlanOutcome> {
+        self.flush_rows()?;
+        let held = SelectHeldTasks {
+            step_id: step,
+            outcome: FailureClass::BudgetExhausted.as_str(),
+            limit: i64::from(limit.max(1)),
+        };
+        let (mut any, now) = (false, self.now());
+        for id in self.db.ids(held.into())? {
+            let is_held = |row: &TaskRow| row.state == Status::AwaitingApproval;
+            if self.row(id)?.is_some_and(is_held) {
+                any = true;
+                self.change(id, |row| transition::approve(row, now));
+                self.report(id, "approved");
+            }
+        }
         Ok(PlanOutcome { applied: any })
     }
 

@@ -9,10 +9,14 @@ use crate::row::Flags;
 use crate::sql::plan::{
     PutPlanText, SelectAskingSteps, SelectBusySteps, SelectItemByKey, SelectStepAt,
 };
-use kirosu_protocol::{Error, ErrorCode, PlanText, RunRetryParams, RunState, Status, TaskId};
+use kirosu_protocol::{
+    Budget, Error, ErrorCode, PlanText, RunRetryParams, RunState, Scope, Status, TaskId,
+};
 
 /// The reason of a run whose waiting steps may go on.
 pub const AGREED: &str = "agreed";
+/// The reason of a run whose tasks that wait for its budget may run.
+pub const RAISED: &str = "raised";
 /// Wishes of one run that are not carried out yet.
 const WISHES: usize = 100;
 
@@ -30,6 +34,10 @@ impl Core {
         match control {
             RunControl::Pause => self.pause_run(id),
             RunControl::Resume => self.resume_run(id),
+            RunControl::Raised => {
+                self.note_raised(id)?;
+                Ok(Outcome::Ok)
+            }
             RunControl::Retry(what) => self.retry_run(id, what),
             RunControl::Replan {
                 plan,
@@ -84,6 +92,51 @@ impl Core {
             }
         }
         Ok(Outcome::Ok)
+    }
+
+    /// Whether a task is a run that is under way.
+    pub(crate) fn is_live_run(&mut self, id: TaskId) -> CommandResult<bool> {
+        let row = self.known(id)?;
+        let (state, lane) = (row.state, row.lane);
+        Ok(state == Status::Leased && self.lanes.get(lane).is_some_and(|lane| lane.is_plan()))
+    }
+
+    /// A person raises the budget of a run: by an amount, or by its first limit if it is used up. Tasks that wait for it run.
+    pub(crate) fn approve_run(
+        &mut self,
+        id: TaskId,
+        (by, comment): (Option<&str>, Option<&str>),
+        raise: Option<Budget>,
+    ) -> CommandResult<Outcome> {
+        let (own, now) = (Scope::Tree(id), self.now());
+        let has_own = self.ledger.account(&mut *self.db, &own, now)?.is_some();
+        match raise {
+            Some(raise) if has_own => self.raise_budget(&own, raise)?,
+            Some(_) => {
+                let row = self.known(id)?;
+                let needed = "the run has no budget that could be raised";
+                return Err(wrong_state("approve", row, needed).into());
+            }
+            None => {
+                let trees = self.ledger.trees_of(&mut *self.db, id)?;
+                let scopes: Vec<Scope> = trees.into_iter().map(Scope::Tree).collect();
+                self.raise_exhausted(&scopes)?;
+            }
+        }
+        self.decide(id, "approved", by, comment)?;
+        self.report_by(id, "approved", by);
+        self.note_raised(id)?;
+        Ok(Outcome::Ok)
+    }
+
+    fn note_raised(&mut self, id: TaskId) -> Result<()> {
+        if let Some(run) = self.plan_run(id)?
+            && matches!(run.state, RunState::Open | RunState::Waiting)
+        {
+            (run.state, run.reason) = (RunState::Open, Some(RAISED.to_owned()));
+            self.touch_run(id);
+        }
+        Ok(())
     }
 
     fn retry_run(&mut self, id: TaskId, what: &RunRetryParams) -> CommandResult<Outcome> {

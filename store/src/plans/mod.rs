@@ -110,6 +110,8 @@ pub(crate) struct Plans {
     dirty_steps: BTreeSet<StepId>,
     /// Tasks of steps that ended or came back.
     ended: Vec<TaskId>,
+    /// Tasks of steps that await approval, or do so no more.
+    held: Vec<TaskId>,
     /// Tasks of the type `plan` whose state changed.
     turned: Vec<TaskId>,
     /// The class of failure of tasks that ended in this batch.
@@ -138,6 +140,11 @@ impl Plans {
     /// A task of the type `plan` has another state.
     pub fn note_turn(&mut self, id: TaskId) {
         self.turned.push(id);
+    }
+
+    /// A task of a step awaits approval, or does so no more.
+    pub fn note_held(&mut self, id: TaskId) {
+        self.held.push(id);
     }
 
     /// Queued runs may be taken.
@@ -202,6 +209,11 @@ impl Core {
     pub(crate) fn settle_plans(&mut self) -> Result<()> {
         for id in std::mem::take(&mut self.plans.ended) {
             self.settle_items(id)?;
+        }
+        for id in std::mem::take(&mut self.plans.held) {
+            if let Some(run) = self.task_options(id)?.parent_id {
+                self.plans.news.insert(run);
+            }
         }
         while !self.plans.turned.is_empty() {
             for id in std::mem::take(&mut self.plans.turned) {

@@ -130,6 +130,8 @@ pub enum RunControl {
     Pause,
     /// It goes on.
     Resume,
+    /// The budget of a run above it was raised.
+    Raised,
     /// Something is repeated.
     Retry(RunRetryParams),
     /// It goes on with another plan. Refused while tasks of these steps run.
@@ -188,6 +190,13 @@ pub enum PlanChange {
         /// The step.
         step: StepId,
         /// At most this many items.
+        limit: u32,
+    },
+    /// Lets tasks of a step run that wait for a budget.
+    LetRun {
+        /// The step.
+        step: StepId,
+        /// At most this many.
         limit: u32,
     },
     /// Prepares items of a step for being made again.

@@ -6,7 +6,7 @@ use crate::sql::plan::{
 };
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{ItemState, RunState, SourceId, TaskId};
+use kirosu_protocol::{FailureClass, ItemState, RunState, SourceId, TaskId};
 
 row! {
     /// An item of a step.
@@ -53,6 +53,28 @@ pub(crate) fn run(
     };
     let steps = sql::all(conn, sql_query(run_steps(task_id)))?;
     Ok(Some((run, steps)))
+}
+
+row! {
+    /// The open items of a step whose tasks await approval.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct HeldItems {
+        /// All of them.
+        pub all: i64,
+        /// Those that wait for a budget.
+        pub budget: i64,
+    }
+}
+
+/// The open items of a step whose tasks await approval.
+pub(crate) fn held(conn: &mut SqliteConnection, step: StepId) -> QueryResult<HeldItems> {
+    let class = FailureClass::BudgetExhausted.as_str();
+    let text = format!(
+        "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM attempt WHERE attempt.task_id = task.id AND attempt.fence = task.fence \
+         AND attempt.outcome = '{class}')), 0) FROM plan_item JOIN task ON task.id = plan_item.task_id \
+         WHERE step_id = {step} AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 3"
+    );
+    Ok(sql::first(conn, sql_query(text))?.unwrap_or_default())
 }
 
 /// The state of a run that has begun.

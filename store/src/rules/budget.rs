@@ -135,6 +135,12 @@ impl BudgetAccount {
         self
     }
 
+    /// The budget with another amount by which it is raised.
+    pub fn with_raise(mut self, raise: Budget) -> BudgetAccount {
+        self.raise = raise;
+        self
+    }
+
     /// The budget after a run's reservation changed from `before` to `after`.
     pub fn held(mut self, before: Amount, after: Amount) -> BudgetAccount {
         self.reserved = self.reserved.minus(before).plus(after);

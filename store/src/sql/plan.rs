@@ -197,6 +197,14 @@ statement! {
 }
 
 statement! {
+    /// Tasks of a step's open items that await approval after an attempt with an outcome.
+    SelectHeldTasks<'a> { step_id: i64, outcome: &'a str, limit: i64 }
+    "SELECT DISTINCT task_id FROM (SELECT plan_item.task_id FROM plan_item JOIN task ON task.id = plan_item.task_id \
+     JOIN attempt ON attempt.task_id = task.id AND attempt.fence = task.fence \
+     WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 3 AND attempt.outcome = ? ORDER BY idx LIMIT ?)"
+}
+
+statement! {
     /// The items of a task are to be made again.
     WithdrawItems { task_id: i64 }
     "UPDATE plan_item SET state = 0, task_id = NULL, class = NULL WHERE task_id = ?"

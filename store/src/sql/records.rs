@@ -76,7 +76,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
-        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectHeldTasks<'a>,
         SelectDueSchedules,
     }
 }

@@ -350,6 +350,7 @@ fn a_task_and_a_tree_wait_for_an_approval_that_raises_the_budget() {
     let (by, comment) = (None, None);
     bench
         .one(Command::Approve {
+            raise: None,
             only_human: false,
             task: grandchild,
             fence: None,

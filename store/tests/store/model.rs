@@ -629,6 +629,7 @@ impl Model {
             }
             Step::Approve(task) => {
                 let command = Command::Approve {
+                    raise: None,
                     only_human: false,
                     task: id(task),
                     fence: None,

@@ -136,6 +136,7 @@ fn a_rate_limit_costs_no_attempt_and_a_login_needs_a_person() {
     ack.class = Some(FailureClass::AuthRequired);
     assert_eq!(b.ack(ack).unwrap().status, Status::AwaitingApproval);
     b.one(Command::Approve {
+        raise: None,
         only_human: false,
         task: id,
         fence: None,
@@ -279,6 +280,7 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
     };
     assert!(b.lease(5).is_empty() && b.lease_as(every, None).is_empty());
     let approve = |task| Command::Approve {
+        raise: None,
         only_human: false,
         task,
         fence: None,
@@ -325,6 +327,7 @@ fn an_approved_task_waits_for_its_dependencies_and_its_time() {
     });
     assert_eq!(b.task(id).status, Status::AwaitingApproval);
     b.one(Command::Approve {
+        raise: None,
         only_human: false,
         task: id,
         fence: None,

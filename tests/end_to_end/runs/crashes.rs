@@ -1,14 +1,15 @@
 //! The hub ends as by `kill -9` before and after each command of the conductor, and the run goes on as if nothing had happened.
 
 use super::{ended, hub, items, shown, start};
-use crate::common::{Client, Hub, until_within};
+use crate::common::{Client, Hub, Setup, until_within};
 use kirosu_store::PlanChange;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Has every kind of change: a failed item, a race with a loser, a loop, a run that is partial, and a retry.
-const PLAN: &str = r"
+/// Has every kind of change: a failed item, a race with a loser, a loop, a budget that is used up, a run that is partial, and a retry.
+const PLAN: &str = r#"
+limits: { usd: 5 }
 pipeline:
   - id: m
     map: { over: [a, b, c, d, e, f, bad], tolerate: 50%, key: '{{ item }}' }
@@ -27,7 +28,24 @@ pipeline:
     loop: { max: 2, on_max: done, until: 'false' }
     steps: [{ id: in, prompt: 'pass' }]
   - { id: wait, map: { over: [1, 2], sample: 1, ask: true }, prompt: '{{ item }}' }
-";
+  - id: paid
+    depends_on: [r, race, l, wait]
+    map: { over: [1, 2], concurrency: 1 }
+    pool: paid
+    prompt: 'echo "{\"usd\": 6.0, \"text\": \"paid\", \"end\": true}"'
+"#;
+
+/// A pool whose runs are shell scripts that report their cost.
+fn with_paid(setup: Setup) -> Setup {
+    let output = r#"{ format = "jsonl", text = { value = "/text" }, usage = { cost = "/usd" }, done = { match = { "/end" = true } } }"#;
+    setup
+        .set("providers.paid.kind=command")
+        .set("providers.paid.command=[\"sh\"]")
+        .set(&format!("providers.paid.output={output}"))
+        .set("pool.paid.provider=paid")
+        .set("pool.paid.queues=[\"paid\"]")
+        .set("pool.paid.size=1")
+}
 
 fn points() -> Vec<String> {
     let commands = PlanChange::NAMES.iter().copied().chain(["take", "ack"]);
@@ -50,6 +68,11 @@ fn steer(client: &mut Client, run: i64, pauses: &mut u32) -> Option<bool> {
         "open" if generation == 0 && *pauses > 0 => {
             *pauses -= 1;
             client.try_call("run_pause", json!({"task_id": run}))?;
+            Some(false)
+        }
+        "waiting" if answer["result"]["reason"].as_str()?.starts_with("budget") => {
+            let raise = json!({"task_id": run, "raise": {"usd": 100.0}});
+            client.try_call("approve", raise)?;
             Some(false)
         }
         "waiting" | "paused" => {
@@ -90,7 +113,7 @@ fn steered(hub: &mut Hub, run: i64) -> bool {
 }
 
 fn crash_at(point: &str) {
-    let setup = hub(2).set("lease.session_grace=500ms");
+    let setup = with_paid(hub(2)).set("lease.session_grace=500ms");
     // The run is there before the hub that crashes: also the first command of all can be the point.
     let mut hub = setup.clone().start();
     hub.setup.port = hub.port;
@@ -129,13 +152,14 @@ fn crash_at(point: &str) {
         .collect();
     assert_eq!(keys.len(), 7);
     let shown = shown(&mut client, id);
-    // 7 items and one again, and once more with the other plan; the merge each time; two in the race, unless the loser was taken back; two passes; two of the sample.
+    // 7 items and one again, and once more with the other plan; the merge each time; two in the race, unless the loser was taken back;
+    // two passes; two of the sample; two that cost, each time; the extra step.
     let merges = 3 * merged.len() as i64;
     let loser = &items(&mut client, id, "race.two")[0]["task_id"];
     let racers = 1 + i64::from(!loser.is_null());
     assert_eq!(
         shown["made"].as_i64().unwrap(),
-        9 + merges + racers + 2 + 2 + 1,
+        9 + merges + racers + 2 + 2 + 3 * 2 + 1,
         "{point}: {shown:#}"
     );
 }

@@ -34,6 +34,8 @@ pub(super) struct LiveRun {
     pub is_waiting: bool,
     /// Whether nothing new started in its last turn: it, or a run above it, was paused.
     pub is_paused: bool,
+    /// Whether the runs below it are to learn that its budget was raised.
+    pub was_raised: bool,
     /// Commands that are not answered yet.
     pub unanswered: usize,
     /// Whether something has changed since the last decision.
@@ -89,6 +91,7 @@ impl LiveRun {
             above,
             is_waiting: false,
             is_paused: false,
+            was_raised: false,
             unanswered: 0,
             is_due: true,
             wake_at: None,

@@ -13,6 +13,7 @@ mod context;
 mod crash;
 mod end;
 mod expand;
+mod held;
 mod live_run;
 mod open_runs;
 mod planner;
@@ -30,7 +31,7 @@ use crate::writer::Writer;
 use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, TaskId};
-use kirosu_store::{Command, Outcome, PlanChange, PlanOrder, StoreReader};
+use kirosu_store::{Command, Outcome, PlanChange, PlanOrder, RunControl, StoreReader};
 use kirosu_supervision::{ChildContext, supervised};
 use live_run::LiveRun;
 use open_runs::{live_run, open_runs};
@@ -196,6 +197,23 @@ impl Conductor {
         }
     }
 
+    /// The budget of a run was raised: tasks of the runs below it may wait for it, too.
+    fn note_raised(&mut self, ctx: &mut Context<Self>, id: TaskId) {
+        let below = self
+            .runs
+            .values()
+            .filter(|run| run.above.first() == Some(&id));
+        let below: Vec<TaskId> = below.map(|run| run.id).collect();
+        for run in below {
+            let control = RunControl::Raised;
+            let raised = Command::Plan(Box::new(PlanOrder::Control { run, control }));
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.unanswered += 1;
+            }
+            self.submit(ctx, run, vec![(raised, None)]);
+        }
+    }
+
     fn turn_next(&mut self, ctx: &mut Context<Self>) {
         if !self.is_turning && !self.due.is_empty() {
             self.is_turning = true;
@@ -287,9 +305,13 @@ impl Conductor {
                 }
                 let gives_room = took_room && !run.takes_room();
                 let is_paused = run.is_paused;
+                let was_raised = std::mem::take(&mut run.was_raised);
                 self.runs.insert(id, run);
                 if gives_room && self.left_queued {
                     self.take(ctx);
+                }
+                if was_raised {
+                    self.note_raised(ctx, id);
                 }
                 if is_paused != was_paused {
                     self.note_below(ctx, id);

@@ -44,6 +44,7 @@ impl RunTurn<'_> {
                     fence: None,
                     by,
                     comment: reason,
+                    raise: None,
                     only_human: false,
                 },
                 _ => Command::Reject {

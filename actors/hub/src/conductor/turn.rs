@@ -12,7 +12,8 @@ use kirosu_plan::{Plan, StopMode, Work};
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::{Ack, Budget, FailureClass, RunState, StepState, TaskId};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StepId, StoreReader,
+    AGREED, Command, NewStep, PlanChange, PlanOrder, RAISED, RunStep, StepChange, StepId,
+    StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -154,6 +155,9 @@ impl RunTurn<'_> {
             self.agree();
             return Ok(());
         }
+        if self.snapshot.run.reason.as_deref() == Some(RAISED) {
+            return self.let_run(around);
+        }
         if self.fail_faulty() {
             return Ok(());
         }
@@ -165,6 +169,9 @@ impl RunTurn<'_> {
         if self.snapshot.run.state == RunState::Waiting && !waits && !acts.is_empty() {
             let (state, reason) = (RunState::Open, None);
             self.change(None, PlanChange::SetRun { state, reason });
+        }
+        if acts.is_empty() && !self.live.is_paused {
+            self.note_held(around)?;
         }
         for act in acts {
             self.act(around, act);

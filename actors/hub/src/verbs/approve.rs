@@ -15,6 +15,7 @@ pub fn begin(params: ApproveParams, scope: &mut RequestScope<'_>) -> Begun {
             fence: params.fence,
             by: params.by,
             comment: params.comment,
+            raise: params.raise,
             only_human,
         },
         Subject::Approval(approval) => Command::DecidePermission {

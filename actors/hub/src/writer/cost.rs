@@ -40,6 +40,7 @@ fn of_plan(command: &PlanOrder) -> u64 {
             change:
                 PlanChange::CancelTasks { limit, .. }
                 | PlanChange::Withdraw { limit, .. }
+                | PlanChange::LetRun { limit, .. }
                 | PlanChange::Reset { limit, .. },
             ..
         } => u64::from(*limit) * USUAL,

@@ -247,6 +247,7 @@ impl Story {
                 },
                 1 => Command::RetryFailed { queue: None },
                 _ => Command::Approve {
+                    raise: None,
                     only_human: false,
                     task: self.task(random),
                     fence: None,

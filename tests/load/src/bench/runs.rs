@@ -1,4 +1,4 @@
-//! Runs of plans: a map of 100,000 items, started and followed by the command line; small runs beside large ones.
+//! Runs of plans: a map of 100,000 items, started and followed by the command line; small runs at the same time as large ones.
 
 use super::{Bench, Report, Row, Target, beside, percentile};
 use crate::Fault;
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 const ITEMS: usize = 100_000;
 /// Agent sessions, whose provider answers at once.
 const SESSIONS: usize = 16;
-/// Items of each small run, and the small runs beside the large ones.
+/// Items of each small run, and the number of small runs.
 const SMALL: (usize, usize) = (20, 7);
-/// Items of each large run beside the small ones, and their number.
+/// Items of each large run, and their number.
 const LARGE: (usize, usize) = (20_000, 3);
 /// The longest run.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// The large map, then small runs alone and beside large ones.
+/// The large map, then small runs alone, and while large ones run.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let items = bench.scaled(ITEMS) * if bench.full { 10 } else { 1 };
     large(bench, items, report)?;
@@ -143,7 +143,7 @@ fn large(bench: &Bench, items: usize, report: &mut Report) -> Result<(), Fault> 
     Ok(())
 }
 
-/// The time of small runs alone, and beside large ones that were started first.
+/// The time of small runs alone, and while large ones run that were started first.
 fn side_by_side(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let folder = bench.fresh_folder()?;
     let server = hub(bench, folder.path())?;
@@ -162,7 +162,7 @@ fn side_by_side(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     }
     let name = format!("{smalls} runs of {small} items");
     report.add(Row::new(format!("{name}, alone"), "s", alone));
-    let row = format!("{name}, beside {larges} of {large}");
+    let row = format!("{name}, while {larges} of {large} run");
     report.add(Row::new(row, "s", beside));
     Ok(())
 }
