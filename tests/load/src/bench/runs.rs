@@ -55,7 +55,8 @@ fn large(bench: &Bench, items: usize, report: &mut Report) -> Result<(), Fault> 
          - { id: all, reduce: { of: m, arity: 1000 }, prompt: '{{ results | length }}' }\n";
     std::fs::write(folder.path().join("plan.yaml"), plan)?;
     let mut wire = Wire::connect(server.address)?;
-    let enqueue = json!({"prompt": "aside", "queue": "aside"});
+    // Not queued for now: the queue has the tasks of the run only.
+    let enqueue = json!({"prompt": "aside", "queue": "aside", "delay_seconds": 86400});
     let requests = [("enqueue", "enqueue", enqueue)];
     let quiet = beside(server.address, &requests, || {
         std::thread::sleep(bench.seconds());
