@@ -24,6 +24,7 @@ pub mod budget;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
+pub mod conversation;
 mod duration;
 pub mod error;
 pub mod event;
@@ -56,6 +57,7 @@ pub use approval::{
 };
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{LineSplitter, LongLine, SplitLine};
+pub use conversation::{Continued, TaskConversation};
 pub use duration::millis;
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};

@@ -1,6 +1,6 @@
 //! Tasks as clients see them: their states, attempts, failures and counters.
 
-use crate::{Accept, NotAccepted, TaskBudget, Waiting, weight};
+use crate::{Accept, Continued, NotAccepted, TaskBudget, Waiting, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -226,6 +226,8 @@ pub struct Task {
     pub workdir: Option<String>,
     /// The budget that the task was enqueued with.
     pub budget: Option<TaskBudget>,
+    /// The conversation of an earlier task with which this one begins.
+    pub continues: Option<Box<Continued>>,
     /// The tasks with a tree budget that counts for this task too, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Vec<i64>))]
@@ -265,6 +267,7 @@ impl Task {
             + texts.sum::<usize>()
             + self.metadata.as_ref().map_or(0, weight)
             + self.accept.as_ref().map_or(0, |accept| accept.weight())
+            + self.continues.as_ref().map_or(0, |it| it.weight())
     }
 }
 

@@ -154,6 +154,12 @@ pub(crate) fn facts(
             task.timeout_ms.map(|ms| span(ms as f64 / 1000.0)),
         )
         .maybe(
+            "continues",
+            task.continues
+                .as_ref()
+                .map(|it| format!("task {}", it.task_id)),
+        )
+        .maybe(
             "depends on",
             (!answer.depends_on.is_empty()).then(|| ids(&answer.depends_on)),
         )

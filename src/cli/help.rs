@@ -41,7 +41,7 @@ fn groups(command: &Command) -> String {
         text.push_str(&format!("\n{heading}{group}:{heading:#}\n"));
         for verb in *verbs {
             // The table has the names of modules.
-            let verb = verb.replace('_', "-");
+            let verb = verb.trim_start_matches("r#").replace('_', "-");
             let about = command.find_subcommand(&verb).and_then(Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
             text.push_str(&format!("  {name}{verb:wide$}{name:#}  {about}\n"));

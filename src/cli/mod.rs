@@ -90,6 +90,7 @@ verbs! {
     }
     "Tasks" {
         enqueue: Enqueue, client;
+        r#continue: Continue, client;
         status: Status, client;
         list: List, client;
         get: Get, client;
@@ -337,6 +338,7 @@ mod tests {
             "dashboard",
             "mcp",
             "api --host 127.0.0.1 --port 8000",
+            "continue 7 more",
             "suggest --list",
             "suggest task",
             "run-recursive task",

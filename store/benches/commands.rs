@@ -80,7 +80,8 @@ fn life_cycle(bencher: Bencher<'_, '_>, count: usize) {
     bencher.counter(count).bench_local(|| {
         bench.enqueue(count);
         let leased = bench.lease(count).into_iter();
-        let acks = leased.map(|task| Command::Ack(Ack::done(task.task_id, Some(task.fence), "ok")));
+        let acks = leased
+            .map(|task| Command::Ack(Box::new(Ack::done(task.task_id, Some(task.fence), "ok"))));
         let acks = acks.collect();
         bench.apply(acks)
     });

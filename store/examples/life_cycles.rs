@@ -37,7 +37,7 @@ fn lease(max_tasks: u32) -> Command {
 }
 
 fn ack(task: &Task) -> Command {
-    Command::Ack(Ack {
+    Command::Ack(Box::new(Ack {
         task_id: task.task_id,
         fence: Some(task.fence),
         worker_id: None,
@@ -51,7 +51,8 @@ fn ack(task: &Task) -> Command {
         provider: None,
         pool: None,
         model: None,
-    })
+        conversation: None,
+    }))
 }
 
 fn open(directory: &Path, name: &str, durability: SyncMode) -> Store {

@@ -73,6 +73,7 @@ impl<'a> BatchNames<'a> {
     fn add_new(&mut self, new: &'a NewTask) {
         self.keys.extend(new.idempotency_key.as_deref());
         self.tasks.extend(&new.depends_on);
+        self.tasks.extend(new.continues);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::command::TextId;
 use kirosu_protocol::{
-    Accept, Fence, NewTask, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight,
+    Accept, Continued, Fence, NewTask, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +66,8 @@ impl Flags {
     pub const HAS_CHILDREN_TO_END: i64 = 1 << 19;
     /// A step of a run of a plan made it.
     pub const IN_PLAN: i64 = 1 << 20;
+    /// It has a row in the table `conversation`.
+    pub const HAS_CONVERSATION: i64 = 1 << 21;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {
@@ -142,6 +144,8 @@ pub(crate) struct InputOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Box<Continued>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
@@ -206,7 +210,10 @@ impl TaskInput {
     /// Approximate bytes of memory.
     pub fn bytes(&self) -> usize {
         let InputOptions {
-            metadata, accept, ..
+            metadata,
+            accept,
+            continues,
+            ..
         } = &self.options;
         let long = self.long.as_ref().and_then(|long| long.whole.as_ref());
         let long = long.map_or(0, |new| {
@@ -216,6 +223,7 @@ impl TaskInput {
             + self.system_prompt.as_ref().map_or(0, String::len)
             + metadata.as_ref().map_or(0, weight)
             + accept.as_ref().map_or(0, |accept| accept.weight())
+            + continues.as_ref().map_or(0, |it| it.weight())
             + 256
     }
 }

@@ -44,6 +44,7 @@ pub(crate) fn task_of(
         model: input.options.model,
         workdir: input.options.workdir,
         budget: input.options.budget,
+        continues: input.options.continues,
         budget_trees: input.options.budget_trees,
         accept: input.options.accept,
         not_accepted: None,

@@ -1,6 +1,6 @@
 //! Agents that speak ACP, end to end: the built binary with a scripted agent.
 
-use crate::common::{Client, Hub, Setup, until};
+use crate::common::{Client, Hub, Setup, sentence, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -94,6 +94,46 @@ fn a_task_whose_agent_is_killed_goes_on_with_its_conversation() {
     let got = client.call("get", json!({"task_id": id}));
     assert_eq!(got["attempts"][0]["outcome"], "crashed", "{got}");
     assert_eq!(got["attempts"][1]["usage"]["input_tokens"], 2400, "{got}");
+}
+
+#[test]
+fn a_further_task_goes_on_with_the_conversation_of_a_finished_one() {
+    let hub = setup_with("").start();
+    let mut client = hub.client();
+    let first = client.enqueue("turns");
+    assert_eq!(ended(&mut client, first)["result"], "1");
+    let hub = hub.kill().start();
+    let mut client = hub.client();
+    let more = |client: &mut Client, task: i64| {
+        let id = client.enqueue_with(json!({"continues": task, "prompt": "turns"}));
+        (id, ended(client, id))
+    };
+    let (second, task) = more(&mut client, first);
+    assert_eq!(task["result"], "2", "{task}");
+    let got = client.call("get", json!({"task_id": second}));
+    let usage = &got["attempts"][0]["usage"];
+    assert_eq!(usage["input_tokens"], 1200, "what this turn used: {got}");
+    // The same process goes on with it, too.
+    let (third, task) = more(&mut client, second);
+    assert_eq!(task["result"], "3", "{task}");
+    // One task at a time continues another. A cancelled one leaves that as the end of the conversation.
+    let id = client.enqueue_with(json!({"continues": third, "prompt": "then_silence x"}));
+    let params = json!({"continues": third, "prompt": "turns"});
+    let refused = client.refused("enqueue", params);
+    let why = sentence(&refused);
+    assert!(why.contains(&format!("task {id}, which is ")), "{why}");
+    client.call("cancel", json!({"task_id": id}));
+    // An agent that has lost it gets no new conversation.
+    let sessions = hub.setup.directory.path().join("sessions.json");
+    std::fs::write(sessions, "{}").unwrap();
+    let hub = hub.kill().start();
+    let mut client = hub.client();
+    let (_, task) = more(&mut client, third);
+    let why = task["error"].as_str().unwrap();
+    assert!(
+        why.contains("cannot be continued: Internal error"),
+        "{task}"
+    );
 }
 
 #[test]

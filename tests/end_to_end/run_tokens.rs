@@ -103,6 +103,8 @@ fn a_run_adds_children_of_its_own_task_reads_its_tree_and_changes_its_children()
         ("retry", json!({"task_id": other})),
         ("enqueue", json!({"prompt": "x", "parent_id": other})),
         ("enqueue", json!({"prompt": "x", "depends_on": [other]})),
+        ("enqueue", json!({"prompt": "x", "continues": other})),
+        ("enqueue", json!({"prompt": "x", "continues": own})),
         ("progress", json!({"task_id": other, "data": 1})),
         ("heartbeat", json!({"task_id": other})),
     ] {

@@ -114,7 +114,10 @@ fn bind_child(run: TaskRun, new: &mut NewTask) -> TasksBelow {
         *key = format!("run:{own}:{key}");
     }
     new.run = Some(run);
-    Ok(Vec::new())
+    match new.continues {
+        Some(earlier) => without_own(own, vec![earlier]),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn bind_target(own: TaskId, target: &mut Target) -> TasksBelow {

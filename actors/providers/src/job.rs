@@ -54,6 +54,9 @@ pub struct Job {
     pub hub: Option<RunHub>,
     /// The conversation to continue, where the provider can.
     pub conversation: Option<Conversation>,
+    /// Whether the job fails with [`FailureKind::BadInput`] where the conversation cannot be continued. Otherwise a new one
+    /// begins.
+    pub must_continue: bool,
     /// The folder to work in. It must exist.
     pub workdir: PathBuf,
     /// Further variables for programs. They win over the provider's own.
@@ -82,11 +85,20 @@ impl Job {
             mcp: Vec::new(),
             hub: None,
             conversation: None,
+            must_continue: false,
             workdir: workdir.into(),
             env: Vec::new(),
             timeouts: Timeouts::default(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
         }
+    }
+
+    /// The failure of a job that must continue its conversation and cannot.
+    pub(crate) fn cannot_continue(&self, why: &str) -> RunFailure {
+        let session = self.conversation.as_ref().map(|it| it.session.as_str());
+        let session = session.unwrap_or("of the earlier task");
+        let message = format!("the conversation {session} cannot be continued: {why}");
+        RunFailure::new(FailureKind::BadInput, message)
     }
 
     /// Checks the folder.

@@ -42,6 +42,11 @@ pub trait Provider: Send + Sync + 'static {
         vec![self.name().to_owned()]
     }
 
+    /// Whether later jobs can continue the conversations of its runs.
+    fn continues(&self) -> bool {
+        false
+    }
+
     /// Checks whether a run could start. Takes a few seconds at most.
     fn probe(&self) -> BoxFuture<'_, ProbeReport>;
 

@@ -12,7 +12,8 @@
 use super::seconds_or_null;
 use crate::limits::LAST_MS;
 use crate::{
-    Error, FailureClass, Fence, LeaseParams, Limits, Method, Params, Task, TaskId, Usage, Verb,
+    Error, FailureClass, Fence, LeaseParams, Limits, Method, Params, Task, TaskConversation,
+    TaskId, Usage, Verb,
 };
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -61,6 +62,8 @@ pub struct Ack {
     pub pool: Option<String>,
     /// The model's name, for `usage`.
     pub model: Option<String>,
+    /// The conversation that a task with `continues` can go on with.
+    pub conversation: Option<Box<TaskConversation>>,
 }
 
 impl Ack {
@@ -112,6 +115,7 @@ impl Ack {
             provider: params.opt_name("provider", limits)?,
             pool: params.opt_name("pool", limits)?,
             model: params.opt_name("model", limits)?,
+            conversation: TaskConversation::read(params, limits)?.map(Box::new),
         })
     }
 }

@@ -11,8 +11,8 @@ use crate::limits::{DAY_MS, LAST_MS};
 use crate::run::TYPE_PLAN;
 use crate::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN};
 use crate::{
-    Accept, Error, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget, TaskId,
-    TaskRun, Verb,
+    Accept, Error, ErrorCode, Limits, Method, OnLost, Params, RetryPolicy, Status, TaskBudget,
+    TaskId, TaskRun, Verb, weight,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -22,6 +22,8 @@ use std::ops::RangeInclusive;
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 /// The range of `max_attempts`.
 pub const ATTEMPTS: RangeInclusive<i64> = 1..=1000;
+/// The most bytes of texts and values of a task with `continues`, and its most dependencies: it is stored in one commit.
+const CONTINUING: (usize, usize) = (512 << 10, 100);
 /// The range of `priority`.
 pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 
@@ -65,6 +67,9 @@ pub struct NewTask {
     /// The tasks that must be done first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
+    /// The finished task whose conversation this one goes on with, in the same folder. Queue and type are empty then unless they
+    /// are given, and come from that task like all that is not given.
+    pub continues: Option<TaskId>,
     /// The task of which this one is a part.
     pub parent_id: Option<TaskId>,
     /// Whether the task is cancelled when its parent reaches a final state.
@@ -146,6 +151,29 @@ fn read_accept(params: &Params<'_>, limits: &Limits) -> Result<Option<Box<Accept
     Ok(accept.map(Box::new))
 }
 
+/// Refuses what a task that continues another cannot have.
+fn check_continuing(params: &Params<'_>, new: NewTask) -> Result<NewTask, Error> {
+    if new.workdir.is_some() {
+        return Err(params.refuse(
+            "workdir",
+            "left out with `continues`: the folder is that of the earlier task",
+        ));
+    }
+    let (bytes, dependencies) = CONTINUING;
+    let values = new.metadata.as_ref().map_or(0, weight)
+        + new.accept.as_ref().map_or(0, |accept| accept.weight());
+    let given = new.prompt.len() + new.system_prompt.as_ref().map_or(0, String::len) + values;
+    if given > bytes || new.depends_on.len() > dependencies {
+        return Err(Error::new(
+            ErrorCode::TooLarge,
+            format!(
+                "a task with `continues` may have {bytes} bytes of texts and values, and {dependencies} dependencies"
+            ),
+        ));
+    }
+    Ok(new)
+}
+
 fn read_on_lost(params: &Params<'_>) -> Result<OnLost, Error> {
     match params.opt_text("on_lost")?.as_deref() {
         None | Some("" | "retry") => Ok(OnLost::Retry),
@@ -210,17 +238,23 @@ impl Verb for NewTask {
             ));
         }
         let parent_id = params.opt_int("parent_id", 1..=i64::MAX)?;
-        Ok(NewTask {
+        let continues = params.opt_int("continues", 1..=i64::MAX)?;
+        let otherwise = |usual: &str| match continues {
+            // The earlier task has it.
+            Some(_) => String::new(),
+            None => usual.to_owned(),
+        };
+        let new = NewTask {
             prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
             system_prompt: params
                 .opt_scalar_text_within("system_prompt", limits.prompt_bytes)?
                 .filter(|t| !t.is_empty()),
             task_type: params
                 .opt_name("type", limits)?
-                .unwrap_or_else(|| TYPE_CHAT.into()),
+                .unwrap_or_else(|| otherwise(TYPE_CHAT)),
             queue: params
                 .opt_name("queue", limits)?
-                .unwrap_or_else(|| DEFAULT_QUEUE.into()),
+                .unwrap_or_else(|| otherwise(DEFAULT_QUEUE)),
             priority: params.opt_int("priority", PRIORITIES)?.unwrap_or(0) as i32,
             run_at_ms: run_at_ms.map(|ms| ms as i64),
             delay_ms,
@@ -229,6 +263,7 @@ impl Verb for NewTask {
             timeout_ms: params.opt_seconds("timeout_seconds", 1..=366 * DAY_MS)?,
             idempotency_key: params.opt_name("idempotency_key", limits)?,
             depends_on: params.ids("depends_on", limits)?,
+            continues,
             parent_id,
             ends_with_parent: params.flag("ends_with_parent", false)?,
             requires_approval: params.flag("requires_approval", false)?,
@@ -243,6 +278,10 @@ impl Verb for NewTask {
             labels: read_labels(params, "labels", limits)?,
             metadata: params.json("metadata", limits.metadata_bytes)?,
             run: None,
-        })
+        };
+        match continues {
+            Some(_) => check_continuing(params, new),
+            None => Ok(new),
+        }
     }
 }

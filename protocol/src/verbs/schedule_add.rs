@@ -15,7 +15,7 @@ use crate::{Error, Limits, Method, NewTask, Params, TYPE_PLAN, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of a task that a schedule cannot have, with the reason.
-const FOREIGN: [(&str, &str); 6] = [
+const FOREIGN: [(&str, &str); 7] = [
     ("run_at", "the schedule has the times"),
     ("delay_seconds", "the schedule has the times"),
     (
@@ -25,6 +25,10 @@ const FOREIGN: [(&str, &str); 6] = [
     (
         "depends_on",
         "the second firing would depend on the same tasks",
+    ),
+    (
+        "continues",
+        "the second firing would continue the same conversation",
     ),
     ("parent_id", "the task of a schedule has no parent"),
     ("ends_with_parent", "the task of a schedule has no parent"),

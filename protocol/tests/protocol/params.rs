@@ -9,7 +9,7 @@ use kirosu_protocol::verbs::{
 };
 use kirosu_protocol::{
     Budget, Error, ErrorCode, Group, IdRange, Limits, Method, Params, PermissionState, Request,
-    Status, Subject, Target, Verb, Verdict,
+    Status, Subject, Target, TaskConversation, Verb, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -347,6 +347,12 @@ fn requests_are_read_back_as_written() {
         ..NewTask::chat("later")
     };
     round_trip(&full, Request::Enqueue(Box::new(full.clone())));
+    let further = NewTask {
+        prompt: "and the tests".into(),
+        continues: Some(7),
+        ..NewTask::default()
+    };
+    round_trip(&further, Request::Enqueue(Box::new(further.clone())));
     let batch = EnqueueBatchParams {
         tasks: vec![full, later],
     };
@@ -372,6 +378,17 @@ fn requests_are_read_back_as_written() {
         }),
         worker_id: Some("w".into()),
         ..Ack::failed(9, Some(2), FailureClass::RateLimited, "slow down")
+    };
+    let failed = Ack {
+        conversation: Some(Box::new(TaskConversation {
+            session: "s-1".into(),
+            provider: "codex".into(),
+            pool: Some("coders".into()),
+            workdir: Some("/w".into()),
+            folder_removed: true,
+            data: Some(json!({"a": 1})),
+        })),
+        ..failed
     };
     let single = AckParams {
         lease: Some(Box::new(next)),

@@ -67,7 +67,7 @@ pub struct Fields {
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     pub timeout: Option<Duration>,
     /// A second task with the same key is not created; the first one is returned
-    #[arg(long, value_name = "KEY", conflicts_with = "jsonl")]
+    #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     /// Task that must be done first; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = task_id)]

@@ -11,7 +11,7 @@ use crate::terminal::zone;
 use fields::Fields;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{EnqueueAnswer, Status, TaskId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "jsonl")]
     file: Option<PathBuf>,
     /// Enqueues one task per line of a file (`-`: standard input)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "idempotency_key")]
     jsonl: Option<PathBuf>,
     #[command(flatten)]
     fields: Fields,
@@ -70,7 +70,32 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return jsonl::run(&text, &defaults, &hub, context).await;
     }
     let mut fields = defaults;
-    fields.insert("prompt".into(), Value::String(args.prompt().await?));
+    let prompt = prompt(args.prompt.as_deref(), args.file.as_deref()).await?;
+    fields.insert("prompt".into(), Value::String(prompt));
+    let then = AfterEnqueue {
+        at: args.fields.at,
+        wait: args.wait,
+        wait_timeout: args.wait_timeout,
+    };
+    send(fields, &then, context).await
+}
+
+/// The actions after the enqueue.
+pub(super) struct AfterEnqueue {
+    /// The time before which the task does not run, in Unix seconds, which is printed.
+    pub at: Option<f64>,
+    /// Whether to wait for the task and print its result.
+    pub wait: bool,
+    /// The longest wait; `None` means no limit.
+    pub wait_timeout: Option<Duration>,
+}
+
+/// Enqueues a task with these parameters, prints its number, or waits for its result.
+pub(super) async fn send(
+    fields: Map<String, Value>,
+    then: &AfterEnqueue,
+    context: &Context,
+) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let task =
         fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
@@ -92,7 +117,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         context.screen.note(&format!(
             "task {task_id} has this key already, so nothing was enqueued; its status is {status}{again}"
         ))?;
-    } else if let Some(at) = args.fields.at {
+    } else if let Some(at) = then.at {
         let utc = time::stamp(at);
         let shown = zone::local().map(|zone| format!("{} ({utc})", time::date(at, Some(&zone))));
         let shown = shown.unwrap_or(utc);
@@ -100,7 +125,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             .screen
             .note(&format!("task {task_id} runs at {shown}"))?;
     }
-    if args.wait && waits_for_person {
+    if then.wait && waits_for_person {
         let how = match human {
             true => format!("kirosu answer {task_id} TEXT"),
             false => format!("kirosu approve {task_id}"),
@@ -109,19 +134,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             .screen
             .note(&format!("task {task_id} waits for a person: {how}"))?;
     }
-    match args.wait {
-        true => finish(task_id, args.wait_timeout, &hub, context).await,
+    match then.wait {
+        true => finish(task_id, then.wait_timeout, &hub, context).await,
         false => print_id(&answer, context),
     }
 }
 
-impl Args {
-    async fn prompt(&self) -> Result<String, Failure> {
-        match (&self.prompt, &self.file) {
-            (_, Some(file)) => piped(file, true, "prompt").await,
-            (Some(prompt), None) if prompt != "-" => Ok(prompt.clone()),
-            (given, None) => piped(Path::new("-"), given.is_some(), "prompt").await,
-        }
+/// The prompt: an argument, the text of a file or, without both or for `-`, of standard input.
+pub(super) async fn prompt(given: Option<&str>, file: Option<&Path>) -> Result<String, Failure> {
+    match (given, file) {
+        (_, Some(file)) => piped(file, true, "prompt").await,
+        (Some(prompt), None) if prompt != "-" => Ok(prompt.to_owned()),
+        (given, None) => piped(Path::new("-"), given.is_some(), "prompt").await,
     }
 }
 

@@ -58,6 +58,14 @@ impl Core {
     ) -> CommandResult<Outcome> {
         let task = match command {
             Command::Cancel { task, .. } | Command::Retry { task } => *task,
+            Command::Enqueue(new) => {
+                if let Some(earlier) = new.continues
+                    && let Some((what, limit)) = self.continues_beyond(scope, new, earlier)?
+                {
+                    return Err(beyond(&what, limit).into());
+                }
+                return self.execute(command);
+            }
             Command::Plan(change) => match &**change {
                 PlanOrder::Control { run, .. } => *run,
                 _ => return self.execute(command),

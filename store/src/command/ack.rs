@@ -101,6 +101,7 @@ impl Core {
             let counted = before.map_or(Budget::default(), |before| before.counted);
             self.settle(ack.task_id, fence, Some((ack, usage)), counted)?;
         }
+        self.keep_conversation(ack)?;
         self.note_run(ack, ack::outcome(ack));
         match ack.status {
             AckStatus::Done => self.done(ack.task_id)?,

@@ -2,6 +2,7 @@
 
 use crate::backend::Result;
 use crate::command::LongTask;
+use crate::command::continues::Continuing;
 use crate::core::{CommandResult, Core};
 use crate::lanes::Lane;
 use crate::outcome::EnqueuedTask;
@@ -13,7 +14,7 @@ use crate::sql::sets::DeleteDependencies;
 use crate::tasks::Keyed;
 use kirosu_protocol::run::TYPE_PLAN;
 use kirosu_protocol::task::TYPE_HUMAN;
-use kirosu_protocol::{Error, NewTask, OnLost, Status, TaskId};
+use kirosu_protocol::{Continued, Error, NewTask, OnLost, Status, TaskId};
 use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task with a retry policy but without `max_attempts`.
@@ -29,6 +30,8 @@ pub(crate) struct Requested<'a> {
     pub position: Option<usize>,
     /// Its id, if that is given out: all or some of its dependencies are stored then.
     pub id: Option<TaskId>,
+    /// The conversation with which it begins, and the hash of the request, of which `new` has more.
+    pub continued: Option<(&'a Continued, i64)>,
 }
 
 impl<'a> From<&'a NewTask> for Requested<'a> {
@@ -38,15 +41,17 @@ impl<'a> From<&'a NewTask> for Requested<'a> {
             long: None,
             position: None,
             id: None,
+            continued: None,
         }
     }
 }
 
 impl Requested<'_> {
     fn body(&self) -> i64 {
-        match self.long {
-            Some(long) => long.body(),
-            None => key::body(self.new),
+        match (self.long, self.continued) {
+            (_, Some((_, body))) => body,
+            (Some(long), None) => long.body(),
+            (None, None) => key::body(self.new),
         }
     }
 }
@@ -54,10 +59,36 @@ impl Requested<'_> {
 impl Core {
     /// Adds a task, or finds it by its idempotency key.
     pub(crate) fn enqueue(&mut self, new: &NewTask) -> CommandResult<EnqueuedTask> {
+        if let Some(earlier) = new.continues {
+            return self.enqueue_continuing(new, earlier);
+        }
         match self.check(&[new.into()])?.pop().flatten() {
             Some(found) => Ok(found),
             None => Ok(self.make(new.into())?),
         }
+    }
+
+    /// Adds a task that continues another.
+    fn enqueue_continuing(
+        &mut self,
+        new: &NewTask,
+        earlier: TaskId,
+    ) -> CommandResult<EnqueuedTask> {
+        if let Some(found) = self.find_by_key(new.into())? {
+            return Ok(found);
+        }
+        let Continuing {
+            new: whole,
+            continued,
+        } = self.continuing(new, earlier)?;
+        let task = Requested {
+            continued: Some((&continued, key::body(new))),
+            ..Requested::from(&whole)
+        };
+        self.check(&[task])?;
+        let made = self.make(task)?;
+        self.set_continued_by(earlier, made.task_id)?;
+        Ok(made)
     }
 
     /// Adds all tasks or none. A task that exists already (by its key) counts as added.
@@ -109,7 +140,7 @@ impl Core {
         Ok(Some(existing(row)))
     }
 
-    fn bound_to_key(&mut self, new: &NewTask) -> Result<Option<Keyed>> {
+    pub(super) fn bound_to_key(&mut self, new: &NewTask) -> Result<Option<Keyed>> {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
         };
@@ -141,6 +172,9 @@ impl Core {
                 && batch[first].body() != task.body()
             {
                 return Err(key::two_bodies(key, first, index).into());
+            }
+            if new.continues.is_some() && task.continued.is_none() {
+                return Err(key::continues_in_batch(task.position).into());
             }
             let lane = self.find_lane(&new.queue, &new.task_type)?;
             let lane = lane.and_then(|lane| self.lanes.get(lane));
@@ -179,7 +213,13 @@ impl Core {
     }
 
     fn make(&mut self, task: Requested<'_>) -> Result<EnqueuedTask> {
-        let Requested { new, long, id, .. } = task;
+        let Requested {
+            new,
+            long,
+            id,
+            continued,
+            ..
+        } = task;
         let long = long.map(LongTask::input);
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);
@@ -245,7 +285,9 @@ impl Core {
             self.use_text(Some(long.text))?;
             row.flags.set(Flags::HAS_LONG_TEXTS);
         }
-        self.add(row, input_of(new, budget_trees, long));
+        let mut input = input_of(new, budget_trees, long);
+        input.options.continues = continued.map(|(continued, _)| Box::new(continued.clone()));
+        self.add(row, input);
         self.report(
             task_id,
             if hopeless.is_some() {
@@ -329,6 +371,7 @@ fn input_of(new: &NewTask, budget_trees: Vec<TaskId>, long: Option<LongInput>) -
             budget: new.budget,
             budget_trees,
             accept: new.accept.clone(),
+            continues: None,
             metadata: new.metadata.clone(),
             labels: new.labels.clone(),
         },

@@ -87,6 +87,7 @@ impl BatchPart {
             long: self.long.get(&at),
             position: (self.all.len() > 1).then_some(at),
             id: None,
+            continued: None,
         };
         tasks.map(requested).collect()
     }
@@ -198,6 +199,7 @@ impl Core {
                 long: long.get(&at),
                 position: None,
                 id: ids.get(&at).copied(),
+                continued: None,
             };
             let tasks: Vec<_> = tasks.map(requested).collect();
             self.make_stored(part.batch, part.first, &tasks)?;

@@ -5,6 +5,7 @@ mod ack;
 mod approve;
 mod cancel;
 pub(crate) mod children;
+mod continues;
 mod decide_permission;
 mod depend;
 mod due;
@@ -112,7 +113,7 @@ pub enum Command {
     Unpark(ParkId),
     /// Reports the end of a run. The hub fills in the fence if the connection holds the lease. Answer:
     /// [`Outcome::Acked`].
-    Ack(Ack),
+    Ack(Box<Ack>),
     /// Reports the ends of several runs, each answered on its own. Answer: [`Outcome::Acks`].
     Acks(Vec<Ack>),
     /// Extends a lease. Answer: [`Outcome::Extended`].
@@ -132,8 +133,8 @@ pub enum Command {
         /// The command. The fence [`LIVE_LEASE`] is replaced by that of the task's live lease.
         command: Box<Command>,
     },
-    /// A `Cancel`, `Retry` or `Schedule` by a client whose key is limited. It is refused with `forbidden` unless the task, or
-    /// that of the schedule, is within the limits. Answer: that of the command.
+    /// A `Cancel`, `Retry`, `Schedule`, or `Enqueue` of a task that continues another, by a client whose key is limited. It is
+    /// refused with `forbidden` unless the task, or that of the schedule, is within the limits. Answer: that of the command.
     InScope {
         /// The limits.
         scope: Arc<AccessScope>,

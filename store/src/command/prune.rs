@@ -195,6 +195,9 @@ impl Core {
         if Flags(task.flags).has(Flags::HAS_LABELS) {
             self.write(sets::DeleteLabels { id })?;
         }
+        if Flags(task.flags).has(Flags::HAS_CONVERSATION) {
+            self.write(sets::DeleteConversation { id })?;
+        }
         if Flags(task.flags).has(Flags::HAS_PERMISSIONS) {
             self.write(DeleteApprovals { id })?;
         }

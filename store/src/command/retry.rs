@@ -27,6 +27,7 @@ impl Core {
                 .into());
             }
         }
+        self.check_not_continued(id)?;
         self.check_retry_in_plan(id)?;
         self.come_back(id)?;
         let failed = self.known(id)?.state == Status::Failed;

@@ -47,6 +47,14 @@ pub(crate) fn unknown_dependency(id: TaskId, position: Option<usize>) -> Error {
     ))
 }
 
+/// The refusal of a task that continues another where several tasks are added, or later ones.
+pub(crate) fn continues_in_batch(position: Option<usize>) -> Error {
+    let task = at(position);
+    Error::invalid_params(format!(
+        "invalid params: `{task}continues` is for `enqueue` only: whether a task can be continued is decided when the new one is added"
+    ))
+}
+
 /// The refusal of a task that would end with its parent and has none.
 pub(crate) fn no_parent(position: Option<usize>) -> Error {
     let task = at(position);

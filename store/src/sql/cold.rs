@@ -59,6 +59,29 @@ statement! {
     SelectNote { task_id: i64 } "SELECT error FROM note WHERE task_id = ? AND error IS NOT NULL"
 }
 
+statement! {
+    /// The conversation of a task's newest attempt that reported one.
+    PutConversation<'a> { task_id: i64, fence: i64, body: &'a str }
+    "INSERT INTO conversation (task_id, fence, body) VALUES (?, ?, ?) \
+     ON CONFLICT (task_id) DO UPDATE SET fence = excluded.fence, body = excluded.body"
+}
+
+statement! {
+    /// The conversation that an attempt reported.
+    SelectConversation { task_id: i64, fence: i64 } "SELECT body FROM conversation WHERE task_id = ? AND fence = ?"
+}
+
+statement! {
+    /// A task continues the conversation of another.
+    SetContinuedBy { continued_by: i64, task_id: i64 } "UPDATE conversation SET continued_by = ? WHERE task_id = ?"
+}
+
+statement! {
+    /// The newest task that continues another.
+    SelectContinuedBy { task_id: i64 }
+    "SELECT continued_by FROM conversation WHERE task_id = ? AND continued_by IS NOT NULL"
+}
+
 insert! {
     /// A task has a label.
     InsertLabel<'a> { label: &'a str, task_id: i64 } "INSERT INTO task_label"

@@ -46,16 +46,16 @@ macro_rules! records {
 records! {
     /// A change of one table. The answer is the number of changed rows.
     Write<'a>: run -> usize {
-        AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild,
+        AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteBatch, DeleteBatchPart, DeleteChild, DeleteConversation,
         DeleteCredential<'a>, DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteIncompleteBatches, DeleteInput, DeleteKey,
         DeleteLabels, DeleteLane, DeleteLongText, DeleteMember, DeleteMinutes, DeleteNote, DeletePaused<'a>, DeletePieces,
         DeleteProgress, DeletePruned, DeleteReservation, DeleteSomeAttempts, DeleteSomeAudit, DeleteSomeDependencies, DeleteSomeOutput, DeleteTask, DeleteUsage,
         DeleteWork, DetachPermission, DropLongText, DropStaged, DropTextsOfAttempts, DropTextsOfTask, EndApproval<'a>,
         InsertAttempt<'a>, InsertAudit<'a>, InsertBatchPart<'a>, InsertChild, InsertCredential<'a>, InsertDecision<'a>, InsertDependencies<'a>,
         InsertDependency, InsertKey<'a>, InsertLabel<'a>, InsertLongText, InsertMember, InsertOutput<'a>,
-        InsertPaused<'a>, InsertPiece<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
+        InsertPaused<'a>, InsertPiece<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutConversation<'a>, PutNote<'a>,
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
-        UseLongText,
+        SetContinuedBy, UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
         InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>,
         DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
@@ -84,7 +84,7 @@ records! {
 records! {
     /// A query for one number; those for the existence of a row answer 1 or nothing.
     NumberQuery<'a>: first -> Option<i64> {
-        CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
+        CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectContinuedBy, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
         SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
@@ -109,6 +109,8 @@ records! {
 pub(crate) enum TextQuery {
     /// The error of an attempt, or its outcome; of a long error its beginning.
     AttemptError(SelectAttemptError),
+    /// The conversation that an attempt reported, as JSON.
+    Conversation(SelectConversation),
     /// The error of a task without an attempt.
     Note(SelectNote),
     /// The options of a task, as JSON.
@@ -124,6 +126,7 @@ impl TextQuery {
     pub(crate) fn run(self, conn: &mut SqliteConnection) -> QueryResult<Option<String>> {
         match self {
             TextQuery::AttemptError(query) => super::first(conn, query),
+            TextQuery::Conversation(query) => super::first(conn, query),
             TextQuery::Note(query) => super::first(conn, query),
             TextQuery::Options(query) => super::first(conn, query),
             TextQuery::PartialUsage(query) => super::first(conn, query),

@@ -127,6 +127,7 @@ delete! {
     DeleteTask "DELETE FROM task WHERE id = ?",
     DeleteKey "DELETE FROM idempotency WHERE key = (SELECT idempotency_key FROM task_input WHERE task_id = ?)",
     DeleteInput "DELETE FROM task_input WHERE task_id = ?",
+    DeleteConversation "DELETE FROM conversation WHERE task_id = ?",
     DeleteLabels "DELETE FROM task_label WHERE task_id = ?",
     DeleteNote "DELETE FROM note WHERE task_id = ?",
     DeleteDecisions "DELETE FROM decision WHERE task_id = ?",

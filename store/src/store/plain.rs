@@ -70,12 +70,15 @@ fn a_plain_task_runs_no_statement_of_unused_features() {
                 lease_ms: None,
             },
         );
-        step("done", Command::Ack(Ack::done(task, Some(fence), "r")));
+        step(
+            "done",
+            Command::Ack(Box::new(Ack::done(task, Some(fence), "r"))),
+        );
         let (task, fence) = live(&mut step);
         let class = FailureClass::ProviderError;
         step(
             "failed",
-            Command::Ack(Ack::failed(task, Some(fence), class, "e")),
+            Command::Ack(Box::new(Ack::failed(task, Some(fence), class, "e"))),
         );
     }
     // The statements of the version before budgets, approvals and acceptance.

@@ -86,7 +86,7 @@ fn an_undone_batch_reports_the_leases_that_its_commands_end() {
     assert_eq!(woken(&leased), [(1, "parent"), (2, "child")]);
     let lease = |at: usize| (leased.woken[at].1[0].task_id, leased.woken[at].1[0].fence);
     let (parent, fence) = lease(0);
-    let ack = Command::Ack(Ack::done(parent, Some(fence), "r"));
+    let ack = Command::Ack(Box::new(Ack::done(parent, Some(fence), "r")));
     let applied = store.apply(2, vec![ack, enqueue(PANIC), enqueue("after")]);
     let is_done: Vec<bool> = applied.outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(is_done, [true, false, true]);

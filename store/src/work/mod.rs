@@ -369,7 +369,7 @@ impl Core {
                 continue;
             }
             self.tasks.cache(row);
-            if self.hopeless(id)?.is_some() {
+            if self.hopeless(id)?.is_some() || self.open_continuation(id)?.is_some() {
                 continue;
             }
             self.bring_back(id);

@@ -339,7 +339,7 @@ fn a_dependency_whose_end_is_still_being_worked_on_is_counted_down_once() {
     for command in all {
         b.one(command).unwrap();
     }
-    let ack = Command::Ack(done(first.0, Some(first.1)));
+    let ack = Command::Ack(Box::new(done(first.0, Some(first.1))));
     let child = made(b.batch(vec![ack, make]).split_off(1))[0];
     let blocked = b.stats().blocked;
     assert!(blocked > 1, "the work on the first is over already");

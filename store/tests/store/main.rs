@@ -7,6 +7,7 @@ mod bounds;
 mod budgets;
 mod clock_jump;
 mod common;
+mod continues;
 mod groups;
 mod inspect;
 mod lanes;

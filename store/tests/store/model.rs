@@ -474,7 +474,7 @@ impl Model {
                 };
                 ack.worker_id = worker_id;
                 let reply = self.ack(task, fence, ok, ack.worker_id.as_deref());
-                (Command::Ack(ack), reply)
+                (Command::Ack(Box::new(ack)), reply)
             }
             Step::Release { task, back, delay } => {
                 let fence = self.fence(task, back).unwrap_or(99);

@@ -165,9 +165,12 @@ fn the_end_of_a_task_changes_its_item_and_step_in_the_same_commit() {
         failed(tasks[1].task_id, Some(tasks[1].fence)),
         failed(tasks[2].task_id, Some(tasks[2].fence)),
     ];
-    let applied = b
-        .store
-        .apply(b.now, acks.into_iter().map(Command::Ack).collect());
+    let applied = b.store.apply(
+        b.now,
+        acks.into_iter()
+            .map(|ack| Command::Ack(Box::new(ack)))
+            .collect(),
+    );
     assert_eq!(applied.plans, [taken.run]);
     assert_eq!(check(&mut b, &taken, "m"), [0, 2, 1, 2, 0]);
     let step = taken.step(&mut b, "m");

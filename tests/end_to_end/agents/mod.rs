@@ -3,6 +3,7 @@
 //! the npm registry into target/agents, once (tests/end_to_end/agents/install.sh).
 
 mod breakout;
+mod continued;
 mod exhausted;
 pub mod programs;
 mod refused;

@@ -48,6 +48,8 @@ pub(super) struct EnqueueTask {
     idempotency_key: Option<String>,
     /// Numbers of the tasks that must be done before this one starts.
     depends_on: Option<Vec<i64>>,
+    /// The number of a finished task: its agent goes on with the prompt in the same conversation and folder.
+    continues: Option<i64>,
     /// The number of the parent task.
     parent_id: Option<i64>,
     /// True: the task is cancelled when its parent ends.
@@ -213,24 +215,30 @@ mod tests {
     fn every_argument_of_enqueue_task_reaches_the_task() {
         let all = object(json!({
             "prompt": "p", "system_prompt": "s", "task_type": "review", "queue": "q", "priority": "7",
-            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "parent_id": 2, "ends_with_parent": true, "delay_seconds": 3,
+            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "continues": 9, "parent_id": 2, "ends_with_parent": true, "delay_seconds": 3,
             "timeout_seconds": 4, "max_attempts": 5, "model": "m", "provider": "v", "workdir": "w", "on_lost": "ask",
             "accept": {"diff": true}, "labels": ["l"], "metadata": {"a": 1},
         }));
         let schema = schema::<EnqueueTask>();
         let described = schema["properties"].as_object().unwrap();
         assert!(described.keys().eq(all.keys()), "{described:?}");
-        let text = checked::<EnqueueTask>(all, &[("task_type", "type")]).unwrap();
-        let task = NewTask::read(&Params::parse(&text).unwrap(), &Limits::default()).unwrap();
         let usual = serde_json::to_value(NewTask::chat("")).unwrap();
-        let task = serde_json::to_value(task).unwrap();
-        let same = task
-            .as_object()
-            .unwrap()
-            .iter()
-            .filter(|(name, value)| usual.get(name.as_str()) == Some(value));
-        assert_eq!(same.count(), 0, "left at its default: {task}");
-        assert_eq!(task["priority"], 7);
+        // These two exclude each other.
+        for (left_out, other) in [("continues", "workdir"), ("workdir", "continues")] {
+            let mut given = all.clone();
+            given.remove(left_out);
+            let text = checked::<EnqueueTask>(given, &[("task_type", "type")]).unwrap();
+            let task = NewTask::read(&Params::parse(&text).unwrap(), &Limits::default()).unwrap();
+            let task = serde_json::to_value(task).unwrap();
+            let same = task
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, value)| usual.get(name.as_str()) == Some(value));
+            assert_eq!(same.count(), 0, "left at its default: {task}");
+            assert_eq!(task["priority"], 7);
+            assert!(task.get(other).is_some(), "{task}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) struct NewTaskSchema {
     pub idempotency_key: Option<String>,
     /// Tasks that must be done before it starts.
     pub depends_on: Option<Vec<i64>>,
+    /// A finished task whose conversation this one goes on with, in the same folder.
+    pub continues: Option<i64>,
     /// The task that enqueues this one.
     pub parent_id: Option<i64>,
     /// Whether it is cancelled when its parent reaches a final state.

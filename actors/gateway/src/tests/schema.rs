@@ -34,6 +34,7 @@ fn schemas_that_are_not_derived_have_the_fields_of_the_protocol() {
         timeout_ms: Some(1),
         idempotency_key: Some("k".into()),
         depends_on: vec![1],
+        continues: Some(1),
         parent_id: Some(1),
         ends_with_parent: true,
         provider: Some("p".into()),

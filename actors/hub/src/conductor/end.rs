@@ -46,7 +46,7 @@ impl RunTurn<'_> {
                 },
             );
         }
-        self.commands.push((Command::Ack(ack), None));
+        self.commands.push((Command::Ack(Box::new(ack)), None));
     }
 
     /// The reason of a failed run, with the errors of some of its items.

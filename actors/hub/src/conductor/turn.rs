@@ -69,7 +69,7 @@ pub(super) fn take(live: &mut LiveRun, around: &mut TurnInput<'_>) -> Result<Tur
                 (Command::Plan(Box::new(command)), None)
             };
             let mut commands: Vec<_> = (0..left).map(|_| fulfil()).collect();
-            commands.push((Command::Ack(failed), None));
+            commands.push((Command::Ack(Box::new(failed)), None));
             return Ok(Turn::Commands(commands));
         }
     };

@@ -71,6 +71,7 @@ impl Connection {
 
     /// Makes the store check that the task of a command is within the limits of its request's key.
     pub(super) fn within_limits(&mut self, tag: Tag, command: Command) -> Command {
+        let continues = matches!(&command, Command::Enqueue(new) if new.continues.is_some());
         let changes_task = matches!(
             command,
             Command::Cancel { .. }
@@ -78,7 +79,7 @@ impl Connection {
                 | Command::Plan(_)
                 | Command::Schedule(_)
         );
-        if !changes_task {
+        if !changes_task && !continues {
             return command;
         }
         let key = self

@@ -50,7 +50,7 @@ pub fn begin(params: AckParams, scope: &mut RequestScope<'_>) -> Begun {
         ack.fence = ack.fence.or_else(|| scope.leases().fence(ack.task_id));
     }
     let command = match (single, acks.pop()) {
-        (true, Some(ack)) => Command::Ack(ack),
+        (true, Some(ack)) => Command::Ack(Box::new(ack)),
         (_, last) => {
             acks.extend(last);
             Command::Acks(acks)

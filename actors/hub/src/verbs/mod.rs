@@ -19,10 +19,6 @@ use kirosu_store::{Command, Outcome};
 pub type Finish = fn(Outcome, &mut RequestScope<'_>);
 
 /// The state of a request after its verb has begun it.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a value lives for one call per request; a box would cost an allocation"
-)]
 pub enum Started {
     /// The writer has to apply this command; the function makes the answer from its outcome.
     Submit(Command, Finish),

@@ -39,6 +39,7 @@ impl AgentCli {
             mode: self.definition.acp.mode.of(job.trust).to_vec(),
             mcp: job.servers(),
             resume: job.conversation.clone(),
+            must_resume: job.must_continue,
             limit: job.max_output_bytes,
             find: Arc::new(find),
         }

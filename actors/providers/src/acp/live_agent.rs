@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::driver::{self, TurnContext};
-use super::machine::{AcpMachine, lost};
+use super::machine::{AcpMachine, lost, not_continued};
 use super::process::{Process, ProcessEnd};
 use super::stderr_filter::StderrFilter;
 use super::turn::AgentTurn;
@@ -77,6 +77,10 @@ impl LiveAgent {
             if ended == TurnEnd::Gone && was_resuming && !was_kept {
                 // Some agents exit instead of refusing a conversation that they cannot load.
                 process.end(&self.cli.containment).await;
+                if start.must_resume {
+                    let why = not_continued("the agent ended while it loaded it");
+                    return Err(RunFailure::new(FailureKind::BadInput, why));
+                }
                 events
                     .send(lost("the agent ended while it loaded it"))
                     .await;

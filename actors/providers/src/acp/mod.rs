@@ -80,6 +80,11 @@ impl Provider for AcpProvider {
         self.command.name()
     }
 
+    /// An agent states only when it is started whether it can.
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         self.command.probe()
     }

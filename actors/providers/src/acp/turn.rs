@@ -48,6 +48,8 @@ pub(super) struct TurnStart {
     pub(super) mode: Vec<String>,
     pub(super) mcp: Vec<McpServer>,
     pub(super) resume: Option<Conversation>,
+    /// Whether the turn fails where the agent cannot resume the conversation. Otherwise a new one begins.
+    pub(super) must_resume: bool,
     /// Bytes of the answer that are kept, at most.
     pub(super) limit: usize,
     pub(super) find: Find,
@@ -63,6 +65,7 @@ impl Default for TurnStart {
             mode: Vec::new(),
             mcp: Vec::new(),
             resume: None,
+            must_resume: false,
             limit: 0,
             find: Arc::new(|_| None),
         }

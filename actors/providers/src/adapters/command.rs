@@ -103,6 +103,12 @@ impl CommandProvider {
         if !ended.reports_lost || cancel.is_cancelled() {
             return ended.outcome;
         }
+        if job.must_continue {
+            return ended.outcome.map_err(|failure| RunFailure {
+                usage: failure.usage.clone(),
+                ..job.cannot_continue(&failure.message)
+            });
+        }
         let message = format!(
             "'{}' did not go on with the conversation {}; a new one begins\n",
             self.cli.program(),
@@ -246,6 +252,10 @@ impl Provider for CommandProvider {
         &self.name
     }
 
+    fn continues(&self) -> bool {
+        arguments::resumes(&self.cli.definition)
+    }
+
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let command = self.cli.definition.command.join(" ");
@@ -277,7 +287,12 @@ impl Provider for CommandProvider {
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),
         };
         let stdin = arguments::stdin(&self.cli.definition, &mut job);
-        if !arguments::resumes(&self.cli.definition) {
+        let resumes = arguments::resumes(&self.cli.definition);
+        if job.must_continue && !(resumes && job.conversation.is_some()) {
+            let why = format!("provider '{}' has no `resume_args`", self.name);
+            return Box::pin(std::future::ready(Err(job.cannot_continue(&why))));
+        }
+        if !resumes {
             // The conversation is a new one, and so are its totals.
             job.conversation = None;
         }

@@ -111,6 +111,11 @@ impl Provider for RouterProvider {
     }
 
     /// A router can run where one of its members can.
+    fn continues(&self) -> bool {
+        let mut members = self.0.members.iter();
+        members.any(|member| member.provider.continues())
+    }
+
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let looks = self.0.members.iter().map(|it| it.provider.probe());
@@ -172,13 +177,28 @@ async fn route(
     cancel: Cancel,
 ) -> RunResult {
     let deadline = job.timeouts.total.map(|limit| Instant::now() + limit);
+    let mut left: Vec<usize> = (0..plan.members.len()).collect();
+    if job.must_continue {
+        // Only the member that began the conversation has it.
+        let begun = |place: &usize| {
+            let name = plan.members[*place].provider.name();
+            job.conversation
+                .as_ref()
+                .is_some_and(|it| own(name, it.clone()).is_some())
+        };
+        left.retain(begun);
+        if left.is_empty() {
+            let why = format!("no provider of '{}' has begun it", plan.name);
+            return Err(job.cannot_continue(&why));
+        }
+    }
     let mut way = Route {
         plan,
         job,
         events,
         cancel,
         deadline,
-        left: (0..plan.members.len()).collect(),
+        left,
         used: None,
     };
     let mut last: Option<(usize, RunFailure)> = None;

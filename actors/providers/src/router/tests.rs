@@ -301,3 +301,37 @@ async fn a_run_that_times_out_in_the_gate_keeps_the_usage_so_far() {
     assert_eq!(failure.kind, FailureKind::Timeout { which });
     assert_eq!(failure.usage.unwrap().input, 10);
 }
+
+#[tokio::test]
+async fn a_conversation_that_must_go_on_runs_with_its_member_alone() {
+    let router = router(
+        vec![
+            Fake("a", Does::Answers),
+            Fake("b", Does::Fails(LIMITED)),
+            Fake("c", Does::Resumes),
+        ],
+        false,
+    );
+    let with = |session: &str| {
+        let mut job = Job::new("x", "/");
+        job.must_continue = true;
+        job.conversation = Some(Conversation {
+            session: session.to_owned(),
+            total: RunUsage::default(),
+        });
+        job
+    };
+    let (outcome, _) = run(&router, with("c:s-1")).await;
+    assert_eq!(outcome.unwrap().text, "s-1");
+    // The others would begin a new one.
+    let (outcome, warnings) = run(&router, with("b:s-1")).await;
+    assert_eq!(outcome.unwrap_err().kind, LIMITED);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let (outcome, _) = run(&router, with("gone:s-1")).await;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::BadInput);
+    assert!(
+        failure.message.contains("gone:s-1 cannot be continued"),
+        "{failure}"
+    );
+}

@@ -9,6 +9,7 @@ use kirosu_providers::{Job, Permissions, Provider, ProviderGate, RunHub, TrustLe
 
 use super::accept;
 use super::budget::BudgetRefused;
+use super::continued;
 use crate::options::{AgentHub, PoolOptions};
 use crate::pool::Pool;
 use crate::workspace::{self, NoFolder, RunFolder};
@@ -20,6 +21,12 @@ pub(crate) struct TaskRunner {
     pub(super) model: Option<String>,
     /// Whether it is the pool's own provider.
     pub(super) own: bool,
+}
+
+impl TaskRunner {
+    pub(super) fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
 }
 
 /// A job that can start.
@@ -156,7 +163,7 @@ pub(crate) async fn run_folder(
     session: u32,
     task: &Task,
 ) -> Result<RunFolder, NotRun> {
-    let found = workspace::prepare(options, session, task).await;
+    let found = workspace::prepare(options, session, task, continued::folder_of(task)).await;
     found.map_err(|none| match none {
         NoFolder::Refused(why) => refused(why),
         NoFolder::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
@@ -181,6 +188,7 @@ pub(crate) fn prepare(
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
     }
+    let continues = task.continues.as_deref();
     let not_accepted = task.not_accepted.as_deref().or(folder.not_accepted());
     let prompt = match not_accepted {
         // Python tasks are code, which a note would break.
@@ -230,7 +238,8 @@ pub(crate) fn prepare(
         gate: ProviderGate::open(),
         mcp: mcp.servers,
         hub,
-        conversation: None,
+        conversation: continues.map(continued::conversation_of),
+        must_continue: continues.is_some(),
         workdir: folder.dir.clone(),
         env: options.env.clone(),
         timeouts,

@@ -9,6 +9,7 @@ pub(crate) mod activity;
 mod admission;
 mod batch;
 mod budget;
+pub(crate) mod continued;
 mod hooks;
 pub(crate) mod job;
 mod output;
@@ -206,7 +207,9 @@ async fn run(
         pool.conversations.forget(task);
     }
     let kept = pool.conversations.get(here);
-    job.conversation = kept.or_else(|| folder.conversation(provider_name));
+    let kept = kept.or_else(|| folder.conversation(provider_name));
+    // Its own earlier attempt went on with the same conversation.
+    job.conversation = kept.or(job.conversation);
     // The usage so far, for the budget.
     let (usage, used) = watch::channel(None);
     let flow = output::OutputFlow {
@@ -270,7 +273,11 @@ async fn run(
         true => Costs::Nothing,
         false => Costs::Attempt,
     };
-    let (end, symptom) = report::read(lease, own, accept.is_some(), costs, outcome);
+    let conversation = continued::report(&options, &*provider, &folder, &outcome);
+    let (mut end, symptom) = report::read(lease, own, accept.is_some(), costs, outcome);
+    if let Some(ack) = end.ack_mut() {
+        ack.conversation = conversation;
+    }
     pool.report(symptom);
     let (end, symptom) = budget::verdict(&reservation, own, end);
     pool.report(symptom);
@@ -279,7 +286,7 @@ async fn run(
     let end = admission.complete(&*provider, priced);
     FinishedRun {
         end: budget::signed(end, &pool, model),
-        folder: Some(folder.clone()),
+        folder: Some(folder.released()),
     }
 }
 
@@ -310,6 +317,7 @@ async fn prepare(
     cancel: &Cancel,
 ) -> Result<(Ready, Option<BudgetReservation>), NotRun> {
     let runner = job::runner_for(pool, &task)?;
+    continued::check(&pool.options(), runner.provider(), &task)?;
     let reservation = budget::open(pool, &task, &runner, link, cancel)
         .await
         .map_err(NotRun::BudgetRefused)?;

@@ -7,6 +7,7 @@
 //! gets a [`RunFolder`]: the folder, its root, which a task's own `workdir` cannot leave, and its fate after the run.
 
 mod context;
+mod earlier;
 mod folder;
 mod identity;
 mod known;
@@ -26,6 +27,7 @@ use kirosu_providers::{
 use crate::options::{PoolOptions, WorkspaceMode};
 use crate::resume::is_cut_short;
 pub(crate) use context::context;
+pub(crate) use earlier::{EarlierFolder, FolderClaim, WorktreeName};
 use identity::{FolderChange, FolderHandle, real_folder};
 pub(crate) use mcp::servers as mcp_servers;
 use worktree::{KeptConversation, OpenWorktree};
@@ -45,6 +47,9 @@ pub(crate) struct RunFolder {
     notes: Vec<String>,
     /// The task's worktree: its changes are committed when the run has ended.
     pub(crate) worktree: Option<Arc<OpenWorktree>>,
+    /// Set while a run works in a folder of a session or an attempt.
+    #[allow(dead_code, reason = "held, not read")]
+    claim: Option<Arc<FolderClaim>>,
 }
 
 impl RunFolder {
@@ -56,7 +61,30 @@ impl RunFolder {
             made: false,
             notes: Vec::new(),
             worktree: None,
+            claim: None,
         }
+    }
+
+    fn of_worktree(opened: OpenWorktree) -> Self {
+        let dir = opened.dir();
+        Self {
+            notes: opened.notes.clone(),
+            worktree: Some(Arc::new(opened)),
+            ..Self::of(dir)
+        }
+    }
+
+    /// The folder after its run: other runs may work in it.
+    pub(crate) fn released(&self) -> Self {
+        Self {
+            claim: None,
+            ..self.clone()
+        }
+    }
+
+    /// Identifies the worktree for a task that continues this one.
+    pub(crate) fn worktree_name(&self) -> Option<WorktreeName> {
+        Some(self.worktree.as_ref()?.name())
     }
 
     /// Whether its files are the base's, without work of an earlier attempt.
@@ -169,34 +197,37 @@ pub(crate) enum NoFolder {
     Short(String),
 }
 
-/// Finds or makes the folder for a task, and in it the one that the task names.
+/// Finds or makes the folder for a task, and in it the one that the task names. `earlier`: that of the task which this one
+/// continues.
 pub(crate) async fn prepare(
     options: &Arc<PoolOptions>,
     session: u32,
     task: &Task,
+    earlier: Option<EarlierFolder>,
 ) -> Result<RunFolder, NoFolder> {
     let wanted = task.workdir.clone().filter(|it| !it.is_empty());
-    let place = match options.workspace {
-        WorkspaceMode::Worktree => {
+    let place = match (&earlier, options.workspace) {
+        (Some(earlier), _) => earlier.open(options, task).await?,
+        (None, WorkspaceMode::Worktree) => {
             // Boxed: the future is large, and part of the whole run's.
             let opened = Box::pin(worktree::open(options, task)).await?;
-            let dir = opened.dir();
-            RunFolder {
-                notes: opened.notes.clone(),
-                worktree: Some(Arc::new(opened)),
-                ..RunFolder::of(dir)
-            }
+            RunFolder::of_worktree(opened)
         }
         _ => {
             let (options, id) = (options.clone(), (task.task_id, task.attempt_number()));
             blocking(move || folder_for(&options, session, id)).await?
         }
     };
-    let Some(wanted) = wanted else {
-        return Ok(place);
-    };
     let base = place.dir.clone();
-    match blocking(move || folder::inside(&base, Path::new(&wanted))).await {
+    let dir = blocking(move || {
+        let dir = match wanted {
+            Some(wanted) => folder::inside(&base, Path::new(&wanted))?,
+            None => base,
+        };
+        earlier.map_or(Ok(()), |it| it.check(&dir))?;
+        Ok(dir)
+    });
+    match dir.await {
         Ok(dir) => Ok(RunFolder { dir, ..place }),
         Err(why) => {
             abandon(place).await;
@@ -293,7 +324,11 @@ fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<Run
     if place.held.is_some() {
         other_user::give(options, &place.root)?;
     }
-    Ok(place)
+    let claim = match options.workspace {
+        WorkspaceMode::Isolated => Some(earlier::claim(&place.root)?),
+        _ => None,
+    };
+    Ok(RunFolder { claim, ..place })
 }
 
 /// The folder that contains the folders of an isolated or ephemeral pool.

@@ -78,10 +78,11 @@ impl Bench {
     }
 
     pub fn ack(&mut self, ack: Ack) -> Result<Acked, Error> {
-        self.one(Command::Ack(ack)).map(|outcome| match outcome {
-            Outcome::Acked(acked) => acked,
-            other => panic!("ack: {other:?}"),
-        })
+        self.one(Command::Ack(Box::new(ack)))
+            .map(|outcome| match outcome {
+                Outcome::Acked(acked) => acked,
+                other => panic!("ack: {other:?}"),
+            })
     }
 
     pub fn expire(&mut self) -> Vec<EndedLease> {
@@ -164,6 +165,7 @@ pub fn done(task: TaskId, fence: Option<Fence>) -> Ack {
         provider: None,
         pool: None,
         model: None,
+        conversation: None,
     }
 }
 

@@ -80,7 +80,7 @@ impl Story {
                 (Command::Ack(ack), Ok(Outcome::Acked(said))) if said.newly => {
                     self.acked
                         .retain(|(_, before)| before.task_id != said.task_id);
-                    self.acked.push((ack, said));
+                    self.acked.push((*ack, said));
                 }
                 (Command::Retry { task, .. }, Ok(_)) => {
                     self.acked.retain(|(_, said)| said.task_id != task)
@@ -124,7 +124,7 @@ impl Story {
                 newly: false,
                 ..*said
             };
-            (Command::Ack(ack.clone()), wanted)
+            (Command::Ack(Box::new(ack.clone())), wanted)
         };
         let keys = self.keyed.iter().rev().take(10).map(key);
         let (commands, wanted): (Vec<_>, Vec<_>) = keys.unzip();
@@ -214,8 +214,8 @@ impl Story {
                 park: None,
                 spent: 0,
             },
-            12..16 => Command::Ack(done(task, Some(fence))),
-            16 => Command::Ack(failed(task, Some(fence))),
+            12..16 => Command::Ack(Box::new(done(task, Some(fence)))),
+            16 => Command::Ack(Box::new(failed(task, Some(fence)))),
             17 => Command::Output {
                 task,
                 fence,

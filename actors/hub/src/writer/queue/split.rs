@@ -31,7 +31,7 @@ pub(super) fn split(
         Command::Ack(ack) if cost::of_ack(&ack) > cost::PART => {
             let (text, mut large) = (ids.text(), Large::new(Form::Whole));
             large.texts.push(text);
-            Ok((long_ack(ack, text).into(), large))
+            Ok((long_ack(*ack, text).into(), large))
         }
         Command::Answer { task, text, by } => {
             let (id, mut large) = (ids.text(), Large::new(Form::Whole));

@@ -509,7 +509,7 @@ fn a_request_whose_piece_fails_is_refused_and_its_text_dropped() {
     run(|bench| {
         let pieces = |command: &Command| matches!(command, Command::StagePiece(_));
         let ack = Ack::done(1, Some(1), long_text());
-        bench.push(1, vec![Command::Ack(ack.clone()), enqueue("a")]);
+        bench.push(1, vec![Command::Ack(Box::new(ack.clone())), enqueue("a")]);
         bench.commit(pieces);
         assert_eq!(bench.run(), ["forget 1", "a"]);
         bench.push(1, vec![Command::EnqueueBatch(vec![long("k"), long("l")])]);

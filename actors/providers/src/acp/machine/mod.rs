@@ -32,7 +32,7 @@ use crate::outcome::{Conversation, FailureKind};
 use crate::output::Outlook;
 use crate::permission::PermissionRequest;
 
-pub(super) use opening::lost;
+pub(super) use opening::{lost, not_continued};
 
 /// Permission requests of an agent that can be open at the same time. Further ones get `cancelled`.
 const OPEN_REQUESTS: usize = 64;
@@ -295,6 +295,11 @@ impl AcpMachine {
             (PendingMethod::Resume, Ok(result)) => {
                 let session = self.turn.start.resume.as_ref().map(|it| it.session.clone());
                 self.session_opened(session.unwrap_or_default(), result, actions);
+            }
+            (PendingMethod::Resume, Err(error))
+                if self.is_lost(&error) && self.turn.start.must_resume =>
+            {
+                self.cannot_resume(&error.message, actions);
             }
             (PendingMethod::Resume, Err(error)) if self.is_lost(&error) => {
                 actions.push(AcpAction::Emit(lost(&error.message)));

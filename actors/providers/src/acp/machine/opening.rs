@@ -38,6 +38,10 @@ impl AcpMachine {
         self.open(actions);
     }
 
+    pub(super) fn cannot_resume(&mut self, why: &str, actions: &mut AcpActions) {
+        self.end(FailureKind::BadInput, not_continued(why), actions);
+    }
+
     /// Opens a session: the earlier one where the job has one and the agent can resume or load it, else a new one.
     pub(super) fn open(&mut self, actions: &mut AcpActions) {
         let agent = self.agent.clone().unwrap_or_default();
@@ -80,6 +84,9 @@ impl AcpMachine {
                 };
                 self.call(PendingMethod::Resume, method, params, actions);
             }
+            Some(_) if self.turn.start.must_resume => {
+                self.cannot_resume("the agent cannot load one", actions);
+            }
             Some(_) => {
                 actions.push(AcpAction::Emit(lost("the agent cannot load one")));
                 self.turn.start.resume = None;
@@ -88,6 +95,11 @@ impl AcpMachine {
             None => self.call(PendingMethod::New, "session/new", params, actions),
         }
     }
+}
+
+/// The failure of a turn that must continue a conversation and cannot.
+pub(in crate::acp) fn not_continued(why: &str) -> String {
+    format!("the conversation of the earlier task cannot be continued: {why}")
 }
 
 /// The warning that the earlier conversation cannot be continued.

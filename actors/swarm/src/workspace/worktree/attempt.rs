@@ -30,7 +30,9 @@ pub(super) async fn again(
     task: &Task,
     notes: &mut Vec<String>,
 ) -> Result<bool, GitFault> {
-    let goes_on = record.last_attempt().resumes_in(task.attempts);
+    // After the run of a task that continued it, a person has retried this one.
+    let goes_on = task.continues.is_some()
+        || (record.continued_by.is_empty() && record.last_attempt().resumes_in(task.attempts));
     let (before, ended) = (record.attempt_number(), record.ended.clone());
     for repaired in restore(git, record).await? {
         tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
@@ -118,5 +120,12 @@ pub(super) async fn begin(record: &mut Worktree, task: &Task) -> Result<(), GitF
     record.attempt = task.attempt_number();
     record.ended = None;
     record.withdrawn = false;
+    if record.task_id == task.task_id {
+        record.continued_by.clear();
+    } else if record.continued_by.last() != Some(&task.task_id) {
+        record.continued_by.push(task.task_id);
+        // The task knows from which conversation it goes on.
+        record.conversation = None;
+    }
     write(record).await
 }

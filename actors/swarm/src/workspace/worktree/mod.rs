@@ -9,7 +9,7 @@
 //!
 //! - `open.rs` makes it, or opens it for a further attempt: in its present state if the previous attempt was cut
 //!   short, from the base if that failed (`resume.rs` decides, for the conversation too). The previous attempt's work
-//!   is kept either way. `name_claim.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` repairs
+//!   is kept either way. `reopen.rs` opens that of another task, which this one continues. `name_claim.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` repairs
 //!   HEAD and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and the like aside, `repair.rs`
 //!   finds what was moved.
 //! - `finish.rs` commits a run's changes, whatever the state the agent left git in (`stage.rs`, `keep_staged.rs`),
@@ -52,6 +52,7 @@ mod programs;
 mod record;
 mod references;
 mod remove;
+mod reopen;
 mod repair;
 mod repository;
 mod sequencer;
@@ -75,6 +76,7 @@ pub use record::{KeptConversation, Worktree, WorktreeLock, WorktreeState};
 pub use references::{Reference, moved_to};
 pub(crate) use remove::abandon;
 pub use remove::{Pruned, Removed, discard, prune};
+pub(crate) use reopen::reopen;
 pub use repair::{locate, repair};
 pub use shared::{Concern, concerns};
 pub use status::{FileChange, changes, diff_command, find, size, tip};

@@ -114,7 +114,7 @@ fn is_of(record: &Worktree, task: &Task) -> bool {
 }
 
 /// Whether it is a worktree of this repository, which may have been moved since.
-async fn is_in(
+pub(super) async fn is_in(
     git: &Git,
     record: &mut Worktree,
     repository: &Repository,
@@ -144,7 +144,10 @@ fn take_lock(folder: &Path, name: &str) -> Result<Option<WorktreeLock>, GitFault
 }
 
 /// A person's `diff` or `apply`, or the last steps of the previous attempt, take only moments.
-async fn wait_for_lock(folder: &Path, name: &str) -> Result<Option<WorktreeLock>, GitFault> {
+pub(super) async fn wait_for_lock(
+    folder: &Path,
+    name: &str,
+) -> Result<Option<WorktreeLock>, GitFault> {
     let until = tokio::time::Instant::now() + LOCK_WAIT;
     loop {
         let lock = take_lock(folder, name)?;

@@ -233,6 +233,7 @@ impl Opening<'_> {
             conflicts: Vec::new(),
             attempt_of: None,
             conversation: None,
+            continued_by: Vec::new(),
             moved_from: None,
         }
     }
@@ -251,7 +252,7 @@ impl Opening<'_> {
 }
 
 /// A note for the agent about conflicts that the previous attempt left.
-fn left_conflicts(before: &Worktree) -> Option<NotAccepted> {
+pub(super) fn left_conflicts(before: &Worktree) -> Option<NotAccepted> {
     Some(NotAccepted {
         fence: before.fence,
         reason: unresolved(&before.conflicts)?,
@@ -277,7 +278,7 @@ async fn leave_alone(mut record: Worktree) {
 }
 
 /// Checks that the folder in which runs begin exists, and that no link leads out of the worktree.
-fn starts_inside(record: &Worktree) -> Result<(), GitFault> {
+pub(super) fn starts_inside(record: &Worktree) -> Result<(), GitFault> {
     let dir = record.start_dir();
     match real_folder(&dir) {
         Ok(_) => Ok(()),

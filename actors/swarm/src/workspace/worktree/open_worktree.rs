@@ -15,6 +15,7 @@ use super::references::RefList;
 use super::repair::restore;
 use super::shared::SharedState;
 use super::verify::{Unverified, verify, verify_folder};
+use crate::workspace::WorktreeName;
 use crate::workspace::identity::FolderChange;
 
 /// A worktree that a run works in.
@@ -80,6 +81,16 @@ impl OpenWorktree {
     /// The folder in which the run begins.
     pub(crate) fn dir(&self) -> PathBuf {
         self.dir.clone()
+    }
+
+    /// Identifies it for a task that continues this one.
+    pub(crate) fn name(&self) -> WorktreeName {
+        let record = self.locked();
+        WorktreeName {
+            name: record.name.clone(),
+            task_id: record.task_id,
+            created_at: record.created_at,
+        }
     }
 
     /// The present record.

@@ -104,6 +104,9 @@ pub struct Worktree {
     /// The conversation that a further attempt can resume, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<KeptConversation>,
+    /// The tasks that went on in it, in their order; the last run is that of the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub continued_by: Vec<i64>,
     /// The path when the record was written, if it is another one.
     #[serde(skip)]
     pub moved_from: Option<PathBuf>,
@@ -181,6 +184,12 @@ impl Worktree {
             record.moved_from = Some(std::mem::replace(&mut record.path, beside));
         }
         Ok(Some(record))
+    }
+
+    /// Whether the task has worked in it.
+    #[must_use]
+    pub fn is_of(&self, task_id: i64) -> bool {
+        self.task_id == task_id || self.continued_by.contains(&task_id)
     }
 
     /// How the last attempt ended, for the rule of resumption.

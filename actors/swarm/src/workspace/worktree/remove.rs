@@ -291,7 +291,11 @@ pub(crate) async fn abandon(opened: &OpenWorktree) {
     let record = opened.record();
     let tip = tip_of(&opened.git, &record).await.ok().flatten();
     let left = left(&opened.git, &record).await;
-    if tip.as_ref() != Some(&record.base) || !left.is_ok_and(|it| it.is_empty()) {
+    // That of an earlier task stays for the next one that continues it.
+    if !record.continued_by.is_empty()
+        || tip.as_ref() != Some(&record.base)
+        || !left.is_ok_and(|it| it.is_empty())
+    {
         finish(opened, "cancelled").await;
         return;
     }

@@ -22,7 +22,7 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Worktree> {
     };
     let pools = entries.flatten().map(|entry| entry.path());
     let mut found: Vec<Worktree> = pools.flat_map(|pool| Worktree::all_in(&pool)).collect();
-    found.retain(|record| task_id.is_none_or(|id| id == record.task_id));
+    found.retain(|record| task_id.is_none_or(|id| record.is_of(id)));
     found.sort_by(|one, other| {
         let by_time = one.created_at.total_cmp(&other.created_at);
         one.task_id
