@@ -1,5 +1,6 @@
 //! `kirosu continue`: goes on with the conversation of a finished task, in its folder.
 
+use super::enqueue::context::ContextArgs;
 use super::enqueue::{self, AfterEnqueue, fields::Fields};
 use super::{Context, Failure, task_id, time};
 use kirosu_protocol::TaskId;
@@ -35,6 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
+    files: ContextArgs,
+    #[command(flatten)]
     fields: Fields,
     /// Waits until the task is finished, and prints its result
     #[arg(long, help_heading = "The answer")]
@@ -48,6 +51,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut fields = args.fields.to_json()?;
     let prompt = enqueue::prompt(args.prompt.as_deref(), args.file.as_deref()).await?;
+    let prompt = args.files.before(prompt).await?;
     fields.insert("prompt".into(), Value::String(prompt));
     fields.insert("continues".into(), args.task.into());
     let then = AfterEnqueue {

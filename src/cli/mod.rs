@@ -95,6 +95,7 @@ verbs! {
         list: List, client;
         get: Get, client;
         results: Results, client;
+        context: Context, client;
         wait: Wait, client;
         logs: Logs, client;
         cancel: Cancel, client;

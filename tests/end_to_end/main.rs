@@ -15,6 +15,7 @@ mod children;
 mod code;
 mod common;
 mod contained;
+mod context;
 mod dashboard;
 mod demo;
 mod directions;

@@ -2,12 +2,14 @@
 
 pub(super) mod accept;
 pub(super) mod budget;
+pub(super) mod context;
 pub(super) mod fields;
 mod jsonl;
 
 use super::wait::{self, WaitDeadline};
 use super::{Context, Failure, HubClient, TIMED_OUT, spinner, text, time};
 use crate::terminal::zone;
+use context::ContextArgs;
 use fields::Fields;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{EnqueueAnswer, Status, TaskId};
@@ -26,6 +28,7 @@ Examples:
   git diff | kirosu enqueue - --system \"Review this diff\"
   kirosu enqueue --file plan.md --queue docs --max-attempts 3 --timeout 10m
   kirosu enqueue \"Deploy\" --type human --depends-on 41,42
+  kirosu enqueue \"Fix these\" --context review.md       a text before the prompt, such as of kirosu context save
   kirosu enqueue \"Make the tests pass\" --accept-command 'cargo test' --max-attempts 3
   kirosu enqueue --jsonl tasks.jsonl --queue night
 
@@ -52,6 +55,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "idempotency_key")]
     jsonl: Option<PathBuf>,
     #[command(flatten)]
+    files: ContextArgs,
+    #[command(flatten)]
     fields: Fields,
     /// Waits until the task is finished, and prints its result
     #[arg(long, conflicts_with = "jsonl", help_heading = "The answer")]
@@ -65,12 +70,17 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let defaults = args.fields.to_json()?;
     if let Some(path) = &args.jsonl {
+        if !args.files.is_empty() {
+            let why = "--context is for one prompt; put the text into the prompts of the lines";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         let text = read(path, MAX_BYTES).await?;
         let hub = context.connect().await?;
         return jsonl::run(&text, &defaults, &hub, context).await;
     }
     let mut fields = defaults;
     let prompt = prompt(args.prompt.as_deref(), args.file.as_deref()).await?;
+    let prompt = args.files.before(prompt).await?;
     fields.insert("prompt".into(), Value::String(prompt));
     let then = AfterEnqueue {
         at: args.fields.at,

@@ -1,6 +1,6 @@
 //! The plan of `kirosu map`.
 
-use super::{Args, ItemArgs};
+use super::{Args, ItemArgs, MapPrompts};
 use crate::cli::Failure;
 use crate::cli::plan::file::PlanFile;
 use kirosu_plan::limits::{ITEMS, TASKS};
@@ -18,11 +18,10 @@ pub const REDUCE: &str = "reduce";
 /// All faults, each with the flag that has it.
 pub fn plan(
     args: &Args,
-    prompt: String,
-    reduce: Option<String>,
+    prompts: MapPrompts,
     schema: Option<Value>,
 ) -> Result<PlanFile, Failure> {
-    let plan = value(args, prompt, reduce, schema);
+    let plan = value(args, prompts, schema);
     let file = PlanFile {
         shown: MAP.to_owned(),
         // One field per line, for those who look at the prompt of the run's task.
@@ -38,7 +37,15 @@ pub fn plan(
     }
 }
 
-fn value(args: &Args, prompt: String, reduce: Option<String>, schema: Option<Value>) -> Value {
+fn value(args: &Args, prompts: MapPrompts, schema: Option<Value>) -> Value {
+    let MapPrompts {
+        context,
+        mut prompt,
+        reduce,
+    } = prompts;
+    if context.is_some() {
+        prompt.insert_str(0, "{{ inputs.context }}");
+    }
     let mut map = fields([
         ("over", Some(over(&args.source))),
         (
@@ -84,7 +91,13 @@ fn value(args: &Args, prompt: String, reduce: Option<String>, schema: Option<Val
     }
     // The items are those that the command line names, so the limits against mistakes in plans do not apply.
     let limits = json!({"items": ITEMS.hardest, "tasks": TASKS.hardest});
-    json!({"name": MAP, "limits": limits, "pipeline": steps})
+    let inputs = context.map(|text| json!({"context": {"default": text}}));
+    Value::Object(fields([
+        ("name", Some(MAP.into())),
+        ("inputs", inputs),
+        ("limits", Some(limits)),
+        ("pipeline", Some(steps.into())),
+    ]))
 }
 
 fn step(args: &Args, id: &str, prompt: String, own: [(&'static str, Option<Value>); 2]) -> Value {
@@ -208,7 +221,12 @@ mod tests {
             None => "Read {{ item }}",
         };
         let reduce = reduce.map(str::to_owned);
-        let file = plan(&line.args, prompt.into(), reduce, None);
+        let prompts = MapPrompts {
+            context: None,
+            prompt: prompt.into(),
+            reduce,
+        };
+        let file = plan(&line.args, prompts, None);
         let file = file.map_err(|why| why.to_string())?;
         Ok(file.compile().unwrap())
     }

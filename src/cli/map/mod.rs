@@ -3,6 +3,7 @@
 mod build;
 mod results;
 
+use super::enqueue::context::ContextArgs;
 use super::enqueue::read;
 use super::follow::report;
 use super::launch::{LaunchArgs, PreparedRun};
@@ -43,6 +44,8 @@ pub struct Args {
     source: ItemArgs,
     #[command(flatten)]
     prompts: PromptArgs,
+    #[command(flatten)]
+    context: ContextArgs,
     #[command(flatten)]
     tasks: TaskArgs,
     #[command(flatten)]
@@ -140,7 +143,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         Some(path) => Some(schema(path).await?),
         None => None,
     };
-    let file = build::plan(args, prompt.unwrap_or_default(), reduce, schema)?;
+    let prompts = MapPrompts {
+        context: args.context.text().await?,
+        prompt: prompt.unwrap_or_default(),
+        reduce,
+    };
+    let file = build::plan(args, prompts, schema)?;
     let prepared = PreparedRun::of(file, &[]).await?;
     let waits = (!args.detach).then_some(args.wait_timeout);
     let (run, hub) = match launched(&prepared, &args.launch, None, waits, context).await? {
@@ -151,6 +159,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         true => report::print(run, &hub, context).await,
         false => results::print(run, has_reduce, &hub, context).await,
     }
+}
+
+/// The templates of the prompts.
+struct MapPrompts {
+    /// A text before each prompt of an item. It is no template.
+    context: Option<String>,
+    prompt: String,
+    reduce: Option<String>,
 }
 
 /// The template that is given as text or as file.
