@@ -136,8 +136,9 @@ impl TaskContext<'_> {
             error: task.error.as_deref().map(|text| begin(text, RESULT)),
             tools: (tools, earlier),
             // The answer is often all of the output.
-            output: (!output.trim().is_empty() && Some(output.trim()) != task.result.as_deref().map(str::trim))
-                .then(|| end(output, OUTPUT)),
+            output: (!output.trim().is_empty()
+                && Some(output.trim()) != task.result.as_deref().map(str::trim))
+            .then(|| end(output, OUTPUT)),
         }
     }
 
@@ -200,7 +201,10 @@ impl TaskContext<'_> {
 fn begin(text: &str, bytes: usize) -> String {
     match head(text, bytes) {
         part if part.len() == text.len() => text.to_owned(),
-        part => format!("{part}\n... ({} more bytes are left out)", text.len() - part.len()),
+        part => format!(
+            "{part}\n... ({} more bytes are left out)",
+            text.len() - part.len()
+        ),
     }
 }
 
@@ -208,7 +212,10 @@ fn begin(text: &str, bytes: usize) -> String {
 fn end(text: &str, bytes: usize) -> String {
     match tail(text, bytes) {
         part if part.len() == text.len() => text.to_owned(),
-        part => format!("({} earlier bytes are left out) ...\n{part}", text.len() - part.len()),
+        part => format!(
+            "({} earlier bytes are left out) ...\n{part}",
+            text.len() - part.len()
+        ),
     }
 }
 

@@ -16,8 +16,6 @@ pub const NOT_ALL_DONE: u8 = 3;
 pub const TIMED_OUT: u8 = 4;
 /// Exit code: no hub could be reached, or the connection to it broke.
 pub const UNREACHABLE: u8 = 5;
-/// Exit code: not in this version (`EX_UNAVAILABLE` of sysexits).
-pub const UNAVAILABLE: u8 = 69;
 
 /// The reason why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +45,6 @@ pub enum Failure {
     /// The demo did not finish.
     #[error(transparent)]
     Demo(#[from] DemoError),
-    /// The verb is not in this version.
-    #[error("{0}")]
-    NotYet(String),
     /// The reader of our output has closed the pipe; nothing is reported.
     #[error("the output was closed")]
     PipeClosed,
@@ -73,7 +68,6 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Boot(error) => error.exit_code(),
             Failure::Demo(_) => 1,
-            Failure::NotYet(_) => UNAVAILABLE,
             Failure::PipeClosed => 0,
             Failure::Interrupted => 130,
         }
@@ -95,7 +89,6 @@ impl Failure {
             Failure::Local(_) => "local",
             Failure::Boot(_) => "start",
             Failure::Demo(_) => "demo",
-            Failure::NotYet(_) => "not_yet",
             Failure::PipeClosed => "pipe_closed",
             Failure::Interrupted => "interrupted",
         }

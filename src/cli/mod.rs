@@ -26,7 +26,6 @@ mod numbers;
 mod select;
 pub(crate) mod show;
 mod sources;
-mod unavailable;
 
 // The verbs import from here the names that most of them use.
 pub(crate) use crate::terminal::paint::Paint;
@@ -61,8 +60,6 @@ macro_rules! verbs {
         #[derive(Debug, Subcommand)]
         enum CliVerb {
             $($($variant(Box<$module::Args>),)*)*
-            #[command(flatten)]
-            Unavailable(unavailable::UnavailableVerb),
         }
 
         /// The visible verbs, by purpose.
@@ -72,7 +69,6 @@ macro_rules! verbs {
         fn run(verb: CliVerb, context: &Context) -> Result<u8, Failure> {
             match verb {
                 $($(CliVerb::$variant(args) => $runner($module::run(&args, context), context),)*)*
-                CliVerb::Unavailable(verb) => verb.run(),
             }
         }
     };
@@ -116,6 +112,7 @@ verbs! {
         map: Map, client;
         run_pipeline: RunPipeline, client;
         run_recursive: RunRecursive, client;
+        suggest: Suggest, client;
         run: Run, client;
         runs: Runs, client;
         schedule: Schedule, client;
@@ -171,8 +168,8 @@ Examples:
 Exit codes:
   0  done                          4    a wait ran out of time
   1  refused or failed             5    no hub could be reached
-  2  wrong usage                   69   not in this version
-  3  some tasks did not succeed    130  interrupted by Ctrl-C
+  2  wrong usage                   130  interrupted by Ctrl-C
+  3  some tasks did not succeed
 
 Environment: KIRO_SWARM_HOST, KIRO_SWARM_PORT, KIRO_SWARM_KEY, KIROSU_CONFIG, NO_COLOR;
 any key of the settings as KIROSU_SECTION__KEY (kirosu config example shows them all).";

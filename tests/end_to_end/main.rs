@@ -57,6 +57,7 @@ mod secrets;
 mod sessions;
 mod shortages;
 mod style;
+mod suggest;
 mod surroundings;
 mod systemd;
 mod systemd_units;

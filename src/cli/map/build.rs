@@ -16,11 +16,7 @@ pub const REDUCE: &str = "reduce";
 ///
 /// # Errors
 /// All faults, each with the flag that has it.
-pub fn plan(
-    args: &Args,
-    prompts: MapPrompts,
-    schema: Option<Value>,
-) -> Result<PlanFile, Failure> {
+pub fn plan(args: &Args, prompts: MapPrompts, schema: Option<Value>) -> Result<PlanFile, Failure> {
     let plan = value(args, prompts, schema);
     let file = PlanFile {
         shown: MAP.to_owned(),
@@ -143,11 +139,12 @@ fn over(source: &ItemArgs) -> Value {
     }
 }
 
-/// A path as a template that renders to it.
-fn literal(path: &str) -> String {
-    match ["{{", "{%", "{#"].iter().any(|mark| path.contains(mark)) {
-        true => format!("{{% raw %}}{path}{{% endraw %}}"),
-        false => path.to_owned(),
+/// A text as a template that renders to it.
+pub fn literal(text: &str) -> String {
+    match ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+        // A JSON string is a string of an expression, too.
+        true => format!("{{{{ {} }}}}", Value::from(text)),
+        false => text.to_owned(),
     }
 }
 

@@ -3,6 +3,8 @@
 mod build;
 mod results;
 
+pub(super) use build::literal;
+
 use super::enqueue::context::ContextArgs;
 use super::enqueue::read;
 use super::follow::report;
