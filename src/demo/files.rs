@@ -55,16 +55,6 @@ impl OmittedFiles {
     }
 }
 
-/// The files of one task.
-#[derive(Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct FileBatch {
-    /// Their paths.
-    pub paths: Vec<PathBuf>,
-    #[serde(skip)]
-    bytes: u64,
-}
-
 /// The text files under a folder, except hidden ones and links.
 ///
 /// # Errors
@@ -140,21 +130,22 @@ fn examine(path: PathBuf) -> io::Result<FileKind> {
     })
 }
 
-/// Splits files into at most `most` batches of similar size: each file goes to the batch that is smallest so far.
-pub fn split(mut files: Vec<TextFile>, most: usize) -> Vec<FileBatch> {
+/// The files in an order in which consecutive batches of `batch` files have similar sizes: the largest ones are dealt out first.
+pub fn dealt(mut files: Vec<TextFile>, batch: usize) -> Vec<PathBuf> {
+    let (all, batch) = (files.len(), batch.max(1));
     files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
-    let count = most.clamp(1, files.len().max(1));
-    let mut batches: Vec<FileBatch> = (0..count).map(|_| FileBatch::default()).collect();
+    let mut batches: Vec<Vec<PathBuf>> = (0..all.div_ceil(batch)).map(|_| Vec::new()).collect();
+    let mut next = 0;
     for file in files {
-        if let Some(smallest) = batches
-            .iter_mut()
-            .min_by_key(|batch| (batch.bytes, batch.paths.len()))
-        {
-            smallest.bytes += file.bytes;
-            smallest.paths.push(file.path);
+        // The last batch may have fewer.
+        let room = |at: usize| batch.min(all - at * batch);
+        while batches[next].len() == room(next) {
+            next = (next + 1) % batches.len();
         }
+        batches[next].push(file.path);
+        next = (next + 1) % batches.len();
     }
-    batches
+    batches.concat()
 }
 
 #[cfg(test)]
@@ -169,20 +160,25 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_in_one_batch_and_batches_have_similar_sizes() {
-        let files = (0..100).map(|n| file(&n.to_string(), n * 10)).collect();
-        let batches = split(files, 7);
-        assert_eq!(batches.len(), 7);
-        let mut names: Vec<_> = batches.iter().flat_map(|b| b.paths.clone()).collect();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), 100);
-        let sizes: Vec<u64> = batches.iter().map(|b| b.bytes).collect();
-        assert!(sizes.iter().max() <= sizes.iter().min().map(|min| min + 1000).as_ref());
-    }
-
-    #[test]
-    fn few_files_make_few_tasks() {
-        assert_eq!(split(vec![file("a", 1), file("b", 0)], 16).len(), 2);
+    fn every_file_is_dealt_once_and_batches_have_similar_sizes() {
+        for batch in [1, 7, 10, 100, 1000] {
+            let files = (0..100).map(|n| file(&n.to_string(), n * 10)).collect();
+            let mut names = dealt(files, batch);
+            let size = |part: &[PathBuf]| -> u64 {
+                let bytes = part
+                    .iter()
+                    .map(|it| it.to_str().unwrap().parse::<u64>().unwrap());
+                bytes.sum()
+            };
+            if batch == 10 {
+                let sizes: Vec<u64> = names.chunks(batch).map(size).collect();
+                let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+                assert!(most - least <= 100, "{sizes:?}");
+            }
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), 100);
+        }
+        assert!(dealt(Vec::new(), 5).is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! `kirosu demo`: shows the main use on the user's own files. It needs only this binary and python3.
 //!
-//! A hub and a pool start on a new data folder. The text files under a folder are split into tasks, and sessions count
-//! their words (map). A last task, which depends on all others, adds up the counts (reduce). Meanwhile one session is
-//! crashed on purpose, to show its restart and the repeated attempt.
+//! A hub and a pool start on a new data folder, and a run of a plan: the text files under a folder are the items of a map,
+//! whose tasks count words, some files each, and a reduce adds up the counts. Meanwhile one session is crashed on purpose,
+//! to show its restart and the repeated attempt.
 
 mod files;
 mod progress_log;
@@ -12,12 +12,12 @@ mod work;
 use crate::boot::{self, App, BootError, Role};
 use crate::notify::Manager;
 use crate::signals::{Signal, SignalCause, Signals};
-use files::{FileBatch, FoundFiles};
+use files::FoundFiles;
 use kirosu_config::{ConfigFaults, LoadOptions, Loaded, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
-use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::{
-    EnqueueBatchParams, EventKind, GetParams, NewTask, Notice, Status, Task, TaskId, WatchParams,
+    EventKind, GetParams, NewTask, Notice, PlanMetadata, SourceParams, Status, TYPE_PLAN, Task,
+    TaskId, WatchParams,
 };
 use progress_log::ProgressLog;
 use report::{CountReport, RunSummary};
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 const SESSIONS: u32 = 4;
 /// Maximum number of map tasks.
 const TASKS: usize = 16;
+/// Files per request that sends items: with the longest paths less than a request may have.
+const PIECE: usize = 200;
 /// Maximum run time. The demo ends even if it hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -71,15 +73,15 @@ pub enum DemoError {
     /// The folder has no text files.
     #[error("there is no text file under {0}; name another folder: kirosu demo FOLDER")]
     NoFiles(PathBuf),
-    /// The tasks are Python code, and there is no Python.
+    /// The agent is Python code, and there is no Python.
     #[error(
-        "the demo's tasks are Python code, and python3 cannot be started ({0}); install it, on Debian with: apt-get install python3"
+        "the demo's agent is Python code, and python3 cannot be started ({0}); install it, on Debian with: apt-get install python3"
     )]
     NoPython(io::Error),
-    /// A task failed.
-    #[error("task {task} ended as {status}: {why}")]
+    /// The run failed.
+    #[error("run {task} ended as {status}: {why}")]
     TaskFailed {
-        /// The task.
+        /// The run.
         task: TaskId,
         /// Its final status.
         status: Status,
@@ -95,7 +97,7 @@ pub enum DemoError {
     /// A signal stopped the demo.
     #[error("stopped ({0})")]
     Stopped(SignalCause),
-    /// The result of the last task is not a report.
+    /// The result of the run is not a report.
     #[error("the report cannot be read: {0}")]
     BadReport(serde_json::Error),
 }
@@ -174,7 +176,8 @@ async fn play(
     if let Some(sentence) = found.left_out.sentence() {
         log.print(&sentence);
     }
-    let batches = files::split(found.files, TASKS);
+    let batch = found.files.len().div_ceil(TASKS);
+    let files = files::dealt(found.files, batch);
     crate::panics::to_log();
     let app = boot::start(
         &settings(folder, &data.path)?,
@@ -183,7 +186,7 @@ async fn play(
     )
     .await?;
     let played = tokio::select! {
-        played = tokio::time::timeout(LONGEST, run_tasks(&app, batches, log)) => {
+        played = tokio::time::timeout(LONGEST, run_plan(&app, &files, batch, log)) => {
             played.unwrap_or(Err(DemoError::TooLong(LONGEST)))
         }
         signal = signals.next() => Err(DemoError::Stopped(match signal {
@@ -202,8 +205,13 @@ async fn play(
 /// Settings of a file of their own, so that the user's configuration is not read.
 fn settings(folder: &Path, data: &Path) -> Result<Loaded, DemoError> {
     let path = data.join("kirosu.toml");
-    let text = work::settings(folder, data, SESSIONS);
-    std::fs::write(&path, text).map_err(|source| file_error("cannot write", &path, source))?;
+    let texts = [
+        (data.join(work::AGENT), work::AGENT_CODE.to_owned()),
+        (path.clone(), work::settings(folder, data, SESSIONS)),
+    ];
+    for (path, text) in texts {
+        std::fs::write(&path, text).map_err(|source| file_error("cannot write", &path, source))?;
+    }
     let options = LoadOptions {
         file: Some(path),
         here: data.to_owned(),
@@ -212,13 +220,14 @@ fn settings(folder: &Path, data: &Path) -> Result<Loaded, DemoError> {
     Ok(Settings::load(options)?)
 }
 
-/// Enqueues the tasks, watches them, crashes one session, and waits for the report.
-async fn run_tasks(
+/// Starts the run, watches its tasks, crashes one session, and waits for the report.
+async fn run_plan(
     app: &App,
-    batches: Vec<FileBatch>,
+    files: &[PathBuf],
+    batch: usize,
     log: &ProgressLog,
 ) -> Result<(CountReport, RunSummary), DemoError> {
-    let Some((endpoint, address)) = app.local.clone().zip(app.doors.address) else {
+    let Some(endpoint) = app.local.clone() else {
         return Err(DemoError::Boot(BootError::System(io::Error::other(
             "the demo's hub has no address",
         ))));
@@ -227,25 +236,14 @@ async fn run_tasks(
     let mut notices = client.notifications();
     client.request(&WatchParams::default()).await?;
 
-    let maps = batches
-        .iter()
-        .map(|batch| python(work::map(batch)))
-        .collect();
-    let maps = client
-        .request(&EnqueueBatchParams { tasks: maps })
-        .await?
-        .task_ids;
-    let reduce = NewTask {
-        depends_on: maps.clone(),
-        ..python(work::reduce(&maps, address))
+    let run = start(&client, files, batch).await?;
+    let mut tasks = DemoTasks {
+        maps: files.len().div_ceil(batch.max(1)),
+        seen: Vec::new(),
     };
-    let reduce = client.request(&reduce).await?.task_id;
-    log.enqueued(&maps, reduce);
+    log.started(run, files.len(), tasks.maps);
 
-    let mut summary = RunSummary {
-        tasks: maps.len() + 1,
-        ..RunSummary::default()
-    };
+    let mut summary = RunSummary::default();
     let mut crash = PlannedCrash::default();
     loop {
         let notice = match notices.recv().await {
@@ -260,24 +258,27 @@ async fn run_tasks(
         let Some(Notice::Event(event)) = notice else {
             continue;
         };
-        log.event(&event.what);
-        summary.count(&event.what);
-        crash.crash_once(app, &event.what, &maps, log);
         if let EventKind::Task {
             task_id, status, ..
-        } = event.what
-            && status.is_final()
+        } = &event.what
         {
-            match status {
-                Status::Done if task_id == reduce => break,
-                Status::Done => {}
-                _ => return Err(failed(&client, task_id).await?),
+            if *task_id == run {
+                match status {
+                    Status::Done => break,
+                    status if status.is_final() => return Err(failed(&client, run).await?),
+                    _ => continue,
+                }
             }
+            tasks.see(*task_id);
         }
+        log.event(&event.what);
+        summary.count(&event.what);
+        crash.crash_once(app, &event.what, &tasks, log);
     }
+    summary.tasks = tasks.seen.len();
     let task = client
         .request(&GetParams {
-            task_id: reduce,
+            task_id: run,
             ..GetParams::default()
         })
         .await?
@@ -285,6 +286,55 @@ async fn run_tasks(
     let report = CountReport::read(task.result.as_deref().unwrap_or_default())
         .map_err(DemoError::BadReport)?;
     Ok((report, summary))
+}
+
+/// Sends the files as items, and starts the run of the plan.
+async fn start(client: &Client, files: &[PathBuf], batch: usize) -> Result<TaskId, DemoError> {
+    let (mut source_id, mut first) = (None, 0);
+    for piece in files.chunks(PIECE) {
+        let params = SourceParams {
+            source_id,
+            first,
+            items: piece
+                .iter()
+                .map(|path| path.to_string_lossy().into())
+                .collect(),
+        };
+        let source = client.request(&params).await?;
+        (source_id, first) = (Some(source.source_id), source.items);
+    }
+    let sources = source_id.map(|id| (work::MAP.to_owned(), id));
+    let metadata = PlanMetadata {
+        sources: sources.into_iter().collect(),
+        ..PlanMetadata::default()
+    };
+    let plan = NewTask {
+        task_type: TYPE_PLAN.into(),
+        metadata: serde_json::to_value(&metadata).ok(),
+        ..NewTask::chat(work::plan(batch))
+    };
+    Ok(client.request(&plan).await?.task_id)
+}
+
+/// The tasks of the run.
+struct DemoTasks {
+    /// The number of map tasks, which are the first ones.
+    maps: usize,
+    /// In the order of their first events.
+    seen: Vec<TaskId>,
+}
+
+impl DemoTasks {
+    fn see(&mut self, task: TaskId) {
+        if !self.seen.contains(&task) {
+            self.seen.push(task);
+        }
+    }
+
+    fn is_map(&self, task: TaskId) -> bool {
+        let place = self.seen.iter().position(|it| *it == task);
+        place.is_some_and(|place| place < self.maps)
+    }
 }
 
 async fn failed(client: &Client, task: TaskId) -> Result<DemoError, DemoError> {
@@ -302,13 +352,6 @@ async fn failed(client: &Client, task: TaskId) -> Result<DemoError, DemoError> {
     })
 }
 
-fn python(prompt: String) -> NewTask {
-    NewTask {
-        task_type: TYPE_PYTHON.into(),
-        ..NewTask::chat(prompt)
-    }
-}
-
 /// Crashes one session in the middle of its second task.
 #[derive(Debug, Default)]
 struct PlannedCrash {
@@ -319,7 +362,7 @@ struct PlannedCrash {
 }
 
 impl PlannedCrash {
-    fn crash_once(&mut self, app: &App, what: &EventKind, maps: &[TaskId], log: &ProgressLog) {
+    fn crash_once(&mut self, app: &App, what: &EventKind, tasks: &DemoTasks, log: &ProgressLog) {
         match what {
             EventKind::Task {
                 task_id,
@@ -337,7 +380,7 @@ impl PlannedCrash {
             } => self.done += 1,
             // The task has printed something, so it is running.
             EventKind::Output { task_id, .. }
-                if !self.happened && self.is_late_enough(maps, *task_id) =>
+                if !self.happened && self.is_late_enough(tasks, *task_id) =>
             {
                 let Some(session) = self.at_work.get(task_id) else {
                     return;
@@ -351,9 +394,9 @@ impl PlannedCrash {
     }
 
     /// A few tasks finish first, so that the user sees runs without a crash. If there are few tasks, one is enough.
-    fn is_late_enough(&self, maps: &[TaskId], task: TaskId) -> bool {
-        let first = usize::min(2, maps.len().saturating_sub(1));
-        maps.contains(&task) && self.done >= first
+    fn is_late_enough(&self, tasks: &DemoTasks, task: TaskId) -> bool {
+        let first = usize::min(2, tasks.maps.saturating_sub(1));
+        tasks.is_map(task) && self.done >= first
     }
 }
 

@@ -66,14 +66,12 @@ impl ProgressLog {
         io::Error::from_raw_os_error(code.unwrap_or_default())
     }
 
-    /// Prints the numbers of the enqueued tasks.
-    pub fn enqueued(&self, maps: &[TaskId], reduce: TaskId) {
-        if let (Some(first), Some(last)) = (maps.first(), maps.last()) {
-            self.print(&format!(
-                "enqueued tasks {first} to {last}, and task {reduce}, which waits for all of them"
-            ));
-        }
-        self.bar.set_length(maps.len() as u64 + 1);
+    /// Prints the number of the run and its tasks: one per batch of files, and one that merges their results.
+    pub fn started(&self, run: TaskId, files: usize, maps: usize) {
+        self.print(&format!(
+            "run {run}: a map of {files} files in {maps} tasks, and a reduce of their results"
+        ));
+        self.bar.set_length(maps as u64 + 1);
         self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 
@@ -122,9 +120,6 @@ impl ProgressLog {
             Status::Queued if reason == "lost" => self.print(&format!(
                 "task {task:<4}lost its {session}; it is queued again"
             )),
-            Status::Queued if reason == "unblocked" => {
-                self.print(&format!("task {task:<4}has all it waited for"))
-            }
             Status::Failed => self.print(&format!("task {task:<4}failed")),
             _ => {}
         }
