@@ -161,6 +161,40 @@ wire_enum! {
     }
 }
 
+/// A run in a list of runs. The counts are those of the items of all its steps; a step that makes one task has one item.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ListedRun {
+    /// The task of the run.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
+    pub task_id: TaskId,
+    /// The state.
+    pub state: RunState,
+    /// The reason for the state.
+    pub reason: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// The first line of the error.
+    pub error: Option<String>,
+    /// The tasks that its steps have made.
+    pub made: u64,
+    /// The steps that have begun.
+    pub steps: u64,
+    /// Items whose tasks have not ended.
+    pub open: u64,
+    /// Items that are done.
+    pub done: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Items whose tasks were cancelled.
+    pub cancelled: u64,
+    /// Unix seconds of the enqueue.
+    pub created_at: f64,
+    /// Unix seconds of the end.
+    pub ended_at: Option<f64>,
+}
+
 /// A step of a run. A step has one row per pass of the loops around it; they differ in `path`, as in `polish[2].write`.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

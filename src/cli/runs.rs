@@ -2,15 +2,9 @@
 
 use super::show::run::run_paint;
 use super::show::table::{Cell, Column, TextTable};
-use super::{Context, Failure, HubClient, Paint, text, time, whole};
-use futures_util::future::join_all;
-use kirosu_protocol::client::CallError;
-use kirosu_protocol::{
-    ErrorCode, ListParams, RunAnswer, RunParams, RunState, StepInfo, TYPE_PLAN, TaskId,
-};
-
-/// Runs per page of the list.
-const PAGE: u32 = 50;
+use super::{Context, Failure, Paint, text, time, whole};
+use kirosu_protocol::verbs::runs::RUNS_LIMIT_MAX;
+use kirosu_protocol::{ListedRun, RunState, RunsParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,29 +44,21 @@ fn read_state(word: &str) -> Result<RunState, String> {
 /// The hub cannot be reached, or standard output fails.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let mut params = ListParams {
-        task_type: Some(TYPE_PLAN.to_owned()),
-        limit: Some(PAGE),
-        preview_bytes: Some(1),
-        ..ListParams::default()
+    let mut params = RunsParams {
+        state: args.state,
+        ..RunsParams::default()
     };
-    let mut runs = Vec::new();
+    let mut runs: Vec<ListedRun> = Vec::new();
     while runs.len() < args.limit {
+        let left = u32::try_from(args.limit - runs.len()).unwrap_or(u32::MAX);
+        params.limit = Some(left.min(RUNS_LIMIT_MAX));
         let page = hub.request_idempotent(&params).await?;
-        let ids: Vec<TaskId> = page.tasks.iter().map(|task| task.task_id).collect();
-        let wanted = |run: &RunAnswer| args.state.is_none_or(|state| run.state == state);
-        for chunk in ids.chunks(args.limit.min(PAGE as usize)) {
-            if runs.len() < args.limit {
-                let read = all(chunk, &hub).await?;
-                runs.extend(read.into_iter().filter(wanted));
-            }
-        }
+        runs.extend(page.runs);
         params.before = page.next;
         if page.next.is_none() {
             break;
         }
     }
-    runs.truncate(args.limit);
     let screen = &context.screen;
     if screen.json {
         screen.json(&serde_json::json!({ "runs": runs }))?;
@@ -84,24 +70,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// These runs. One that was deleted meanwhile is left out.
-async fn all(ids: &[TaskId], hub: &HubClient) -> Result<Vec<RunAnswer>, Failure> {
-    let requests = ids.iter().map(|task_id| async move {
-        let task_id = *task_id;
-        match hub.request_idempotent(&RunParams::of(task_id)).await {
-            Ok(run) => Ok(Some(run)),
-            Err(Failure::Call(CallError::Refused(error))) if error.code == ErrorCode::NotFound => {
-                Ok(None)
-            }
-            Err(failure) => Err(failure),
-        }
-    });
-    let answers: Result<Vec<Option<RunAnswer>>, Failure> =
-        join_all(requests).await.into_iter().collect();
-    Ok(answers?.into_iter().flatten().collect())
-}
-
-fn table(runs: &[RunAnswer], now: f64) -> TextTable {
+fn table(runs: &[ListedRun], now: f64) -> TextTable {
     let mut table = TextTable::new([
         Column::number("ID"),
         Column::text("STATE"),
@@ -113,19 +82,17 @@ fn table(runs: &[RunAnswer], now: f64) -> TextTable {
         Column::long("REASON"),
     ]);
     for run in runs {
-        let sum = |of: fn(&StepInfo) -> u64| run.steps.iter().map(of).sum::<u64>();
         let number = |n: u64| Cell::new(text::grouped(n)).exact(n.to_string());
         let reason = run.reason.as_deref();
         let reason = reason.filter(|why| *why != run.state.as_str());
         let why = reason.or(run.error.as_deref());
-        let why = why.and_then(|why| why.lines().next());
         table.row([
             Cell::new(run.task_id.to_string()),
             Cell::new(run.state.as_str()).painted(run_paint(run.state)),
             Cell::new(run.name.as_deref().unwrap_or_default()),
-            number(sum(|step| step.done)),
-            number(sum(|step| step.failed)).painted(Paint::Bad),
-            number(sum(|step| step.open)),
+            number(run.done),
+            number(run.failed).painted(Paint::Bad),
+            number(run.open),
             Cell::new(time::ago(run.created_at, now))
                 .exact(time::stamp(run.created_at))
                 .painted(Paint::Dim),
@@ -138,22 +105,29 @@ fn table(runs: &[RunAnswer], now: f64) -> TextTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::show::run::tests;
-    use kirosu_protocol::StepState;
 
     #[test]
-    fn a_row_sums_up_the_steps_of_a_run() {
-        let (mut a, mut b) = (
-            tests::step("a", "map", StepState::Failed),
-            tests::step("b", "task", StepState::Open),
-        );
-        (a.done, a.failed, b.open) = (12_000, 2, 1);
-        let runs = [tests::run(vec![a, b])];
+    fn a_row_has_the_counts_of_a_run() {
+        let run = ListedRun {
+            task_id: 42,
+            state: RunState::Open,
+            reason: None,
+            name: Some("review".into()),
+            error: None,
+            made: 12_003,
+            steps: 2,
+            open: 1,
+            done: 12_000,
+            failed: 2,
+            cancelled: 0,
+            created_at: 100.0,
+            ended_at: None,
+        };
         assert_eq!(
-            table(&runs, 160.0).render(None, false),
+            table(std::slice::from_ref(&run), 160.0).render(None, false),
             "42\topen\treview\t12000\t2\t1\t1970-01-01T00:01:40.000Z\t\n"
         );
-        let shown = table(&runs, 160.0).render(Some(80), false);
+        let shown = table(&[run], 160.0).render(Some(80), false);
         assert!(
             shown.contains("12 000") && shown.contains("60 s ago"),
             "{shown}"

@@ -125,7 +125,7 @@ pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
-pub use query::plans::{HeldItems, PlanItem, SourcePiece};
+pub use query::plans::{HeldItems, PlanItem, SourcePiece, StepTotals};
 pub use query::rows::{Texts, Visited};
 pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};

@@ -7,7 +7,7 @@ use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
-use crate::query::plans::{HeldItems, PlanItem, SourcePiece};
+use crate::query::plans::{HeldItems, PlanItem, SourcePiece, StepTotals};
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
@@ -211,6 +211,14 @@ impl StoreReader {
     /// The plan with which a run goes on instead of that of its task, a `PlanText` as JSON.
     pub fn plan_text(&mut self, run: TaskId) -> Result<Option<String>, StoreError> {
         self.snapshot(|conn| query::plans::plan_text(conn, run))
+    }
+
+    /// A run that has begun, and the sums over its steps.
+    pub fn plan_totals(
+        &mut self,
+        run: TaskId,
+    ) -> Result<Option<(PlanRun, StepTotals)>, StoreError> {
+        self.snapshot(|conn| query::plans::totals(conn, run))
     }
 
     /// The task of a run, and the run as [`plan_run`](StoreReader::plan_run), of the same moment.

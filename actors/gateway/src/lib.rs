@@ -26,6 +26,7 @@ pub mod metrics;
 mod clients;
 mod http;
 mod link;
+mod new_run;
 mod options;
 mod rest;
 mod specs;

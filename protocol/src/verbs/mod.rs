@@ -58,6 +58,7 @@ pub mod run_items;
 pub mod run_pause;
 pub mod run_resume;
 pub mod run_retry;
+pub mod runs;
 pub mod schedule_add;
 pub mod schedule_list;
 pub mod schedule_remove;
@@ -170,6 +171,8 @@ macro_rules! for_each_verb {
             audit: Audit(AuditParams), Read, Admin;
             /// Stores items for a map of a plan.
             source: Source(SourceParams), Change, Enqueue;
+            /// Lists runs of plans, newest first.
+            runs: Runs(RunsParams), Read, Observe;
             /// Returns a run of a plan with its steps.
             run: Run(RunParams), Read, Observe;
             /// Lists the items of a run.

@@ -38,6 +38,23 @@ row! {
     }
 }
 
+row! {
+    /// Sums over the steps of a run.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct StepTotals {
+        /// The number of steps that have begun.
+        pub steps: i64,
+        /// Items whose tasks have not ended.
+        pub open: i64,
+        /// Items that are done.
+        pub done: i64,
+        /// Items that failed.
+        pub failed: i64,
+        /// Items whose tasks were cancelled.
+        pub cancelled: i64,
+    }
+}
+
 /// The runs that have not ended.
 pub(crate) fn open_runs(conn: &mut SqliteConnection) -> QueryResult<Vec<TaskId>> {
     sql::all(conn, SelectOpenRuns {})
@@ -91,6 +108,22 @@ pub(crate) fn plan_text(
     run_id: TaskId,
 ) -> QueryResult<Option<String>> {
     sql::first(conn, SelectPlanText { run_id })
+}
+
+/// A run, and the sums over its steps.
+pub(crate) fn totals(
+    conn: &mut SqliteConnection,
+    task_id: TaskId,
+) -> QueryResult<Option<(PlanRun, StepTotals)>> {
+    let Some(run) = sql::first(conn, SelectPlanRun { task_id })? else {
+        return Ok(None);
+    };
+    let text = format!(
+        "SELECT count(*), coalesce(sum(open), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), \
+         coalesce(sum(cancelled), 0) FROM plan_step WHERE run_id = {task_id}"
+    );
+    let totals = sql::first(conn, sql_query(text))?;
+    Ok(Some((run, totals.unwrap_or_default())))
 }
 
 /// A step.

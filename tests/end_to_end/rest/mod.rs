@@ -1,5 +1,7 @@
 //! REST, against the built binary: what scripts send, what goes wrong, what happens when hub or gateway fail.
 
+mod runs;
+
 use crate::common::http::{get, post, raw, with};
 use crate::common::process::{Api, address, setup};
 use crate::common::{Client, Hub, Setup, until};

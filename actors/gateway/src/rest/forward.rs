@@ -92,6 +92,18 @@ pub(super) fn text_params<const N: usize>(
         .collect()
 }
 
+/// Turns these parameters of a query into booleans: a query has only strings, and the protocol's parser takes none for them.
+pub(super) fn switches(params: &mut Map<String, Value>, names: &[&str]) {
+    let switches = params.iter_mut();
+    for (_, value) in switches.filter(|(name, _)| names.contains(&name.as_str())) {
+        match value.as_str() {
+            Some("true" | "1") => *value = true.into(),
+            Some("false" | "0" | "") => *value = false.into(),
+            _ => {}
+        }
+    }
+}
+
 /// The fields of a body, which may be empty, with the number from the path, which overrides the field.
 pub(super) fn with_id(
     body: &RequestBody,

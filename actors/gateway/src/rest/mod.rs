@@ -1,4 +1,5 @@
-//! REST: the routes of the previous Kirosu version, and further routes for tasks, approvals and usage.
+//! REST: the routes of the previous Kirosu version, and further routes for tasks, runs of plans,
+//! schedules, approvals and usage.
 //!
 //! A route reads its parameters with the protocol's parser, sends a request to the hub, and forwards the hub's answer
 //! unchanged. So only the protocol defines valid parameters, and a new field of an answer needs no change here.
@@ -10,6 +11,8 @@ mod forward;
 mod health;
 mod keys;
 mod openapi;
+mod runs;
+mod schedules;
 mod schema;
 mod tasks;
 mod usage;
@@ -30,6 +33,8 @@ fn resource(path: &str) -> Resource {
 /// Adds the routes.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
     let acts = "/tasks/{id}/{act:cancel|approve|answer|reject|retry}";
+    let of_runs = "/runs/{id}/{act:pause|resume|retry|cancel}";
+    let of_schedules = "/schedules/{name}/{act:pause|resume}";
     let verdicts = "/approvals/{id}/{verdict:approve|reject}";
     // Load balancers probe with HEAD.
     let healthz = resource("/healthz").head(health::healthz);
@@ -39,6 +44,19 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         .service(resource("/tasks/{id}").get(tasks::get))
         .service(resource("/tasks/{id}/wait").get(tasks::wait))
         .service(resource(acts).post(tasks::act))
+        .service(resource("/runs").post(runs::start).get(runs::list))
+        .service(resource("/runs/{id}").get(runs::get))
+        .service(resource("/runs/{id}/items").get(runs::items))
+        .service(resource(of_runs).post(runs::act))
+        .service(resource("/sources").post(runs::source))
+        .service(
+            resource("/schedules")
+                .post(schedules::add)
+                .get(schedules::list),
+        )
+        .service(resource("/schedules/{name}").delete(schedules::remove))
+        .service(resource("/schedules/{name}/run").post(schedules::run))
+        .service(resource(of_schedules).post(schedules::act))
         .service(resource("/approvals").get(approvals::list))
         .service(resource(verdicts).post(approvals::decide))
         .service(resource("/keys").get(keys::list).post(keys::add))

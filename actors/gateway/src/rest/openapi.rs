@@ -1,6 +1,6 @@
 //! The OpenAPI description of the routes, generated from their code.
 
-use super::{approvals, health, keys, schema, tasks, usage};
+use super::{approvals, health, keys, runs, schedules, schema, tasks, usage};
 use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -17,6 +17,17 @@ use utoipa::{Modify, OpenApi};
         tasks::get,
         tasks::wait,
         tasks::act,
+        runs::list,
+        runs::start,
+        runs::get,
+        runs::items,
+        runs::act,
+        runs::source,
+        schedules::list,
+        schedules::add,
+        schedules::act,
+        schedules::run,
+        schedules::remove,
         approvals::list,
         approvals::decide,
         tasks::stats,

@@ -5,8 +5,9 @@
     reason = "only descriptions: the hub's answers are forwarded unchanged"
 )]
 
-use kirosu_protocol::{Accept, Task, TaskBudget};
+use kirosu_protocol::{Accept, OverlapPolicy, PlanText, Task, TaskBudget};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A new task. Unknown fields are ignored.
@@ -72,6 +73,96 @@ pub(super) struct Retry {
     pub max_seconds: Option<f64>,
     /// Factor from one delay to the next, 1 to 100.
     pub factor: Option<f64>,
+}
+
+/// A run of a plan. It has the other fields of a task, too: `run_at`, `depends_on`, `requires_approval` and so on.
+#[derive(ToSchema)]
+#[schema(as = NewRun)]
+pub(super) struct NewRunSchema {
+    /// The plan: its text in YAML, JSON or TOML, or the plan as an object.
+    pub plan: Value,
+    /// `toml`, if the plan is TOML.
+    pub format: Option<String>,
+    /// The name of the run; that of the plan by default.
+    pub name: Option<String>,
+    /// The values of the plan's inputs, by name.
+    pub inputs: Option<BTreeMap<String, Value>>,
+    /// The items of maps whose `over` names files: the number of a source by the id of the step.
+    pub sources: Option<BTreeMap<String, i64>>,
+    /// The texts of the plans that steps name, by name.
+    pub plans: Option<BTreeMap<String, String>>,
+    /// The queue of the run and, unless a step names a pool, of its tasks; `default` by default.
+    pub queue: Option<String>,
+    /// -1000 to 1000; a higher priority runs first.
+    pub priority: Option<i32>,
+    /// At most 16 labels.
+    pub labels: Option<Vec<String>>,
+    /// A second run with the same key is not started; the number of the first one is returned.
+    pub idempotency_key: Option<String>,
+    /// `tree` has the limits `tokens` and `usd` for the run with all its tasks; by default those of the plan.
+    pub budget: Option<TaskBudget>,
+}
+
+/// An action on a run.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum RunActName {
+    Pause,
+    Resume,
+    Retry,
+    Cancel,
+}
+
+/// Details of an action on a run.
+#[derive(ToSchema)]
+#[schema(as = RunAct)]
+pub(super) struct RunActSchema {
+    /// `resume`: another plan with which the run goes on: steps that it changes begin anew.
+    pub plan: Option<PlanText>,
+    /// `resume` with `plan`: steps whose tasks must not run now.
+    pub unless_running: Option<Vec<String>>,
+    /// `retry`: the path of the step to repeat; by default all that failed.
+    pub step: Option<String>,
+    /// `retry`: the key of an item of that step.
+    pub item: Option<String>,
+    /// `cancel`: the name of the person who cancels.
+    pub by: Option<String>,
+    /// `cancel`: the reason.
+    pub reason: Option<String>,
+}
+
+/// A schedule. One of `every_seconds`, `cron` and `at` is given.
+#[derive(ToSchema)]
+#[schema(as = NewSchedule)]
+pub(super) struct NewScheduleSchema {
+    /// 1 to 64 letters, digits, `.`, `-`, `_`, `@`.
+    pub name: String,
+    /// The task that is added each time. One of the type `plan` is a run: its prompt is the plan.
+    pub task: NewTaskSchema,
+    /// Seconds between two times, from 1 on.
+    pub every_seconds: Option<f64>,
+    /// Minute, hour, day of the month, month and day of the week; or a name such as `@daily`.
+    pub cron: Option<String>,
+    /// The IANA time zone of `cron`; `UTC` by default.
+    pub tz: Option<String>,
+    /// Once, in Unix seconds.
+    pub at: Option<f64>,
+    /// Times that passed while the hub was down: `one` task for all (the default), `skip`, or `all<=N`.
+    pub missed: Option<String>,
+    /// While the last task is unfinished: `skip` (the default), `queue` or `cancel`.
+    pub overlap: Option<OverlapPolicy>,
+    /// Each time is delayed by a part of this.
+    pub jitter_seconds: Option<f64>,
+    /// Whether it replaces a schedule of the same name.
+    pub replace: Option<bool>,
+}
+
+/// An action on a schedule.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum ScheduleActName {
+    Pause,
+    Resume,
 }
 
 /// The task at the end of the wait.

@@ -2,7 +2,7 @@
 
 use super::body;
 use super::error::HttpError;
-use super::forward::{forward, forward_stream, object, read, text_params, with_id};
+use super::forward::{forward, forward_stream, object, read, switches, text_params, with_id};
 use super::schema;
 use crate::state::ClientState;
 use crate::streaming::of_one_task;
@@ -117,14 +117,7 @@ pub(super) async fn get(
     state: ClientState,
 ) -> RestResult {
     let mut params = text_params(query.into_inner(), [("task_id", id.as_str())]);
-    // A query has only strings, and the protocol's parser accepts only booleans here.
-    for switch in params.iter_mut().filter(|(name, _)| *name == "output") {
-        match switch.1.as_str() {
-            Some("true" | "1") => *switch.1 = true.into(),
-            Some("false" | "0" | "") => *switch.1 = false.into(),
-            _ => {}
-        }
-    }
+    switches(&mut params, &["output"]);
     let ask = read::<GetParams>(&params, &state)?;
     let (answer, slot) = state.hub.stream(&ask).await?;
     forward_stream(&request, &state, answer, slot).await

@@ -1,7 +1,10 @@
 //! The OpenAPI description has the fields of the protocol's types and all routes, and the verbs without a route are known.
 
 use crate::rest::description;
-use kirosu_protocol::{Error, ErrorCode, Method, NewTask, OnLost, RetryPolicy, TaskBudget};
+use kirosu_protocol::{
+    Error, ErrorCode, Limits, Method, NewTask, OnLost, Params, RetryPolicy, ScheduleAddParams,
+    ScheduleSpec, TaskBudget, Verb,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -50,6 +53,30 @@ fn schemas_that_are_not_derived_have_the_fields_of_the_protocol() {
     };
     same("NewTask", &once);
     same("Retry", &serde_json::to_value(&once).unwrap()["retry"]);
+    let schedule = json!({
+        "name": "n", "task": {"prompt": "p"}, "every_seconds": 60, "jitter_seconds": 1, "overlap": "queue", "replace": true,
+    });
+    let schedule = schedule.to_string();
+    let params = Params::parse(&schedule).unwrap();
+    let every = ScheduleAddParams::read(&params, &Limits::default()).unwrap();
+    let spec = ScheduleSpec::Cron {
+        cron: "@daily".into(),
+        tz: "UTC".into(),
+    };
+    let cron = ScheduleAddParams {
+        spec,
+        ..every.clone()
+    };
+    let at = ScheduleAddParams {
+        spec: ScheduleSpec::At { at_ms: 1 },
+        ..every.clone()
+    };
+    let mut all = serde_json::Map::new();
+    for one in [every, cron, at] {
+        let one = serde_json::to_value(&one).unwrap();
+        all.extend(one.as_object().unwrap().clone());
+    }
+    same("NewSchedule", &all);
 }
 
 /// The route of a verb, as method and path, or the reason why it has none.
@@ -85,18 +112,17 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::KeyAdd => Ok(("post", "/keys")),
         Method::KeyList => Ok(("get", "/keys")),
         Method::KeyRevoke => Ok(("delete", "/keys/{name}")),
-        Method::Source
-        | Method::Run
-        | Method::RunItems
-        | Method::RunPause
-        | Method::RunResume
-        | Method::RunRetry => Err("the command line starts and follows runs of plans"),
+        Method::Source => Ok(("post", "/sources")),
+        Method::Runs => Ok(("get", "/runs")),
+        Method::Run => Ok(("get", "/runs/{id}")),
+        Method::RunItems => Ok(("get", "/runs/{id}/items")),
+        Method::RunPause | Method::RunResume | Method::RunRetry => Ok(("post", "/runs/{id}/{act}")),
         Method::Audit => Err(OPERATOR),
-        Method::ScheduleAdd
-        | Method::ScheduleList
-        | Method::ScheduleSet
-        | Method::ScheduleRun
-        | Method::ScheduleRemove => Err(OPERATOR),
+        Method::ScheduleAdd => Ok(("post", "/schedules")),
+        Method::ScheduleList => Ok(("get", "/schedules")),
+        Method::ScheduleSet => Ok(("post", "/schedules/{name}/{act}")),
+        Method::ScheduleRun => Ok(("post", "/schedules/{name}/run")),
+        Method::ScheduleRemove => Ok(("delete", "/schedules/{name}")),
         Method::Reload | Method::Drain | Method::Shutdown => Err(OPERATOR),
     }
 }
@@ -107,6 +133,7 @@ fn the_routes_of_verbs_and_no_others_are_described_with_their_key() {
     let described = names(&description["paths"]);
     let of_verbs = Method::ALL.into_iter().filter_map(|it| route_of(it).ok());
     let mut expected = BTreeSet::from(["/approvals/{id}/{verdict}", "/healthz", "/readyz"]);
+    assert!(description["paths"]["/runs"]["post"].is_object());
     for (method, path) in of_verbs {
         assert!(description["paths"][path][method].is_object(), "{path}");
         expected.insert(path);

@@ -15,7 +15,7 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, RunItemsParams, RunParams, Status, Task, TaskId, UsageParams,
+    GetParams, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId, UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -56,6 +56,8 @@ pub enum StoreQuery {
     Usage(UsageParams, i64),
     /// Reads the keys of clients.
     Keys,
+    /// Reads a page of the runs of plans.
+    Runs(RunsParams),
     /// Reads a run of a plan with its steps.
     Run(RunParams),
     /// Reads a page of the items of a run.
@@ -189,6 +191,7 @@ impl QueryReader {
             StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
             StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
             StoreQuery::Keys => QueryReply::Json(json(&answers::keys(store.credentials()?))?),
+            StoreQuery::Runs(params) => QueryReply::Json(json(&plans::runs(store, params)?)?),
             StoreQuery::Run(params) => QueryReply::Json(json(&plans::run(store, &params)?)?),
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
             StoreQuery::Schedules => {

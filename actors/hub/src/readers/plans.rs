@@ -1,16 +1,17 @@
-//! Runs of plans, as `run` and `run_items` answer them.
+//! Runs of plans, as `runs`, `run` and `run_items` answer them.
 
 use super::QueryFailure;
 use crate::answers;
 use crate::conductor::results::Results;
 use kirosu_protocol::text::shorten;
 use kirosu_protocol::verbs::run_items::RUN_ITEMS_LIMIT;
+use kirosu_protocol::verbs::runs::RUNS_LIMIT;
 use kirosu_protocol::{
-    Effect, Error, ErrorCode, ItemInfo, ItemState, PlanMetadata, PlanText, RunAnswer,
-    RunItemsAnswer, RunItemsParams, RunParams, RunState, Status, StepInfo, StepState, TYPE_PLAN,
-    Task, TaskId,
+    Effect, Error, ErrorCode, ItemInfo, ItemState, ListedRun, PlanMetadata, PlanText, RunAnswer,
+    RunItemsAnswer, RunItemsParams, RunParams, RunState, RunsAnswer, RunsParams, Status, StepInfo,
+    StepState, TYPE_PLAN, Task, TaskId,
 };
-use kirosu_store::{PlanRun, RunStep, StoreReader};
+use kirosu_store::{ListQuery, PlanRun, RunStep, StepTotals, StoreReader, Texts};
 
 /// Bytes of result and error in the answer to `run`.
 const TEXT_BYTES: usize = 16 << 10;
@@ -18,6 +19,75 @@ const TEXT_BYTES: usize = 16 << 10;
 const PAGE_BYTES: usize = 4 << 20;
 /// Bytes of an error in a page of items.
 const ERROR_BYTES: usize = 2 << 10;
+/// Bytes of each text of a task that are read for a list of runs: the name is in its metadata, the reason in its error.
+const LISTED_BYTES: usize = 4 << 10;
+/// Bytes of an error in a list of runs.
+const LISTED_ERROR_BYTES: usize = 500;
+/// The most look-ups for a page of runs. Each examines a bounded number of tasks.
+const LOOK_UPS: usize = 8;
+
+/// A page of runs, newest first.
+pub(super) fn runs(
+    store: &mut StoreReader,
+    params: RunsParams,
+) -> Result<RunsAnswer, QueryFailure> {
+    let limit = params.limit.unwrap_or(RUNS_LIMIT) as usize;
+    let (mut runs, mut before) = (Vec::new(), params.before);
+    for _ in 0..LOOK_UPS {
+        let query = ListQuery {
+            task_type: Some(TYPE_PLAN.to_owned()),
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
+            before_id: before,
+            ..ListQuery::default()
+        };
+        let page = store.list_ids(&query)?;
+        let mut tasks = Vec::with_capacity(page.ids.len());
+        store.visit(&page.ids, Texts::Preview(LISTED_BYTES), u64::MAX, |task| {
+            tasks.push(task);
+            true
+        })?;
+        for task in tasks {
+            let known = store.plan_totals(task.task_id)?;
+            let summary = summary(task, known);
+            if params.state.is_none_or(|state| summary.state == state) {
+                runs.push(summary);
+            }
+            if runs.len() >= limit {
+                let next = runs.last().map(|run: &ListedRun| run.task_id);
+                return Ok(RunsAnswer { runs, next });
+            }
+        }
+        before = page.next_before;
+        if before.is_none() {
+            break;
+        }
+    }
+    Ok(RunsAnswer { runs, next: before })
+}
+
+fn summary(task: Task, known: Option<(PlanRun, StepTotals)>) -> ListedRun {
+    let (run, totals) = match known {
+        Some((run, totals)) => (Some(run), totals),
+        None => (None, StepTotals::default()),
+    };
+    let named = || Some(task.metadata.as_ref()?.get("name")?.as_str()?.to_owned());
+    let error = task.error.as_deref().and_then(|why| why.lines().next());
+    ListedRun {
+        task_id: task.task_id,
+        state: state_of(task.status, run.as_ref()),
+        reason: run.as_ref().and_then(|run| run.reason.clone()),
+        name: run.as_ref().and_then(|run| run.name.clone()).or_else(named),
+        error: error.map(|why| shorten(why, LISTED_ERROR_BYTES)),
+        made: run.as_ref().map_or(0, |run| count(run.made)),
+        steps: count(totals.steps),
+        open: count(totals.open),
+        done: count(totals.done),
+        failed: count(totals.failed),
+        cancelled: count(totals.cancelled),
+        created_at: task.created_at,
+        ended_at: task.finished_at,
+    }
+}
 
 /// A run with its steps.
 pub(super) fn run(store: &mut StoreReader, params: &RunParams) -> Result<RunAnswer, QueryFailure> {
