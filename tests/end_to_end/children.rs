@@ -84,6 +84,23 @@ fn what_a_model_enqueues_over_mcp_is_a_child_of_its_task() {
     }
 }
 
+#[test]
+fn a_model_with_the_token_of_its_run_starts_no_plans() {
+    let hub = shell().start();
+    let params =
+        json!({ "name": "run_plan", "arguments": { "plan": "pipeline: [{id: a, prompt: p}]" } });
+    let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params });
+    let kirosu = format!("{} --port {}", env!("CARGO_BIN_EXE_kirosu"), hub.port);
+    // The agent fails unless the refusal is that of the hub.
+    run(
+        &hub,
+        &format!(
+            "printf '%s\\n' '{HELLO}' '{READY}' '{call}' | {kirosu} mcp | grep -q '(forbidden)'"
+        ),
+    );
+    assert_eq!(hub.client().call("runs", json!({}))["runs"], json!([]));
+}
+
 /// One POST to `/mcp`.
 fn post(address: &str, headers: &str, body: &str) -> Answer {
     let types = "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n";

@@ -31,6 +31,16 @@ TOOLS = {
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
     "cancel_task": (["task_id"], "reason", False, True),
+    "run_plan": (
+        ["plan"],
+        "inputs format name queue priority labels tokens usd requires_approval idempotency_key parent_id",
+        False,
+        False,
+    ),
+    "list_runs": ([], "state limit before", True, None),
+    "get_run": (["task_id"], "max_chars", True, None),
+    "list_run_items": (["task_id"], "step state results limit cursor max_chars", True, None),
+    "retry_run": (["task_id"], "step item", False, False),
     "answer_task": (["task_id", "text"], "", False, True),
     "approve_task": ([], "task_id approval_id comment option", False, True),
 }
@@ -54,7 +64,7 @@ async def connected(setup=SETUP):
             yield client
 
 
-async def call(client, name, **arguments):
+async def call(client, name, /, **arguments):
     """A call that goes well; its facts."""
     result = await client.call_tool(name, arguments)
     assert not result.is_error, (name, result.content)
@@ -64,7 +74,7 @@ async def call(client, name, **arguments):
     return result.structured_content
 
 
-async def refused(client, name, **arguments):
+async def refused(client, name, /, **arguments):
     """A call that is refused; the sentence."""
     result = await client.call_tool(name, arguments)
     assert result.is_error, (name, result.structured_content)
@@ -134,6 +144,7 @@ async def every_tool():
         await enqueue_and_list(client)
         await wait_with_progress(client)
         await wait_in_vain(client)
+        await run_a_plan(client)
         await decide(client)
         await be_wrong(client)
 
@@ -229,6 +240,48 @@ async def wait_in_vain(client):
         waited = await call(client, "wait_for_task", task_id=task_id, timeout_seconds=seconds)
         assert waited["timed_out"] and not waited["finished"] and waited["status"] == "queued"
         assert waited["message"].startswith("not finished: "), waited
+
+
+PLAN = """
+inputs: { names: {} }
+pipeline:
+  - { id: say, map: { over: inputs.names, key: "{{ item }}", tolerate: 1 }, pool: said, prompt: "Say {{ item }}", max_attempts: 1 }
+"""
+
+
+async def run_a_plan(client):
+    arguments = {"plan": PLAN, "inputs": {"names": ["a", "b"]}, "name": "greet", "tokens": 1000, "usd": 1.5}
+    runs = [(await call(client, "run_plan", **arguments, idempotency_key="plan"))["task_id"] for _ in range(2)]
+    assert runs[0] == runs[1], runs
+    run, worker = runs[0], await Worker.connect()
+    task = (await worker.ask("get", task_id=run))["task"]
+    assert task["type"] == "plan" and task["budget"]["tree"] == {"tokens": 1000, "usd": 1.5}, task
+    for _ in range(2):
+        lease = await worker.lease("said")
+        prompt = (await worker.ask("get", task_id=lease["task_id"]))["task"]["prompt"]
+        end = {"status": "done", "result": "r" * 50} if prompt == "Say a" else {"status": "failed", "error": "no voice"}
+        await worker.ask("ack", **lease, **end)
+    waited = await call(client, "wait_for_task", task_id=run, timeout_seconds=30)
+    assert waited["finished"], waited
+    found = await call(client, "get_run", task_id=run)
+    assert (found["state"], found["finished"], found["name"]) == ("partial", True, "greet"), found
+    step = found["steps"][0]
+    assert (step["path"], step["done"], step["failed"], step["total"]) == ("say", 1, 1, 2), step
+    failed = (await call(client, "list_run_items", task_id=run, state="failed"))["items"]
+    assert [(item["key"], item["error"]) for item in failed] == [("b", "no voice")], failed
+    done = await call(client, "list_run_items", task_id=run, results=True, limit=1, max_chars=10)
+    assert done["items"][0]["result"] == "r" * 10 + "…" and done["items"][0]["cut"] and done["next"], done
+    listed = await call(client, "list_runs", state="partial")
+    assert [one["task_id"] for one in listed["runs"]] == [run], listed
+    await call(client, "retry_run", task_id=run, step="say")
+    lease = await worker.lease("said")
+    await worker.ask("ack", **lease, status="done", result="b")
+    waited = await call(client, "wait_for_task", task_id=run, timeout_seconds=30)
+    assert waited["status"] == "done" and (await call(client, "get_run", task_id=run))["state"] == "done"
+    assert "`plan` must be" in await refused(client, "run_plan", plan="")
+    assert "`budget` is not an argument" in await refused(client, "run_plan", plan=PLAN, budget={})
+    assert "(wrong_state)" in await refused(client, "get_run", task_id=lease["task_id"])
+    assert "(unknown_task)" in await refused(client, "retry_run", task_id=9999)
 
 
 async def decide(client):

@@ -103,7 +103,7 @@ impl TaskReport {
 }
 
 /// The first `chars` characters of a text, with an ellipsis if it is cut, and whether it is whole. 0 means no limit.
-fn fit(mut text: String, chars: usize) -> (String, bool) {
+pub(super) fn fit(mut text: String, chars: usize) -> (String, bool) {
     match text.char_indices().nth(chars) {
         Some((end, _)) if chars > 0 => {
             text.truncate(end);

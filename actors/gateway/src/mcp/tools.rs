@@ -23,7 +23,8 @@ use std::time::Duration;
 
 const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a durable queue. Enqueue a piece of work \
 with enqueue_task, which returns immediately; wait_for_task waits for its end and returns its result. A task does not see \
-this conversation, so its prompt must be complete. Several tasks run at the same time: enqueue all, then wait for each.";
+this conversation, so its prompt must be complete. Several tasks run at the same time: enqueue all, then wait for each. For one prompt over many items, or steps \
+that depend on each other, start one run with run_plan.";
 
 /// The tools that decide in a person's name. A model that may call them can approve its own work.
 const DECISIONS: [&str; 2] = ["answer_task", "approve_task"];
@@ -34,9 +35,9 @@ const TASK_HEADER: &str = "kirosu-task";
 /// The server's tools over one connection to the hub. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct McpTools {
-    hub: HubLink,
+    pub(super) hub: HubLink,
     /// The parent of tasks that are enqueued without one.
-    parent: Option<TaskId>,
+    pub(super) parent: Option<TaskId>,
     waits: TaskWaits,
     router: Arc<ToolRouter<McpTools>>,
 }
@@ -44,7 +45,7 @@ pub(super) struct McpTools {
 impl McpTools {
     /// `decisions`: whether the model gets the tools that decide in a person's name.
     pub(super) fn new(hub: HubLink, parent: Option<TaskId>, decisions: bool) -> McpTools {
-        let mut router = McpTools::tool_router();
+        let mut router = McpTools::tool_router() + McpTools::run_router();
         if !decisions {
             DECISIONS.iter().for_each(|tool| router.remove_route(tool));
         }
@@ -70,7 +71,7 @@ impl McpTools {
     }
 
     /// Sends a request, and repeats it once if the connection broke before the answer. Only for idempotent requests.
-    async fn request_idempotent<V>(&self, ask: V) -> Result<V::Answer, HubError>
+    pub(super) async fn request_idempotent<V>(&self, ask: V) -> Result<V::Answer, HubError>
     where
         V: Verb + Clone + Send + Sync + 'static,
         V::Answer: Send,
@@ -335,13 +336,15 @@ impl ServerHandler for McpTools {
 }
 
 /// Maximum characters of each text; 0 means no limit.
-fn max_chars(params: &Params<'_>) -> Result<usize, ToolError> {
+pub(super) fn max_chars(params: &Params<'_>) -> Result<usize, ToolError> {
     let chars = params.opt_int("max_chars", 0..=CHARS_MOST)?;
     Ok(usize::try_from(chars.unwrap_or(CHARS_DEFAULT)).unwrap_or(usize::MAX))
 }
 
 /// The task for which an HTTP client runs, from its header.
-fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>, ToolError> {
+pub(super) fn stated_parent(
+    context: &RequestContext<RoleServer>,
+) -> Result<Option<TaskId>, ToolError> {
     let parts = context.extensions.get::<http::request::Parts>();
     let Some(value) = parts.and_then(|parts| parts.headers.get(TASK_HEADER)) else {
         return Ok(None);
