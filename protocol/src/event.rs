@@ -1,6 +1,6 @@
 //! Events, as `watch` sends them.
 
-use crate::{Fence, PermissionId, PermissionState, Status, TaskId};
+use crate::{Fence, PermissionId, PermissionState, RunState, Status, StepInfo, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -100,6 +100,24 @@ pub enum EventKind {
         queue: String,
         /// `paused` or `resumed`.
         state: String,
+    },
+    /// A run of a plan that has begun has another state, reason or name.
+    Run {
+        /// The task of the run.
+        task_id: TaskId,
+        /// The state.
+        state: RunState,
+        /// The reason for the state.
+        reason: Option<String>,
+        /// The name.
+        name: Option<String>,
+    },
+    /// A step of a run has another state or reason, or other counts: of those at most four events per second and step.
+    Step {
+        /// The task of the run.
+        task_id: TaskId,
+        /// The step, without its task.
+        step: Box<StepInfo>,
     },
     /// The hub begins to drain or to stop.
     Hub {

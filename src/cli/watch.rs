@@ -1,6 +1,8 @@
 //! `kirosu watch`: prints events.
 
 use super::approvals;
+use super::follow::changes;
+use super::show::run::{run_paint, step_paint};
 use super::{
     Context, Failure, Paint, Screen, StreamItem, WatchStream, progress, task_id, text, time,
 };
@@ -10,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu watch
   kirosu watch --kind task,actor
+  kirosu watch --kind run,step --task 42    a run of a plan
   kirosu watch --json | jq -c 'select(.event == \"actor\")'";
 
 /// Prints events until Ctrl-C
@@ -19,7 +22,8 @@ pub struct Args {
     /// Only events of this task
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
-    /// Only these kinds: task, approval, progress, output, session, actor, queue, hub [default: all but output]
+    /// Only these kinds: task, approval, progress, output, session, actor, queue, run, step, hub [default: all but output
+    /// and step]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = EVENT_KINDS, hide_possible_values = true)]
     kind: Vec<String>,
 }
@@ -29,7 +33,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let kinds = match args.kind.is_empty() {
         true => EVENT_KINDS
             .iter()
-            .filter(|kind| **kind != "output")
+            .filter(|kind| !["output", "step"].contains(*kind))
             .map(ToString::to_string)
             .collect(),
         false => args.kind.clone(),
@@ -151,6 +155,27 @@ pub(crate) fn describe(what: &EventKind) -> (String, Paint, String) {
             };
             (queue, Paint::Attention, state.clone())
         }
+        EventKind::Run {
+            task_id,
+            state,
+            reason,
+            name,
+        } => {
+            let name = name.as_ref().map(|name| format!("{name}: "));
+            let reason = reason.as_ref().filter(|why| *why != state.as_str());
+            let reason = reason.map(|why| format!(" ({why})"));
+            let (name, reason) = (name.unwrap_or_default(), reason.unwrap_or_default());
+            (
+                format!("run {task_id}"),
+                run_paint(*state),
+                format!("{name}{state}{reason}"),
+            )
+        }
+        EventKind::Step { task_id, step } => (
+            format!("run {task_id}"),
+            step_paint(step),
+            changes::line(step),
+        ),
         EventKind::Hub { state } => ("hub".into(), Paint::Attention, state.clone()),
     }
 }

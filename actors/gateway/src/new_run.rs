@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The fields of a request, as text.
-type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+type RunFields<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// Fields that only a run has. They become the prompt and the metadata of its task; all others are fields of a task.
 const OF_RUNS: [&str; 6] = ["plan", "name", "format", "inputs", "sources", "plans"];
@@ -20,7 +20,7 @@ const SET: [&str; 3] = ["prompt", "type", "metadata"];
 /// # Errors
 /// `invalid_params` if `plan` is missing, or a field has the wrong type or one of a task's.
 pub(crate) fn read(text: &str, limits: &Limits) -> Result<NewTask, Error> {
-    let mut fields: Fields<'_> = serde_json::from_str(text)
+    let mut fields: RunFields<'_> = serde_json::from_str(text)
         .map_err(|why| Error::invalid_params(format!("the run must be a JSON object: {why}")))?;
     if let Some(name) = SET.iter().find(|name| fields.contains_key(*name)) {
         return Err(invalid(
@@ -51,7 +51,7 @@ pub(crate) fn read(text: &str, limits: &Limits) -> Result<NewTask, Error> {
     read_unchecked(|| NewTask::read(&Params::parse(&all)?, limits))
 }
 
-fn metadata(fields: &Fields<'_>) -> Result<Value, Error> {
+fn metadata(fields: &RunFields<'_>) -> Result<Value, Error> {
     let mut metadata = PlanMetadata::default();
     if let Some(name) = of(fields, "name", "a text")? {
         metadata.name = name;
@@ -77,7 +77,7 @@ fn metadata(fields: &Fields<'_>) -> Result<Value, Error> {
 
 /// A field, if it is given and not null.
 fn of<T: serde::de::DeserializeOwned>(
-    fields: &Fields<'_>,
+    fields: &RunFields<'_>,
     name: &str,
     rule: &str,
 ) -> Result<Option<T>, Error> {

@@ -59,6 +59,6 @@ impl Verb for WatchParams {
 }
 
 /// The kinds of events: the values of `kinds` and of the field `event`.
-pub const EVENT_KINDS: [&str; 8] = [
-    "task", "approval", "progress", "output", "session", "actor", "queue", "hub",
+pub const EVENT_KINDS: [&str; 10] = [
+    "task", "approval", "progress", "output", "session", "actor", "queue", "run", "step", "hub",
 ];

@@ -74,7 +74,7 @@ impl StepChanges {
 }
 
 /// A step as one line: path, state, counts, reason.
-fn line(step: &StepInfo) -> String {
+pub fn line(step: &StepInfo) -> String {
     let reason = step.reason.as_deref().map(text::one_line);
     let facts: Vec<String> = counts(step)
         .into_iter()

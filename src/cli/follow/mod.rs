@@ -1,20 +1,27 @@
 //! Waits for a run of a plan and shows its progress on standard error: on a terminal a live tree of its steps, else a line
 //! per change.
 
-mod changes;
+pub(super) mod changes;
 pub(super) mod pages;
 pub(super) mod report;
 
 use super::show::{progress_room, run as drawing};
 use super::wait::WaitDeadline;
-use super::{Failure, HubClient, Screen, spinner, time};
+use super::{Failure, HubClient, Screen, StreamItem, WatchStream, spinner, time};
 use changes::StepChanges;
-use kirosu_protocol::{RunAnswer, RunParams, TaskId, WaitParams, WaitTarget, millis};
+use kirosu_protocol::{EventKind, RunAnswer, RunParams, TaskId, WatchParams};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-/// The least time between two requests for the run.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The least time between two requests for the run. Each follows an event of the run.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The longest time between two requests for the run, should an event be lost.
+const RECHECK: Duration = Duration::from_secs(10);
+/// The time after which a run that has not changed is shown again, with the times of its steps.
+const REDRAW: Duration = Duration::from_secs(1);
 /// The lines of a terminal that a live tree leaves free: those of its head and the cursor.
 const FREE_LINES: usize = 3;
 
@@ -46,7 +53,8 @@ pub async fn follow(
     Ok(run)
 }
 
-/// As [`follow`], with the run passed to `show` at least after each change instead of shown, and without the note.
+/// As [`follow`], with the run passed to `show` after each change, and now and then in between, instead of shown, and without
+/// the note.
 ///
 /// # Errors
 /// As [`follow`], and those of `show`.
@@ -56,7 +64,7 @@ pub async fn each_change(
     hub: &HubClient,
     mut show: impl FnMut(&RunAnswer) -> Result<(), Failure>,
 ) -> Result<RunAnswer, Failure> {
-    let mut had_ended = false;
+    let changes = RunChanges::watch(task_id, hub).await?;
     loop {
         let asked = Instant::now();
         let run = hub.request_idempotent(&RunParams::of(task_id)).await?;
@@ -64,16 +72,77 @@ pub async fn each_change(
         if run.state.is_final() || deadline.left().is_zero() {
             return Ok(run);
         }
-        let params = WaitParams {
-            target: WaitTarget::Tasks(vec![task_id]),
-            timeout_ms: millis(deadline.left().min(PAUSE)),
-        };
-        let has_ended = hub.request_idempotent(&params).await?.finished;
-        // The state of the run may follow the end of its task: no request after the other until then.
-        if !std::mem::replace(&mut had_ended, has_ended) && has_ended {
-            continue;
+        // Changes of this time are read together, unless the run ends.
+        let pause = tokio::time::sleep(deadline.left().min(PAUSE));
+        tokio::select! {
+            () = pause => {}
+            () = changes.ended.notified() => {}
         }
-        tokio::time::sleep(PAUSE.saturating_sub(asked.elapsed())).await;
+        while asked.elapsed() < RECHECK && !deadline.left().is_zero() {
+            if changes.within(deadline.left().min(REDRAW)).await {
+                break;
+            }
+            show(&run)?;
+        }
+    }
+}
+
+/// The changes of a run, from the hub's events.
+struct RunChanges {
+    changed: Arc<Notify>,
+    ended: Arc<Notify>,
+    watching: JoinHandle<()>,
+}
+
+impl RunChanges {
+    /// Subscribes to the events of a run. A run that is read afterwards has all earlier changes.
+    async fn watch(task_id: TaskId, hub: &HubClient) -> Result<RunChanges, Failure> {
+        let params = WatchParams {
+            task_id: Some(task_id),
+            kinds: ["task", "run", "step"].map(str::to_owned).to_vec(),
+            ..WatchParams::default()
+        };
+        let mut events = WatchStream::start(hub, params).await?;
+        let (changed, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (notify, notify_end) = (changed.clone(), ended.clone());
+        // A task of its own: the stream reconnects, which must not be broken off.
+        let watching = tokio::spawn(async move {
+            // After its end, which a request reports, the run is read every now and then.
+            while let Ok(item) = events.next().await {
+                if let StreamItem::Event(event) = item
+                    && is_end(&event.what)
+                {
+                    notify_end.notify_one();
+                }
+                notify.notify_one();
+            }
+        });
+        Ok(RunChanges {
+            changed,
+            ended,
+            watching,
+        })
+    }
+
+    /// Waits for a change since the last call, at most this long. Returns whether there was one.
+    async fn within(&self, longest: Duration) -> bool {
+        let changed = tokio::time::timeout(longest, self.changed.notified());
+        changed.await.is_ok()
+    }
+}
+
+/// Whether an event of a run ends it.
+fn is_end(what: &EventKind) -> bool {
+    match what {
+        EventKind::Task { status, .. } => status.is_final(),
+        EventKind::Run { state, .. } => state.is_final(),
+        _ => false,
+    }
+}
+
+impl Drop for RunChanges {
+    fn drop(&mut self) {
+        self.watching.abort();
     }
 }
 

@@ -20,7 +20,9 @@ use crate::backend::Result;
 use crate::core::Core;
 use crate::row::Flags;
 use crate::sql::plan::{ItemsOfTask, PutPlanRun, PutPlanStep, SetItemsOfTask};
-use kirosu_protocol::{FailureClass, ItemState, RunState, SourceId, Status, StepState, TaskId};
+use kirosu_protocol::{
+    EventKind, FailureClass, ItemState, RunState, SourceId, Status, StepInfo, StepState, TaskId,
+};
 use std::collections::{BTreeSet, HashMap};
 
 pub use records::*;
@@ -29,6 +31,26 @@ impl RunStep {
     /// Items that have ended.
     pub fn ended(&self) -> i64 {
         self.done + self.failed + self.cancelled
+    }
+
+    /// The step as clients see it, without its task.
+    pub fn info(&self) -> StepInfo {
+        StepInfo {
+            path: self.path.clone(),
+            kind: self.kind.clone(),
+            state: self.state,
+            reason: self.reason.clone(),
+            generation: count(self.generation),
+            total: self.total.map(count),
+            made: count(self.cursor - self.waiting),
+            open: count(self.open),
+            done: count(self.done),
+            failed: count(self.failed),
+            cancelled: count(self.cancelled),
+            task_id: None,
+            started_at: Some(seconds(self.started_ms)),
+            ended_at: self.ended_ms.map(seconds),
+        }
     }
 
     /// Whether all items have ended.
@@ -330,6 +352,12 @@ impl Core {
                 started_at: run.started_ms,
                 ended_at: run.ended_ms,
             })?;
+            self.batch.report(EventKind::Run {
+                task_id: id,
+                state: run.state,
+                reason: run.reason.clone(),
+                name: run.name.clone(),
+            });
             self.plans.runs.insert(id, run);
         }
         for id in std::mem::take(&mut self.plans.dirty_steps) {
@@ -337,10 +365,22 @@ impl Core {
                 continue;
             };
             self.write(put(&step))?;
+            self.batch.report(EventKind::Step {
+                task_id: step.run_id,
+                step: Box::new(step.info()),
+            });
             self.plans.steps.insert(id, step);
         }
         Ok(())
     }
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 /// The state of the items of a task with this status.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fault-injection")]
 mod crashes;
+mod events;
 mod kinds;
 mod large;
 mod planner;

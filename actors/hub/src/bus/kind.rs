@@ -12,7 +12,9 @@ pub(super) fn kind_index(what: &EventKind) -> usize {
         EventKind::Session { .. } => 4,
         EventKind::Actor { .. } => 5,
         EventKind::Queue { .. } => 6,
-        EventKind::Hub { .. } => 7,
+        EventKind::Run { .. } => 7,
+        EventKind::Step { .. } => 8,
+        EventKind::Hub { .. } => 9,
     }
 }
 
@@ -22,7 +24,9 @@ pub(super) fn task_of(what: &EventKind) -> Option<TaskId> {
         EventKind::Task { task_id, .. }
         | EventKind::Approval { task_id, .. }
         | EventKind::Progress { task_id, .. }
-        | EventKind::Output { task_id, .. } => Some(*task_id),
+        | EventKind::Output { task_id, .. }
+        | EventKind::Run { task_id, .. }
+        | EventKind::Step { task_id, .. } => Some(*task_id),
         _ => None,
     }
 }
@@ -42,7 +46,7 @@ pub(super) fn ended_task(what: &EventKind) -> Option<TaskId> {
 pub struct EventFilter {
     task: Option<TaskId>,
     /// One bit per selected kind, at its index. 0 selects all kinds.
-    kinds: u8,
+    kinds: u16,
 }
 
 impl EventFilter {

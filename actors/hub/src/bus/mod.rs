@@ -10,6 +10,7 @@
 mod kind;
 mod messages;
 mod ring;
+mod run_rate;
 mod watchers;
 
 pub use kind::EventFilter;
@@ -25,6 +26,7 @@ use futures_util::stream::unfold;
 use kind::ended_task;
 use kirosu_protocol::{EventKind, TaskId};
 use kirosu_supervision::{ChildChange, ChildContext, ExitReason, Tree, TreeEvent, supervised};
+use run_rate::{COUNTS_PAUSE, RunRate};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -80,6 +82,10 @@ pub struct Bus {
     sent: Option<Instant>,
     /// Whether a round, or a further turn of one, is scheduled.
     is_scheduled: bool,
+    /// The rate of events about runs. After a crash counts that waited are missing until the next ones.
+    rate: RunRate,
+    /// Whether the events that wait for their time are to be published.
+    has_timer: bool,
 }
 
 supervised!(Bus);
@@ -104,6 +110,8 @@ impl Bus {
             follows_tree: false,
             sent: None,
             is_scheduled: false,
+            rate: RunRate::default(),
+            has_timer: false,
         }
     }
 
@@ -156,6 +164,20 @@ impl Bus {
         } else if !self.is_scheduled {
             self.send_soon(ctx);
         }
+    }
+
+    /// Publishes the events that wait for their time when it has come.
+    fn publish_later(&mut self, ctx: &mut Context<Self>) {
+        if self.has_timer || !self.rate.has_later() {
+            return;
+        }
+        self.has_timer = true;
+        ctx.run_later(COUNTS_PAUSE, |bus, ctx| {
+            bus.has_timer = false;
+            let due = bus.rate.due(Instant::now());
+            bus.publish(due, ctx);
+            bus.publish_later(ctx);
+        });
     }
 
     fn newest(&self) -> u64 {
@@ -282,7 +304,9 @@ impl Handler<Publish> for Bus {
 
     fn handle(&mut self, Publish(events): Publish, ctx: &mut Self::Context) {
         self.child.handled();
+        let events = self.rate.pass(events, Instant::now());
         self.publish(events, ctx);
+        self.publish_later(ctx);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::kind::{EventFilter, kind_index, task_of};
 use kirosu_protocol::answer::write_notification;
-use kirosu_protocol::{Event, EventKind, Notice, PermissionState, TaskId};
+use kirosu_protocol::{Event, EventKind, Notice, PermissionState, StepInfo, TaskId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -166,6 +166,10 @@ fn text_bytes(what: &EventKind) -> usize {
             reason,
         } => path.len() + state.len() + reason.len(),
         EventKind::Queue { queue, state } => queue.len() + state.len(),
+        EventKind::Run { reason, name, .. } => optional(reason) + optional(name),
+        EventKind::Step { step, .. } => {
+            size_of::<StepInfo>() + step.path.len() + step.kind.len() + optional(&step.reason)
+        }
         EventKind::Hub { state } => state.len(),
         EventKind::Output { text, .. } => text.len(),
         EventKind::Progress { data, .. } => kirosu_protocol::weight(data),

@@ -167,19 +167,8 @@ fn info(store: &mut StoreReader, step: RunStep, run: RunState) -> Result<StepInf
             true => StepState::Cancelled,
             false => step.state,
         },
-        path: step.path,
-        kind: step.kind,
-        reason: step.reason,
-        generation: count(step.generation),
-        total: step.total.map(count),
-        made: count(step.cursor - step.waiting),
-        open: count(step.open),
-        done: count(step.done),
-        failed: count(step.failed),
-        cancelled: count(step.cancelled),
         task_id: task_id.and_then(|item| item.task_id),
-        started_at: Some(seconds(step.started_ms)),
-        ended_at: step.ended_ms.map(seconds),
+        ..step.info()
     })
 }
 
@@ -299,8 +288,4 @@ fn not_a_run(id: TaskId) -> Error {
 
 fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
-}
-
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1000.0
 }
