@@ -10,12 +10,13 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu dashboard
   kirosu dashboard --screen tree
+  kirosu dashboard --screen runs            runs of plans; Enter shows the steps of one
   kirosu dashboard --task 42
   kirosu dashboard --plain | head -2        one frame as text; the default in a pipe
   watch -n 5 kirosu dashboard --plain --size 100x30
 Press ? for the keys. See docs/dashboard.md.";
 
-/// Shows tasks, agents, the supervision tree, events and the inbox on a live screen
+/// Shows tasks, agents, the supervision tree, events, the inbox and runs of plans on a live screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

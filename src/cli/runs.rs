@@ -70,7 +70,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn table(runs: &[ListedRun], now: f64) -> TextTable {
+/// The runs as a table.
+pub fn table(runs: &[ListedRun], now: f64) -> TextTable {
     let mut table = TextTable::new([
         Column::number("ID"),
         Column::text("STATE"),

@@ -40,6 +40,12 @@ impl ListCursor {
         }
     }
 
+    /// The chosen line has moved from one index to another, and stays in its place on the screen.
+    pub fn shift(&mut self, from: usize, to: usize) {
+        let line = from.saturating_sub(self.top);
+        (self.at, self.top) = (to, to.saturating_sub(line));
+    }
+
     /// Keeps the chosen line within the list and visible.
     pub fn fit(&mut self, len: usize, height: usize) {
         self.at = self.at.min(len.saturating_sub(1));
@@ -67,6 +73,8 @@ mod tests {
         assert_eq!((cursor.at, cursor.top), (99, 90));
         cursor.step(CursorStep::Lines(-3), 100, 10);
         assert_eq!((cursor.at, cursor.top), (96, 90));
+        cursor.shift(96, 98);
+        assert_eq!((cursor.at, cursor.top), (98, 92));
         cursor.fit(5, 10);
         assert_eq!((cursor.at, cursor.top), (4, 0));
         cursor.fit(0, 0);

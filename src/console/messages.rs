@@ -3,7 +3,8 @@
 use super::model::{TaskAction, View};
 use super::tasks::{LoadedPage, PageRequest};
 use kirosu_protocol::{
-    AgentInfo, Approval, Event, Fence, GetAnswer, PoolInfo, Stats, Subject, TaskId, TreeNode,
+    AgentInfo, Approval, Event, Fence, GetAnswer, ListedRun, PoolInfo, RunAnswer, Stats, Subject,
+    TaskId, TreeNode,
 };
 
 /// State of the connection to the hub.
@@ -35,6 +36,8 @@ pub struct Interest {
     pub page: PageRequest,
     /// The open task.
     pub task: Option<TaskId>,
+    /// The opened run of screen 7.
+    pub run: Option<TaskId>,
 }
 
 /// An update of the open task's output.
@@ -74,6 +77,10 @@ pub enum Update {
     Pools(Vec<PoolInfo>),
     /// The tree.
     Tree(TreeNode),
+    /// Runs of plans.
+    Runs(Vec<ListedRun>),
+    /// The opened run.
+    Run(Box<RunAnswer>),
     /// Entries that wait for a person.
     Inbox(Vec<Approval>),
     /// The hub refused a request for a screen; the number is the task's on the task screen, else 0.

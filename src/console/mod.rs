@@ -20,6 +20,7 @@ mod plain;
 mod query;
 mod rate;
 mod row;
+mod run_pane;
 mod tasks;
 mod terminal;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::messages::{Interest, LinkState, Update};
 use super::pane::TaskPane;
 use super::query::TaskFilter;
 use super::rate::CompletionRate;
+use super::run_pane::RunPane;
 use super::tasks::TaskListView;
 use super::views;
 use crate::cli::watch::describe;
@@ -14,7 +15,8 @@ use crate::terminal::paint::Paint;
 use crate::terminal::text::one_line_start;
 use jiff::tz::TimeZone;
 use kirosu_protocol::{
-    AgentInfo, Approval, Event, EventKind, PoolInfo, Stats, Subject, TaskId, TreeNode,
+    AgentInfo, Approval, Event, EventKind, ListedRun, PoolInfo, RunAnswer, Stats, Subject, TaskId,
+    TreeNode,
 };
 use std::collections::VecDeque;
 
@@ -39,17 +41,20 @@ pub enum View {
     Events,
     /// Tasks and permission requests that wait for a person.
     Inbox,
+    /// Runs of plans.
+    Runs,
 }
 
 impl View {
     /// All screens, in the order of their keys.
-    pub const ALL: [View; 6] = [
+    pub const ALL: [View; 7] = [
         View::Tasks,
         View::Task,
         View::Agents,
         View::Tree,
         View::Events,
         View::Inbox,
+        View::Runs,
     ];
 
     /// The name that is shown.
@@ -61,6 +66,7 @@ impl View {
             View::Tree => "Tree",
             View::Events => "Events",
             View::Inbox => "Inbox",
+            View::Runs => "Runs",
         }
     }
 }
@@ -76,6 +82,31 @@ pub enum TaskAction {
     Cancel,
     /// Enqueues a task again.
     Retry,
+    /// Steers a run of a plan.
+    Run(RunAction),
+}
+
+/// An action of a person on a run of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunAction {
+    /// Starts no further task.
+    Pause,
+    /// Lets it go on, also after it has waited for a decision.
+    Resume,
+    /// Repeats what failed.
+    Retry,
+    /// Ends it and its tasks.
+    Cancel,
+}
+
+impl TaskAction {
+    /// The name of the subject of this action.
+    pub fn name_of(self, subject: Subject) -> String {
+        match (self, subject) {
+            (TaskAction::Run(_), Subject::Task(id)) => format!("run {id}"),
+            (_, subject) => subject.to_string(),
+        }
+    }
 }
 
 /// An action that waits for `y` or `n`.
@@ -140,12 +171,16 @@ pub struct Model {
     pub tree: Option<(TreeNode, f64)>,
     /// Entries that wait for a person; `None` until they are known.
     pub inbox: Option<Vec<Approval>>,
+    /// Runs of plans; `None` until they are known.
+    pub runs: Option<Vec<ListedRun>>,
+    /// The opened run on screen 7; `None` while the list is shown.
+    pub run: Option<RunPane>,
     /// Events, the newest first.
     pub events: VecDeque<Event>,
     /// The position in the list of each screen.
-    pub cursors: [ListCursor; 6],
+    pub cursors: [ListCursor; 7],
     /// The filter of each screen, as typed.
-    pub filters: [String; 6],
+    pub filters: [String; 7],
     /// The filter that is being typed.
     pub typing: Option<String>,
     /// The answer that is being typed.
@@ -195,7 +230,19 @@ impl Model {
 
     /// The filter of the current screen.
     pub fn filter(&self) -> &str {
-        &self.filters[self.view as usize]
+        match self.has_filter() {
+            true => &self.filters[self.view as usize],
+            false => "",
+        }
+    }
+
+    /// Whether the current screen is a list that can be filtered.
+    pub fn has_filter(&self) -> bool {
+        match self.view {
+            View::Task => false,
+            View::Runs => self.run.is_none(),
+            _ => true,
+        }
     }
 
     /// The data that the current screen needs.
@@ -204,7 +251,14 @@ impl Model {
             view: self.view,
             page: self.tasks.request.clone(),
             task: self.task.as_ref().map(|pane| pane.id),
+            run: self.run.as_ref().map(|pane| pane.id),
         }
+    }
+
+    /// Opens a run.
+    pub fn open_run(&mut self, id: TaskId) {
+        self.run = Some(RunPane::new(id));
+        self.view = View::Runs;
     }
 
     /// Opens a task.
@@ -248,12 +302,18 @@ impl Model {
             Update::Agents(agents) => self.agents = Some(agents),
             Update::Pools(pools) => self.pools = Some(pools),
             Update::Inbox(approvals) => self.set_inbox(approvals),
+            Update::Runs(runs) => self.set_runs(runs),
+            Update::Run(run) => self.set_run(run),
             Update::Tree(tree) => self.tree = Some((tree, self.now)),
             Update::Failed(View::Task, id, why) => {
                 if let Some(pane) = self.pane(id) {
                     pane.failure = Some(why);
                 }
             }
+            Update::Failed(View::Runs, _, why) => match &mut self.run {
+                Some(pane) if pane.answer.is_none() => pane.failure = Some(why),
+                _ => self.show_message(why, Paint::Bad),
+            },
             Update::Failed(_, _, why) => self.show_message(why, Paint::Bad),
             Update::Acted(Ok(text)) => self.show_message(text, Paint::Good),
             Update::Acted(Err(text)) => self.show_message(text, Paint::Bad),
@@ -274,6 +334,37 @@ impl Model {
                 Some(_) => self.confirm = Some(confirm),
                 None => self.show_message("that was decided meanwhile", Paint::Attention),
             }
+        }
+    }
+
+    /// The chosen run stays chosen while newer ones are added above it.
+    fn set_runs(&mut self, runs: Vec<ListedRun>) {
+        let at = self.cursors[View::Runs as usize].at;
+        let chosen = views::runs::shown(self).get(at).map(|run| run.task_id);
+        self.runs = Some(runs);
+        let found = chosen.filter(|_| at > 0).and_then(|id| {
+            let shown = views::runs::shown(self);
+            shown.iter().position(|run| run.task_id <= id)
+        });
+        if let Some(found) = found {
+            self.cursors[View::Runs as usize].shift(at, found);
+        }
+    }
+
+    /// The chosen step stays chosen while others move above it.
+    fn set_run(&mut self, run: Box<RunAnswer>) {
+        let before = views::runs::paths(self);
+        let Some(pane) = self.run.as_mut().filter(|pane| pane.id == run.task_id) else {
+            return;
+        };
+        let at = pane.cursor.at;
+        pane.failure = None;
+        pane.answer = Some(run);
+        let chosen = before.get(at).filter(|_| at > 0);
+        let after = views::runs::paths(self);
+        let found = chosen.and_then(|path| after.iter().position(|other| other == path));
+        if let (Some(found), Some(pane)) = (found, &mut self.run) {
+            pane.cursor.shift(at, found);
         }
     }
 
@@ -311,7 +402,9 @@ pub fn task_of(event: &Event) -> Option<TaskId> {
         EventKind::Task { task_id, .. }
         | EventKind::Approval { task_id, .. }
         | EventKind::Progress { task_id, .. }
-        | EventKind::Output { task_id, .. } => Some(*task_id),
+        | EventKind::Output { task_id, .. }
+        | EventKind::Run { task_id, .. }
+        | EventKind::Step { task_id, .. } => Some(*task_id),
         _ => None,
     }
 }

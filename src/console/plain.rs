@@ -5,6 +5,7 @@ use super::messages::{LinkState, Update};
 use super::model::{Model, View};
 use super::{StartOptions, views};
 use crate::cli::{Context, Failure, HubClient, StreamItem, WatchStream};
+use kirosu_protocol::EventKind;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -57,6 +58,7 @@ async fn read(hub: &HubClient, model: &mut Model) -> Result<(), Failure> {
     updates.extend(fetch::agents(client, &interest).await?);
     updates.extend(fetch::tree(client, &interest).await?);
     updates.extend(fetch::inbox(client, &interest).await?);
+    updates.extend(fetch::runs(client, &interest).await?);
     updates.extend(fetch::task(client, &interest).await?);
     if let (View::Task, Some(id)) = (interest.view, interest.task) {
         let (output, _) = output::read(hub, id).await?;
@@ -73,7 +75,9 @@ async fn read_events(hub: &HubClient, model: &mut Model) -> Result<(), Failure> 
     let params = since(hub, u64::from(model.size.1)).await?;
     let mut events = WatchStream::start(hub, params).await?;
     while let Ok(item) = tokio::time::timeout(EVENTS_WAIT, events.next()).await {
-        if let StreamItem::Event(event) = item? {
+        if let StreamItem::Event(event) = item?
+            && !matches!(event.what, EventKind::Step { .. })
+        {
             model.apply(Update::Event(event));
         }
     }

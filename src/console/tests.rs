@@ -2,13 +2,13 @@
 
 use super::cursor::CursorStep;
 use super::messages::{LinkState, OutputUpdate, Update};
-use super::model::{Model, View};
+use super::model::{Model, RunAction, View};
 use super::row::ListRow;
 use super::tasks::{LoadedPage, PageStart};
 use super::{plain, update, views};
 use kirosu_protocol::{
-    AgentInfo, Approval, Attempt, Event, EventKind, GetAnswer, HeldLease, PoolInfo, Stats, Status,
-    Subject, Task, TaskId, TreeNode,
+    AgentInfo, Approval, Attempt, Event, EventKind, GetAnswer, HeldLease, ListedRun, PoolInfo,
+    RunAnswer, RunState, Stats, Status, StepInfo, StepState, Subject, Task, TaskId, TreeNode,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -91,6 +91,11 @@ fn full(view: View, size: (u16, u16)) -> Model {
     apply_task(&mut model);
     apply_workers(&mut model);
     model.apply(Update::Inbox(vec![question(17, "git push")]));
+    model.apply(Update::Runs(vec![
+        listed(43, RunState::Waiting),
+        listed(42, RunState::Open),
+        listed(9, RunState::Failed),
+    ]));
     let event = |seq, what| Event {
         seq,
         time: NOW + seq as f64 / 8.0,
@@ -114,6 +119,51 @@ fn full(view: View, size: (u16, u16)) -> Model {
     model.apply(Update::Event(event(2, crashed)));
     model.pass(NOW + 3.0);
     model
+}
+
+fn listed(task_id: TaskId, state: RunState) -> ListedRun {
+    let ended = state.is_final();
+    ListedRun {
+        task_id,
+        state,
+        reason: (state == RunState::Waiting).then(|| "5 items failed in a row".into()),
+        name: Some(format!("review\x1b[2J {task_id}")),
+        error: ended.then(|| "the step read failed".into()),
+        made: 70,
+        steps: 2,
+        open: if ended { 0 } else { 4 },
+        done: 1012,
+        failed: 2,
+        cancelled: 0,
+        created_at: NOW - 100.0 - task_id as f64,
+        ended_at: ended.then_some(NOW),
+    }
+}
+
+fn run_of(id: TaskId, steps: Vec<StepInfo>) -> Update {
+    let run = RunAnswer {
+        task_id: id,
+        made: 1020,
+        created_at: NOW - 100.0,
+        ..crate::cli::show::run::tests::run(steps)
+    };
+    Update::Run(Box::new(run))
+}
+
+fn steps() -> Vec<StepInfo> {
+    use crate::cli::show::run::tests::step;
+    let mut read = step("read", "map", StepState::Open);
+    (read.total, read.open, read.done, read.failed) = (Some(1018), 4, 1012, 2);
+    let mut ok = step("ok", "approve", StepState::Open);
+    ok.task_id = Some(77);
+    let mut write = step("polish[1].write", "task", StepState::Failed);
+    write.reason = Some("not\x1b[2J accepted".into());
+    let mut steps = vec![read, ok, step("polish", "loop", StepState::Open), write];
+    for step in &mut steps {
+        step.started_at = Some(NOW - 90.0);
+        step.ended_at = step.ended_at.map(|_| NOW - 30.0);
+    }
+    steps
 }
 
 fn apply_task(model: &mut Model) {
@@ -254,6 +304,47 @@ fn popups_match_their_snapshots() {
     matches_snapshot("away-80x24", &drawn(&mut model));
 }
 
+#[test]
+fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
+    let mut model = full(View::Runs, (80, 24));
+    let press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
+    press(&mut model, KeyCode::Down);
+    // A newer run is added above the chosen one.
+    let newer = [44, 43, 42, 9].map(|id| listed(id, RunState::Open));
+    model.apply(Update::Runs(newer.to_vec()));
+    press(&mut model, KeyCode::Char('p'));
+    matches_snapshot("pause-80x24", &drawn(&mut model));
+    let effect = press(&mut model, KeyCode::Char('y'));
+    let act = super::model::TaskAction::Run(RunAction::Pause);
+    let pause = super::messages::KeyEffect::TaskAction(act, Subject::Task(42));
+    assert_eq!(effect, Some(pause));
+
+    press(&mut model, KeyCode::Enter);
+    assert_eq!(model.interest().run, Some(42));
+    model.apply(run_of(42, steps()));
+    model.pass(NOW + 3.0);
+    matches_snapshot("run-80x24", &drawn(&mut model));
+    // The chosen step stays chosen when a failed one is drawn above it.
+    press(&mut model, KeyCode::Down);
+    let mut changed = steps();
+    changed[0].state = StepState::Failed;
+    changed.swap(0, 2);
+    model.apply(run_of(42, changed));
+    press(&mut model, KeyCode::Char('a'));
+    assert!(drawn(&mut model).contains("approve task 77?"));
+    press(&mut model, KeyCode::Char('n'));
+    press(&mut model, KeyCode::Char('/'));
+    assert!(model.typing.is_none());
+    press(&mut model, KeyCode::Esc);
+    assert!(model.run.is_none() && model.view == View::Runs);
+    for view in ['1', '7'] {
+        press(&mut model, KeyCode::Char(view));
+    }
+    press(&mut model, KeyCode::Char('1'));
+    press(&mut model, KeyCode::Char('p'));
+    assert!(model.confirm.is_none());
+}
+
 fn key(c: char) -> KeyEvent {
     KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)
 }
@@ -269,7 +360,7 @@ fn random_keys_and_sizes_do_not_panic() {
         KeyCode::End,
         KeyCode::Backspace,
     ];
-    let letters: Vec<char> = "12345jkgGacrRwyn/?:日 x".chars().collect();
+    let letters: Vec<char> = "1234567jkgGacrRpPwyn/?:日 x".chars().collect();
     // A simple generator with a fixed seed, so that a failure can be reproduced.
     let mut state = 42_u64;
     let mut random = |below: usize| {

@@ -2,12 +2,12 @@
 
 use super::cursor::CursorStep;
 use super::messages::{KeyEffect, LinkState};
-use super::model::{Model, PendingConfirm, ReplyDraft, TaskAction, View, task_of};
+use super::model::{Model, PendingConfirm, ReplyDraft, RunAction, TaskAction, View, task_of};
 use super::query::TaskFilter;
 use super::views;
 use crate::terminal::paint::Paint;
-use kirosu_protocol::Subject;
 use kirosu_protocol::text::visible;
+use kirosu_protocol::{EventKind, Subject};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Handles a key.
@@ -40,20 +40,24 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<KeyEffect> {
     match key.code {
         KeyCode::Char('q') => return Some(KeyEffect::Quit),
         KeyCode::Char('?') | KeyCode::F(1) => model.help = true,
-        KeyCode::Char(digit @ '1'..='6') => {
+        KeyCode::Char(digit @ '1'..='7') => {
             show(model, View::ALL[digit as usize - '1' as usize]);
         }
         KeyCode::Tab => next_screen(model, 1),
         KeyCode::BackTab => next_screen(model, View::ALL.len() - 1),
         KeyCode::Enter => enter(model),
         KeyCode::Esc => back(model),
-        KeyCode::Char('/') => match model.view {
-            View::Task => model.show_message("this screen has no filter", Paint::Attention),
-            _ => model.typing = Some(model.filter().to_owned()),
+        KeyCode::Char('/') => match model.has_filter() {
+            false => model.show_message("this screen has no filter", Paint::Attention),
+            true => model.typing = Some(model.filter().to_owned()),
         },
         KeyCode::Char('a') => confirm_action(model, TaskAction::Approve),
         KeyCode::Char('w') => begin_reply(model),
         KeyCode::Char('r') => confirm_action(model, TaskAction::Reject),
+        KeyCode::Char('c') if model.view == View::Runs => confirm_run(model, RunAction::Cancel),
+        KeyCode::Char('R') if model.view == View::Runs => confirm_run(model, RunAction::Retry),
+        KeyCode::Char('p') => confirm_run(model, RunAction::Pause),
+        KeyCode::Char('P') => confirm_run(model, RunAction::Resume),
         KeyCode::Char('c') => confirm_action(model, TaskAction::Cancel),
         KeyCode::Char('R') => confirm_action(model, TaskAction::Retry),
         _ => {}
@@ -83,6 +87,7 @@ fn show(model: &mut Model, view: View) {
         (View::Task, Some(id)) if model.view == View::Tasks || model.task.is_none() => {
             model.open(id);
         }
+        (View::Runs, _) if model.view == View::Runs => model.run = None,
         _ => model.view = view,
     }
 }
@@ -97,6 +102,12 @@ fn step_by(model: &mut Model, step: CursorStep) {
     match model.view {
         View::Tasks => model.tasks.step(step, height),
         View::Task => scroll(model, step),
+        View::Runs if model.run.is_some() => {
+            let len = views::list_len(model);
+            if let Some(pane) = &mut model.run {
+                pane.cursor.step(step, len, height);
+            }
+        }
         view => {
             let len = views::list_len(model);
             model.cursors[view as usize].step(step, len, height);
@@ -127,12 +138,23 @@ fn scroll(model: &mut Model, step: CursorStep) {
 }
 
 fn enter(model: &mut Model) {
+    match model.view {
+        View::Runs => return enter_run(model),
+        View::Events => {
+            if let Some(EventKind::Run { task_id, .. }) =
+                views::events::chosen(model).map(|event| &event.what)
+            {
+                return model.open_run(*task_id);
+            }
+        }
+        _ => {}
+    }
     let id = match model.view {
         View::Tasks => model.tasks.chosen().map(|row| row.id),
         View::Events => views::events::chosen(model).and_then(task_of),
         View::Agents => views::agents::chosen_task(model),
         View::Inbox => views::inbox::chosen_task(model),
-        View::Task | View::Tree => None,
+        View::Task | View::Tree | View::Runs => None,
     };
     match (id, model.view) {
         (Some(id), _) => model.open(id),
@@ -142,11 +164,37 @@ fn enter(model: &mut Model) {
     }
 }
 
+/// Opens the chosen run, or the task of the chosen step: that of a step which is a run itself as a run.
+fn enter_run(model: &mut Model) {
+    if model.run.is_none() {
+        if let Some((id, _)) = views::runs::chosen(model) {
+            model.open_run(id);
+        }
+        return;
+    }
+    match views::runs::chosen_step(model) {
+        Some(step) => match (step.task_id, step.kind.as_str()) {
+            (Some(id), "pipeline") => model.open_run(id),
+            (Some(id), _) => model.open(id),
+            (None, _) => {
+                let id = model.run.as_ref().map_or(0, |pane| pane.id);
+                let text = format!(
+                    "this step has no task of its own: kirosu run items {id} --step {}",
+                    step.path
+                );
+                model.show_message(text, Paint::Attention);
+            }
+        },
+        None => model.show_message("no step is chosen", Paint::Attention),
+    }
+}
+
 /// Goes back one step: from the filter, or from the task to the list.
 fn back(model: &mut Model) {
     model.message = None;
     match model.view {
         View::Task => model.view = View::Tasks,
+        View::Runs if model.run.is_some() => model.run = None,
         _ if !model.filter().is_empty() => filter(model, String::new()),
         _ => {}
     }
@@ -254,12 +302,41 @@ fn subject(model: &Model) -> Option<(Subject, String)> {
             Some((Subject::Task(pane.id), format!("{}: {prompt}", task.status)))
         }
         View::Inbox => views::inbox::chosen(model),
+        View::Runs => {
+            let (task_id, path) = views::runs::chosen_question(model)?;
+            let about = format!("the step {path} waits for a person");
+            Some((Subject::Task(task_id), about))
+        }
         _ => None,
+    }
+}
+
+fn confirm_run(model: &mut Model, act: RunAction) {
+    let chosen = match model.view {
+        View::Runs => views::runs::chosen(model),
+        _ => None,
+    };
+    let Some((id, about)) = chosen else {
+        return model.show_message("choose a run first, on screen 7", Paint::Attention);
+    };
+    if is_connected(model) {
+        model.message = None;
+        model.confirm = Some(PendingConfirm {
+            act: TaskAction::Run(act),
+            subject: Subject::Task(id),
+            about,
+        });
     }
 }
 
 fn confirm_action(model: &mut Model, act: TaskAction) {
     let Some((subject, about)) = subject(model) else {
+        if model.view == View::Runs {
+            return model.show_message(
+                "open a run and choose a step that waits for a person, or see screen 6",
+                Paint::Attention,
+            );
+        }
         return model.show_message("choose a task first, on screen 1 or 6", Paint::Attention);
     };
     if model.view == View::Inbox && matches!(act, TaskAction::Cancel | TaskAction::Retry) {

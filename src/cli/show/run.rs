@@ -7,6 +7,14 @@ use crate::terminal::time::span;
 use kirosu_protocol::{ItemState, RunAnswer, RunState, StepInfo, StepState};
 use std::collections::HashMap;
 
+/// A line of the tree, painted.
+pub struct TreeLine<'a> {
+    /// The step.
+    pub step: &'a StepInfo,
+    /// The pieces of the line.
+    pub pieces: Vec<(String, Paint)>,
+}
+
 /// A line of the tree.
 struct RunLine<'a> {
     /// Box characters before the name.
@@ -71,7 +79,7 @@ pub fn drawing(run: &RunAnswer, screen: &Screen, now: f64) -> String {
     )
 }
 
-/// The steps as a tree of `columns` columns. Of more than `most` lines, those are left out that need attention least.
+/// The steps as a tree of `columns` columns, as text; see [`tree`].
 pub fn draw(
     run: &RunAnswer,
     columns: usize,
@@ -79,6 +87,30 @@ pub fn draw(
     colour: bool,
     now: f64,
 ) -> String {
+    let (lines, left_out) = tree(run, columns, most, now);
+    let mut text = String::new();
+    for line in &lines {
+        let pieces = line.pieces.iter();
+        let painted: String = pieces.map(|(text, paint)| paint.on(text, colour)).collect();
+        text += painted.trim_end();
+        text.push('\n');
+    }
+    if left_out > 0 {
+        let more = format!("… {} more", count(left_out, "step"));
+        text += &Paint::Dim.on(&more, colour);
+        text.push('\n');
+    }
+    text
+}
+
+/// The steps as a tree of `columns` columns. Of more than `most` lines, those are left out that need attention least; with their
+/// number.
+pub fn tree(
+    run: &RunAnswer,
+    columns: usize,
+    most: Option<usize>,
+    now: f64,
+) -> (Vec<TreeLine<'_>>, u64) {
     let mut lines = Vec::new();
     branches(&children(&run.steps), "", "", &mut lines);
     let all = lines.len();
@@ -95,29 +127,26 @@ pub fn draw(
         .map(|line| line.step.state.as_str().len())
         .max();
     let states = states.unwrap_or(0);
-    let mut text = String::new();
-    for line in &lines {
+    let painted = lines.into_iter().map(|line| {
         let step = line.step;
         let pad = |used: usize, wide: usize| " ".repeat(wide.saturating_sub(used) + 2);
         let (kind, state) = (one_line(&step.kind), step.state.as_str());
         let room = columns.saturating_sub(named + kinds + states + 6).max(16);
         let facts = fit(&facts(step, now), room);
-        let painted = [
-            Paint::Dim.on(&line.branch, colour),
-            line.name.clone() + &pad(wide(line), named),
-            Paint::Dim.on(&kind, colour) + &pad(width(&kind), kinds),
-            step_paint(step).on(state, colour) + &pad(state.len(), states),
-            facts,
+        let after = |used: usize, wide: usize| (pad(used, wide), Paint::Plain);
+        let name_pad = pad(wide(&line), named);
+        let pieces = vec![
+            (line.branch, Paint::Dim),
+            (line.name + &name_pad, Paint::Plain),
+            (kind.clone(), Paint::Dim),
+            after(width(&kind), kinds),
+            (state.to_owned(), step_paint(step)),
+            after(state.len(), states),
+            (facts, Paint::Plain),
         ];
-        text += painted.concat().trim_end();
-        text.push('\n');
-    }
-    if left_out > 0 {
-        let more = format!("… {} more", count(left_out, "step"));
-        text += &Paint::Dim.on(&more, colour);
-        text.push('\n');
-    }
-    text
+        TreeLine { step, pieces }
+    });
+    (painted.collect(), left_out)
 }
 
 /// The path of the step around a step, without the number of the pass; empty for a step of the plan itself.
@@ -212,10 +241,14 @@ pub fn facts(step: &StepInfo, now: f64) -> String {
     facts.join(", ")
 }
 
+/// Whether a step waits for a person's answer.
+pub fn is_question(step: &StepInfo) -> bool {
+    step.kind == "approve" && step.state == StepState::Open
+}
+
 /// The commands that decide a step that waits for a person.
 pub fn question(step: &StepInfo) -> Option<String> {
-    let is_open = step.kind == "approve" && step.state == StepState::Open;
-    let id = step.task_id.filter(|_| is_open)?;
+    let id = step.task_id.filter(|_| is_question(step))?;
     Some(format!(
         "waits for a person: kirosu answer {id} TEXT, or kirosu reject {id}"
     ))

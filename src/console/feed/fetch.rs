@@ -2,15 +2,17 @@
 
 use crate::cli::each::fence_of;
 use crate::console::messages::{Interest, Update};
-use crate::console::model::{TaskAction, View};
+use crate::console::model::{RunAction, TaskAction, View};
 use crate::console::query::TaskFilter;
 use crate::console::row::ListRow;
 use crate::console::tasks::{LoadedPage, PageRequest, PageStart};
 use kirosu_protocol::client::{CallError, Client};
+use kirosu_protocol::verbs::runs::RUNS_LIMIT_MAX;
 use kirosu_protocol::{
     AgentsParams, AnswerParams, ApprovalsParams, ApproveParams, CancelParams, GetParams,
-    PoolsParams, RejectParams, RetryAnswer, RetryParams, Stats, StatsParams, Subject, Target,
-    TaskId, TreeParams,
+    PoolsParams, RejectParams, RetryAnswer, RetryParams, RunParams, RunPauseParams,
+    RunResumeParams, RunRetryParams, RunsParams, Stats, StatsParams, Subject, Target, TaskId,
+    TreeParams,
 };
 
 /// Maximum number of inbox entries that are shown.
@@ -79,11 +81,63 @@ pub async fn inbox(client: &Client, interest: &Interest) -> Result<Vec<Update>, 
     )])
 }
 
+/// Runs of plans, or the opened run, while they are shown.
+pub async fn runs(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Runs {
+        return Ok(Vec::new());
+    }
+    if let Some(task_id) = interest.run {
+        let run = client.request(&RunParams::of(task_id)).await?;
+        return Ok(vec![Update::Run(Box::new(run))]);
+    }
+    let params = RunsParams {
+        limit: Some(RUNS_LIMIT_MAX),
+        ..RunsParams::default()
+    };
+    Ok(vec![Update::Runs(client.request(&params).await?.runs)])
+}
+
+async fn steer(client: &Client, act: RunAction, task_id: TaskId, by: Option<String>) -> Update {
+    let (outcome, done) = match act {
+        RunAction::Pause => {
+            let params = RunPauseParams { task_id };
+            (client.request(&params).await.map(drop), "paused")
+        }
+        RunAction::Resume => {
+            let params = RunResumeParams {
+                task_id,
+                ..RunResumeParams::default()
+            };
+            (client.request(&params).await.map(drop), "goes on")
+        }
+        RunAction::Retry => {
+            let params = RunRetryParams {
+                task_id,
+                ..RunRetryParams::default()
+            };
+            let outcome = client.request(&params).await;
+            (outcome.map(drop), "repeats what failed")
+        }
+        RunAction::Cancel => {
+            let params = CancelParams {
+                target: Target::Task(task_id),
+                by,
+                reason: None,
+            };
+            (client.request(&params).await.map(drop), "cancelled")
+        }
+    };
+    Update::Acted(match outcome {
+        Ok(()) => Ok(format!("run {task_id} {done}")),
+        Err(why) => Err(why.to_string()),
+    })
+}
+
 /// Carries out a confirmed action. The result is a message for the user.
 pub async fn act(client: &Client, act: TaskAction, subject: Subject, by: Option<String>) -> Update {
     let fence = match act {
         TaskAction::Approve | TaskAction::Reject => fence_of(subject, client).await,
-        TaskAction::Cancel | TaskAction::Retry => None,
+        TaskAction::Cancel | TaskAction::Retry | TaskAction::Run(_) => None,
     };
     let (outcome, done) = match (act, subject) {
         (TaskAction::Approve, _) => {
@@ -122,7 +176,10 @@ pub async fn act(client: &Client, act: TaskAction, subject: Subject, by: Option<
             }
             (outcome.map(|_| ()), "queued again")
         }
-        (TaskAction::Cancel | TaskAction::Retry, Subject::Approval(_)) => {
+        (TaskAction::Run(act), Subject::Task(task_id)) => {
+            return steer(client, act, task_id, by).await;
+        }
+        (TaskAction::Cancel | TaskAction::Retry | TaskAction::Run(_), Subject::Approval(_)) => {
             let why = "a permission request can only be approved or rejected";
             return Update::Acted(Err(why.to_owned()));
         }

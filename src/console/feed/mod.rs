@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! There is no polling. One connection has a `watch` of all events except output. Each event marks the topics (list,
-//! one task, agents, tree, inbox) that it may have changed. Each topic has a refresher, which sends a request when its
+//! one task, agents, tree, inbox, runs) that it may have changed. Each topic has a refresher, which sends a request when its
 //! topic is marked and on the screen. A refresher pauses after each answer, longer after a slow one: a busy hub gets
 //! only a few requests per second and topic, and the last change is always shown. A key that changes the screen ends
 //! the pause.
@@ -21,7 +21,7 @@ use super::model::TaskAction;
 use crate::cli::each::actor;
 use crate::cli::{Context, Failure, Globals, HubClient, Screen, StreamItem, WatchStream};
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
-use kirosu_protocol::{AnswerParams, EVENT_KINDS, Subject, TaskId, WatchParams};
+use kirosu_protocol::{AnswerParams, EVENT_KINDS, EventKind, Subject, TaskId, WatchParams};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -205,7 +205,10 @@ async fn listen_once(
             StreamItem::Missed => topics.mark_all(),
             StreamItem::Event(event) => {
                 topics.mark(&event, interest.borrow().task);
-                feed.update(Update::Event(event)).await;
+                // Counts of steps would push all else out of the list of events.
+                if !matches!(event.what, EventKind::Step { .. }) {
+                    feed.update(Update::Event(event)).await;
+                }
             }
         }
     }

@@ -19,6 +19,7 @@ pub(super) struct Topics {
     agents: Topic,
     tree: Topic,
     inbox: Topic,
+    runs: Topic,
 }
 
 /// The mark of one topic.
@@ -31,13 +32,14 @@ struct Topic {
 }
 
 impl Topics {
-    fn all(&self) -> [&Topic; 5] {
+    fn all(&self) -> [&Topic; 6] {
         [
             &self.tasks,
             &self.task,
             &self.agents,
             &self.tree,
             &self.inbox,
+            &self.runs,
         ]
     }
 
@@ -52,14 +54,21 @@ impl Topics {
     pub(super) fn mark(&self, event: &Event, task: Option<TaskId>) {
         let chosen = |id: &TaskId| Some(*id) == task;
         match &event.what {
-            EventKind::Task { task_id, .. } => {
+            EventKind::Task {
+                task_id, reason, ..
+            } => {
                 if chosen(task_id) {
                     self.task.changed.notify_one();
                 }
                 for topic in [&self.tasks, &self.agents, &self.tree, &self.inbox] {
                     topic.changed.notify_one();
                 }
+                // A run that has not begun has no other events.
+                if matches!(reason.as_str(), "enqueued" | "cancelled" | "rejected") {
+                    self.runs.changed.notify_one();
+                }
             }
+            EventKind::Run { .. } | EventKind::Step { .. } => self.runs.changed.notify_one(),
             EventKind::Approval { task_id, .. } => {
                 if chosen(task_id) {
                     self.task.changed.notify_one();
@@ -102,6 +111,7 @@ pub(super) fn start_refreshers(
     refresher!(agents, millis(200));
     refresher!(tree, millis(500));
     refresher!(inbox, millis(100));
+    refresher!(runs, millis(250));
     let (topics, mut interest) = (topics.clone(), interest.clone());
     tokio::spawn(async move {
         while interest.changed().await.is_ok() {

@@ -11,6 +11,13 @@ const ACTIONS: [(&str, &str); 4] = [
     ("c", "cancel"),
     ("R", "retry"),
 ];
+/// Actions on runs of plans.
+const STEERING: [(&str, &str); 4] = [
+    ("p", "pause"),
+    ("P", "resume"),
+    ("R", "retry"),
+    ("c", "cancel"),
+];
 /// Actions on entries that wait for a person.
 const DECISIONS: [(&str, &str); 3] = [("a", "approve"), ("r", "reject"), ("w", "answer")];
 
@@ -38,6 +45,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         View::Task => &[("Esc", "back"), ("G", "follow")],
         View::Tree => &[("Tab", "next screen"), ("/", "filter")],
         View::Inbox => &[("/", "filter"), ("Enter", "open its task")],
+        View::Runs if model.run.is_some() => &[("Esc", "back"), ("Enter", "its task")],
+        View::Runs => &[("Enter", "open"), ("/", "filter")],
         View::Agents | View::Events => &[
             ("Tab", "next screen"),
             ("/", "filter"),
@@ -47,6 +56,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let actions: &[(&str, &str)] = match model.view {
         View::Tasks | View::Task => &ACTIONS,
         View::Inbox => &DECISIONS,
+        View::Runs => &STEERING,
         View::Agents | View::Tree | View::Events => &[],
     };
     let keys = [("?", "help"), ("q", "quit")]

@@ -10,6 +10,7 @@ mod foot;
 mod head;
 pub mod inbox;
 mod popup;
+pub mod runs;
 mod task;
 mod tasks;
 mod tree;
@@ -55,6 +56,7 @@ fn body_of(model: &mut Model, canvas: &mut Canvas<'_>) {
         View::Tree => tree::draw(model, canvas),
         View::Events => events::draw(model, canvas),
         View::Inbox => inbox::draw(model, canvas),
+        View::Runs => runs::draw(model, canvas),
     }
 }
 
@@ -66,6 +68,7 @@ pub fn list_height(model: &Model, view: View) -> usize {
         View::Agents => agents::OTHER_LINES,
         View::Events => 1,
         View::Inbox => inbox::OTHER_LINES,
+        View::Runs => runs::other_lines(model),
         View::Task | View::Tree => 0,
     };
     body.saturating_sub(others).max(1)
@@ -80,6 +83,7 @@ pub fn list_len(model: &Model) -> usize {
         View::Tree => tree::lines(model).len(),
         View::Events => events::shown(model).len(),
         View::Inbox => inbox::shown(model).len(),
+        View::Runs => runs::len(model),
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::canvas::Canvas;
 use super::inbox::whole;
-use crate::console::model::{Model, PendingConfirm, TaskAction};
+use crate::console::model::{Model, PendingConfirm, RunAction, TaskAction};
 use crate::terminal::paint::Paint;
 use crate::terminal::text::width;
 use kirosu_protocol::Subject;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
 
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     (
-        "1 … 6, Tab",
-        "screens: tasks, one task, agents, tree, events, inbox",
+        "1 … 7, Tab",
+        "screens: tasks, task, agents, tree, events, inbox, runs",
     ),
     ("↑ ↓ j k", "one line up or down"),
     ("PgUp PgDn", "one page up or down (Space; Ctrl-B, Ctrl-F)"),
@@ -32,6 +32,10 @@ const KEYS: [(&str, &str); 15] = [
     ("r", "reject: the task fails; a tool does not run"),
     ("c", "cancel: stops the task, even if it runs"),
     ("R", "retry: enqueues a failed or cancelled task again"),
+    (
+        "p P",
+        "of a run: pause, resume; R repeats what failed in it",
+    ),
     ("Ctrl-L", "draws the screen again"),
     ("q, Ctrl-C", "quit"),
 ];
@@ -54,6 +58,20 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
         TaskAction::Reject => ("reject", "the task fails"),
         TaskAction::Cancel => ("cancel", "the task is stopped"),
         TaskAction::Retry => ("retry", "the task is enqueued again"),
+        TaskAction::Run(RunAction::Pause) => {
+            ("pause", "its running tasks go on, no further one starts")
+        }
+        TaskAction::Run(RunAction::Resume) => (
+            "resume",
+            "it goes on; if it waits after failures, with all its items",
+        ),
+        TaskAction::Run(RunAction::Retry) => (
+            "retry",
+            "what failed is repeated, and the steps that depend on it",
+        ),
+        TaskAction::Run(RunAction::Cancel) => {
+            ("cancel", "the run ends, and its tasks are cancelled")
+        }
     };
     let inner = canvas.width().saturating_sub(8).min(70);
     let about = whole(
@@ -66,7 +84,7 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
         canvas,
         inner,
         lines,
-        &format!(" {verb} {}? ", confirm.subject),
+        &format!(" {verb} {}? ", confirm.act.name_of(confirm.subject)),
     );
     for (at, line) in about.iter().enumerate() {
         canvas.line(0, at, line, Paint::Plain);

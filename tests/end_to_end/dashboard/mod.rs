@@ -3,6 +3,7 @@
 
 mod redraw;
 mod relay;
+mod runs;
 
 use crate::common::tmux::Tmux;
 use crate::common::{Client, Hub, Setup, until};
@@ -438,7 +439,7 @@ fn at_rest_it_asks_the_hub_nothing() {
     let hub = Hub::start();
     hub.client().enqueue("waits for ever");
     let relay = Relay::start(hub.port);
-    for screen in ["tasks", "agents", "tree", "events"] {
+    for screen in ["tasks", "agents", "tree", "events", "runs"] {
         let tmux = Tmux::start(
             SIZES[0],
             &[],
@@ -515,6 +516,7 @@ fn in_a_pipe_it_prints_one_frame_without_escapes() {
         ("--screen agents", "crew-2@"),
         ("--screen tree", "├── writer"),
         ("--screen events", "leased by crew-"),
+        ("--screen runs", "no runs of plans yet"),
         (&format!("--task {wide}"), "Attempts"),
     ] {
         let (code, out, err) = piped(hub.port, arguments);

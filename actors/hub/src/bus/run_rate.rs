@@ -16,15 +16,15 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// The part of a step that is reported at once.
 #[derive(Debug, PartialEq)]
-struct StepFacts {
+struct PublishedFacts {
     state: StepState,
     reason: Option<String>,
     generation: u64,
 }
 
-impl StepFacts {
-    fn of(step: &StepInfo) -> StepFacts {
-        StepFacts {
+impl PublishedFacts {
+    fn of(step: &StepInfo) -> PublishedFacts {
+        PublishedFacts {
             state: step.state,
             reason: step.reason.clone(),
             generation: step.generation,
@@ -34,8 +34,8 @@ impl StepFacts {
 
 /// A step that has not ended.
 #[derive(Debug)]
-struct ReportedStep {
-    facts: StepFacts,
+struct PublishedStep {
+    facts: PublishedFacts,
     at: Instant,
     /// Counts that wait for their time.
     later: Option<Box<StepInfo>>,
@@ -43,16 +43,16 @@ struct ReportedStep {
 
 /// A run that has not ended.
 #[derive(Debug, Default)]
-struct ReportedRun {
+struct PublishedRun {
     /// State, reason and name. `None` means that none was reported.
     facts: Option<(RunState, Option<String>, Option<String>)>,
-    steps: HashMap<String, ReportedStep>,
+    steps: HashMap<String, PublishedStep>,
 }
 
 /// The events that were published last, of runs that have not ended.
 #[derive(Debug, Default)]
 pub struct RunRate {
-    runs: HashMap<TaskId, ReportedRun>,
+    runs: HashMap<TaskId, PublishedRun>,
     /// The steps with counts that wait, and some that have ended since.
     later: Vec<(TaskId, String)>,
 }
@@ -114,7 +114,7 @@ impl RunRate {
             run.steps.remove(&step.path);
             return Some(EventKind::Step { task_id, step });
         }
-        let facts = StepFacts::of(&step);
+        let facts = PublishedFacts::of(&step);
         if let Some(known) = run.steps.get_mut(&step.path)
             && known.facts == facts
             && now < known.at + COUNTS_PAUSE
@@ -125,7 +125,7 @@ impl RunRate {
             known.later = Some(step);
             return None;
         }
-        let reported = ReportedStep {
+        let reported = PublishedStep {
             facts,
             at: now,
             later: None,

@@ -1,0 +1,98 @@
+//! Screen 7: runs of plans.
+
+use super::{SIZES, choose, hub, in_shape, open};
+use crate::common::{Client, until};
+use serde_json::json;
+
+/// One item fails, one is held, one is done.
+const PLAN: &str = "
+name: three
+pipeline:
+  - id: each
+    map: { over: ['fail now', 'hold on', 'third'], key: '{{ item }}', tolerate: 1 }
+    prompt: '{{ item }}'
+    pool: crew
+    max_attempts: 1
+";
+const QUESTION: &str = "{name: asks, pipeline: [{id: ok, approve: {prompt: 'Go on?'}}]}";
+
+fn start(client: &mut Client, plan: &str) -> i64 {
+    client.enqueue_with(json!({"type": "plan", "prompt": plan}))
+}
+
+fn state(client: &mut Client, run: i64) -> String {
+    let run = client.call("run", json!({"task_id": run}));
+    run["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn runs_are_followed_and_steered() {
+    let hub = hub();
+    let mut client = hub.client();
+    let held = client.enqueue("hold this session");
+    until("a session is held", || {
+        (client.status(held) == "leased").then_some(())
+    });
+    let run = start(&mut client, PLAN);
+    until("an item has failed and the next one runs", || {
+        let leased = client.call("stats", json!({}))["stats"]["leased"].clone();
+        let step = client.call("run", json!({"task_id": run}))["steps"][0].clone();
+        (step["failed"] == 1 && leased == 3).then_some(())
+    });
+    for size in SIZES {
+        let tmux = open(&hub, size, "--screen runs");
+        let row = format!("{run}  open   three");
+        let screen = tmux.see(&[&row, "STATE", "p pause", "live"]);
+        in_shape_of_held(&screen, size);
+        tmux.keys(&["Enter"]);
+        let screen = tmux.see(&[
+            &format!("run {run} three: open"),
+            "└── each  map  open  0 of 3 done, 1 failed",
+            "0 done · 1 failed",
+        ]);
+        in_shape_of_held(&screen, size);
+        tmux.keys(&["q"]);
+        tmux.see(&["[exit 0]"]);
+    }
+    let tmux = open(&hub, SIZES[0], "--screen runs");
+    tmux.see(&["three"]);
+    tmux.keys(&["p"]);
+    tmux.see(&[&format!("pause run {run}?"), "y  yes, pause it"]);
+    tmux.keys(&["y"]);
+    tmux.see(&[&format!("run {run} paused"), "paused  three"]);
+    tmux.keys(&["P", "y"]);
+    tmux.see(&[&format!("run {run} goes on"), "open   three"]);
+    // An event, not a key, changes the screen.
+    let asks = start(&mut client, QUESTION);
+    tmux.see(&[&format!("{asks}  waiting  asks")]);
+    choose(&tmux, &["g"], "asks");
+    tmux.keys(&["Enter"]);
+    tmux.see(&["waits for a person: kirosu answer"]);
+    tmux.keys(&["a"]);
+    tmux.see(&["the step ok waits for a person"]);
+    tmux.keys(&["y"]);
+    tmux.see(&[&format!("run {asks} asks: done"), "ok  approve  done"]);
+    tmux.keys(&["P", "y"]);
+    tmux.see(&["cannot resume"]);
+    tmux.keys(&["Escape"]);
+    choose(&tmux, &["G"], "three");
+    tmux.keys(&["c", "y"]);
+    tmux.see(&[&format!("run {run} cancelled"), "cancelled  three"]);
+    assert_eq!(state(&mut client, run), "cancelled");
+    tmux.keys(&["R"]);
+    tmux.see(&["what failed is repeated"]);
+    tmux.keys(&["y"]);
+    tmux.see(&[&format!("run {run} repeats what failed")]);
+    until("it is open again", || {
+        (state(&mut client, run) == "open").then_some(())
+    });
+    tmux.keys(&["Enter", "/"]);
+    tmux.see(&["this screen has no filter"]);
+    tmux.keys(&["Enter"]);
+    tmux.see(&[&format!("kirosu run items {run} --step each")]);
+}
+
+/// [`in_shape`] with a task, a run and an item that are leased.
+fn in_shape_of_held(screen: &str, size: (usize, usize)) {
+    in_shape(&screen.replacen("3 leased", "1 leased", 1), size);
+}
