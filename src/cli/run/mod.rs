@@ -1,6 +1,7 @@
 //! `kirosu run`: looks at a run of a plan, and steers it.
 
 mod approve;
+mod explain;
 mod items;
 mod resume;
 mod retry;
@@ -12,6 +13,7 @@ use super::wait::WaitDeadline;
 use super::{Context, Failure, HubClient, Sheet, TIMED_OUT, task_id, text, time};
 use approve::ApproveArgs;
 use clap::Subcommand;
+use explain::ExplainArgs;
 use items::ItemsArgs;
 use kirosu_protocol::{
     CancelParams, RunAnswer, RunParams, RunPauseParams, RunState, StepState, Target, TaskId,
@@ -25,6 +27,8 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu run show 42                        the steps as a tree, failed ones first
   kirosu run show 42 --watch
+  kirosu run explain 42                     why it is in its state, and what moves it
+  kirosu run explain 42 read                of a step, or of an item: docs/a.md
   kirosu run wait 42 --timeout 10m          shows the progress, prints the result
   kirosu run result 42 > report.md
   kirosu run items 42 --failed              the items that failed, with their errors
@@ -60,6 +64,8 @@ enum RunCommand {
         #[arg(long, short = 'f', visible_alias = "follow")]
         watch: bool,
     },
+    /// Explains why it, a step or an item is in its state, what follows, and which commands move it
+    Explain(ExplainArgs),
     /// Waits for the end, and prints the result
     Wait {
         /// The run
@@ -122,6 +128,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             report::print(run, &hub, context).await
         }
         RunCommand::Result { id } => result(*id, &hub, context).await,
+        RunCommand::Explain(args) => explain::run(args, &hub, context).await,
         RunCommand::Items(args) => items::run(args, &hub, context).await,
         RunCommand::Retry(args) => retry::run(args, &hub, context).await,
         RunCommand::Cancel { id, reason, by } => {
@@ -200,7 +207,7 @@ fn hints(run: &RunAnswer) -> Vec<String> {
         }
         RunState::Paused => hints.push(format!("it goes on with: kirosu run resume {id}")),
         RunState::Waiting => hints.push(format!(
-            "requests that wait for a person: kirosu approvals; otherwise it goes on with: kirosu run resume {id}"
+            "what it waits for, and the commands that decide: kirosu run explain {id}"
         )),
         _ => {}
     }

@@ -3,6 +3,7 @@
 #[cfg(feature = "fault-injection")]
 mod crashes;
 mod events;
+mod explain;
 mod kinds;
 mod large;
 mod planner;
