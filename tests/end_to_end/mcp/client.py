@@ -328,7 +328,7 @@ async def be_wrong(client):
     for part, arguments in [
         ("`prompt` must be a string", {}),
         ("`priority` must be a whole number from -1000 to 1000 (got 5000)", {"prompt": "x", "priority": 5000}),
-        ("`promt` is not an argument of this tool; it takes accept, delay_seconds,", {"promt": "x"}),
+        ("`promt` is not an argument of this tool; it takes accept, continues, delay_seconds,", {"promt": "x"}),
         ("(not_trusted)", {"prompt": "print(1)", "task_type": "python"}),
     ]:
         said = await refused(client, "enqueue_task", **arguments)
