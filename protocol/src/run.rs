@@ -247,6 +247,9 @@ pub struct ItemInfo {
     /// Its newest task. Items of a batch have the same one.
     #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
+    /// Whether the task was made for an earlier item, whose result this one has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
     /// The kind of failure of an item that failed.
     pub class: Option<String>,
     /// The error of an item that failed.

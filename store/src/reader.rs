@@ -198,6 +198,15 @@ impl StoreReader {
         self.snapshot(|conn| query::plans::run(conn, run))
     }
 
+    /// The task with a fingerprint of a step with `cache` that is done, if it was made after a time in Unix milliseconds.
+    pub fn cached_task(
+        &mut self,
+        fingerprint: &str,
+        since: i64,
+    ) -> Result<Option<TaskId>, StoreError> {
+        self.snapshot(|conn| query::plans::cached(conn, fingerprint, since))
+    }
+
     /// The open items of a step whose tasks await approval.
     pub fn held_items(&mut self, step: StepId) -> Result<HeldItems, StoreError> {
         self.snapshot(|conn| query::plans::held(conn, step))

@@ -8,7 +8,7 @@ use kirosu_protocol::text::nearest;
 /// Fields for an agent's task.
 const AGENT: [&str; 5] = ["prompt", "system", "provider", "model", "fence"];
 /// Fields for the task of an agent or a program.
-const TASK: [&str; 13] = [
+const TASK: [&str; 12] = [
     "pool",
     "module",
     "result",
@@ -20,7 +20,6 @@ const TASK: [&str; 13] = [
     "retry",
     "labels",
     "priority",
-    "workspace",
     "workdir",
 ];
 

@@ -5,7 +5,6 @@ mod work;
 pub use work::*;
 
 use crate::limits::{DEPTH, INSERT_BYTES, ITEMS, STEPS, TASKS};
-use kirosu_protocol::settings::WorkspaceMode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_with::skip_serializing_none;
@@ -208,8 +207,6 @@ pub struct Step {
     pub labels: Vec<String>,
     /// Priority of the tasks.
     pub priority: i32,
-    /// The folder of the tasks; `None` means that of the pool.
-    pub workspace: Option<WorkspaceMode>,
     /// Template of the folder inside the workspace.
     pub workdir: Option<String>,
     /// Whether results in the prompt are marked as results of other agents.

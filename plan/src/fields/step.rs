@@ -135,11 +135,6 @@ pub(crate) static STEP: TableSpec = TableSpec {
             "Priority of the tasks",
         )
         .preset(Preset::Whole(0)),
-        field(
-            "workspace",
-            Kind::Word(&["shared", "isolated", "ephemeral", "worktree"]),
-            "The folder of the tasks; by default that of the pool",
-        ),
         field("workdir", Kind::Template, "A folder inside the workspace"),
         field(
             "fence",

@@ -106,7 +106,7 @@ fn every_kind_and_field_compiles() {
          - {id: fast, race: [{id: r1, prompt: a, effects: none}, {id: r2, prompt: b, pool: slow}]}\n\
          - {id: pick, vote: {n: 5, by: judge, key: verdict, judge: {prompt: '{% for r in results %}{{ r.result | cut(9) }}{% endfor %}', pool: slow}}, prompt: p, fence: true}\n\
          - {id: ask, approve: {prompt: 'Go on, {{ inputs.who }}?', form: {type: object}}}\n\
-         - {id: sh, run: ['make x'], shell: true, workspace: worktree, workdir: sub, accept: {file: out.txt, command: [make, test], timeout_seconds: 5}}\n\
+         - {id: sh, run: ['make x'], shell: true, workdir: sub, accept: {file: out.txt, command: [make, test], timeout_seconds: 5}}\n\
          - {id: sub, pipeline: other, inputs: {n: '{{ inputs.n }}', deep: {a: 1}}, may_fail: true}\n\
          - {id: think, plan: {goal: g, pool: slow, ask: false, tries: 2}, needs: [sub]}\n\
          - {id: again, loop: {score: steps.w.json.score, until: 'steps.w.json.score > 8', on_max: done}, steps: [{id: w, prompt: '{{ best.w.result or 1 }}', max_attempts: 3, retry: {initial: 1s, max: 2m, factor: 3}, labels: [a], priority: -5}]}\n",

@@ -179,6 +179,7 @@ mod tests {
             key: key.into(),
             state: ItemState::Failed,
             task_id: Some(7),
+            cached: false,
             class: class.map(str::to_owned),
             error: Some("no\nanswer".into()),
             result: None,

@@ -128,6 +128,7 @@ mod tests {
             key: "a.md".into(),
             state,
             task_id: Some(7),
+            cached: false,
             class: (state == ItemState::Failed).then(|| "timeout".into()),
             error: (state == ItemState::Failed).then(|| "no answer".into()),
             result: (state == ItemState::Done).then(|| "fine".into()),

@@ -121,7 +121,12 @@ fn table(items: &[ItemInfo], with_results: bool) -> TextTable {
             Cell::new(&item.step),
             Cell::new(item.index.to_string()),
             Cell::new(&item.key),
-            Cell::new(item.state.as_str()).painted(item_paint(item.state)),
+            Cell::new(if item.cached {
+                "cached"
+            } else {
+                item.state.as_str()
+            })
+            .painted(item_paint(item.state)),
             Cell::new(task.unwrap_or_default()),
             Cell::new(item.class.as_deref().unwrap_or_default()),
             Cell::new(text),
@@ -145,6 +150,7 @@ mod tests {
             } else {
                 ItemState::Done
             },
+            cached: false,
             task_id: Some(46),
             class: error.map(|_| "timeout".into()),
             error: error.map(str::to_owned),

@@ -7,6 +7,7 @@ use crate::retention::Scan;
 use crate::row::Flags;
 use crate::sql::approval::DeleteApprovals;
 use crate::sql::long_text::{DropTextsOfAttempts, DropTextsOfTask};
+use crate::sql::plan::DeleteCached;
 use crate::sql::sets::{self, FinishedTask, SelectFinished, SelectFirstFrom};
 use crate::sql::tx::FreePages;
 use kirosu_protocol::{Status, TaskId};
@@ -107,6 +108,9 @@ impl Core {
             // The next step continues with it.
             scan.stays(task.at);
             return Ok(false);
+        }
+        if flags.has(Flags::IN_PLAN) {
+            self.write(DeleteCached { task_id: task.id })?;
         }
         self.forget(task)?;
         Ok(true)

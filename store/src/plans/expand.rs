@@ -5,7 +5,9 @@ use super::{Expansion, PlanOutcome, item_number};
 use crate::command::enqueue::Requested;
 use crate::core::{CommandResult, Core};
 use crate::row::Flags;
-use crate::sql::plan::{InsertPlanItem, MakeItemAgain, SelectItemByKey, SelectItemState};
+use crate::sql::plan::{
+    InsertPlanItem, MakeItemAgain, PutCached, SelectItemByKey, SelectItemState,
+};
 use kirosu_protocol::{Error, ErrorCode, ItemState, TaskId};
 use std::collections::HashMap;
 
@@ -40,16 +42,27 @@ impl Core {
             self.change(id, |row| row.flags.set(Flags::IN_PLAN));
             made.push(id);
         }
+        let created_at = self.now();
+        for (fingerprint, task_id) in new.fingerprints.iter().zip(&made) {
+            let task_id = *task_id;
+            self.write(PutCached {
+                fingerprint,
+                task_id,
+                created_at,
+            })?;
+        }
         // The items of a task follow one another.
         let (mut position, mut previous) = (0, None);
         for item in &new.items {
-            position = match item.task.is_some() && item.task == previous {
+            let of = (item.task, item.cached);
+            position = match of != (None, None) && Some(of) == previous {
                 true => position + 1,
                 false => 0,
             };
-            previous = item.task;
-            let task_id = item.task.and_then(|at| made.get(at).copied());
-            let state = match task_id {
+            previous = Some(of);
+            let own = item.task.and_then(|at| made.get(at).copied());
+            let (task_id, cached) = (own.or(item.cached), i64::from(item.cached.is_some()));
+            let state = match own {
                 Some(_) => ItemState::Open,
                 None => ItemState::Done,
             };
@@ -61,6 +74,7 @@ impl Core {
                     state: item_number(state),
                     task_id,
                     position,
+                    cached,
                 })?;
                 None
             } else {
@@ -68,6 +82,7 @@ impl Core {
                     state: item_number(state),
                     task_id,
                     position,
+                    cached,
                     step_id,
                     idx: item.index,
                 })?;

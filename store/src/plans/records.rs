@@ -263,6 +263,8 @@ pub struct Expansion {
     pub items: Vec<NewItem>,
     /// The tasks; a task belongs to all items that name its position here.
     pub tasks: Vec<NewTask>,
+    /// Of a step with a cache, the fingerprint of each task; else empty.
+    pub fingerprints: Vec<String>,
 }
 
 /// An item to make.
@@ -274,6 +276,8 @@ pub struct NewItem {
     pub key: String,
     /// The position of its task in [`Expansion::tasks`]; `None`: it is done without one.
     pub task: Option<usize>,
+    /// The task of an earlier item whose result it has.
+    pub cached: Option<TaskId>,
 }
 
 /// A change of a step.

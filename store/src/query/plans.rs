@@ -2,7 +2,8 @@
 
 use crate::plans::{PlanRun, RunStep, StepId, item_number};
 use crate::sql::plan::{
-    SelectOpenRuns, SelectPlanRun, SelectPlanText, SelectRunState, run_steps, step_columns,
+    SelectCached, SelectOpenRuns, SelectPlanRun, SelectPlanText, SelectRunState, run_steps,
+    step_columns,
 };
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -24,6 +25,8 @@ row! {
         pub class: Option<String>,
         /// Its position among the items of its task, from 0.
         pub position: i64,
+        /// 1: the task was made for an earlier item.
+        pub cached: i64,
     }
 }
 
@@ -81,6 +84,15 @@ row! {
         /// Those that wait for a budget.
         pub budget: i64,
     }
+}
+
+/// The task with a fingerprint that is done, if it was made after a time.
+pub(crate) fn cached(
+    conn: &mut SqliteConnection,
+    fingerprint: &str,
+    since: i64,
+) -> QueryResult<Option<TaskId>> {
+    sql::first(conn, SelectCached { fingerprint, since })
 }
 
 /// The open items of a step whose tasks await approval.
@@ -150,7 +162,7 @@ pub(crate) fn items(
         None => String::new(),
     };
     let text = format!(
-        "SELECT idx, key, state, task_id, class, position FROM plan_item WHERE step_id = {step} AND idx >= {from} {state} \
+        "SELECT idx, key, state, task_id, class, position, cached FROM plan_item WHERE step_id = {step} AND idx >= {from} {state} \
          ORDER BY idx LIMIT {limit}"
     );
     sql::all(conn, sql_query(text))
@@ -162,7 +174,7 @@ pub(crate) fn items_of_task(
     task: TaskId,
 ) -> QueryResult<Vec<PlanItem>> {
     let text = format!(
-        "SELECT idx, key, state, task_id, class, position FROM plan_item WHERE task_id = {task} ORDER BY idx"
+        "SELECT idx, key, state, task_id, class, position, cached FROM plan_item WHERE task_id = {task} ORDER BY idx"
     );
     sql::all(conn, sql_query(text))
 }

@@ -63,6 +63,23 @@ statement! {
 }
 
 statement! {
+    /// A task whose result later ones with this fingerprint may have.
+    PutCached<'a> { fingerprint: &'a str, task_id: i64, created_at: i64 }
+    "INSERT OR REPLACE INTO plan_cache (fingerprint, task_id, created_at) VALUES (?, ?, ?)"
+}
+
+statement! {
+    /// The result of a task is used no more.
+    DeleteCached { task_id: i64 } "DELETE FROM plan_cache WHERE task_id = ?"
+}
+
+statement! {
+    /// The task with a fingerprint that is done, if it was made after a time.
+    SelectCached<'a> { fingerprint: &'a str, since: i64 }
+    "SELECT task.id FROM plan_cache JOIN task ON task.id = plan_cache.task_id WHERE fingerprint = ? AND plan_cache.created_at >= ? AND task.state = 5"
+}
+
+statement! {
     /// The state of a run.
     SelectRunState { task_id: i64 } "SELECT state FROM plan_run WHERE task_id = ?"
 }
@@ -140,14 +157,14 @@ pub(crate) fn run_steps(run_id: TaskId) -> String {
 
 insert! {
     /// A new item.
-    InsertPlanItem<'a> { step_id: i64, idx: i64, key: &'a str, state: i64, task_id: Option<i64>, position: i64 }
+    InsertPlanItem<'a> { step_id: i64, idx: i64, key: &'a str, state: i64, task_id: Option<i64>, position: i64, cached: i64 }
     "INSERT INTO plan_item"
 }
 
 statement! {
     /// An item that waits has a task again.
-    MakeItemAgain { state: i64, task_id: Option<i64>, position: i64, step_id: i64, idx: i64 }
-    "UPDATE plan_item SET state = ?, task_id = ?, position = ?, class = NULL WHERE step_id = ? AND idx = ? AND state = 0"
+    MakeItemAgain { state: i64, task_id: Option<i64>, position: i64, cached: i64, step_id: i64, idx: i64 }
+    "UPDATE plan_item SET state = ?, task_id = ?, position = ?, cached = ?, class = NULL WHERE step_id = ? AND idx = ? AND state = 0"
 }
 
 statement! {

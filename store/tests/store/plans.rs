@@ -78,6 +78,7 @@ impl Taken {
             index: step.cursor + at,
             key: format!("k{}", step.cursor + at),
             task: Some(at as usize),
+            cached: None,
         };
         Expansion {
             step: step.id,
@@ -85,6 +86,7 @@ impl Taken {
             cursor: step.cursor,
             items: (0..count).map(item).collect(),
             tasks: vec![task; count as usize],
+            fingerprints: Vec::new(),
         }
     }
 

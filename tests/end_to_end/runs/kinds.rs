@@ -1,6 +1,6 @@
 //! Each kind of step, from a plan to its results.
 
-use super::{carried_out, ended, hub, items, shown, start, step};
+use super::{carried_out, ended, hub, items, shown, start, step, with_script};
 use crate::common::until;
 use serde_json::{Value, json};
 
@@ -230,4 +230,54 @@ fn faults_of_plans_inputs_and_templates_are_told() {
         let error = run["error"].as_str().unwrap();
         assert!(error.contains(says), "{plan}: {error}");
     }
+}
+
+#[test]
+fn a_step_with_a_cache_takes_results_of_equal_tasks() {
+    let setup = hub(1);
+    let runs = setup.directory.path().join("runs");
+    let script = format!("echo run >> {}; cat", runs.display());
+    let hub = with_script(setup, &script).start();
+    let count = || std::fs::read_to_string(&runs).unwrap().lines().count();
+    let plan = |name: &str, scope: &str, ttl: &str, last: &str| {
+        format!(
+            "
+name: {name}
+pipeline:
+  - id: m
+    map: {{ over: [a, b, {last}], key: '{{{{ item }}}}' }}
+    pool: script
+    effects: none
+    cache: {{ scope: {scope}, ttl: {ttl} }}
+    prompt: 'say {{{{ item }}}}'
+  - {{ id: all, reduce: {{ of: m, into: concat }} }}
+"
+        )
+    };
+    let (_, run) = carried_out(&hub, &plan("one", "plan", "1h", "c"), json!({}));
+    assert_eq!(
+        (&run["result"], count()),
+        (&json!("say a\nsay b\nsay c"), 3)
+    );
+    // Only what differs runs, and the results are the same.
+    let (mut client, run) = carried_out(&hub, &plan("one", "plan", "1h", "d"), json!({}));
+    assert_eq!(
+        (&run["result"], count()),
+        (&json!("say a\nsay b\nsay d"), 4)
+    );
+    assert_eq!(run["made"], 1);
+    let all = items(&mut client, run["task_id"].as_i64().unwrap(), "m");
+    let cached: Vec<bool> = all.iter().map(|item| item["cached"] == true).collect();
+    assert_eq!(cached, [true, true, false]);
+    // Another plan, its own runs only, and results that are too old.
+    carried_out(&hub, &plan("two", "plan", "1h", "d"), json!({}));
+    assert_eq!(count(), 7);
+    carried_out(&hub, &plan("two", "run", "1h", "d"), json!({}));
+    assert_eq!(count(), 10);
+    carried_out(&hub, &plan("two", "plan", "1ms", "d"), json!({}));
+    assert_eq!(count(), 13);
+    // All runs of the hub; a failed task is no result.
+    carried_out(&hub, &plan("three", "hub", "1h", "e"), json!({}));
+    carried_out(&hub, &plan("four", "hub", "1h", "e"), json!({}));
+    assert_eq!(count(), 16);
 }

@@ -23,9 +23,11 @@ const BYTES: usize = 256 << 10;
 
 /// Items and tasks for one command.
 #[derive(Default)]
-struct Gathered {
-    items: Vec<NewItem>,
-    tasks: Vec<NewTask>,
+pub(super) struct Gathered {
+    pub items: Vec<NewItem>,
+    pub tasks: Vec<NewTask>,
+    /// Of a step with a cache, the fingerprint of each task.
+    pub fingerprints: Vec<String>,
     bytes: usize,
 }
 
@@ -45,6 +47,7 @@ impl Gathered {
                 index,
                 key,
                 task: at,
+                cached: None,
             }));
     }
 }
@@ -62,7 +65,7 @@ impl RunWorld<'_> {
         found: &Found<'_>,
         row: &RunStep,
         (again, count): (bool, u64),
-        pools: &[String],
+        (pools, now_ms): (&[String], i64),
         piece: &mut Piece,
     ) -> Result<Expansion, String> {
         // A command has whole batches.
@@ -118,6 +121,7 @@ impl RunWorld<'_> {
                 }
             }
         }
+        self.values.use_cache(found.step, &mut gathered, now_ms)?;
         Ok(expansion(row, gathered))
     }
 
@@ -387,5 +391,6 @@ fn expansion(row: &RunStep, gathered: Gathered) -> Expansion {
         cursor: row.cursor,
         items: gathered.items,
         tasks: gathered.tasks,
+        fingerprints: gathered.fingerprints,
     }
 }

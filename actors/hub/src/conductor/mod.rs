@@ -8,6 +8,7 @@
 //!
 //! Runs have their turns one after another, each with one window of tasks, so that a large run does not hold up a small one.
 
+mod cache;
 mod context;
 #[cfg(feature = "fault-injection")]
 mod crash;

@@ -49,12 +49,6 @@ impl StepValues<'_> {
     /// A template cannot be rendered, or the step cannot be carried out; the reason.
     pub fn task(&mut self, purpose: &TaskPurpose<'_>) -> Result<NewTask, String> {
         let step = purpose.step;
-        if step.workspace.is_some() {
-            return Err("`workspace` of a step is not part of this version: name a pool that has this kind of folder".into());
-        }
-        if step.cache.is_some() {
-            return Err("`cache` is not part of this version: leave it out".into());
-        }
         match (&step.work, purpose.judge) {
             (Work::Approve(work), _) => self.question(purpose, work),
             (Work::Pipeline(work), _) => self.sub_run(purpose, work),

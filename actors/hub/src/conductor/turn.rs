@@ -387,7 +387,13 @@ impl RunTurn<'_> {
             lists: BTreeMap::new(),
             known: &self.live.lists,
         };
-        let expansion = world.expansion(&found, row, (again, count), around.pools, &mut piece);
+        let expansion = world.expansion(
+            &found,
+            row,
+            (again, count),
+            (around.pools, around.now_ms),
+            &mut piece,
+        );
         let lists = world.lists;
         self.live.lists.extend(lists);
         self.live.piece = piece;

@@ -259,6 +259,7 @@ fn item_info(
         key: item.key.clone(),
         state: item.state,
         task_id: item.task_id,
+        cached: item.cached != 0,
         class: item.class.clone(),
         error: None,
         result: None,

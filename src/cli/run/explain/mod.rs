@@ -149,11 +149,19 @@ fn lines(explanation: &Explanation, screen: &Screen) -> Vec<String> {
     lines.extend(explanation.causes.iter().map(|cause| {
         let until = cause.until.map(|at| {
             let left = time::span((at - time::now()).max(0.0));
-            format!(" (until {}, in {left})", time::date(at, screen.zone().as_ref()))
+            format!(
+                " (until {}, in {left})",
+                time::date(at, screen.zone().as_ref())
+            )
         });
         format!("  {}{}", cause.text, until.unwrap_or_default())
     }));
-    lines.extend(explanation.next.iter().map(|next| format!("  then: {next}")));
+    lines.extend(
+        explanation
+            .next
+            .iter()
+            .map(|next| format!("  then: {next}")),
+    );
     lines.extend(
         explanation
             .commands

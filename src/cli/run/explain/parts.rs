@@ -130,7 +130,9 @@ pub fn of_failures(failures: &[ItemInfo], step: &StepInfo) -> Vec<Cause> {
     }
     let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
     for item in failures {
-        *classes.entry(item.class.as_deref().unwrap_or("other")).or_default() += 1;
+        *classes
+            .entry(item.class.as_deref().unwrap_or("other"))
+            .or_default() += 1;
     }
     let mut classes: Vec<(&str, u64)> = classes.into_iter().collect();
     classes.sort_by_key(|(_, n)| u64::MAX - n);

@@ -35,7 +35,10 @@ pub struct Explanation {
 pub fn of_run(evidence: &RunEvidence) -> Explanation {
     let RunEvidence { run, task, .. } = evidence;
     let id = run.task_id;
-    let reason = run.reason.as_deref().filter(|why| *why != run.state.as_str());
+    let reason = run
+        .reason
+        .as_deref()
+        .filter(|why| *why != run.state.as_str());
     let error = run.error.as_deref().and_then(|why| why.lines().next());
     let failed: u64 = run.steps.iter().map(|step| step.failed).sum();
     let cancel = || remedy(format!("kirosu run cancel {id}"), "ends it and its tasks");
@@ -71,14 +74,20 @@ pub fn of_run(evidence: &RunEvidence) -> Explanation {
             causes = vec![Cause::new("it is paused, itself or with the run above it")];
             next = Some(match open {
                 0 => "no task starts".to_owned(),
-                open => format!("{} that run go on, no further one starts", count(open, "task")),
+                open => format!(
+                    "{} that run go on, no further one starts",
+                    count(open, "task")
+                ),
             });
             commands = vec![remedy(format!("kirosu run resume {id}"), "lets it go on")];
         }
         RunState::Done => {
             causes = Vec::new();
             next = None;
-            commands = vec![remedy(format!("kirosu run result {id}"), "prints its result")];
+            commands = vec![remedy(
+                format!("kirosu run result {id}"),
+                "prints its result",
+            )];
         }
         RunState::Partial | RunState::Failed | RunState::Cancelled => {
             causes = error.or(reason).map(Cause::new).into_iter().collect();
@@ -96,9 +105,13 @@ pub fn of_run(evidence: &RunEvidence) -> Explanation {
                     "lists the failed items with their errors",
                 ));
             }
-            let is_limit = error.or(reason).is_some_and(|why| why.starts_with("limit: "));
+            let is_limit = error
+                .or(reason)
+                .is_some_and(|why| why.starts_with("limit: "));
             let effect = match is_limit {
-                true => "repeats what failed; the limit is one of the plan, and is reached again unless less is left to do",
+                true => {
+                    "repeats what failed; the limit is one of the plan, and is reached again unless less is left to do"
+                }
                 false => "repeats what failed and what depends on it",
             };
             commands.push(remedy(format!("kirosu run retry {id}"), effect));
@@ -264,7 +277,10 @@ pub fn of_item(
         }));
         commands.extend(decisions(task));
         commands.push(remedy(format!("kirosu get {id}"), "shows all of its task"));
-        commands.push(remedy(format!("kirosu logs {id}"), "shows the output of its runs"));
+        commands.push(remedy(
+            format!("kirosu logs {id}"),
+            "shows the output of its runs",
+        ));
     }
     match item.state {
         ItemState::Waiting => next = Some("its task is made again soon".to_owned()),

@@ -38,6 +38,7 @@ fn item(key: &str, class: &str, error: &str) -> ItemInfo {
         key: key.into(),
         state: ItemState::Failed,
         task_id: Some(46),
+        cached: false,
         class: Some(class.into()),
         error: Some(error.into()),
         result: None,
@@ -179,9 +180,15 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
         texts(&digest),
         ["it waits for the step read, which is open"]
     );
-    assert_eq!(digest.next.as_deref(), Some("it begins when they have ended"));
+    assert_eq!(
+        digest.next.as_deref(),
+        Some("it begins when they have ended")
+    );
     let tell = of_planned(steps[1], &evidence);
-    assert!(texts(&tell)[0].contains("at the end of the run"), "{tell:?}");
+    assert!(
+        texts(&tell)[0].contains("at the end of the run"),
+        "{tell:?}"
+    );
 }
 
 #[test]
