@@ -1,7 +1,7 @@
 //! `kirosu run approve`: raises the budget of a run.
 
 use crate::cli::each::actor;
-use crate::cli::{Context, Failure, HubClient, task_id, text};
+use crate::cli::{Context, Failure, HubClient, task_id, text, whole};
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::limits::{TOKENS_MAX, USD_MAX};
 use kirosu_protocol::{ApproveParams, Budget, RunParams, Subject, TaskId};
@@ -13,7 +13,7 @@ pub struct ApproveArgs {
     #[arg(value_name = "ID", value_parser = task_id)]
     id: TaskId,
     /// Tokens that it may use in addition [default: its first limit, if that is used up]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=TOKENS_MAX))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=TOKENS_MAX as i64, 500_000))]
     tokens: Option<u64>,
     /// US dollars that it may use in addition
     #[arg(long, value_name = "X", value_parser = dollars)]
