@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// The type of a task whose prompt is a plan. Workers never lease it.
 pub const TYPE_PLAN: &str = "plan";
 
+/// The beginning of the reason of a run that waits because its budget is used up.
+pub const BUDGET_REASON: &str = "budget: ";
+
 /// The number of a source of items.
 pub type SourceId = i64;
 

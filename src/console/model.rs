@@ -93,6 +93,8 @@ pub enum RunAction {
     Pause,
     /// Lets it go on, also after it has waited for a decision.
     Resume,
+    /// Raises its budget, for which it waits, by its first limit.
+    Raise,
     /// Repeats what failed.
     Retry,
     /// Ends it and its tasks.

@@ -319,6 +319,15 @@ fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
     let pause = super::messages::KeyEffect::TaskAction(act, Subject::Task(42));
     assert_eq!(effect, Some(pause));
 
+    let mut poor = listed(42, RunState::Waiting);
+    poor.reason = Some("budget: 2 tasks wait because it is used up".into());
+    model.apply(Update::Runs(vec![poor.clone()]));
+    press(&mut model, KeyCode::Char('a'));
+    assert!(drawn(&mut model).contains("raise the budget of run 42?"));
+    let act = super::model::TaskAction::Run(RunAction::Raise);
+    let raise = super::messages::KeyEffect::TaskAction(act, Subject::Task(42));
+    assert_eq!(press(&mut model, KeyCode::Char('y')), Some(raise));
+
     press(&mut model, KeyCode::Enter);
     assert_eq!(model.interest().run, Some(42));
     model.apply(run_of(42, steps()));

@@ -51,6 +51,9 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<KeyEffect> {
             false => model.show_message("this screen has no filter", Paint::Attention),
             true => model.typing = Some(model.filter().to_owned()),
         },
+        KeyCode::Char('a') if views::runs::waits_for_budget(model) => {
+            confirm_run(model, RunAction::Raise);
+        }
         KeyCode::Char('a') => confirm_action(model, TaskAction::Approve),
         KeyCode::Char('w') => begin_reply(model),
         KeyCode::Char('r') => confirm_action(model, TaskAction::Reject),

@@ -314,6 +314,15 @@ fn a_run_whose_budget_is_used_up_waits_and_goes_on_when_it_is_raised() {
         reason,
         format!("budget: 1 tasks wait because it is used up: `kirosu run approve {run}` raises it")
     );
+    let said = kirosu(&hub, &["run", "explain", &run.to_string()]);
+    assert!(
+        said.contains("1.5 of the 1.5 USD of its budget are used"),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("  kirosu run approve {run} --tokens")),
+        "{said}"
+    );
     let items = client.call("run_items", json!({"task_id": run, "state": "done"}));
     assert_eq!(items["items"].as_array().unwrap().len(), 2, "{items}");
     // Enough for the third item; then the run below waits.

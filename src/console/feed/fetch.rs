@@ -110,6 +110,17 @@ async fn steer(client: &Client, act: RunAction, task_id: TaskId, by: Option<Stri
             };
             (client.request(&params).await.map(drop), "goes on")
         }
+        RunAction::Raise => {
+            let params = ApproveParams {
+                subject: Subject::Task(task_id),
+                by,
+                ..ApproveParams::default()
+            };
+            (
+                client.request(&params).await.map(drop),
+                "goes on with a greater budget",
+            )
+        }
         RunAction::Retry => {
             let params = RunRetryParams {
                 task_id,

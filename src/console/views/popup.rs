@@ -65,6 +65,10 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
             "resume",
             "it goes on; if it waits after failures, with all its items",
         ),
+        TaskAction::Run(RunAction::Raise) => (
+            "raise the budget of",
+            "by its first limit: the tasks that wait for it run",
+        ),
         TaskAction::Run(RunAction::Retry) => (
             "retry",
             "what failed is repeated, and the steps that depend on it",
@@ -94,7 +98,7 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
     let x = canvas.line(
         x,
         lines - 1,
-        &format!("  yes, {verb} it     "),
+        &format!("  yes, {} it     ", verb.split(' ').next().unwrap_or(verb)),
         Paint::Plain,
     );
     let x = canvas.line(x, lines - 1, "n", Paint::Bold);

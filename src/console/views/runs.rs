@@ -10,7 +10,7 @@ use crate::console::run_pane::RunPane;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::grouped;
 use crate::terminal::time::span;
-use kirosu_protocol::{ListedRun, RunAnswer, StepInfo, TaskId};
+use kirosu_protocol::{BUDGET_REASON, ListedRun, RunAnswer, StepInfo, TaskId};
 
 /// Lines above the steps of a run.
 const HEAD: usize = 4;
@@ -147,6 +147,19 @@ pub fn chosen(model: &Model) -> Option<(TaskId, String)> {
             Some((run.task_id, format!("{}: {name}", run.state)))
         }
     }
+}
+
+/// Whether the current screen has a chosen or opened run that waits for its budget.
+pub fn waits_for_budget(model: &Model) -> bool {
+    let reason = match &model.run {
+        Some(pane) => pane.answer.as_ref().and_then(|run| run.reason.as_deref()),
+        None => {
+            let runs = shown(model);
+            let run = runs.get(model.cursors[View::Runs as usize].at).copied();
+            run.and_then(|run| run.reason.as_deref())
+        }
+    };
+    model.view == View::Runs && reason.is_some_and(|why| why.starts_with(BUDGET_REASON))
 }
 
 /// The chosen step of the opened run.

@@ -200,7 +200,7 @@ fn sentence(run: &RunAnswer) -> String {
         }
         RunState::Open => format!("run {id} is under way: {counts}"),
         RunState::Waiting => format!(
-            "run {id} waits for a person ({why}): {counts}; a person decides with `kirosu run show {id}`"
+            "run {id} waits for a person ({why}): {counts}; `kirosu run explain {id}` names the command that decides"
         ),
         RunState::Paused => {
             format!("run {id} is paused: {counts}; `kirosu run resume {id}` lets it go on")

@@ -5,7 +5,7 @@
     reason = "only descriptions: the hub's answers are forwarded unchanged"
 )]
 
-use kirosu_protocol::{Accept, OverlapPolicy, PlanText, Task, TaskBudget};
+use kirosu_protocol::{Accept, Budget, OverlapPolicy, PlanText, Task, TaskBudget};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -201,6 +201,8 @@ pub(super) struct ActSchema {
     pub comment: Option<String>,
     /// The answer to a `human` task; required there.
     pub text: Option<String>,
+    /// The amount, `tokens` and `usd`, that is added to the budget of the task or run that is approved.
+    pub raise: Option<Budget>,
     /// The chosen option of a permission request, by its id or name.
     pub option: Option<String>,
     /// The reason of a cancellation or rejection.

@@ -1,13 +1,13 @@
 //! Tasks of a run that wait for a person's approval, most of them because a budget is used up.
 
 use super::turn::{RunTurn, TurnInput};
-use kirosu_protocol::RunState;
+use kirosu_protocol::{BUDGET_REASON, RunState};
 use kirosu_store::{HeldItems, PlanChange, StepId};
 
 /// Tasks that one command lets run.
 const TASKS: u32 = 200;
 /// The beginnings of the reasons that this file gives.
-const REASONS: [&str; 2] = ["budget: ", "approval: "];
+const REASONS: [&str; 2] = [BUDGET_REASON, "approval: "];
 
 impl RunTurn<'_> {
     /// A person has raised the budget: tasks that wait for it run.

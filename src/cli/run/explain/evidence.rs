@@ -5,8 +5,8 @@ use crate::cli::follow::pages::ItemPages;
 use crate::cli::{Failure, HubClient};
 use kirosu_plan::{Plan, PlanFormat, Step, compile};
 use kirosu_protocol::{
-    GetParams, IdRange, ItemInfo, ItemState, ListParams, PlanText, RunAnswer, RunItemsParams,
-    StepInfo, StepState, Task, TaskId,
+    BudgetInfo, GetParams, IdRange, ItemInfo, ItemState, ListParams, PlanText, RunAnswer, RunItemsParams,
+    StepInfo, StepState, Task, TaskId, UsageParams,
 };
 
 /// Open items of a step that are looked at.
@@ -127,10 +127,12 @@ pub struct RunEvidence {
     pub task: Task,
     /// The plan; `None` if it has faults.
     pub plan: Option<Plan>,
+    /// Its budgets, with what is used of them. Empty if it has ended.
+    pub budgets: Vec<BudgetInfo>,
 }
 
 impl RunEvidence {
-    /// Reads the task and the plan of a run.
+    /// Reads the task, the plan and the budgets of a run.
     ///
     /// # Errors
     /// As [`StepEvidence::read`].
@@ -141,7 +143,23 @@ impl RunEvidence {
         };
         let task = hub.request_idempotent(&params).await?.task;
         let plan = run.plan_text.as_ref().and_then(plan_of);
-        Ok(RunEvidence { run, task, plan })
+        let budgets = match run.state.is_final() {
+            true => Vec::new(),
+            false => {
+                let params = UsageParams {
+                    tree_id: Some(run.task_id),
+                    limit: Some(1),
+                    ..UsageParams::default()
+                };
+                hub.request_idempotent(&params).await?.budgets
+            }
+        };
+        Ok(RunEvidence {
+            run,
+            task,
+            plan,
+            budgets,
+        })
     }
 
     /// The row of a step.

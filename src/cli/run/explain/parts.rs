@@ -3,7 +3,7 @@
 use super::evidence::TASKS;
 use crate::cli::text::{count, fit, one_line};
 use crate::cli::time::span;
-use kirosu_protocol::{ItemInfo, Status, StepInfo, Task, TaskId};
+use kirosu_protocol::{BudgetInfo, BudgetState, ItemInfo, Status, StepInfo, Task, TaskId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -121,6 +121,23 @@ pub fn decisions(task: &Task) -> Vec<Remedy> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// A budget of a run, and the part of it that is used.
+pub fn of_budget(budget: &BudgetInfo) -> Vec<Cause> {
+    let state = |state: &Option<BudgetState>, unit: &str| {
+        let state = state.as_ref()?;
+        let reserved = match state.reserved > 0.0 {
+            true => format!(", {} are reserved by tasks that run", state.reserved),
+            false => String::new(),
+        };
+        Some(Cause::new(format!(
+            "{} of the {} {unit} of its budget are used{reserved}",
+            state.used, state.limit
+        )))
+    };
+    let both = [state(&budget.tokens, "tokens"), state(&budget.usd, "USD")];
+    both.into_iter().flatten().collect()
 }
 
 /// The failed items of a step: their number by class, and the first errors.

@@ -2,7 +2,8 @@
 
 use super::evidence::{RunEvidence, StepEvidence};
 use super::parts::{
-    Cause, Remedy, TEXT_COLUMNS, decisions, of_failures, of_tasks, quoted, remedy, waiting,
+    Cause, Remedy, TEXT_COLUMNS, decisions, of_budget, of_failures, of_tasks, quoted, remedy,
+    waiting,
 };
 use crate::cli::show::run::is_question;
 use crate::cli::text::{count, fit, one_line};
@@ -10,7 +11,7 @@ use crate::cli::time::span;
 use kirosu_plan::Step;
 use kirosu_plan::advance::waits;
 use kirosu_protocol::{
-    Attempt, ItemInfo, ItemState, RunState, Status, StepInfo, StepState, Task, TaskId,
+    Attempt, BUDGET_REASON, ItemInfo, ItemState, RunState, Status, StepInfo, StepState, Task, TaskId,
 };
 use serde::Serialize;
 
@@ -61,7 +62,12 @@ pub fn of_run(evidence: &RunEvidence) -> Explanation {
             causes = reason.map(Cause::new).into_iter().collect();
             next = Some("nothing starts before a person has decided".to_owned());
             commands = Vec::new();
-            if !run.steps.iter().any(is_answered) {
+            if reason.is_some_and(|why| why.starts_with(BUDGET_REASON)) {
+                commands.push(remedy(
+                    format!("kirosu run approve {id} --tokens N --usd X"),
+                    "raises its budget; without an amount by its first limit",
+                ));
+            } else if run.steps.iter().any(is_held) {
                 commands.push(remedy(
                     format!("kirosu run resume {id}"),
                     "lets the waiting steps go on with all their items",
@@ -117,6 +123,7 @@ pub fn of_run(evidence: &RunEvidence) -> Explanation {
             commands.push(remedy(format!("kirosu run retry {id}"), effect));
         }
     }
+    causes.extend(evidence.budgets.iter().flat_map(of_budget));
     Explanation {
         subject: format!("run {id}"),
         state: run.state.to_string(),

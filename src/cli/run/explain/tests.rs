@@ -58,6 +58,7 @@ pipeline:
         run,
         task: task(42, Status::Leased, "plan"),
         plan: compile(plan, PlanFormat::Yaml).ok(),
+        budgets: Vec::new(),
     }
 }
 
@@ -188,6 +189,37 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
     assert!(
         texts(&tell)[0].contains("at the end of the run"),
         "{tell:?}"
+    );
+}
+
+#[test]
+fn a_budget_that_is_used_up_is_raised_by_a_person() {
+    let reason = "budget: 2 tasks wait because it is used up";
+    let mut waiting = evidence(
+        vec![step("read", "map", StepState::Open)],
+        RunState::Waiting,
+        Some(reason),
+    );
+    waiting.budgets = serde_json::from_value(json!([{
+        "scope": "tree:42", "tokens": {"limit": 100.0, "used": 120.0, "reserved": 0.0, "left": 0.0},
+        "usd": {"limit": 1.5, "used": 0.5, "reserved": 0.25, "left": 0.75},
+    }]))
+    .unwrap();
+    let found = of_run(&waiting);
+    assert_eq!(
+        texts(&found),
+        [
+            reason,
+            "120 of the 100 tokens of its budget are used",
+            "0.5 of the 1.5 USD of its budget are used, 0.25 are reserved by tasks that run"
+        ]
+    );
+    assert_eq!(
+        commands(&found),
+        [
+            "kirosu run approve 42 --tokens N --usd X",
+            "kirosu run cancel 42"
+        ]
     );
 }
 
