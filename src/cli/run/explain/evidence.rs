@@ -5,8 +5,8 @@ use crate::cli::follow::pages::ItemPages;
 use crate::cli::{Failure, HubClient};
 use kirosu_plan::{Plan, PlanFormat, Step, compile};
 use kirosu_protocol::{
-    BudgetInfo, GetParams, IdRange, ItemInfo, ItemState, ListParams, PlanText, RunAnswer, RunItemsParams,
-    StepInfo, StepState, Task, TaskId, UsageParams,
+    BudgetInfo, GetParams, IdRange, ItemInfo, ItemState, ListParams, PlanText, RunAnswer,
+    RunItemsParams, StepInfo, StepState, Task, TaskId, UsageParams,
 };
 
 /// Open items of a step that are looked at.

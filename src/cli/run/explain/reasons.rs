@@ -11,7 +11,8 @@ use crate::cli::time::span;
 use kirosu_plan::Step;
 use kirosu_plan::advance::waits;
 use kirosu_protocol::{
-    Attempt, BUDGET_REASON, ItemInfo, ItemState, RunState, Status, StepInfo, StepState, Task, TaskId,
+    Attempt, BUDGET_REASON, ItemInfo, ItemState, RunState, Status, StepInfo, StepState, Task,
+    TaskId,
 };
 use serde::Serialize;
 
