@@ -82,4 +82,4 @@ pub use reload::{PoolChange, SettingsDiff, diff};
 pub use secret::Secret;
 pub use settings::*;
 pub use show::{Effect, FileSetting};
-pub use trust::{Trust, TrustRecord, TrustStore};
+pub use trust::{Trust, TrustRecord, TrustStore, state_folder};

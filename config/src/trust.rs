@@ -42,6 +42,12 @@ pub struct TrustRecord {
     pub sha256: String,
 }
 
+/// The folder for what commands of this user remember. `None` means that there is no home directory.
+pub fn state_folder(options: &LoadOptions) -> Option<PathBuf> {
+    let (state, _) = xdg(|name| options.var(name), "XDG_STATE_HOME", ".local/state")?;
+    Some(state.join("kirosu"))
+}
+
 /// The files that the user has trusted.
 #[derive(Debug, Clone)]
 pub struct TrustStore {
@@ -51,9 +57,8 @@ pub struct TrustStore {
 impl TrustStore {
     /// The store of the user whose environment `options` have. `None` means that there is no home directory.
     pub fn of(options: &LoadOptions) -> Option<Self> {
-        let (state, _) = xdg(|name| options.var(name), "XDG_STATE_HOME", ".local/state")?;
         Some(Self {
-            folder: state.join("kirosu/trusted"),
+            folder: state_folder(options)?.join("trusted"),
         })
     }
 

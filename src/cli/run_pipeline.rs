@@ -3,7 +3,7 @@
 use super::connect::HubClient;
 use super::follow::{follow, report};
 use super::launch::inputs::{GivenInput, read_given};
-use super::launch::{LaunchArgs, PreparedRun, dry};
+use super::launch::{LaunchArgs, PreparedRun, dry, saved};
 use super::wait::WaitDeadline;
 use super::{Context, Failure, text, time};
 use kirosu_protocol::{EnqueueAnswer, RunAnswer, Status};
@@ -13,6 +13,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   kirosu run-pipeline --file review.yaml --dry-run      checks it, counts items, estimates tokens
+  kirosu run-pipeline --id 3f2a9c01d4e5 --wait          the run that a dry run has shown
   kirosu run-pipeline --file review.yaml --wait         prints the result
   kirosu run-pipeline --file review --input dir=docs    .kirosu/plans/review.yaml
   agent-that-plans | kirosu run-pipeline --file - --wait
@@ -29,8 +30,11 @@ the run was cancelled, 4 the time of --wait-timeout ran out, 130 Ctrl-C: the run
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A file, the name of a plan in .kirosu/plans, or - for standard input
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "id")]
+    file: Option<PathBuf>,
+    /// The run that a dry run has shown, with the same plan, inputs and items
+    #[arg(long, value_name = "ID", conflicts_with_all = ["file", "input", "dry_run"])]
+    id: Option<String>,
     /// The value of an input of the plan: text, or JSON for inputs of another type; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = read_given)]
     input: Vec<GivenInput>,
@@ -52,7 +56,11 @@ pub struct Args {
 /// # Errors
 /// The plan, its inputs or its sources have faults, the hub refuses or cannot be reached, or standard output fails.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let prepared = PreparedRun::read(&args.file, &args.input).await?;
+    let prepared = match (&args.id, &args.file) {
+        (Some(id), _) => saved::load(id)?,
+        (None, Some(file)) => PreparedRun::read(file, &args.input).await?,
+        (None, None) => return Err(Failure::Usage("give --file or --id".into())),
+    };
     let name = prepared.plan.name.as_deref();
     let waits = args.wait.then_some(args.wait_timeout);
     match launched(&prepared, &args.launch, name, waits, context).await? {

@@ -368,6 +368,76 @@ fn a_run_whose_budget_is_used_up_waits_and_goes_on_when_it_is_raised() {
 }
 
 #[test]
+fn a_dry_run_estimates_from_earlier_runs_and_leaves_an_id() {
+    let hub = setup("running").start();
+    let mut client = hub.client();
+    let home = hub.setup.directory.path().to_owned();
+    let plan = format!(
+        "name: report\npipeline: [{{ id: m, map: {{ over: {{ lines: items.txt }} }}, prompt: {} }}]",
+        json!(tell(30, 3, 0.25) + DONE + "# {{ item }}")
+    );
+    std::fs::write(home.join("plan.yaml"), plan).unwrap();
+    std::fs::write(home.join("items.txt"), "one\ntwo\n").unwrap();
+    let dry = |file: &str| -> Value {
+        let done = hub.cli(&["run-pipeline", "--file", file, "--dry-run", "--json"]);
+        assert!(done.status.success(), "{done:?}");
+        serde_json::from_slice(&done.stdout).unwrap()
+    };
+    let first = dry("plan.yaml");
+    assert_eq!(
+        (&first["tokens"], &first["usd"]),
+        (&Value::Null, &Value::Null),
+        "{first}"
+    );
+    let run = hub.cli(&["run-pipeline", "--file", "plan.yaml", "--wait"]);
+    assert!(run.status.success(), "{run:?}");
+    std::fs::write(home.join("items.txt"), "one\ntwo\nthree\nfour\n").unwrap();
+    let second = dry("plan.yaml");
+    assert_eq!(
+        (&second["tokens"], &second["usd"]),
+        (&json!(4 * 33), &json!(1.0)),
+        "{second}"
+    );
+    assert_eq!(second["history"]["runs"], json!([1]));
+    let told = hub.cli(&["run-pipeline", "--file", "plan.yaml", "--dry-run"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.contains("by earlier runs of this plan (1): 132 to 132 tokens, 1.00 to 1.00 USD"),
+        "{told}"
+    );
+
+    // The id starts what was shown, also if the plan has changed since, but not with other items.
+    std::fs::write(
+        home.join("plan.yaml"),
+        "pipeline: [{ id: other, prompt: x }]",
+    )
+    .unwrap();
+    let id = second["id"].as_str().unwrap();
+    let started = hub.cli(&["run-pipeline", "--id", id, "--wait"]);
+    assert!(started.status.success(), "{started:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&started.stdout).lines().count(),
+        4,
+        "{started:?}"
+    );
+    let before = client.call("stats", json!({}))["stats"]["total_tasks"].clone();
+    std::fs::write(home.join("items.txt"), "five\n").unwrap();
+    let changed = hub.cli(&["run-pipeline", "--id", id]);
+    let said = String::from_utf8_lossy(&changed.stderr).into_owned();
+    assert!(
+        !changed.status.success() && said.contains("changed since the dry run"),
+        "{said}"
+    );
+    assert_eq!(
+        client.call("stats", json!({}))["stats"]["total_tasks"],
+        before
+    );
+    let unknown = hub.cli(&["run-pipeline", "--id", "123abc"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(said.contains("there is no dry run 123abc"), "{said}");
+}
+
+#[test]
 fn pools_without_budgets_ask_for_nothing() {
     let hub = setup("running").start();
     let mut client = hub.client();

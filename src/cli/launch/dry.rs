@@ -1,10 +1,13 @@
 //! `--dry-run`: checks everything, counts the items and estimates the size of the prompts. Sends nothing.
 
 use super::estimate::{self, Collecting, StepEstimate};
+use super::history::{self, PlanHistory, StepUsage};
+use super::saved::{self, ItemsDigest};
 use super::{PreparedRun, send};
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::cli::{Context, Failure, Paint, Screen, sources, text};
 use kirosu_plan::{Over, RenderLimits, Step, Work, evaluate};
+use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
@@ -20,19 +23,38 @@ pub async fn run(run: &PreparedRun, context: &Context) -> Result<u8, Failure> {
     let hash = run.plan.hash();
     let values = estimate::context(&run.inputs, run.plan.name.as_deref(), &hash);
     let mut all = Vec::new();
-    steps(&run.plan.pipeline, None, run, &values, &mut all).await?;
+    let mut digest = ItemsDigest::default();
+    steps(
+        &run.plan.pipeline,
+        None,
+        (run, &values),
+        (&mut all, &mut digest),
+    )
+    .await?;
+    let id = saved::save(run, digest.hex());
+    let history = history::of(run.plan.name.as_deref(), context).await;
+    for estimate in &mut all {
+        estimate.history = history.steps.get(&estimate.step).cloned();
+    }
     let total = Totals::of(&all);
     let limits = limits(run, &total);
     let screen = &context.screen;
     if screen.json {
         screen.json(&json!({
-            "dry_run": true, "name": run.plan.name, "hash": hash, "steps": all,
+            "dry_run": true, "id": id, "name": run.plan.name, "hash": hash, "steps": all,
             "tasks": total.tasks, "prompt_tokens": total.tokens, "is_all": total.is_all, "limits": limits,
+            "history": history, "tokens": total.used, "tokens_p90": total.used_p90, "usd": total.usd, "usd_p90": total.usd_p90,
         }))?;
         return Ok(0);
     }
     print(&all, &total, &limits, screen)?;
-    screen.note("nothing was sent; without --dry-run the run starts")?;
+    print_history(&total, &history, screen)?;
+    match id {
+        Some(id) => screen.note(&format!(
+            "nothing was sent; `kirosu run-pipeline --id {id}` starts this run, with these inputs and items"
+        ))?,
+        None => screen.note("nothing was sent; without --dry-run the run starts")?,
+    }
     Ok(0)
 }
 
@@ -42,6 +64,12 @@ struct Totals {
     tokens: u64,
     /// Whether every step is known.
     is_all: bool,
+    /// Tokens by the history of the plan: with the median of each step, and with what nine of ten tasks used. `None` without one.
+    used: Option<u64>,
+    used_p90: Option<u64>,
+    /// The cost by the same.
+    usd: Option<f64>,
+    usd_p90: Option<f64>,
 }
 
 impl Totals {
@@ -59,28 +87,41 @@ impl Totals {
             tasks: tasks.sum(),
             tokens: tokens.sum(),
             is_all: steps.iter().all(known),
+            used: by_history(steps, |it| Some(it.tokens as f64)).map(|sum| sum as u64),
+            used_p90: by_history(steps, |it| Some(it.tokens_p90 as f64)).map(|sum| sum as u64),
+            usd: by_history(steps, |it| it.usd),
+            usd_p90: by_history(steps, |it| it.usd_p90),
         }
     }
+}
+
+/// The sum over all steps that have a history; `None` if none has.
+fn by_history(steps: &[StepEstimate], of: impl Fn(&StepUsage) -> Option<f64>) -> Option<f64> {
+    let known = steps.iter().filter_map(|it| {
+        // A step whose number of tasks depends on others counts once.
+        let tasks = it.tasks.unwrap_or(1) * it.passes.unwrap_or(1);
+        Some(of(it.history.as_ref()?)? * tasks as f64)
+    });
+    known.reduce(|sum, one| sum + one)
 }
 
 /// Estimates the steps of a list, those in loops and races after the step around them.
 fn steps<'a>(
     list: &'a [Step],
     passes: Option<u64>,
-    run: &'a PreparedRun,
-    values: &'a Value,
-    all: &'a mut Vec<StepEstimate>,
+    (run, values): (&'a PreparedRun, &'a Value),
+    (all, digest): (&'a mut Vec<StepEstimate>, &'a mut ItemsDigest),
 ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>> {
     Box::pin(async move {
         for step in list {
-            let mut estimate = one(step, run, values, all).await?;
+            let mut estimate = one(step, run, values, (all, digest)).await?;
             estimate.passes = passes;
             all.push(estimate);
             let inner = match &step.work {
                 Work::Loop(work) => Some(passes.unwrap_or(1).saturating_mul(work.max)),
                 _ => passes,
             };
-            steps(step.work.steps(), inner, run, values, all).await?;
+            steps(step.work.steps(), inner, (run, values), (all, digest)).await?;
         }
         Ok(())
     })
@@ -90,7 +131,7 @@ async fn one(
     step: &Step,
     run: &PreparedRun,
     values: &Value,
-    before: &[StepEstimate],
+    (before, digest): (&[StepEstimate], &mut ItemsDigest),
 ) -> Result<StepEstimate, Failure> {
     let mut collecting = Collecting::new(step, values);
     let most = run.plan.limits.items;
@@ -107,6 +148,7 @@ async fn one(
                     let mut pieces = sources::pieces(source.clone());
                     while let Some(piece) = pieces.recv().await {
                         for item in piece? {
+                            digest.add(&step.id, &item);
                             collecting.item(map, item)?;
                         }
                         send::check(&step.id, collecting.items(), most)?;
@@ -224,6 +266,24 @@ fn print(
         screen.print(&screen.paint(Paint::Attention, line))?;
     }
     Ok(())
+}
+
+/// What earlier runs of this plan let expect.
+fn print_history(total: &Totals, history: &PlanHistory, screen: &Screen) -> Result<(), Failure> {
+    let (Some(used), Some(most)) = (total.used, total.used_p90) else {
+        return Ok(());
+    };
+    let cost = match (total.usd, total.usd_p90) {
+        (Some(usd), Some(most)) => format!(", {usd:.2} to {most:.2} USD"),
+        _ => String::new(),
+    };
+    let runs: Vec<String> = history.runs.iter().map(TaskId::to_string).collect();
+    screen.print(&format!(
+        "by earlier runs of this plan ({}): {} to {} tokens{cost}, with the median and with what nine of ten tasks of each step used",
+        runs.join(", "),
+        text::grouped(used),
+        text::grouped(most)
+    ))
 }
 
 #[cfg(test)]

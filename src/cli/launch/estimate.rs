@@ -1,5 +1,6 @@
 //! The work of a step before the run: its items, its tasks and the size of their prompts, as far as they are known.
 
+use super::history::StepUsage;
 use crate::cli::{Failure, text};
 use kirosu_plan::{Batch, MapWork, RenderLimits, Step, Work, render};
 use serde::Serialize;
@@ -38,6 +39,9 @@ pub struct StepEstimate {
     pub tasks: Option<u64>,
     /// Tokens of all prompts, about. `None` means that the prompts depend on other steps.
     pub prompt_tokens: Option<u64>,
+    /// The usage of one task in earlier runs of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<StepUsage>,
     /// The first prompts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<ShownPrompt>,

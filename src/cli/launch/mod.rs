@@ -3,8 +3,10 @@
 
 pub(super) mod dry;
 mod estimate;
+mod history;
 pub(super) mod inputs;
 mod nested;
+pub(super) mod saved;
 mod send;
 
 use super::enqueue::budget;
@@ -20,6 +22,7 @@ use kirosu_protocol::{
     TaskBudget,
 };
 use nested::NestedPlans;
+use saved::ItemsDigest;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -84,6 +87,8 @@ pub struct PreparedRun {
     nested: NestedPlans,
     /// The sources that this machine reads, rendered, with the ids of their steps.
     sources: Vec<(String, ItemSource)>,
+    /// The digest of the items that it must have: those that a dry run has shown.
+    items: Option<String>,
 }
 
 impl PreparedRun {
@@ -127,6 +132,7 @@ impl PreparedRun {
             inputs,
             nested,
             sources,
+            items: None,
         })
     }
 
@@ -171,10 +177,21 @@ impl PreparedRun {
     ) -> Result<EnqueueAnswer, Failure> {
         let mut metadata = self.metadata();
         check_size(&metadata, hub)?;
+        let mut digest = ItemsDigest::default();
         for (step, source) in &self.sources {
             let most = self.plan.limits.items;
-            let id = send::source(step, source.clone(), most, hub, &context.screen).await?;
+            let screen = &context.screen;
+            let id = send::source((step, source.clone()), most, &mut digest, hub, screen).await?;
             metadata.sources.insert(step.clone(), id);
+        }
+        if self
+            .items
+            .as_ref()
+            .is_some_and(|items| *items != digest.hex())
+        {
+            return Err(Failure::Local(
+                "the files have changed since the dry run; nothing was started: make another dry run".into(),
+            ));
         }
         let task = self.task(args, metadata)?;
         if task.idempotency_key.is_none() {

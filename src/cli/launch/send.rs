@@ -1,5 +1,6 @@
 //! Sends the items of a source to the hub, piece by piece.
 
+use super::saved::ItemsDigest;
 use crate::cli::{Failure, HubClient, Screen, sources, spinner, text};
 use kirosu_plan::ItemSource;
 use kirosu_plan::limits::ITEMS;
@@ -10,9 +11,9 @@ use kirosu_protocol::{SourceId, SourceParams};
 /// # Errors
 /// It cannot be read, has more than `most` items, or the hub refuses a piece.
 pub async fn source(
-    step: &str,
-    source: ItemSource,
+    (step, source): (&str, ItemSource),
     most: u64,
+    digest: &mut ItemsDigest,
     hub: &HubClient,
     screen: &Screen,
 ) -> Result<SourceId, Failure> {
@@ -23,6 +24,7 @@ pub async fn source(
         let items = piece?;
         let count = items.len() as u64;
         check(step, sent + count, most)?;
+        items.iter().for_each(|item| digest.add(step, item));
         let params = SourceParams {
             source_id,
             first: sent,
