@@ -268,7 +268,7 @@ fn print(
     Ok(())
 }
 
-/// What earlier runs of this plan let expect.
+/// Prints the usage that earlier runs of this plan suggest.
 fn print_history(total: &Totals, history: &PlanHistory, screen: &Screen) -> Result<(), Failure> {
     let (Some(used), Some(most)) = (total.used, total.used_p90) else {
         return Ok(());

@@ -58,7 +58,7 @@ impl StepValues<'_> {
         Ok(())
     }
 
-    /// Equal for tasks whose results can stand for each other: all that the agent gets, and the scope of the cache.
+    /// Equal for tasks whose results may replace each other: all that the agent gets, and the scope of the cache.
     fn fingerprint(&self, step: &Step, rule: &CacheRule, task: &NewTask) -> String {
         let scope = match rule.scope.as_str() {
             "run" => json!({"run": self.live.id}),
