@@ -14,8 +14,8 @@ pub(crate) const ROOTS: [&str; 9] = [
     "inputs", "item", "items", "results", "missing", "steps", "prev", "best", "run",
 ];
 /// The attributes of a step, in `steps.ID`, `prev.ID` and `best.ID`.
-pub(crate) const STEP_ATTRIBUTES: [&str; 10] = [
-    "state", "reason", "result", "json", "error", "file", "approved", "by", "empty", "counts",
+pub(crate) const STEP_ATTRIBUTES: [&str; 9] = [
+    "state", "reason", "result", "json", "error", "approved", "by", "empty", "counts",
 ];
 /// The attributes of `run`.
 pub(crate) const RUN_ATTRIBUTES: [&str; 6] = ["id", "plan", "name", "state", "reason", "counts"];

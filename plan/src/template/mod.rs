@@ -235,8 +235,9 @@ fn marked(template: &str) -> Result<String, RenderError> {
             continue;
         };
         let (origin, is_cut) = (&insertion.origin, insertion.is_cut);
+        let is_result = insertion.is_result;
         marked += before;
-        marked += &format!("({value})|{INSERT}({origin:?}, {is_cut})");
+        marked += &format!("({value})|{INSERT}({origin:?}, {is_cut}, {is_result})");
         done = insertion.at.end;
     }
     Ok(marked + template.get(done..).unwrap_or(""))
@@ -254,10 +255,36 @@ fn environment(limits: &RenderLimits) -> Environment<'static> {
         text::counted(&value, chars)
     });
     let (max, fence) = (limits.insert_bytes, limits.fence);
-    environment.add_filter(INSERT, move |value: Value, origin: String, is_cut: bool| {
-        insert(&value, &origin, (!is_cut).then_some(max), fence)
-    });
+    environment.add_filter(
+        INSERT,
+        move |value: Value, origin: String, is_cut: bool, is_result: bool| {
+            if is_result && value.is_none() {
+                return Err(no_result(&origin));
+            }
+            insert(&value, &origin, (!is_cut).then_some(max), fence)
+        },
+    );
+    // A step that was skipped has no result, and JSON has null: both are missing values, too.
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
     environment
+}
+
+/// The filter `default`: another value in place of one that is missing or null or, with `is_lax`, false or empty.
+fn default(value: Value, other: Option<Value>, is_lax: Option<bool>) -> Value {
+    let is_missing = value.is_undefined() || value.is_none();
+    match is_missing || (is_lax == Some(true) && !value.is_true()) {
+        true => other.unwrap_or_else(|| Value::from("")),
+        false => value,
+    }
+}
+
+/// The error for the result of a step that was skipped or has failed.
+fn no_result(origin: &str) -> Error {
+    let message = format!(
+        "{origin}.result has no value: the step has no result; write `{origin}.result | default(\"...\")` if that may be"
+    );
+    Error::new(ErrorKind::InvalidOperation, message)
 }
 
 /// The text of a value that comes from an agent. Lists and tables are JSON.
@@ -272,12 +299,8 @@ fn insert(value: &Value, origin: &str, max: Option<usize>, fence: bool) -> Resul
         _ => value.to_string(),
     };
     if let Some(max) = max.filter(|max| inserted.len() > *max) {
-        let file = match origin.contains('.') {
-            true => format!("{origin}.file"),
-            false => "steps.ID.file".to_owned(),
-        };
         let message = format!(
-            "a value of {origin} has {} bytes, and an insertion has at most {}: write `| cut(n)`, or insert the path {file}",
+            "a value of {origin} has {} bytes, and an insertion has at most {}: write `| cut(n)`, or raise `limits.max_insert` of the plan",
             inserted.len(),
             size::format(max as u64)
         );

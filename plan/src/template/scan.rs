@@ -43,6 +43,8 @@ pub(crate) struct Insertion {
     pub origin: String,
     /// Whether the value is cut already.
     pub is_cut: bool,
+    /// Whether the value is the result of a step as a whole, `steps.ID.result`, which must exist.
+    pub is_result: bool,
 }
 
 #[derive(Default)]
@@ -174,8 +176,15 @@ impl Scanner {
                 if let Some(origin) = self.origin(&emit.expr) {
                     let is_cut =
                         matches!(&emit.expr, Expr::Filter(filter) if filter.name == super::CUT);
-                    let at = range(emit.span());
-                    self.found.insertions.push(Insertion { at, origin, is_cut });
+                    let is_result = chain(&emit.expr).is_some_and(|it| {
+                        it.root == "steps" && it.path.get(1..).is_some_and(|it| it == ["result"])
+                    });
+                    self.found.insertions.push(Insertion {
+                        at: range(emit.span()),
+                        origin,
+                        is_cut,
+                        is_result,
+                    });
                 }
             }
             Stmt::ForLoop(each) => {
@@ -332,10 +341,10 @@ impl Scanner {
                 Some(found) if !self.is_local(&found.root) => {
                     let is_named =
                         found.root != "results" && RESULT_ROOTS.contains(&found.root.as_str());
-                    // The path of a result's file and a state are no texts of an agent.
+                    // A state is not the text of an agent.
                     let is_safe = matches!(
                         found.path.get(1).map(String::as_str),
-                        Some("file" | "state" | "approved")
+                        Some("state" | "approved")
                     );
                     match found.path.first() {
                         Some(_) if is_named && is_safe => None,

@@ -302,7 +302,7 @@ const FAULTY: &[(PlanFormat, &str, &[&str])] = &[
             "5:10: pipeline[1].prompt: the step b does not depend on a; add a to its depends_on",
             "6:8: pipeline[1].prompt: the step b does not depend on a; add a to its depends_on",
             "6:29: pipeline[1].prompt: stepz is unknown; known are inputs, item, items, results, missing, steps, prev, best, run; did you mean steps?",
-            "9:15: pipeline[2].prompt: steps.a has no reslt; it has state, reason, result, json, error, file, approved, by, empty, counts; did you mean result?",
+            "9:15: pipeline[2].prompt: steps.a has no reslt; it has state, reason, result, json, error, approved, by, empty, counts; did you mean result?",
             "9:35: pipeline[2].prompt: there is no step aa; did you mean a?",
             "9:55: pipeline[2].prompt: name the step: steps.ID, or steps[\"ID\"]",
         ],

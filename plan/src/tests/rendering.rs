@@ -77,8 +77,33 @@ fn unknown_names_files_and_functions_are_errors() {
 }
 
 #[test]
+fn the_result_of_a_step_that_has_none_is_an_error_unless_another_value_is_written() {
+    let context = json!({"steps": {"a": {"result": null, "json": null, "state": "skipped"}, "b": {"json": {"note": null}}}, "prev": {"a": {"result": null}}});
+    for template in ["{{ steps.a.result }}", "{{ steps['a'].result }}"] {
+        assert_eq!(
+            shown(template, context.clone()),
+            "error: steps.a.result has no value: the step has no result; write `steps.a.result | default(\"...\")` if that \
+             may be (line 1 of the template)"
+        );
+    }
+    for (template, text) in [
+        ("{{ steps.a.result | default('none') }}", "none"),
+        ("{{ steps.a.result or 'none' }}", "none"),
+        ("{{ steps.a.missing | default('none') }}", "none"),
+        ("{{ steps.a.state | default('none') }}", "skipped"),
+        ("{{ steps.b.json.note }}", ""),
+        ("{{ steps.b.json.note | default('none') }}", "none"),
+        ("{{ '' | default('none', true) }}", "none"),
+        ("{{ '' | default('none') }}", ""),
+        ("{{ prev.a.result }}", ""),
+    ] {
+        assert_eq!(shown(template, context.clone()), text, "{template}");
+    }
+}
+
+#[test]
 fn time_and_size_are_bounded() {
-    let context = json!({"steps": {"a": {"result": "0123456789abc", "json": {"k": [1, 2]}, "file": "f", "state": "done"}}, "item": {"text": "x".repeat(60)}});
+    let context = json!({"steps": {"a": {"result": "0123456789abc", "json": {"k": [1, 2]}, "state": "done"}}, "item": {"text": "x".repeat(60)}});
     assert_eq!(small("{{ item.text }}", &context).len(), 60);
     assert_eq!(
         small("{{ item.text }}{{ item.text }}", &context),
@@ -86,16 +111,16 @@ fn time_and_size_are_bounded() {
     );
     assert_eq!(
         small("{{ steps.a.result }}", &context),
-        "error: a value of steps.a has 13 bytes, and an insertion has at most 10 B: write `| cut(n)`, or insert the path \
-         steps.a.file (line 1 of the template)"
+        "error: a value of steps.a has 13 bytes, and an insertion has at most 10 B: write `| cut(n)`, or raise \
+         `limits.max_insert` of the plan (line 1 of the template)"
     );
     assert_eq!(
         small("{{ steps.a.result | cut(4) }}", &context),
         "0123... [9 more characters]"
     );
     assert_eq!(
-        small("{{ steps.a.json.k }} {{ steps.a.file }}", &context),
-        "[1,2] f"
+        small("{{ steps.a.json.k }} {{ steps.a.state }}", &context),
+        "[1,2] done"
     );
     assert!(small("{% for i in range(100000) %}{% endfor %}", &context).starts_with("error: "));
     assert!(small("{{ 'x' * 100000000 }}", &context).starts_with("error: "));
