@@ -79,7 +79,9 @@ impl CappedAnswer {
 }
 
 fn mark(dropped: u64) -> String {
-    format!("\n[output cut here: {dropped} more bytes were not kept]")
+    format!(
+        "\n[output cut here: {dropped} more bytes were not kept; `max_output` of the pool is the limit]"
+    )
 }
 
 /// Cuts a text that is longer than `limit` bytes and adds the mark.
