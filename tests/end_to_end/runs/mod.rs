@@ -8,6 +8,8 @@ mod kinds;
 mod large;
 mod planner;
 mod steering;
+mod thousand;
+mod threads;
 
 use crate::common::{Client, Hub, Setup, until_within};
 use serde_json::{Value, json};
@@ -41,6 +43,12 @@ fn with_script(setup: Setup, script: &str) -> Setup {
 /// Starts a run.
 fn start(client: &mut Client, plan: &str, metadata: Value) -> i64 {
     client.enqueue_with(json!({"type": "plan", "prompt": plan, "metadata": metadata}))
+}
+
+/// The newest run, if there is one.
+fn newest(client: &mut Client) -> Option<i64> {
+    let listed = client.call("list", json!({"type": "plan", "limit": 1}));
+    listed["tasks"][0]["task_id"].as_i64()
 }
 
 /// The run as `run` answers it.

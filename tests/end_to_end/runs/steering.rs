@@ -7,7 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// A pool `script` whose runs fail while a file exists: those whose prompt has its first line.
-fn failing(setup: Setup) -> Setup {
+pub(super) fn failing(setup: Setup) -> Setup {
     let marker = setup.directory.path().join("fails");
     let script = format!(
         "prompt=$(cat)\nif [ -f {0} ] && printf '%s' \"$prompt\" | grep -qF \"$(head -1 {0})\"; then echo broken >&2; exit 3; fi\nprintf '%s' \"$prompt\"\n",
