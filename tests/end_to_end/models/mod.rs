@@ -1,7 +1,9 @@
 //! A swarm on a real small model: SmolLM2-135M-Instruct, served by llama.cpp, both from PyPI (tests/end_to_end/models/). Its text is
 //! weak; streaming, stopping on request and token counts are real.
 
-use crate::common::{Client, Hub, PATIENCE, Setup, until};
+mod runs;
+
+use crate::common::{Client, PATIENCE, Setup, until};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -115,8 +117,8 @@ impl Drop for Model {
 
 const KEY: &str = "a-key-that-nobody-checks";
 
-/// A pool for each API, each on a queue of its name; `endless` has no limit to its answers.
-fn swarm(model: &Model) -> Hub {
+/// A pool for each API, each on a queue of its name, with answers of at most 16 tokens; `endless` has no limit to its answers.
+fn swarm(model: &Model) -> Setup {
     let base = format!("http://{}/v1", model.address);
     let mut setup = Setup::new()
         .up()
@@ -141,7 +143,7 @@ fn swarm(model: &Model) -> Hub {
             setup = setup.set(&format!("providers.{provider}.max_tokens=16"));
         }
     }
-    setup.set("pool.chat.size=2").start()
+    setup.set("pool.chat.size=2")
 }
 
 fn enqueue(client: &mut Client, queue: &str, prompt: &str) -> i64 {
@@ -162,7 +164,7 @@ fn done(client: &mut Client, id: i64) -> Value {
 fn a_swarm_on_a_small_model_streams_stops_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::start(&folder.path().join("model.log"));
-    let hub = swarm(&model);
+    let hub = swarm(&model).start();
     let (mut client, mut watcher) = (hub.client(), hub.client());
 
     // Several tasks on two sessions, streamed.
