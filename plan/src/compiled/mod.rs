@@ -220,8 +220,6 @@ pub struct Step {
 pub struct ResultForm {
     /// The JSON schema of the result.
     pub schema: Option<Value>,
-    /// The largest result, in bytes; `None` means the hardest value.
-    pub max_bytes: Option<u64>,
     /// Whether the result of a batch is a list with one element per item.
     pub each: bool,
 }

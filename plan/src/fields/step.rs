@@ -2,7 +2,7 @@
 
 use super::kinds::{APPROVE, LOOP, MAP, PLANNER, REDUCE, VOTE};
 use super::{Kind, Preset, TableSpec, field};
-use crate::limits::{ATTEMPTS_MAX, PRIORITY_MAX, RESULT_BYTES};
+use crate::limits::{ATTEMPTS_MAX, PRIORITY_MAX};
 use kirosu_protocol::limits::DAY_MS;
 
 /// The fields that make a step one of another kind than `task`.
@@ -153,11 +153,6 @@ static RESULT: TableSpec = TableSpec {
             "schema",
             Kind::Schema,
             "The JSON schema that the result must match",
-        ),
-        field(
-            "max",
-            Kind::Size(RESULT_BYTES.hardest),
-            "The largest result; 8 MiB by default",
         ),
         field(
             "each",

@@ -99,7 +99,7 @@ fn every_kind_and_field_compiles() {
     let plan = yaml(
         "inputs:\n  n: {type: integer, default: 3, enum: [3, 4]}\n  who: {required: true, description: a name}\n\
          limits: {tokens: 5, passes: 10, pools: [fast, slow], max_insert: 8k}\nweight: 2\npipeline:\n\
-         - {id: list, prompt: x, result: {schema: {type: array}, max: 1 MiB}, effects: none, cache: {ttl: 1d, scope: hub}}\n\
+         - {id: list, prompt: x, result: {schema: {type: array}}, effects: none, cache: {ttl: 1d, scope: hub}}\n\
          - {id: each, needs: list, map: {over: steps.list.json, batch: {bytes: 60k}, tolerate: 3, stop: cancel, breaker: 9, concurrency: 4, sample: 2, ask: true}, result: each, prompt: '{{ items | tojson }}'}\n\
          - {id: lines, map: {over: {stdin: lines}, key: '{{ item }}'}, prompt: '{{ item }}', pool: fast}\n\
          - {id: join, reduce: {of: each, into: jsonl, order: done, may_be_empty: false}}\n\
