@@ -5,9 +5,9 @@ use super::{row, statement};
 use kirosu_protocol::Status;
 
 statement! {
-    /// Leases that expired at or before a time.
+    /// Leases that expired at or before a time, in the order of their deadlines; of equal ones, parents before their children.
     SelectExpired { until: i64, limit: i64 }
-    "SELECT id FROM task WHERE state = 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+    "SELECT id FROM task WHERE state = 4 AND lease_until <= ? ORDER BY lease_until, id LIMIT ?"
 }
 
 statement! {

@@ -8,6 +8,7 @@ mod budgets;
 mod clock_jump;
 mod common;
 mod continues;
+mod expiry;
 mod groups;
 mod inspect;
 mod lanes;

@@ -555,10 +555,17 @@ impl Model {
                 )
             }
             Step::Expire => {
+                let expired = |i: &usize| {
+                    let t = &self.tasks[*i];
+                    t.status == Status::Leased && t.until <= self.now
+                };
+                let mut due: Vec<usize> = (0..self.tasks.len()).filter(expired).collect();
+                due.sort_by_key(|i| (self.tasks[*i].until, *i));
                 let mut ended = BTreeSet::new();
-                for i in 0..self.tasks.len() {
+                for i in due {
                     let t = &self.tasks[i];
-                    if t.status == Status::Leased && t.until <= self.now {
+                    // One of the earlier may have been its parent.
+                    if t.status == Status::Leased {
                         ended.insert((i as TaskId + 1, t.fence));
                         self.lose(i);
                     }
