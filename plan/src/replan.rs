@@ -87,22 +87,37 @@ fn is_same(
     }
     // Cannot fail: it is a table with texts as keys.
     let text = serde_json::to_string(after).unwrap_or_default();
-    let changed = new
-        .inputs
-        .iter()
-        .filter(|(name, value)| old.inputs.get(*name) != Some(value));
-    let mut changed = changed.map(|(name, _)| name.as_str()).collect::<Vec<_>>();
-    changed.extend(
-        old.inputs
-            .keys()
-            .filter(|name| !new.inputs.contains_key(*name))
-            .map(String::as_str),
-    );
-    // A name that only looks like an input costs a repetition; one that is overlooked would leave an old result.
-    if text.contains("inputs") && changed.iter().any(|name| text.contains(name)) {
-        return false;
-    }
-    !runs_plans(after) || old.plans == new.plans
+    let changed = changed_inputs(old, new);
+    // A shell gets all inputs as variables.
+    let is_fed = !changed.is_empty() && (uses_shell(after) || names_input(&text, &changed));
+    !is_fed && (!runs_plans(after) || old.plans == new.plans)
+}
+
+fn changed_inputs<'v>(old: &'v PlanVersion<'_>, new: &'v PlanVersion<'_>) -> Vec<&'v str> {
+    let names = old.inputs.keys().chain(new.inputs.keys());
+    let differs = |name: &&String| old.inputs.get(*name) != new.inputs.get(*name);
+    names.filter(differs).map(String::as_str).collect()
+}
+
+/// Whether a text may use one of these inputs: it names it, or inputs as a whole or by an expression.
+fn names_input(text: &str, changed: &[&str]) -> bool {
+    text.match_indices("inputs").any(|(at, word)| {
+        // The field of a step that runs another plan.
+        if text[at + word.len()..].starts_with("\":") {
+            return false;
+        }
+        let Some(rest) = text[at + word.len()..].strip_prefix('.') else {
+            // A name that only looks like it costs a repetition; one that is overlooked would leave an old result.
+            return true;
+        };
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let name = rest.split(|letter| !is_part(letter)).next();
+        name.is_some_and(|name| changed.contains(&name))
+    })
+}
+
+fn uses_shell(step: &Step) -> bool {
+    matches!(&step.work, Work::Run(run) if run.shell) || step.work.steps().iter().any(uses_shell)
 }
 
 /// Whether a step, or one inside of it, runs another plan.
@@ -110,21 +125,31 @@ fn runs_plans(step: &Step) -> bool {
     matches!(step.work, Work::Pipeline(_)) || step.work.steps().iter().any(runs_plans)
 }
 
-/// The first step of the new plan whose items would have to be read on the client again.
-pub fn needs_source<'n>(old: &Plan, new: &'n Plan) -> Option<&'n Step> {
-    new.pipeline.iter().find(|step| {
-        let Some(source) = source_of(step) else {
-            return false;
-        };
-        let before = old.pipeline.iter().find(|other| other.id == step.id);
-        before.and_then(source_of) != Some(source)
-    })
+/// The first step of the new plan, also inside of others, whose items would have to be read on the client again.
+pub fn needs_source<'n>(old: &PlanVersion<'_>, new: &PlanVersion<'n>) -> Option<&'n Step> {
+    let mut before = Vec::new();
+    add_sources(&old.plan.pipeline, &mut before);
+    let mut after = Vec::new();
+    add_sources(&new.plan.pipeline, &mut after);
+    let changed = changed_inputs(old, new);
+    let is_read_again = |(step, over): &(&Step, &Over)| {
+        let known = before
+            .iter()
+            .any(|(other, source)| other.id == step.id && source == over);
+        let text = serde_json::to_string(over).unwrap_or_default();
+        !known || (!changed.is_empty() && names_input(&text, &changed))
+    };
+    after.into_iter().find(is_read_again).map(|(step, _)| step)
 }
 
-fn source_of(step: &Step) -> Option<&Over> {
-    match &step.work {
-        Work::Map(map) if matches!(map.over, Over::Source(_)) => Some(&map.over),
-        _ => None,
+fn add_sources<'p>(steps: &'p [Step], all: &mut Vec<(&'p Step, &'p Over)>) {
+    for step in steps {
+        if let Work::Map(map) = &step.work
+            && matches!(map.over, Over::Source(_))
+        {
+            all.push((step, &map.over));
+        }
+        add_sources(step.work.steps(), all);
     }
 }
 
@@ -255,11 +280,53 @@ pipeline:
     fn a_map_over_other_files_needs_its_items_again() {
         let plan = |glob: &str| {
             let text = format!(
-                "pipeline: [{{ id: m, map: {{ over: {{ files: '{glob}' }} }}, prompt: x }}]"
+                "inputs: {{ dir: {{}}, x: {{}} }}\npipeline: [{{ id: l, loop: {{ max: 2 }}, steps: [{{ id: m, map: {{ over: {{ files: '{glob}' }} }}, prompt: x }}] }}]"
             );
             compile(&text, PlanFormat::Yaml).unwrap()
         };
-        assert!(needs_source(&plan("*.md"), &plan("*.md")).is_none());
-        assert_eq!(needs_source(&plan("*.md"), &plan("*.rs")).unwrap().id, "m");
+        let needs = |old: &str, new: &str, dirs: [&str; 2]| {
+            let plans = BTreeMap::new();
+            let (old, new) = (plan(old), plan(new));
+            let values = dirs.map(|dir| Map::from_iter([("dir".to_owned(), Value::from(dir))]));
+            let version = |plan, inputs| PlanVersion {
+                plan,
+                inputs,
+                plans: &plans,
+            };
+            needs_source(&version(&old, &values[0]), &version(&new, &values[1])).is_some()
+        };
+        let by_input = "{{ inputs.dir }}/*.md";
+        assert!(!needs("*.md", "*.md", ["a", "b"]));
+        assert!(needs("*.md", "*.rs", ["a", "a"]));
+        assert!(!needs(by_input, by_input, ["a", "a"]));
+        assert!(needs(by_input, by_input, ["a", "b"]));
+    }
+
+    #[test]
+    fn inputs_that_a_step_gets_without_their_names_count() {
+        for step in [
+            "{ id: s, run: [make], shell: true }",
+            "{ id: s, prompt: '{{ inputs | tojson }}' }",
+            "{ id: s, prompt: '{{ inputs[\"x\"] }}' }",
+        ] {
+            let text = |x: &str| {
+                format!(
+                    "inputs: {{ x: {{ default: {x} }}, dir: {{ default: a }} }}\npipeline: [{step}]"
+                )
+            };
+            let (old, new) = (
+                compile(&text("one"), PlanFormat::Yaml).unwrap(),
+                compile(&text("two"), PlanFormat::Yaml).unwrap(),
+            );
+            let plans = BTreeMap::new();
+            let values = ["one", "two"].map(|x| Map::from_iter([("x".to_owned(), Value::from(x))]));
+            let version = |plan, inputs| PlanVersion {
+                plan,
+                inputs,
+                plans: &plans,
+            };
+            let fates = replanned(&version(&old, &values[0]), &version(&new, &values[1]));
+            assert_eq!(fates[0].1, StepFate::Changed, "{step}");
+        }
     }
 }

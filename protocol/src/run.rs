@@ -52,6 +52,8 @@ pub struct PlanText {
     pub text: String,
     /// Its format: `yaml` (also for JSON) or `toml`. `None` means `yaml`.
     pub format: Option<String>,
+    /// Whether its steps may run programs. The hub sets false for a key that may not enqueue code. `None`: as before.
+    pub programs: Option<bool>,
     /// The texts of the plans that its steps name, by name or path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<String, String>,

@@ -116,7 +116,6 @@ pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
-pub use plans::control::{AGREED, RAISED};
 pub use plans::{
     CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun,
     ResetItems, RunControl, RunStep, RunWish, StepChange, StepId,

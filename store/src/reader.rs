@@ -261,9 +261,13 @@ impl StoreReader {
         self.snapshot(|conn| query::plans::items(conn, step, state, from, limit))
     }
 
-    /// The items of a step's task, by position.
-    pub fn items_of_task(&mut self, task: TaskId) -> Result<Vec<PlanItem>, StoreError> {
-        self.snapshot(|conn| query::plans::items_of_task(conn, task))
+    /// The items of a step with a task, by position.
+    pub fn items_of_task(
+        &mut self,
+        step: StepId,
+        task: TaskId,
+    ) -> Result<Vec<PlanItem>, StoreError> {
+        self.snapshot(|conn| query::plans::items_of_task(conn, step, task))
     }
 
     /// The piece of a source that has the item at a position.

@@ -66,6 +66,8 @@ impl Flags {
     pub const HAS_CHILDREN_TO_END: i64 = 1 << 19;
     /// A step of a run of a plan made it.
     pub const IN_PLAN: i64 = 1 << 20;
+    /// A run of it has handed over to another task.
+    pub const HANDED_OVER: i64 = 1 << 22;
     /// It has a row in the table `conversation`.
     pub const HAS_CONVERSATION: i64 = 1 << 21;
 

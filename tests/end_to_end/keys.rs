@@ -217,6 +217,33 @@ fn a_key_is_limited_to_its_queues_types_labels_and_pools() {
     });
     let error = ended["task"]["error"].as_str().unwrap();
     assert!(error.contains("may not enqueue code"), "{error}");
+    // Nor the plan that it gives to a run of others; and there is no other form of metadata.
+    let plan = json!({"type": "plan", "prompt": "pipeline: [{ id: a, pool: none, prompt: x }]"});
+    let others = person.call("enqueue", plan)["task_id"].clone();
+    until("it has begun", || {
+        let run = person.call("run", json!({"task_id": others}));
+        (run["state"] == "open").then_some(())
+    });
+    let other = json!({"task_id": others, "plan": {"text": "pipeline: [{ id: b, run: [id] }]", "programs": true}});
+    let limited = add(&hub, "one-queue", "enqueue", json!({"queues": ["default"]}));
+    let refused = client(&hub, &limited).refused("run_resume", other.clone());
+    assert_eq!(refused["data"]["limit"], "queues", "{refused}");
+    client(&hub, &without).call("run_resume", other);
+    let ended = until("the run has ended", || {
+        let run = person.call("get", json!({"task_id": others}));
+        (run["task"]["status"] == "failed").then_some(run)
+    });
+    let error = ended["task"]["error"].as_str().unwrap();
+    assert!(error.contains("may not enqueue code"), "{error}");
+    let list =
+        json!({"type": "plan", "prompt": "pipeline: [{ id: a, run: [id] }]", "metadata": []});
+    for key in [Some(&without), None] {
+        let refused = match key {
+            Some(key) => client(&hub, key).refused("enqueue", list.clone()),
+            None => hub.client().refused("enqueue", list.clone()),
+        };
+        assert_eq!(word(&refused), "invalid_params", "{refused}");
+    }
     let with = add(&hub, "scripts", "enqueue", json!({"python": true}));
     client(&hub, &with).call("enqueue", python);
 

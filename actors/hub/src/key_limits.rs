@@ -24,6 +24,14 @@ pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
             tasks.try_for_each(|new| limit_new(key, new))?;
         }
         Request::ScheduleAdd(params) => limit_new(key, &mut params.task)?,
+        Request::RunResume(params) => {
+            if let Some(plan) = &mut params.plan {
+                limit_plan(key)?;
+                if !key.scope.python {
+                    plan.programs = Some(false);
+                }
+            }
+        }
         Request::RetryFailed(params) => check_all_failed(key, params.queue.as_deref())?,
         Request::Lease(params) => check_lease(key, params)?,
         Request::Ack(params) => {
@@ -62,20 +70,29 @@ fn limit_new(key: &LiveKey, new: &mut NewTask) -> Result<(), Error> {
     {
         return Err(beyond(key, limit, "its task"));
     }
-    if new.task_type == TYPE_PLAN && !key.scope.queues.is_empty() {
-        // The steps of a plan name pools, which are queues.
-        return Err(beyond(key, "queues", "a plan"));
+    if new.task_type == TYPE_PLAN {
+        limit_plan(key)?;
     }
     if new.task_type == TYPE_PYTHON && !key.scope.python {
         return Err(beyond(key, "python", "its task"));
     }
     if new.task_type == TYPE_PLAN && !key.scope.python {
         let metadata = new.metadata.get_or_insert_with(|| json!({}));
-        if let Some(fields) = metadata.as_object_mut() {
-            fields.insert("programs".to_owned(), false.into());
-        }
+        let Some(fields) = metadata.as_object_mut() else {
+            let message = "invalid params: `metadata` of a task of the type plan is an object";
+            return Err(Error::invalid_params(message));
+        };
+        fields.insert("programs".to_owned(), false.into());
     }
     Ok(())
+}
+
+/// The steps of a plan name pools, which are queues.
+fn limit_plan(key: &LiveKey) -> Result<(), Error> {
+    match key.scope.queues.is_empty() {
+        true => Ok(()),
+        false => Err(beyond(key, "queues", "a plan")),
+    }
 }
 
 /// `retry_failed` is about whole queues.

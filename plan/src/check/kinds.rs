@@ -243,6 +243,10 @@ impl PlanCheck<'_> {
             };
             self.fault(&format!("{path}.cache"), message, None);
         }
+        if step.cache.is_some() && matches!(step.work, Work::Plan(_)) {
+            let message = "the plan of a planner is made and agreed anew each time";
+            self.fault(&format!("{path}.cache"), message, None);
+        }
         let is_once = |step: &Step| step.effects == Effects::Once;
         match &step.work {
             Work::Race(steps) => {

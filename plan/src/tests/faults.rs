@@ -248,6 +248,11 @@ const FAULTY: &[(PlanFormat, &str, &[&str])] = &[
     ),
     (
         Yaml,
+        "limits: {tokens: 9}\npipeline: [{id: a, plan: {goal: x}, effects: none, cache: {}}]",
+        &["2:52: pipeline[0].cache: the plan of a planner is made and agreed anew each time"],
+    ),
+    (
+        Yaml,
         "limits: {pools: [coders]}\npipeline: [{id: a, prompt: x, pool: coder}, {id: b, prompt: x, pool: coders, module: y}]",
         &[
             "2:31: pipeline[0].pool: the pool coder is not in limits.pools; did you mean coders?",

@@ -75,6 +75,9 @@ pub struct NewTask {
     /// Whether the task is cancelled when its parent reaches a final state.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ends_with_parent: bool,
+    /// Whether it goes on with the work of the task whose run adds it, once that is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub handoff: bool,
     /// Whether a person must approve the task before it runs.
     pub requires_approval: bool,
     /// The preferred provider; the pool decides.
@@ -266,6 +269,7 @@ impl Verb for NewTask {
             continues,
             parent_id,
             ends_with_parent: params.flag("ends_with_parent", false)?,
+            handoff: params.flag("handoff", false)?,
             requires_approval: params.flag("requires_approval", false)?,
             provider: params.opt_name("provider", limits)?,
             model: params.opt_name("model", limits)?,

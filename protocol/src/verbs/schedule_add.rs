@@ -15,7 +15,7 @@ use crate::{Error, Limits, Method, NewTask, Params, TYPE_PLAN, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of a task that a schedule cannot have, with the reason.
-const FOREIGN: [(&str, &str); 7] = [
+const FOREIGN: [(&str, &str); 8] = [
     ("run_at", "the schedule has the times"),
     ("delay_seconds", "the schedule has the times"),
     (
@@ -32,6 +32,7 @@ const FOREIGN: [(&str, &str); 7] = [
     ),
     ("parent_id", "the task of a schedule has no parent"),
     ("ends_with_parent", "the task of a schedule has no parent"),
+    ("handoff", "a run hands over to a task, not to a schedule"),
 ];
 
 /// The schedule to add.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Every parameter of `enqueue`. A line of a file with another key is refused here, because the hub ignores unknown
 /// parameters.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "prompt",
     "system_prompt",
     "type",
@@ -27,6 +27,7 @@ const KNOWN: [&str; 23] = [
     "depends_on",
     "parent_id",
     "ends_with_parent",
+    "handoff",
     "requires_approval",
     "provider",
     "model",
@@ -93,6 +94,9 @@ pub struct Fields {
     /// Cancels the task when its parent ends
     #[arg(long)]
     pub ends_with_parent: bool,
+    /// In the run of a task: hands over to the new task, which begins when the run's own task is done
+    #[arg(long, conflicts_with_all = ["parent", "ends_with_parent"])]
+    pub handoff: bool,
     /// Budget of all attempts together: 200k (tokens), 1.50usd, or both: 200k,1.50usd
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
     pub budget: Option<Budget>,
@@ -152,6 +156,7 @@ impl Fields {
             "ends_with_parent",
             self.ends_with_parent.then_some(Value::Bool(true)),
         );
+        put("handoff", self.handoff.then_some(Value::Bool(true)));
         put("budget", self.budget());
         put(
             "labels",

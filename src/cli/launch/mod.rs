@@ -37,6 +37,7 @@ pub async fn other_plan(file: &Path) -> Result<(Plan, PlanText), Failure> {
     let text = PlanText {
         text: file.text,
         format: Some(name_of(file.format).to_owned()),
+        programs: None,
         plans,
     };
     Ok((plan, text))

@@ -46,7 +46,7 @@ pub async fn run(args: &ApproveArgs, hub: &HubClient, context: &Context) -> Resu
         (Some(tokens), Some(usd)) => format!(" by {} tokens and {usd} USD", text::grouped(tokens)),
         (Some(tokens), None) => format!(" by {} tokens", text::grouped(tokens)),
         (None, Some(usd)) => format!(" by {usd} USD"),
-        (None, None) => String::new(),
+        (None, None) => ", if it was used up".to_owned(),
     };
     let screen = &context.screen;
     screen.answer(&answer, || {

@@ -120,12 +120,6 @@ async fn compared(
     };
     let old = compile(&old_text.text, format)
         .map_err(|why| Failure::local("the plan of the run has faults", why))?;
-    if let Some(step) = needs_source(&old, new) {
-        return Err(Failure::Local(format!(
-            "the step {} reads other items than before, which needs a new run: `kirosu run-pipeline`",
-            step.id
-        )));
-    }
     if let Some(name) = metadata
         .inputs
         .keys()
@@ -145,18 +139,23 @@ async fn compared(
             "the plan needs the input {name}, which the run was not given: give it a default"
         )));
     }
-    let fates = replanned(
-        &PlanVersion {
-            plan: &old,
-            inputs: &inputs[0],
-            plans: &old_text.plans,
-        },
-        &PlanVersion {
-            plan: new,
-            inputs: &inputs[1],
-            plans: &text.plans,
-        },
-    );
+    let before = PlanVersion {
+        plan: &old,
+        inputs: &inputs[0],
+        plans: &old_text.plans,
+    };
+    let after = PlanVersion {
+        plan: new,
+        inputs: &inputs[1],
+        plans: &text.plans,
+    };
+    if let Some(step) = needs_source(&before, &after) {
+        return Err(Failure::Local(format!(
+            "the step {} reads other items than before, which needs a new run: `kirosu run-pipeline`",
+            step.id
+        )));
+    }
+    let fates = replanned(&before, &after);
     let line = |(step, fate): (String, StepFate)| StepLine {
         running: running(&run, &step),
         step,

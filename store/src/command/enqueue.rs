@@ -15,6 +15,7 @@ use crate::tasks::Keyed;
 use kirosu_protocol::run::TYPE_PLAN;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::{Continued, Error, NewTask, OnLost, Status, TaskId};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task with a retry policy but without `max_attempts`.
@@ -183,6 +184,7 @@ impl Core {
             }
             self.check_dependencies(&new.depends_on, task.position)?;
             self.check_parent(new, task.position)?;
+            self.check_handoff(new)?;
             if new.task_type == TYPE_PLAN {
                 self.check_sources(new)?;
             }
@@ -232,7 +234,8 @@ impl Core {
         if let Some(run) = new.run {
             self.open_tree_budget(run)?;
         }
-        if let Some(parent_id) = new.parent_id {
+        let parent_id = self.parent_of(new)?;
+        if let Some(parent_id) = parent_id {
             self.write(InsertChild { parent_id, task_id })?;
         }
         if new.task_type == TYPE_PLAN {
@@ -244,8 +247,12 @@ impl Core {
         if let Some(budget) = &new.budget {
             self.open_budgets(task_id, budget)?;
         }
-        let budget_trees = self.trees_of(task_id, new.parent_id, new.budget.as_ref())?;
-        let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on, id.is_some())?;
+        let budget_trees = self.trees_of(task_id, parent_id, new.budget.as_ref())?;
+        let mut depends_on = Cow::Borrowed(&new.depends_on);
+        if let Some(run) = new.run.filter(|_| new.handoff) {
+            depends_on.to_mut().push(run.task_id);
+        }
+        let (blocked_by, hopeless) = self.depend(task_id, &depends_on, id.is_some())?;
         let lane = match self.find_lane(&new.queue, &new.task_type)? {
             Some(lane) => lane,
             None => self.lanes.make(&new.queue, &new.task_type),
@@ -285,7 +292,7 @@ impl Core {
             self.use_text(Some(long.text))?;
             row.flags.set(Flags::HAS_LONG_TEXTS);
         }
-        let mut input = input_of(new, budget_trees, long);
+        let mut input = input_of(new, parent_id, budget_trees, long);
         input.options.continues = continued.map(|(continued, _)| Box::new(continued.clone()));
         self.add(row, input);
         self.report(
@@ -297,9 +304,12 @@ impl Core {
             },
         );
         if new.ends_with_parent
-            && let Some(parent) = new.parent_id
+            && let Some(parent) = parent_id
         {
             self.end_with(task_id, parent)?;
+        }
+        if let Some(run) = new.run.filter(|_| new.handoff) {
+            self.hand_over(run, task_id)?;
         }
         let status = self
             .tasks
@@ -313,7 +323,7 @@ impl Core {
     }
 
     /// A new task ends with its parent. The parent of a task of a large batch may have ended since the check.
-    fn end_with(&mut self, id: TaskId, parent: TaskId) -> Result<()> {
+    pub(super) fn end_with(&mut self, id: TaskId, parent: TaskId) -> Result<()> {
         match self.row(parent)?.map(|row| row.state) {
             Some(state) if !state.is_final() => {
                 self.change(parent, |row| row.flags.set(Flags::HAS_CHILDREN_TO_END));
@@ -357,14 +367,19 @@ fn flags_of(new: &NewTask) -> Flags {
     flags
 }
 
-fn input_of(new: &NewTask, budget_trees: Vec<TaskId>, long: Option<LongInput>) -> TaskInput {
+fn input_of(
+    new: &NewTask,
+    parent_id: Option<TaskId>,
+    budget_trees: Vec<TaskId>,
+    long: Option<LongInput>,
+) -> TaskInput {
     TaskInput {
         prompt: new.prompt.clone(),
         system_prompt: new.system_prompt.clone(),
         options: InputOptions {
             retry: new.retry,
             timeout_ms: new.timeout_ms,
-            parent_id: new.parent_id,
+            parent_id,
             provider: new.provider.clone(),
             model: new.model.clone(),
             workdir: new.workdir.clone(),

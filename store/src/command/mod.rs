@@ -14,6 +14,7 @@ mod finish;
 pub(crate) mod large_batch;
 mod request_permission;
 pub(crate) use finish::dependency_ended;
+mod handoff;
 pub(crate) mod holder;
 pub(crate) mod lease;
 pub(crate) mod long_text;

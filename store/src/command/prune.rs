@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::retention::Scan;
 use crate::row::Flags;
 use crate::sql::approval::DeleteApprovals;
+use crate::sql::handoff::DeleteHandoff;
 use crate::sql::long_text::{DropTextsOfAttempts, DropTextsOfTask};
 use crate::sql::plan::DeleteCached;
 use crate::sql::sets::{self, FinishedTask, SelectFinished, SelectFirstFrom};
@@ -111,6 +112,9 @@ impl Core {
         }
         if flags.has(Flags::IN_PLAN) {
             self.write(DeleteCached { task_id: task.id })?;
+        }
+        if flags.has(Flags::HANDED_OVER) {
+            self.write(DeleteHandoff { task_id: task.id })?;
         }
         self.forget(task)?;
         Ok(true)

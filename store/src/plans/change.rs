@@ -10,12 +10,14 @@ use crate::outcome::Outcome;
 use crate::row::{Flags, TaskRow};
 use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::plan::{
-    DeleteSomeItems, ResetItem, SelectHeldTasks, SelectItemByKey, SelectItemState, SelectLostItems,
-    SelectOpenTasks, SelectQueuedTasks, SelectStepAt, WithdrawItems,
+    DeleteSomeItems, DropCachedItem, DropCachedItems, ResetItem, SelectHeldTasks, SelectItemByKey,
+    SelectItemState, SelectLostItems, SelectOpenTasks, SelectQueuedTasks, SelectStepAt,
+    WithdrawItems,
 };
 use crate::sql::task::{SelectReady, SelectReadyInPlan};
 use kirosu_protocol::{
-    Budget, FailureClass, Fence, ItemState, RunState, Status, StepState, Task, TaskBudget, TaskId,
+    Budget, FailureClass, Fence, ItemState, RunState, Scope, Status, StepState, Task, TaskBudget,
+    TaskId,
 };
 use std::sync::Arc;
 
@@ -93,6 +95,8 @@ impl Core {
                     wishes: None,
                     started_ms: now,
                     ended_ms: None,
+                    agreed: 0,
+                    raised: 0,
                 };
                 self.plans.runs.insert(id, run);
                 self.touch_run(id);
@@ -139,12 +143,17 @@ impl Core {
             PlanChange::LetRun { step, limit } => self.let_run(*step, *limit)?,
             PlanChange::SetRun { state, reason } => self.set_run(run, *state, reason.as_deref())?,
             PlanChange::Fulfil => self.fulfil(run)?,
-            PlanChange::Replan { hash } => self.replan(run, hash)?,
+            PlanChange::Replan { hash, budget } => self.replan(run, hash, *budget)?,
+            PlanChange::Decided { agreed, raised } => self.decided(run, *agreed, *raised)?,
         })
     }
 
     /// Opens the budget that a plan sets, unless its task was enqueued with one for its tree.
-    fn open_plan_budget(&mut self, run: TaskId, budget: Option<Budget>) -> Result<()> {
+    pub(super) fn open_plan_budget(&mut self, run: TaskId, budget: Option<Budget>) -> Result<()> {
+        let (own, now) = (Scope::Tree(run), self.now());
+        if self.ledger.account(&mut *self.db, &own, now)?.is_some() {
+            return Ok(());
+        }
         let Some(budget) = budget.filter(|budget| !budget.is_empty()) else {
             return Ok(());
         };
@@ -345,6 +354,10 @@ impl Core {
                 // It runs, or is to run, anyway.
                 continue;
             }
+            if matches!(items, ResetItems::Key(_)) {
+                // Else its equal would take the same result again.
+                self.write(DropCachedItem { step_id, idx })?;
+            }
             self.write(ResetItem { step_id, idx })?;
             if let Some(step) = self.plan_step(step_id)? {
                 step.shift(Some(before), ItemState::Waiting, 1);
@@ -365,6 +378,7 @@ impl Core {
             same: step_id,
             limit,
         };
+        self.write(DropCachedItems { step_id, limit })?;
         let is_empty = (self.write(some)? as i64) < limit;
         let now = self.now();
         if let Some(step) = self.plan_step(step_id)? {
@@ -379,6 +393,17 @@ impl Core {
             }
         }
         self.touch_step(step_id);
+        Ok(APPLIED)
+    }
+
+    /// Decisions of people are carried out.
+    fn decided(&mut self, run: TaskId, agreed: i64, raised: i64) -> Result<PlanOutcome> {
+        let Some(row) = self.plan_run(run)? else {
+            return Ok(STALE);
+        };
+        row.agreed = (row.agreed - agreed).max(0);
+        row.raised = (row.raised - raised).max(0);
+        self.touch_run(run);
         Ok(APPLIED)
     }
 

@@ -13,10 +13,6 @@ use kirosu_protocol::{
     Budget, Error, ErrorCode, PlanText, RunRetryParams, RunState, Scope, Status, TaskId,
 };
 
-/// The reason of a run whose waiting steps may go on.
-pub const AGREED: &str = "agreed";
-/// The reason of a run whose tasks that wait for its budget may run.
-pub const RAISED: &str = "raised";
 /// Wishes of one run that are not carried out yet.
 const WISHES: usize = 100;
 
@@ -48,6 +44,10 @@ impl Core {
 
     /// A run that has begun, or the refusal.
     fn begun_run(&mut self, verb: &str, id: TaskId) -> CommandResult<&mut PlanRun> {
+        let row = self.known(id)?;
+        if row.state.is_final() && row.flags.has(Flags::IN_PLAN) {
+            self.check_step_goes_on(id)?;
+        }
         if self.plan_run(id)?.is_none() {
             let row = self.known(id)?;
             let needed = "the run has not begun: `kirosu get` says what its task waits for";
@@ -77,17 +77,25 @@ impl Core {
         let asks = self.db.number(SelectAskingSteps { run_id: id }.into())? > Some(0);
         let run = self.begun_run("resume", id)?;
         match run.state {
-            RunState::Open if run.reason.as_deref() == Some(AGREED) => {}
+            RunState::Open if run.agreed > 0 => {}
             RunState::Open if !asks => {
                 let row = self.known(id)?;
                 let needed = "the run is neither paused nor waits for a person";
                 return Err(wrong_state("resume", row, needed).into());
             }
             state if state.is_final() => return Err(self.has_ended("resume", id)?.into()),
+            RunState::Waiting
+                if !asks && run.reason.as_deref().is_some_and(is_decided_elsewhere) =>
+            {
+                let reason = run.reason.clone().unwrap_or_default();
+                let row = self.known(id)?;
+                let needed = format!("it waits for something else: {reason}");
+                return Err(wrong_state("resume", row, &needed).into());
+            }
             state => {
                 // A person has agreed: the steps that wait for one go on.
-                let agreed = (asks || state == RunState::Waiting).then(|| AGREED.to_owned());
-                (run.state, run.reason) = (RunState::Open, agreed);
+                run.agreed += i64::from(asks || state == RunState::Waiting);
+                (run.state, run.reason) = (RunState::Open, None);
                 self.touch_run(id);
             }
         }
@@ -108,32 +116,60 @@ impl Core {
         (by, comment): (Option<&str>, Option<&str>),
         raise: Option<Budget>,
     ) -> CommandResult<Outcome> {
+        let trees = self.ledger.trees_of(&mut *self.db, id)?;
         let (own, now) = (Scope::Tree(id), self.now());
         let has_own = self.ledger.account(&mut *self.db, &own, now)?.is_some();
+        // Without a budget of its own, that of the nearest run above it counts.
+        let nearest = match has_own {
+            true => Some(id),
+            false => trees.last().copied(),
+        };
+        let Some(nearest) = nearest else {
+            let row = self.known(id)?;
+            let needed = "the run has no budget that could be raised";
+            return Err(wrong_state("approve", row, needed).into());
+        };
         match raise {
-            Some(raise) if has_own => self.raise_budget(&own, raise)?,
-            Some(_) => {
-                let row = self.known(id)?;
-                let needed = "the run has no budget that could be raised";
-                return Err(wrong_state("approve", row, needed).into());
+            Some(raise) => {
+                let scope = Scope::Tree(nearest);
+                let account = self.ledger.account(&mut *self.db, &scope, now)?;
+                let limit = account.map(|account| account.limit).unwrap_or_default();
+                let is_without =
+                    |amount: Option<u64>, limit: Option<u64>| amount.is_some() && limit.is_none();
+                if is_without(raise.tokens, limit.tokens) || is_without(raise.micros, limit.micros)
+                {
+                    let row = self.known(id)?;
+                    let needed = match raise.tokens.is_some() && limit.tokens.is_none() {
+                        true => "the budget has no limit in tokens",
+                        false => "the budget has no limit in US dollars",
+                    };
+                    return Err(wrong_state("approve", row, needed).into());
+                }
+                self.raise_budget(&scope, raise)?;
             }
             None => {
-                let trees = self.ledger.trees_of(&mut *self.db, id)?;
+                let mut trees = trees.clone();
+                trees.push(nearest);
+                trees.dedup();
                 let scopes: Vec<Scope> = trees.into_iter().map(Scope::Tree).collect();
                 self.raise_exhausted(&scopes)?;
             }
         }
         self.decide(id, "approved", by, comment)?;
         self.report_by(id, "approved", by);
-        self.note_raised(id)?;
+        // The run with the budget passes it on to all runs below it.
+        self.note_raised(nearest)?;
+        if nearest != id {
+            self.note_raised(id)?;
+        }
         Ok(Outcome::Ok)
     }
 
     fn note_raised(&mut self, id: TaskId) -> Result<()> {
         if let Some(run) = self.plan_run(id)?
-            && matches!(run.state, RunState::Open | RunState::Waiting)
+            && !run.state.is_final()
         {
-            (run.state, run.reason) = (RunState::Open, Some(RAISED.to_owned()));
+            run.raised += 1;
             self.touch_run(id);
         }
         Ok(())
@@ -212,9 +248,14 @@ impl Core {
                 false => Ok(()),
             };
         }
-        if !flags.has(Flags::IN_PLAN) {
-            return Ok(());
+        match flags.has(Flags::IN_PLAN) {
+            true => self.check_step_goes_on(id),
+            false => Ok(()),
         }
+    }
+
+    /// Refuses to bring a task of a step back that has ended: nothing would take over its result.
+    fn check_step_goes_on(&mut self, id: TaskId) -> CommandResult<()> {
         let items = self.db.items_of_task(id)?;
         let step = match items {
             Some(items) => self.plan_step(items.step_id)?,
@@ -288,7 +329,12 @@ impl Core {
     }
 
     /// The run goes on with the plan of its oldest wish.
-    pub(super) fn replan(&mut self, id: TaskId, hash: &str) -> Result<PlanOutcome> {
+    pub(super) fn replan(
+        &mut self,
+        id: TaskId,
+        hash: &str,
+        budget: Option<Budget>,
+    ) -> Result<PlanOutcome> {
         let Some(run) = self.plan_run(id)? else {
             return Ok(PlanOutcome::default());
         };
@@ -304,6 +350,7 @@ impl Core {
         run.wishes = stored(&wishes)?;
         (run.hash, run.reason) = (Some(hash.to_owned()), None);
         self.touch_run(id);
+        self.open_plan_budget(id, budget)?;
         let plan = serde_json::to_string(&plan).map_err(StoreFault::value)?;
         self.write(PutPlanText {
             run_id: id,
@@ -335,6 +382,12 @@ fn retry(what: &RunRetryParams) -> RunWish {
         plan: None,
         repeats_failed: false,
     }
+}
+
+/// Whether a run with this reason goes on with a decision about something else than its steps.
+fn is_decided_elsewhere(reason: &str) -> bool {
+    let others = ["person: ", "budget: ", "approval: "];
+    others.iter().any(|other| reason.starts_with(other))
 }
 
 fn stored(wishes: &[RunWish]) -> Result<Option<String>> {

@@ -51,15 +51,7 @@ impl Core {
                 created_at,
             })?;
         }
-        // The items of a task follow one another.
-        let (mut position, mut previous) = (0, None);
         for item in &new.items {
-            let of = (item.task, item.cached);
-            position = match of != (None, None) && Some(of) == previous {
-                true => position + 1,
-                false => 0,
-            };
-            previous = Some(of);
             let own = item.task.and_then(|at| made.get(at).copied());
             let (task_id, cached) = (own.or(item.cached), i64::from(item.cached.is_some()));
             let state = match own {
@@ -73,7 +65,7 @@ impl Core {
                     key: &item.key,
                     state: item_number(state),
                     task_id,
-                    position,
+                    position: item.position,
                     cached,
                 })?;
                 None
@@ -81,7 +73,7 @@ impl Core {
                 self.write(MakeItemAgain {
                     state: item_number(state),
                     task_id,
-                    position,
+                    position: item.position,
                     cached,
                     step_id,
                     idx: item.index,

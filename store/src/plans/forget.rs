@@ -4,7 +4,7 @@ use crate::backend::Result;
 use crate::core::Core;
 use crate::sql::plan::{
     DeletePlanRun, DeletePlanStep, DeletePlanText, DeleteSomeItems, DeleteSource,
-    DeleteSourcePiece, SelectAnyStep, SelectSourceOfRun, SelectUnnamedSource,
+    DeleteSourcePiece, SelectAnyStep, SelectItemWith, SelectSourceOfRun, SelectUnnamedSource,
 };
 use kirosu_protocol::{SourceId, TaskId};
 
@@ -16,7 +16,10 @@ const UNNAMED_MS: i64 = 24 * 60 * 60 * 1000;
 impl Core {
     /// Whether a task of a step is needed: the items of its run are not deleted yet.
     pub(crate) fn is_in_run(&mut self, id: TaskId) -> Result<bool> {
-        Ok(self.db.items_of_task(id)?.is_some())
+        Ok(self
+            .db
+            .number(SelectItemWith { task_id: id }.into())?
+            .is_some())
     }
 
     /// Deletes some of what belongs to a run. Returns whether nothing is left of it but its task.

@@ -19,7 +19,7 @@ mod source;
 use crate::backend::Result;
 use crate::core::Core;
 use crate::row::Flags;
-use crate::sql::plan::{ItemsOfTask, PutPlanRun, PutPlanStep, SetItemsOfTask};
+use crate::sql::plan::{ItemsOfTask, MoveItems, PutPlanRun, PutPlanStep, SetItemsOfTask};
 use kirosu_protocol::{
     EventKind, FailureClass, ItemState, RunState, SourceId, Status, StepInfo, StepState, TaskId,
 };
@@ -254,6 +254,17 @@ impl Core {
             // It was made anew.
             return Ok(());
         };
+        let has_handed_over = self
+            .row(id)?
+            .is_some_and(|row| row.flags.has(Flags::HANDED_OVER));
+        if status == Status::Done
+            && has_handed_over
+            && let Some(next) = self.handed_to(id)?
+        {
+            // The items go on with the other task, which may have ended in this batch, too.
+            self.write(MoveItems { next, task_id: id })?;
+            return self.settle_items(next);
+        }
         let ItemsOfTask {
             step_id,
             state: before,
@@ -305,6 +316,8 @@ impl Core {
         if matches!(status, Status::Done | Status::Failed) && run.wishes.is_some() {
             // The retry came after the decision that the run is over.
             (run.state, run.reason) = (RunState::Open, None);
+            // Its deadline counts from here: it may have been the reason for the end.
+            run.started_ms = now;
             self.touch_run(id);
             self.bring_back(id);
             self.report(id, "retried");
@@ -351,6 +364,8 @@ impl Core {
                 wishes: run.wishes.as_deref(),
                 started_at: run.started_ms,
                 ended_at: run.ended_ms,
+                agreed: run.agreed,
+                raised: run.raised,
             })?;
             self.batch.report(EventKind::Run {
                 task_id: id,

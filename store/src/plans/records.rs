@@ -32,6 +32,10 @@ pub struct PlanRun {
     pub started_ms: i64,
     /// The time of its end.
     pub ended_ms: Option<i64>,
+    /// How often a person has let waiting steps go on, since the conductor has carried it out.
+    pub agreed: i64,
+    /// How often a person has raised the budget, since then.
+    pub raised: i64,
 }
 
 /// A step of a run. Times are Unix milliseconds.
@@ -217,12 +221,21 @@ pub enum PlanChange {
         /// The reason.
         reason: Option<String>,
     },
+    /// Decisions of people are carried out, unless there were further ones meanwhile.
+    Decided {
+        /// [`PlanRun::agreed`] as it was.
+        agreed: i64,
+        /// [`PlanRun::raised`] as it was.
+        raised: i64,
+    },
     /// Removes the oldest wish, which is carried out.
     Fulfil,
     /// The run goes on with the plan of the oldest wish, which is carried out.
     Replan {
         /// The hash of that plan.
         hash: String,
+        /// The budget that it sets, for a run without one.
+        budget: Option<Budget>,
     },
 }
 
@@ -274,6 +287,8 @@ pub struct NewItem {
     pub index: i64,
     /// Its key.
     pub key: String,
+    /// Its position among the items of its task, from 0.
+    pub position: i64,
     /// The position of its task in [`Expansion::tasks`]; `None`: it is done without one.
     pub task: Option<usize>,
     /// The task of an earlier item whose result it has.

@@ -62,6 +62,11 @@ impl Core {
         if metadata.is_null() {
             return Ok(());
         }
+        if !metadata.is_object() {
+            // A list would be read as the fields in their order.
+            let message = "invalid params: `metadata` of a task of the type plan is an object";
+            return Err(Error::invalid_params(message).into());
+        }
         let metadata: PlanMetadata = serde_json::from_value(metadata).map_err(|why| {
             let message = format!("invalid params: `metadata` of a task of the type plan: {why}");
             Error::invalid_params(message)

@@ -168,13 +168,14 @@ pub(crate) fn items(
     sql::all(conn, sql_query(text))
 }
 
-/// The items of a task, by position.
+/// The items of a step with a task, by position.
 pub(crate) fn items_of_task(
     conn: &mut SqliteConnection,
+    step: StepId,
     task: TaskId,
 ) -> QueryResult<Vec<PlanItem>> {
     let text = format!(
-        "SELECT idx, key, state, task_id, class, position, cached FROM plan_item WHERE task_id = {task} ORDER BY idx"
+        "SELECT idx, key, state, task_id, class, position, cached FROM plan_item WHERE task_id = {task} AND step_id = {step} ORDER BY idx"
     );
     sql::all(conn, sql_query(text))
 }

@@ -48,6 +48,13 @@ pub(crate) fn too_many(rules: &ChildRules, place: TreePlace, count: u32) -> Opti
     })
 }
 
+/// The refusal of a handoff at the end of a chain of this length.
+pub(crate) fn chain_too_long(most: u32) -> Error {
+    let message =
+        format!("{most} runs have handed over to one another already, the most (children.depth)");
+    refusal("depth", message)
+}
+
 /// The refusal of one child.
 pub(crate) fn not_allowed(rules: &ChildRules, place: TreePlace, new: &NewTask) -> Option<Error> {
     if !rules.queues.is_empty() && !rules.queues.contains(&new.queue) {

@@ -13,6 +13,7 @@ pub(crate) mod cold;
 mod columns;
 pub(crate) mod counter;
 pub(crate) mod generation;
+pub(crate) mod handoff;
 pub(crate) mod long_text;
 pub(crate) mod people;
 pub(crate) mod plan;

@@ -9,7 +9,7 @@ use kirosu_protocol::{ItemState, RunState, StepState, TaskId};
 /// The columns of a [`PlanRun`].
 macro_rules! run_columns {
     () => {
-        "task_id, state, reason, name, hash, made, wishes, started_at, ended_at"
+        "task_id, state, reason, name, hash, made, wishes, started_at, ended_at, agreed, raised"
     };
 }
 
@@ -19,7 +19,7 @@ column! {
     ItemState: i64 => |number| Ok(item_state(number)),
 }
 
-row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, ended_ms } }
+row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, ended_ms, agreed, raised } }
 
 /// The columns of a [`RunStep`].
 macro_rules! step_columns {
@@ -80,6 +80,28 @@ statement! {
 }
 
 statement! {
+    /// Whether an item has the result of a task.
+    SelectItemWith { task_id: i64 } "SELECT 1 FROM plan_item WHERE task_id = ? LIMIT 1"
+}
+
+statement! {
+    /// Later tasks do not take the result of an item.
+    DropCachedItem { step_id: i64, idx: i64 }
+    "DELETE FROM plan_cache WHERE task_id = (SELECT task_id FROM plan_item WHERE step_id = ? AND idx = ?)"
+}
+
+statement! {
+    /// Later tasks do not take the results of the first items of a step.
+    DropCachedItems { step_id: i64, limit: i64 }
+    "DELETE FROM plan_cache WHERE task_id IN (SELECT task_id FROM plan_item WHERE step_id = ? ORDER BY idx LIMIT ?)"
+}
+
+statement! {
+    /// Another task goes on with the items of one.
+    MoveItems { next: i64, task_id: i64 } "UPDATE plan_item SET task_id = ? WHERE task_id = ? AND cached = 0"
+}
+
+statement! {
     /// The state of a run.
     SelectRunState { task_id: i64 } "SELECT state FROM plan_run WHERE task_id = ?"
 }
@@ -96,7 +118,9 @@ statement! {
         wishes: Option<&'a str>,
         started_at: i64,
         ended_at: Option<i64>,
-    } concat!("INSERT OR REPLACE INTO plan_run (", run_columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        agreed: i64,
+        raised: i64,
+    } concat!("INSERT OR REPLACE INTO plan_run (", run_columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 }
 
 statement! {
@@ -191,13 +215,13 @@ row! {
 statement! {
     /// The items of a task, which are in one state: they change together.
     SelectItemsOfTask { task_id: i64 }
-    "SELECT step_id, max(state), count(*) FROM plan_item WHERE task_id = ? GROUP BY step_id"
+    "SELECT step_id, max(state), count(*) FROM plan_item WHERE task_id = ? AND cached = 0 GROUP BY step_id"
 }
 
 statement! {
     /// The task of some items has ended, or was retried.
     SetItemsOfTask<'a> { state: i64, class: Option<&'a str>, task_id: i64 }
-    "UPDATE plan_item SET state = ?, class = ? WHERE task_id = ?"
+    "UPDATE plan_item SET state = ?, class = ? WHERE task_id = ? AND cached = 0"
 }
 
 statement! {

@@ -7,6 +7,7 @@ use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
 };
 use super::generation::SelectSkipped;
+use super::handoff::*;
 use super::long_text::*;
 use super::plan::*;
 use super::schedule::*;
@@ -57,7 +58,7 @@ records! {
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         SetContinuedBy, UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
-        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>,
+        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>, DeleteHandoff, PutHandoff, MoveItems, DropCachedItem, DropCachedItems,
         DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
     }
 }
@@ -87,7 +88,7 @@ records! {
         CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectContinuedBy, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
-        SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
+        SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
         CountSchedules, SelectNextSchedule,
     }

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use kirosu_protocol::{
-    AckStatus, ErrorCode, Fence, ItemState, NewTask, RunRetryParams, RunState, Status, StepState,
-    TYPE_PLAN, TaskId,
+    AckStatus, Budget, ErrorCode, Fence, ItemState, NewTask, RunRetryParams, RunState, Status,
+    StepState, TYPE_PLAN, TaskBudget, TaskId,
 };
 use kirosu_store::*;
 use serde_json::json;
@@ -79,6 +79,7 @@ impl Taken {
             key: format!("k{}", step.cursor + at),
             task: Some(at as usize),
             cached: None,
+            position: 0,
         };
         Expansion {
             step: step.id,
@@ -694,6 +695,7 @@ fn a_retry_just_before_the_end_of_a_run_brings_it_back() {
             control: retry,
         }))
         .unwrap();
+        b.now += 5000;
         let ack = match status {
             AckStatus::Done => done(taken.run, Some(taken.fence)),
             _ => failed(taken.run, Some(taken.fence)),
@@ -701,6 +703,8 @@ fn a_retry_just_before_the_end_of_a_run_brings_it_back() {
         b.ack(ack).unwrap();
         let row = taken.row(&mut b);
         assert_eq!((row.state, row.ended_ms), (RunState::Open, None));
+        // Its deadline, which may have ended it, counts from here.
+        assert_eq!(row.started_ms, b.now);
         assert!(row.wishes.is_some());
         assert_eq!(take(&mut b), [taken.run]);
         // A person who cancels it means the retry, too.
@@ -732,10 +736,7 @@ fn a_run_is_resumed_where_it_waits_while_other_steps_run() {
     assert!(taken.change(&mut b, set(&step, StepState::Open, Some("breaker"))));
     b.one(resume()).unwrap();
     let row = taken.row(&mut b);
-    assert_eq!(
-        (row.state, row.reason.as_deref()),
-        (RunState::Open, Some(AGREED))
-    );
+    assert_eq!((row.state, row.agreed), (RunState::Open, 1));
 }
 
 #[test]
@@ -822,8 +823,9 @@ fn items_of_a_batch_keep_their_positions_when_one_of_them_is_repeated() {
     let taken = Taken::new(&mut b);
     let step = taken.open(&mut b, "m", 5);
     let mut expansion = taken.expansion(&step, 5);
-    for (item, task) in expansion.items.iter_mut().zip([0, 0, 0, 1, 1]) {
-        item.task = Some(task);
+    let places = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)];
+    for (item, (task, position)) in expansion.items.iter_mut().zip(places) {
+        (item.task, item.position) = (Some(task), position);
     }
     expansion.tasks.truncate(2);
     assert!(taken.change(&mut b, PlanChange::Expand(expansion)));
@@ -857,4 +859,77 @@ fn runs_in_a_paused_queue_are_news_when_it_goes_on() {
         assert_eq!(applied.plans, [0]);
         assert_eq!(take(&mut b), [run]);
     }
+}
+
+#[test]
+fn decisions_of_people_are_counted_until_they_are_carried_out_also_while_it_is_paused() {
+    let mut b = Bench::new();
+    let run = b.enqueue(NewTask {
+        budget: Some(TaskBudget {
+            tree: Some(Budget {
+                tokens: Some(10),
+                micros: None,
+            }),
+            ..TaskBudget::default()
+        }),
+        ..plan_task()
+    });
+    assert_eq!(take(&mut b), [run]);
+    let fence = b.task(run).fence;
+    let taken = Taken { run, fence };
+    let approve = |raise: Option<Budget>| Command::Approve {
+        task: run,
+        fence: None,
+        by: None,
+        comment: None,
+        raise,
+        only_human: false,
+    };
+    let control = |control| plan(PlanOrder::Control { run, control });
+    b.one(control(RunControl::Pause)).unwrap();
+    let amount = Budget {
+        tokens: Some(5),
+        micros: None,
+    };
+    b.one(approve(Some(amount))).unwrap();
+    b.one(control(RunControl::Resume)).unwrap();
+    b.one(approve(None)).unwrap();
+    assert_eq!(taken.row(&mut b).raised, 2);
+    // One that comes while the first ones are carried out stays.
+    let done = PlanChange::Decided {
+        agreed: 0,
+        raised: 1,
+    };
+    assert!(taken.change(&mut b, done));
+    assert_eq!(taken.row(&mut b).raised, 1);
+    let usd = Budget {
+        tokens: None,
+        micros: Some(5),
+    };
+    let refused = b.one(approve(Some(usd))).unwrap_err();
+    assert!(
+        refused.message.contains("no limit in US dollars"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_run_that_waits_for_a_budget_is_not_resumed() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let waits = PlanChange::SetRun {
+        state: RunState::Waiting,
+        reason: Some("budget: 1 tasks wait".into()),
+    };
+    assert!(taken.change(&mut b, waits));
+    let run = taken.run;
+    let resume = plan(PlanOrder::Control {
+        run,
+        control: RunControl::Resume,
+    });
+    let refused = b.one(resume).unwrap_err();
+    assert!(
+        refused.message.contains("budget: 1 tasks wait"),
+        "{refused}"
+    );
 }

@@ -22,7 +22,7 @@ TOOLS = {
     # name: (required arguments, optional arguments, read only, destructive)
     "enqueue_task": (
         ["prompt"],
-        "system_prompt task_type queue priority requires_approval idempotency_key depends_on continues parent_id ends_with_parent delay_seconds"
+        "system_prompt task_type queue priority requires_approval idempotency_key depends_on continues parent_id ends_with_parent handoff delay_seconds"
         " timeout_seconds max_attempts model provider workdir on_lost metadata accept labels",
         False,
         False,

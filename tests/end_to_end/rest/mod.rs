@@ -271,7 +271,11 @@ fn the_description_names_routes_that_are_there() {
     assert!(paths.len() >= 7, "{paths:?}");
     for (path, methods) in paths {
         for method in methods.as_object().unwrap().keys() {
-            let named = [("{id}", "1"), ("{act}", "cancel"), ("{verdict}", "approve")];
+            let act = match path.starts_with("/schedules") {
+                true => "pause",
+                false => "cancel",
+            };
+            let named = [("{id}", "1"), ("{act}", act), ("{verdict}", "approve")];
             let path = named
                 .iter()
                 .fold(path.clone(), |path, (name, word)| path.replace(name, word));

@@ -276,8 +276,79 @@ pipeline:
     assert_eq!(count(), 10);
     carried_out(&hub, &plan("two", "plan", "1ms", "d"), json!({}));
     assert_eq!(count(), 13);
+    // A person who repeats an item wants it to run.
+    let first = step(&run, "all")["path"].clone();
+    assert_eq!(first, "all");
+    let id = run["task_id"].as_i64().unwrap();
+    client.call(
+        "run_retry",
+        json!({"task_id": id, "step": "m", "item": "a"}),
+    );
+    until("it ran again", || (count() == 14).then_some(()));
+    ended(&mut client, id);
+    std::fs::write(&runs, "run\n".repeat(13)).unwrap();
     // All runs of the hub; a failed task is no result.
     carried_out(&hub, &plan("three", "hub", "1h", "e"), json!({}));
     carried_out(&hub, &plan("four", "hub", "1h", "e"), json!({}));
     assert_eq!(count(), 16);
+}
+
+#[test]
+fn equal_batches_of_a_cached_step_give_each_item_its_element() {
+    let hub = hub(1).start();
+    let plan = r#"
+pipeline:
+  - id: m
+    map: { over: [a, b], batch: 2 }
+    effects: none
+    cache: { scope: hub }
+    result: { each: true }
+    prompt: '{{ items | tojson }}'
+  - { id: all, reduce: { of: m, into: json } }
+"#;
+    let (_, run) = carried_out(&hub, plan, json!({}));
+    assert_eq!(run["result"], r#"["a","b"]"#);
+    let twice = plan.replace("[a, b]", "[a, b, a, b]");
+    let (_, run) = carried_out(&hub, &twice, json!({}));
+    assert_eq!(
+        (&run["result"], &run["made"]),
+        (&json!(r#"["a","b","a","b"]"#), &json!(0))
+    );
+    // Batches that share one result give it once each, whatever other runs have the same task.
+    let shared = twice
+        .replace("    result: { each: true }\n", "")
+        .replace("scope: hub", "scope: run");
+    let (_, run) = carried_out(&hub, &shared, json!({}));
+    assert_eq!(run["result"], r#"[["a","b"],["a","b"]]"#, "{run:#}");
+}
+
+#[test]
+fn the_work_of_a_step_is_handed_over_and_its_result_is_that_of_the_last() {
+    let setup = hub(1);
+    let script = format!(
+        "prompt=$(cat); case \"$prompt\" in hand*) {} enqueue --handoff --queue echo 'from the other one' >/dev/null; echo handed;; *) printf '%s' \"$prompt\";; esac",
+        env!("CARGO_BIN_EXE_kirosu")
+    );
+    let hub = with_script(setup, &script).start();
+    let plan = "
+pipeline:
+  - { id: first, pool: script, prompt: hand over }
+  - { id: then, depends_on: [first], prompt: 'it says {{ steps.first.result }}' }
+";
+    let (mut client, run) = carried_out(&hub, plan, json!({}));
+    assert_eq!(run["result"], "it says from the other one", "{run:#}");
+    let all = client.call("list", json!({"parent_id": run["task_id"]}));
+    assert_eq!(all["tasks"].as_array().unwrap().len(), 3, "{all:#}");
+    // Without a plan it is a task that waits for this one.
+    let task = client.enqueue_with(json!({"prompt": "hand over", "queue": "script"}));
+    client.call("wait", json!({"task_ids": [task], "timeout_seconds": 30}));
+    let next = client.call("list", json!({"parent_id": task}))["tasks"][0].clone();
+    let next = next["task_id"].as_i64().unwrap();
+    client.call("wait", json!({"task_ids": [next], "timeout_seconds": 30}));
+    assert_eq!(client.task(next)["result"], "from the other one");
+    let refused = client.refused("enqueue", json!({"prompt": "x", "handoff": true}));
+    assert!(
+        refused["message"].as_str().unwrap().contains("token"),
+        "{refused}"
+    );
 }

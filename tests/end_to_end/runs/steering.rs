@@ -505,3 +505,31 @@ fn another_plan_waits_for_what_runs_or_cancels_it() {
     });
     assert_eq!(step(&mended, "b")["state"], "done");
 }
+
+#[test]
+fn the_time_of_a_question_begins_anew_after_a_pause() {
+    let hub = hub(1).start();
+    let mut client = hub.client();
+    let plan =
+        "pipeline: [{ id: ok, approve: { prompt: 'Go?', timeout: 3s, on_timeout: approve } }]";
+    let run = start(&mut client, plan, json!({}));
+    until("it asks", || {
+        (shown(&mut client, run)["state"] == "waiting").then_some(())
+    });
+    client.call("run_pause", json!({"task_id": run}));
+    until("the question is taken back", || {
+        (step(&shown(&mut client, run), "ok")["open"] == 0).then_some(())
+    });
+    // Longer than the question waits.
+    std::thread::sleep(Duration::from_secs(4));
+    client.call("run_resume", json!({"task_id": run}));
+    until("it asks again", || {
+        (shown(&mut client, run)["state"] == "waiting").then_some(())
+    });
+    let task = items(&mut client, run, "ok")[0]["task_id"]
+        .as_i64()
+        .unwrap();
+    client.call("reject", json!({"task_id": task, "reason": "no"}));
+    let run = ended(&mut client, run);
+    assert_eq!(run["state"], "done");
+}

@@ -54,6 +54,9 @@ pub(super) struct EnqueueTask {
     parent_id: Option<i64>,
     /// True: the task is cancelled when its parent ends.
     ends_with_parent: Option<bool>,
+    /// True: you hand your work over to this task. It begins when your own task is done; end your turn then. In a plan its
+    /// result is that of your step.
+    handoff: Option<bool>,
     /// Earliest start, in seconds from now.
     delay_seconds: Option<f64>,
     /// Maximum time of a run in seconds.
@@ -215,7 +218,7 @@ mod tests {
     fn every_argument_of_enqueue_task_reaches_the_task() {
         let all = object(json!({
             "prompt": "p", "system_prompt": "s", "task_type": "review", "queue": "q", "priority": "7",
-            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "continues": 9, "parent_id": 2, "ends_with_parent": true, "delay_seconds": 3,
+            "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "continues": 9, "parent_id": 2, "ends_with_parent": true, "handoff": true, "delay_seconds": 3,
             "timeout_seconds": 4, "max_attempts": 5, "model": "m", "provider": "v", "workdir": "w", "on_lost": "ask",
             "accept": {"diff": true}, "labels": ["l"], "metadata": {"a": 1},
         }));

@@ -44,6 +44,8 @@ pub(super) struct NewTaskSchema {
     pub parent_id: Option<i64>,
     /// Whether it is cancelled when its parent reaches a final state.
     pub ends_with_parent: Option<bool>,
+    /// In the run of a task, with its token: whether it goes on with the work of that task, once that is done.
+    pub handoff: Option<bool>,
     /// Whether a person must approve before it runs.
     pub requires_approval: Option<bool>,
     /// The requested provider.

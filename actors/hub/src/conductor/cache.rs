@@ -3,6 +3,7 @@
 use super::context::StepValues;
 use super::expand::Gathered;
 use kirosu_plan::{CacheRule, Step, Work};
+use kirosu_protocol::task::{TYPE_CHAT, TYPE_PYTHON};
 use kirosu_protocol::{NewTask, TaskId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -29,6 +30,9 @@ impl StepValues<'_> {
         let mut hits: HashMap<usize, TaskId> = HashMap::new();
         let mut prints = Vec::with_capacity(gathered.tasks.len());
         for (at, task) in gathered.tasks.iter().enumerate() {
+            if ![TYPE_CHAT, TYPE_PYTHON].contains(&task.task_type.as_str()) {
+                return Ok(());
+            }
             let print = self.fingerprint(step, rule, task);
             let hit = self.results.store.cached_task(&print, since);
             if let Some(hit) = hit.map_err(|why| why.to_string())? {

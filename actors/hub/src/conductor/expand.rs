@@ -1,6 +1,6 @@
 //! The next items of a step, with their tasks.
 
-use super::results::ItemOutcome;
+use super::results::{ItemOutcome, TASKS};
 use super::tasks::TaskPurpose;
 use super::world::RunWorld;
 use kirosu_plan::advance::{Found, ReduceShape, items_per_task};
@@ -42,10 +42,12 @@ impl Gathered {
             task.prompt.len() + task.system_prompt.as_ref().map_or(0, String::len)
         });
         self.tasks.extend(task);
+        let items = (0..).zip(items);
         self.items
-            .extend(items.into_iter().map(|(index, key)| NewItem {
+            .extend(items.map(|(position, (index, key))| NewItem {
                 index,
                 key,
+                position,
                 task: at,
                 cached: None,
             }));
@@ -324,8 +326,10 @@ impl RunWorld<'_> {
                 .store
                 .plan_items(of.id, Some(state), 0, MISSING);
             let items = items.map_err(|why| why.to_string())?;
-            let items = self.values.results.with_results(of, items)?;
-            missing.extend(items.iter().map(ItemOutcome::missing));
+            for part in items.chunks(TASKS) {
+                let items = self.values.results.with_results(of, part.to_vec())?;
+                missing.extend(items.iter().map(ItemOutcome::missing));
+            }
         }
         Ok(missing)
     }

@@ -23,8 +23,12 @@ impl RunTurn<'_> {
             }
         }
         if !any {
-            let (state, reason) = (RunState::Open, None);
-            self.change(None, PlanChange::SetRun { state, reason });
+            let (agreed, raised) = (0, self.snapshot.run.raised);
+            self.change(None, PlanChange::Decided { agreed, raised });
+            if self.snapshot.run.state == RunState::Waiting {
+                let (state, reason) = (RunState::Open, None);
+                self.change(None, PlanChange::SetRun { state, reason });
+            }
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ impl LiveRun {
         let text = text.unwrap_or_else(|| PlanText {
             text: task.prompt.clone(),
             format: metadata.format.clone(),
+            programs: metadata.programs,
             plans: std::mem::take(&mut metadata.plans),
         });
         let checked = match fault {
@@ -74,6 +75,9 @@ impl LiveRun {
             None => CheckedPlan::read(&text, &metadata),
         };
         metadata.plans = text.plans;
+        if text.programs == Some(false) {
+            metadata.programs = Some(false);
+        }
         let (plan, inputs, hash) = match checked {
             Ok(checked) => (Ok(Arc::new(checked.plan)), checked.inputs, checked.hash),
             Err(why) => (Err(why), Map::new(), String::new()),

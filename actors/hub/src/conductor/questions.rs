@@ -24,11 +24,6 @@ impl RunTurn<'_> {
             if work.on_timeout == "wait" {
                 continue;
             }
-            let at = step.started_ms.saturating_add(timeout);
-            if at > around.now_ms {
-                self.wake_at(at);
-                continue;
-            }
             let items = around
                 .store
                 .plan_items(step.id, None, 0, 1)
@@ -36,6 +31,16 @@ impl RunTurn<'_> {
             let Some(task) = items.into_iter().next().and_then(|item| item.task_id) else {
                 continue;
             };
+            // A question that a pause has taken back is asked anew, and its time begins again.
+            let asked = around.store.many(&[task]).unwrap_or_default();
+            let Some(asked) = asked.first().map(|task| (task.created_at * 1000.0) as i64) else {
+                continue;
+            };
+            let at = asked.saturating_add(timeout);
+            if at > around.now_ms {
+                self.wake_at(at);
+                continue;
+            }
             let reason = Some(format!("no person decided within {} s", timeout / 1000));
             let by = Some("timeout".to_owned());
             let command = match work.on_timeout.as_str() {

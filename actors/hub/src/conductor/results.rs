@@ -12,7 +12,7 @@ const BYTES: usize = 8 << 20;
 /// Items that one query reads.
 const PAGE: i64 = 200;
 /// Tasks that one query reads: a result may have several MiB.
-const TASKS: usize = 8;
+pub(super) const TASKS: usize = 8;
 /// References that are followed from one step to another.
 const HOPS: usize = 32;
 
@@ -22,6 +22,8 @@ pub(crate) struct ItemOutcome {
     pub key: String,
     pub state: ItemState,
     pub task_id: Option<TaskId>,
+    /// Its position among the items of its task.
+    pub position: i64,
     pub class: Option<String>,
     /// The error of one that failed.
     pub error: Option<String>,
@@ -162,6 +164,7 @@ impl Results<'_> {
                 key: item.key,
                 state: item.state,
                 task_id: item.task_id,
+                position: item.position,
                 class: item.class,
                 error: task.and_then(|task| task.error.clone()),
                 result: result.filter(|_| item.state == ItemState::Done),
@@ -187,10 +190,15 @@ impl Results<'_> {
                 kept.push(item);
                 continue;
             };
+            if item.position == 0 {
+                kept.push(item);
+                continue;
+            }
+            // The first of the batch may have another task since it was repeated alone.
             let first = match firsts.get(&task) {
                 Some(first) => *first,
                 None => {
-                    let all = self.store.items_of_task(task).map_err(unread)?;
+                    let all = self.store.items_of_task(step.id, task).map_err(unread)?;
                     let first = all.first().map_or(item.index, |first| first.index);
                     firsts.insert(task, first);
                     first

@@ -12,8 +12,7 @@ use kirosu_plan::{Plan, StopMode, Work};
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::{Ack, Budget, FailureClass, RunState, StepState, TaskId};
 use kirosu_store::{
-    AGREED, Command, NewStep, PlanChange, PlanOrder, RAISED, RunStep, StepChange, StepId,
-    StoreReader,
+    Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StepId, StoreReader,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,12 +119,7 @@ impl RunTurn<'_> {
     fn decide(&mut self, around: &mut TurnInput<'_>) -> Result<(), String> {
         if self.snapshot.run.hash.is_none() {
             let (name, hash) = (self.live.name(), self.live.hash.clone());
-            let limits = &self.plan.limits;
-            let budget = Budget {
-                tokens: limits.tokens,
-                micros: limits.usd.map(micros_of),
-            };
-            let budget = Some(budget).filter(|budget| !budget.is_empty());
+            let budget = budget_of(&self.plan);
             self.change(None, PlanChange::Name { name, hash, budget });
         }
         self.live.wake_at = None;
@@ -151,11 +145,11 @@ impl RunTurn<'_> {
             }
             return Ok(());
         }
-        if self.snapshot.run.reason.as_deref() == Some(AGREED) {
+        if self.snapshot.run.agreed > 0 {
             self.agree();
             return Ok(());
         }
-        if self.snapshot.run.reason.as_deref() == Some(RAISED) {
+        if self.snapshot.run.raised > 0 {
             return self.let_run(around);
         }
         if self.fail_faulty() {
@@ -271,6 +265,8 @@ impl RunTurn<'_> {
                 self.change(Some(&path), PlanChange::Set(change));
             }
         }
+        let (agreed, raised) = (self.snapshot.run.agreed, 0);
+        self.change(None, PlanChange::Decided { agreed, raised });
         let (state, reason) = (RunState::Open, None);
         self.change(None, PlanChange::SetRun { state, reason });
     }
@@ -406,6 +402,16 @@ impl RunTurn<'_> {
             }
         }
     }
+}
+
+/// The budget that a plan sets for its run.
+pub(super) fn budget_of(plan: &Plan) -> Option<Budget> {
+    let limits = &plan.limits;
+    let budget = Budget {
+        tokens: limits.tokens,
+        micros: limits.usd.map(micros_of),
+    };
+    Some(budget).filter(|budget| !budget.is_empty())
 }
 
 /// A change of a step's state, decided on its present row.

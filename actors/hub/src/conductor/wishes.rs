@@ -1,6 +1,6 @@
 //! Wishes of clients: what `run_retry` repeats.
 
-use super::turn::RunTurn;
+use super::turn::{RunTurn, budget_of};
 use kirosu_plan::advance::{Repeat, repeats};
 use kirosu_plan::{PlanVersion, StepFate, needs_source, replanned, to_clear};
 use kirosu_protocol::{PlanText, RunRetryParams, RunState, StepState};
@@ -57,19 +57,18 @@ impl RunTurn<'_> {
             Ok(new) => new,
             Err(why) => return self.refuse(&why),
         };
-        let fates = replanned(
-            &PlanVersion {
-                plan: &self.plan,
-                inputs: &self.live.inputs,
-                plans: &self.live.metadata.plans,
-            },
-            &PlanVersion {
-                plan: &new.plan,
-                inputs: &new.inputs,
-                plans: &text.plans,
-            },
-        );
-        let source = needs_source(&self.plan, &new.plan).map(|step| step.id.clone());
+        let before = PlanVersion {
+            plan: &self.plan,
+            inputs: &self.live.inputs,
+            plans: &self.live.metadata.plans,
+        };
+        let after = PlanVersion {
+            plan: &new.plan,
+            inputs: &new.inputs,
+            plans: &text.plans,
+        };
+        let fates = replanned(&before, &after);
+        let source = needs_source(&before, &after).map(|step| step.id.clone());
         if let Some(id) = source {
             return self.refuse(&format!(
                 "the step {id} reads other items than before, which needs a new run"
@@ -95,7 +94,8 @@ impl RunTurn<'_> {
         }
         let (run, hash) = (self.live.id, new.hash);
         tracing::info!(run, hash, "the run goes on with another plan");
-        self.change(None, PlanChange::Replan { hash });
+        let budget = budget_of(&new.plan);
+        self.change(None, PlanChange::Replan { hash, budget });
     }
 
     /// Whether a step without items was left out of the plan.

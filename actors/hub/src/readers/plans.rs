@@ -139,6 +139,7 @@ fn plan_text(store: &mut StoreReader, task: &Task) -> Result<PlanText, QueryFail
     Ok(PlanText {
         text: task.prompt.clone(),
         format: metadata.format,
+        programs: metadata.programs,
         plans: metadata.plans,
     })
 }
@@ -150,6 +151,8 @@ fn state_of(status: Status, run: Option<&PlanRun>) -> RunState {
         (Status::Done, _) => RunState::Done,
         (Status::Failed, _) => RunState::Failed,
         (Status::Cancelled, _) => RunState::Cancelled,
+        // It ends with its task.
+        (Status::Leased, Some(run)) if run.state.is_final() => RunState::Open,
         (Status::Leased, Some(run)) => run.state,
         _ => RunState::Pending,
     }

@@ -19,6 +19,10 @@ const SESSIONS: usize = 16;
 const SMALL: (usize, usize) = (20, 7);
 /// Items of each large run, and their number.
 const LARGE: (usize, usize) = (20_000, 3);
+/// Signals, each a task that a program adds for another agent.
+const SIGNALS: usize = 500;
+/// Files that agents review, agents at the same time, and the time that each takes for one.
+const REVIEW: (usize, usize, &str) = (60, 4, "0.2");
 /// The longest run.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -26,7 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let items = bench.scaled(ITEMS) * if bench.full { 10 } else { 1 };
     large(bench, items, report)?;
-    side_by_side(bench, report)
+    side_by_side(bench, report)?;
+    signal(bench, report)?;
+    against_xargs(bench, report)
 }
 
 /// A hub with sessions whose provider answers with the prompt.
@@ -112,7 +118,7 @@ fn large(bench: &Bench, items: usize, report: &mut Report) -> Result<(), Fault> 
     let name = |of: &str| format!("map of {items}: {of}");
     let seconds = |at: Option<Duration>| at.map_or(0.0, |at| at.as_secs_f64());
     let mega = |bytes: u64| bytes as f64 / 1e6;
-    report.add(Row::new(name("all items sent"), "s", seconds(sent)));
+    report.add(Row::new(name("run begun"), "s", seconds(sent)));
     report.add(Row::new(name("first item done"), "s", seconds(first)));
     report.add(Row::new(name("items/s"), "", items as f64 / whole));
     report.add(
@@ -191,5 +197,97 @@ fn time_of(wire: &mut Wire, items: usize, runs: usize) -> Result<f64, Fault> {
         if begun.elapsed() > PATIENCE {
             return Err(Fault::new("the small runs take too long"));
         }
+    }
+}
+
+/// The time from a signal of a program, which adds a task, until another agent has started with it and answered.
+fn signal(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
+    let folder = bench.fresh_folder()?;
+    let server = hub(bench, folder.path())?;
+    let mut wire = Wire::connect(server.address)?;
+    let mut times = Vec::new();
+    for _ in 0..bench.scaled(SIGNALS) {
+        let begun = Instant::now();
+        let task = wire.call("enqueue", json!({"prompt": "act", "queue": "work"}))?;
+        let wait = json!({"task_ids": [task["task_id"]], "timeout_seconds": 30});
+        wire.call("wait", wait)?;
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    for (of, p) in [("p50", 0.5), ("p99", 0.99)] {
+        let row = Row::new(
+            format!("signal to the answer of another agent, {of}"),
+            "ms",
+            percentile(&mut times, p),
+        );
+        report.add(row.target(Target::AtMost(5.0)));
+    }
+    Ok(())
+}
+
+/// One report of many files, with four agents: by `kirosu map`, and by `xargs -P` with a shell script around the same program.
+fn against_xargs(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
+    let folder = bench.fresh_folder()?;
+    let (files, agents, pause) = REVIEW;
+    let files = bench.scaled(files);
+    let docs = folder.path().join("docs");
+    std::fs::create_dir_all(&docs)?;
+    for n in 0..files {
+        std::fs::write(docs.join(format!("{n:03}.md")), format!("text {n}\n"))?;
+    }
+    let agent = folder.path().join("agent.sh");
+    std::fs::write(&agent, format!("sleep {pause}; cat\n"))?;
+    let settings = format!(
+        "[providers.script]\nkind = \"command\"\ncommand = {}\n\
+         [[pool]]\nname = \"script\"\nprovider = \"script\"\nsize = {agents}\n",
+        json!(["sh", agent])
+    );
+    let config = folder.path().join("kirosu.toml");
+    std::fs::write(&config, settings)?;
+    let mut plan = Plan::hub(&bench.binary, folder.path());
+    plan.verb = "up";
+    plan.settings.clone_from(&bench.settings);
+    plan.config = Some(config);
+    let server = Server::hub(&plan)?;
+    let port = server.address.port().to_string();
+    let of_kirosu = timed(
+        Command::new(&bench.binary)
+            .args([
+                "map",
+                "--files",
+                "docs/*.md",
+                "--prompt",
+                "{{ item.text }}",
+                "--reduce",
+            ])
+            .args([
+                "{% for r in results %}{{ r.result }}{% endfor %}",
+                "--port",
+                &port,
+            ])
+            .current_dir(folder.path()),
+    )?;
+    let script = format!(
+        "mkdir out; ls docs | xargs -P {agents} -I NAME sh -c 'sh agent.sh < docs/NAME > out/NAME'; \
+         cat out/* | sh agent.sh > report"
+    );
+    let of_xargs = timed(
+        Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder.path()),
+    )?;
+    let name = format!("{files} files, {agents} agents, {pause} s each, one report");
+    report.add(Row::new(format!("{name}: kirosu map"), "s", of_kirosu));
+    report.add(Row::new(format!("{name}: xargs -P"), "s", of_xargs));
+    Ok(())
+}
+
+/// Seconds until a command has ended well.
+fn timed(command: &mut Command) -> Result<f64, Fault> {
+    let begun = Instant::now();
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.stderr(Stdio::null()).status()?;
+    match status.success() {
+        true => Ok(begun.elapsed().as_secs_f64()),
+        false => Err(Fault::new(format!("a command ended with {status}"))),
     }
 }

@@ -1,0 +1,2 @@
+ALTER TABLE plan_run DROP COLUMN agreed;
+ALTER TABLE plan_run DROP COLUMN raised;
