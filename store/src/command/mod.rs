@@ -185,7 +185,8 @@ pub enum Command {
         /// so its leases are returned and the attempts do not count.
         counted: bool,
     },
-    /// Treats leases past their deadline as lost. Answer: [`Outcome::Ended`].
+    /// Treats leases past their deadline as lost, in the order of their deadlines, as if each were noticed on time. Answer:
+    /// [`Outcome::Ended`].
     ExpireDue {
         /// At most this many; `more` in the answer shows whether some are left.
         limit: u32,
