@@ -95,15 +95,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 /// The text is written completely or not at all.
 fn write(file: &Path, text: &str, force: bool) -> std::io::Result<()> {
-    if !force {
-        let mut new = File::create_new(file)?;
-        return new.write_all(text.as_bytes());
+    let (target, is_final) = match force {
+        false => (file.to_owned(), true),
+        true => {
+            let mut name = file.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}.new", std::process::id()));
+            (file.with_file_name(name), false)
+        }
+    };
+    let mut new = File::create_new(&target)?;
+    let written = new.write_all(text.as_bytes());
+    let written = written.and_then(|()| match is_final {
+        true => Ok(()),
+        false => std::fs::rename(&target, file),
+    });
+    if written.is_err() {
+        // A part of the text is of no use, and would stop the next try.
+        let _ = std::fs::remove_file(&target);
     }
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = file.with_file_name(name);
-    std::fs::write(&new, text)?;
-    std::fs::rename(new, file)
+    written
 }
 
 /// The parts of the file, cut to their sizes.

@@ -100,7 +100,7 @@ pub(crate) fn held(conn: &mut SqliteConnection, step: StepId) -> QueryResult<Hel
     let class = FailureClass::BudgetExhausted.as_str();
     let text = format!(
         "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM attempt WHERE attempt.task_id = task.id AND attempt.fence = task.fence \
-         AND attempt.outcome = '{class}')), 0) FROM plan_item JOIN task ON task.id = plan_item.task_id \
+         AND attempt.outcome = '{class}')), 0) FROM plan_item INDEXED BY plan_item_state JOIN task ON task.id = plan_item.task_id \
          WHERE step_id = {step} AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 3"
     );
     Ok(sql::first(conn, sql_query(text))?.unwrap_or_default())

@@ -6,6 +6,9 @@ use diesel::deserialize;
 use diesel::sqlite::SqliteValue;
 use kirosu_protocol::{ItemState, RunState, StepState, TaskId};
 
+// Without statistics SQLite prefers the primary key of `plan_item` to the index on states, and would read all items of a step
+// where few are open: so these queries name the index, and fail if it cannot be used.
+
 /// The columns of a [`PlanRun`].
 macro_rules! run_columns {
     () => {
@@ -227,20 +230,20 @@ statement! {
 statement! {
     /// The tasks of a step's open items, without repeats of neighbours.
     SelectOpenTasks { step_id: i64, limit: i64 }
-    "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item WHERE step_id = ? AND state = 1 AND state <> 2 ORDER BY idx LIMIT ?)"
+    "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item INDEXED BY plan_item_state WHERE step_id = ? AND state = 1 AND state <> 2 ORDER BY idx LIMIT ?)"
 }
 
 statement! {
     /// Tasks of a step's open items that wait in the queue and have not run yet, without repeats of neighbours.
     SelectQueuedTasks { step_id: i64, limit: i64 }
-    "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item JOIN task ON task.id = task_id \
+    "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item INDEXED BY plan_item_state JOIN task ON task.id = task_id \
      WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 0 AND task.attempts = 0 ORDER BY idx LIMIT ?)"
 }
 
 statement! {
     /// Tasks of a step's open items that await approval after an attempt with an outcome.
     SelectHeldTasks<'a> { step_id: i64, outcome: &'a str, limit: i64 }
-    "SELECT DISTINCT task_id FROM (SELECT plan_item.task_id FROM plan_item JOIN task ON task.id = plan_item.task_id \
+    "SELECT DISTINCT task_id FROM (SELECT plan_item.task_id FROM plan_item INDEXED BY plan_item_state JOIN task ON task.id = plan_item.task_id \
      JOIN attempt ON attempt.task_id = task.id AND attempt.fence = task.fence \
      WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 3 AND attempt.outcome = ? ORDER BY idx LIMIT ?)"
 }
@@ -260,7 +263,7 @@ statement! {
 statement! {
     /// Items that failed or were cancelled.
     SelectLostItems { step_id: i64, limit: i64 }
-    "SELECT idx FROM plan_item WHERE step_id = ? AND state IN (3, 4) AND state <> 2 ORDER BY idx LIMIT ?"
+    "SELECT idx FROM plan_item INDEXED BY plan_item_state WHERE step_id = ? AND state IN (3, 4) AND state <> 2 ORDER BY idx LIMIT ?"
 }
 
 statement! {

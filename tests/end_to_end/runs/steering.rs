@@ -261,6 +261,9 @@ pipeline:
         open(&mut client).filter(|(open, _)| *open == 0)
     });
     assert!(before < 12, "{before}");
+    let held = shown(&mut client, below);
+    assert_eq!(held["state"], "paused");
+    assert_eq!(held["reason"], format!("run {run}, above it, is paused"));
     let stats = client.call("list", json!({"limit": 1}))["stats"].clone();
     assert_eq!(stats["queued"], 0);
     client.call("run_resume", json!({"task_id": run}));

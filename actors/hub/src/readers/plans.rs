@@ -3,6 +3,7 @@
 use super::QueryFailure;
 use crate::answers;
 use crate::conductor::results::Results;
+use kirosu_plan::limits::DEPTH;
 use kirosu_protocol::text::shorten;
 use kirosu_protocol::verbs::run_items::RUN_ITEMS_LIMIT;
 use kirosu_protocol::verbs::runs::RUNS_LIMIT;
@@ -103,7 +104,14 @@ pub(super) fn run(store: &mut StoreReader, params: &RunParams) -> Result<RunAnsw
         Some((run, steps)) => (Some(run), steps),
         None => (None, Vec::new()),
     };
-    let state = state_of(task.status, run.as_ref());
+    let mut state = state_of(task.status, run.as_ref());
+    let mut reason = run.as_ref().and_then(|run| run.reason.clone());
+    if matches!(state, RunState::Open | RunState::Waiting)
+        && let Some(above) = paused_above(store, task.parent_id)?
+    {
+        state = RunState::Paused;
+        reason = Some(format!("run {above}, above it, is paused"));
+    }
     let text = |text: Option<String>| text.map(|text| shorten(&text, TEXT_BYTES));
     let mut infos = Vec::with_capacity(steps.len());
     for step in steps {
@@ -112,7 +120,7 @@ pub(super) fn run(store: &mut StoreReader, params: &RunParams) -> Result<RunAnsw
     Ok(RunAnswer {
         task_id: id,
         state,
-        reason: run.as_ref().and_then(|run| run.reason.clone()),
+        reason,
         name: run.as_ref().and_then(|run| run.name.clone()),
         plan: run.as_ref().and_then(|run| run.hash.clone()),
         plan_text: match params.with_plan {
@@ -126,6 +134,23 @@ pub(super) fn run(store: &mut StoreReader, params: &RunParams) -> Result<RunAnsw
         error: text(task.error),
         steps: infos,
     })
+}
+
+/// The nearest run above a task that is paused.
+fn paused_above(
+    store: &mut StoreReader,
+    mut parent: Option<TaskId>,
+) -> Result<Option<TaskId>, QueryFailure> {
+    for _ in 0..DEPTH.hardest {
+        let Some(id) = parent else {
+            break;
+        };
+        if store.run_state(id)? == Some(RunState::Paused) {
+            return Ok(Some(id));
+        }
+        parent = store.many(&[id])?.pop().and_then(|task| task.parent_id);
+    }
+    Ok(None)
 }
 
 /// The plan of a run: that of its task, or the one with which it goes on.
