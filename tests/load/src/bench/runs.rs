@@ -154,22 +154,22 @@ fn large(bench: &Bench, items: usize, report: &mut Report) -> Result<(), Fault> 
 fn side_by_side(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let folder = bench.fresh_folder()?;
     let server = hub(bench, folder.path())?;
-    let (small, smalls) = SMALL;
-    let (large, larges) = (bench.scaled(LARGE.0), LARGE.1);
+    let (small, count_of_small) = SMALL;
+    let (large, count_of_large) = (bench.scaled(LARGE.0), LARGE.1);
     let mut wire = Wire::connect(server.address)?;
-    let alone = time_of(&mut wire, small, smalls)?;
-    for _ in 0..larges {
+    let alone = time_of(&mut wire, small, count_of_small)?;
+    for _ in 0..count_of_large {
         start(&mut wire, large)?;
     }
-    let beside = time_of(&mut wire, small, smalls)?;
+    let beside = time_of(&mut wire, small, count_of_small)?;
     let stats = wire.call("list", json!({"queue": "work", "limit": 1}))?["stats"].clone();
     let left = stats["leased"].as_u64().unwrap_or(0);
     if left == 0 {
         return Err(Fault::new("the large runs ended before the small ones"));
     }
-    let name = format!("{smalls} runs of {small} items");
+    let name = format!("{count_of_small} runs of {small} items");
     report.add(Row::new(format!("{name}, alone"), "s", alone));
-    let row = format!("{name}, while {larges} of {large} run");
+    let row = format!("{name}, while {count_of_large} of {large} run");
     report.add(Row::new(row, "s", beside));
     Ok(())
 }
