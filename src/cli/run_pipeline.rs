@@ -32,7 +32,7 @@ pub struct Args {
     /// A file, the name of a plan in .kirosu/plans, or - for standard input
     #[arg(long, value_name = "FILE", required_unless_present = "id")]
     file: Option<PathBuf>,
-    /// The run that a dry run has shown, with the same plan, inputs and items
+    /// The run that a dry run has shown: its plan, inputs and items; other flags count anew
     #[arg(long, value_name = "ID", conflicts_with_all = ["file", "input", "dry_run"])]
     id: Option<String>,
     /// The value of an input of the plan: text, or JSON for inputs of another type; may be repeated

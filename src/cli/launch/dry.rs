@@ -279,7 +279,7 @@ fn print_history(total: &Totals, history: &PlanHistory, screen: &Screen) -> Resu
     };
     let runs: Vec<String> = history.runs.iter().map(TaskId::to_string).collect();
     screen.print(&format!(
-        "by earlier runs of this plan ({}): {} to {} tokens{cost}, with the median and with what nine of ten tasks of each step used",
+        "by earlier runs of this plan ({}): at least {} to {} tokens{cost}, with the median and with what nine of ten tasks of each step used",
         runs.join(", "),
         text::grouped(used),
         text::grouped(most)

@@ -184,7 +184,7 @@ impl Core {
             }
             self.check_dependencies(&new.depends_on, task.position)?;
             self.check_parent(new, task.position)?;
-            self.check_handoff(new)?;
+            self.check_handoff(new, task.position)?;
             if new.task_type == TYPE_PLAN {
                 self.check_sources(new)?;
             }
@@ -247,7 +247,10 @@ impl Core {
         if let Some(budget) = &new.budget {
             self.open_budgets(task_id, budget)?;
         }
-        let budget_trees = self.trees_of(task_id, parent_id, new.budget.as_ref())?;
+        // The budgets of the tree of the run that hands over count for its work, whoever does it.
+        let in_trees_of = new.run.filter(|_| new.handoff).map(|run| run.task_id);
+        let budget_trees =
+            self.trees_of(task_id, in_trees_of.or(parent_id), new.budget.as_ref())?;
         let mut depends_on = Cow::Borrowed(&new.depends_on);
         if let Some(run) = new.run.filter(|_| new.handoff) {
             depends_on.to_mut().push(run.task_id);

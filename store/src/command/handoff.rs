@@ -5,15 +5,28 @@ use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::row::Flags;
 use crate::rules::children;
-use crate::sql::handoff::{PutHandoff, SelectHandedFrom, SelectHandedTo};
-use kirosu_protocol::{Error, ErrorCode, NewTask, TaskId, TaskRun};
+use crate::sql::handoff::{PutHandoff, SelectHandedBefore, SelectHandedFrom, SelectHandedTo};
+use kirosu_protocol::{Error, ErrorCode, Fence, NewTask, TaskId, TaskRun};
 
 impl Core {
     /// Refuses a handoff by a run whose task has conditions for its result, which its own answer would have to meet, or at the end
     /// of a long chain.
-    pub(super) fn check_handoff(&mut self, new: &NewTask) -> CommandResult<()> {
+    pub(super) fn check_handoff(
+        &mut self,
+        new: &NewTask,
+        position: Option<usize>,
+    ) -> CommandResult<()> {
         if !new.handoff {
             return Ok(());
+        }
+        if position.is_some() || new.ends_with_parent {
+            let message = match position.is_some() {
+                true => "`handoff` is for `enqueue` alone, not for a task of a batch",
+                false => {
+                    "a task with `handoff` ends with its parent if the own one does: leave `ends_with_parent` out"
+                }
+            };
+            return Err(Error::invalid_params(message).into());
         }
         let Some(run) = new.run else {
             let message = "`handoff` is for the run of a task, with its token";
@@ -28,6 +41,13 @@ impl Core {
                 "task {} has conditions for its result, which its own run must meet: it cannot hand over",
                 run.task_id
             );
+            return Err(Error::new(ErrorCode::WrongState, message).into());
+        }
+        let (task_id, fence) = (run.task_id, run.fence);
+        if let Some(next) = self.db.number(SelectHandedTo { task_id, fence }.into())?
+            && self.row(next)?.is_some_and(|row| !row.state.is_final())
+        {
+            let message = format!("this run has handed over to task {next} already");
             return Err(Error::new(ErrorCode::WrongState, message).into());
         }
         let most = self.options.children.depth;
@@ -54,36 +74,74 @@ impl Core {
         }
     }
 
-    /// The run of a task has handed over to a new one. An earlier one, of this or another attempt, is cancelled.
+    /// The run of a task has handed over to a new one. That of an earlier attempt is cancelled.
     pub(super) fn hand_over(&mut self, run: TaskRun, next: TaskId) -> Result<()> {
-        let task_id = run.task_id;
-        if let Some(earlier) = self.handed_to(task_id)?
-            && self.row(earlier)?.is_some_and(|row| !row.state.is_final())
+        let TaskRun { task_id, fence } = run;
+        self.drop_handoff(task_id, fence)?;
+        self.write(PutHandoff {
+            task_id,
+            next,
+            fence,
+        })?;
+        let Some(row) = self.row(task_id)? else {
+            return Ok(());
+        };
+        let flags = row.flags;
+        self.change(task_id, |row| row.flags.set(Flags::HANDED_OVER));
+        // It ends with the parent, and is repeated after a loss, as the first one.
+        let alike = [
+            Flags::IN_PLAN,
+            Flags::ENDS_WITH_PARENT,
+            Flags::LOST_FAILS,
+            Flags::LOST_ASKS,
+        ];
+        self.change(next, |row| {
+            let same = alike.into_iter().filter(|flag| flags.has(*flag));
+            same.for_each(|flag| row.flags.set(flag));
+        });
+        let Some(parent) = self.task_options(next)?.parent_id else {
+            return Ok(());
+        };
+        if flags.has(Flags::IN_PLAN)
+            && let Some(plan) = self.plan_run(parent)?
         {
-            let reason = "the run has handed over to another task";
+            plan.made += 1;
+            self.touch_run(parent);
+        }
+        match flags.has(Flags::ENDS_WITH_PARENT) {
+            true => self.end_with(next, parent),
+            false => Ok(()),
+        }
+    }
+
+    /// An attempt of a task is done, or hands over itself: the task to which another attempt has handed over is cancelled.
+    pub(crate) fn drop_handoff(&mut self, task_id: TaskId, fence: Fence) -> Result<()> {
+        let before = SelectHandedBefore { task_id, fence };
+        let Some(earlier) = self.db.number(before.into())? else {
+            return Ok(());
+        };
+        if self.row(earlier)?.is_some_and(|row| !row.state.is_final()) {
+            let reason = "the attempt that handed over to it did not succeed";
             let lease = self.end_as_cancelled(earlier, None, Some(reason))?;
             self.works.leases.extend(lease);
             self.ended(earlier)?;
         }
-        self.write(PutHandoff { task_id, next })?;
-        let in_plan = self
-            .row(task_id)?
-            .is_some_and(|row| row.flags.has(Flags::IN_PLAN));
-        self.change(task_id, |row| row.flags.set(Flags::HANDED_OVER));
-        if in_plan {
-            self.change(next, |row| {
-                row.flags.set(Flags::IN_PLAN);
-                row.flags.set(Flags::ENDS_WITH_PARENT);
-            });
-            if let Some(parent) = self.task_options(next)?.parent_id {
-                self.end_with(next, parent)?;
-            }
-        }
         Ok(())
     }
 
-    /// The task to which the run of this one has handed over.
+    /// The task to which the newest attempt of this one has handed over, unless it is gone.
     pub(crate) fn handed_to(&mut self, task_id: TaskId) -> Result<Option<TaskId>> {
-        self.db.number(SelectHandedTo { task_id }.into())
+        let Some(row) = self.row(task_id)? else {
+            return Ok(None);
+        };
+        if !row.flags.has(Flags::HANDED_OVER) {
+            return Ok(None);
+        }
+        let fence = row.fence;
+        let next = self.db.number(SelectHandedTo { task_id, fence }.into())?;
+        match next {
+            Some(next) if self.row(next)?.is_some() => Ok(Some(next)),
+            _ => Ok(None),
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::sql::plan::{
 use kirosu_protocol::{
     Budget, Error, ErrorCode, PlanText, RunRetryParams, RunState, Scope, Status, TaskId,
 };
+use std::collections::BTreeSet;
 
 /// Wishes of one run that are not carried out yet.
 const WISHES: usize = 100;
@@ -157,10 +158,10 @@ impl Core {
         }
         self.decide(id, "approved", by, comment)?;
         self.report_by(id, "approved", by);
-        // The run with the budget passes it on to all runs below it.
-        self.note_raised(nearest)?;
-        if nearest != id {
-            self.note_raised(id)?;
+        // A run with a budget passes it on to all runs below it.
+        let runs: BTreeSet<TaskId> = trees.into_iter().chain([nearest, id]).collect();
+        for run in runs {
+            self.note_raised(run)?;
         }
         Ok(Outcome::Ok)
     }

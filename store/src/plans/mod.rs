@@ -19,7 +19,9 @@ mod source;
 use crate::backend::Result;
 use crate::core::Core;
 use crate::row::Flags;
-use crate::sql::plan::{ItemsOfTask, MoveItems, PutPlanRun, PutPlanStep, SetItemsOfTask};
+use crate::sql::plan::{
+    DeleteCached, ItemsOfTask, MoveItems, PutPlanRun, PutPlanStep, SetItemsOfTask,
+};
 use kirosu_protocol::{
     EventKind, FailureClass, ItemState, RunState, SourceId, Status, StepInfo, StepState, TaskId,
 };
@@ -254,13 +256,11 @@ impl Core {
             // It was made anew.
             return Ok(());
         };
-        let has_handed_over = self
-            .row(id)?
-            .is_some_and(|row| row.flags.has(Flags::HANDED_OVER));
         if status == Status::Done
-            && has_handed_over
             && let Some(next) = self.handed_to(id)?
         {
+            // Its answer is no result that equal tasks could have.
+            self.write(DeleteCached { task_id: id })?;
             // The items go on with the other task, which may have ended in this batch, too.
             self.write(MoveItems { next, task_id: id })?;
             return self.settle_items(next);

@@ -88,7 +88,7 @@ records! {
         CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectContinuedBy, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
-        SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
+        SelectHandedBefore, SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
         CountSchedules, SelectNextSchedule,
     }

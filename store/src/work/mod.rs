@@ -185,6 +185,13 @@ impl Core {
 
     /// A task has ended: unblocks its dependents, or fails them and theirs; cancels the children that end with it.
     pub(crate) fn ended(&mut self, id: TaskId) -> Result<()> {
+        if let Some(row) = self.tasks.get(id)
+            && row.state == Status::Done
+            && row.flags.has(Flags::HANDED_OVER)
+        {
+            let fence = row.fence;
+            self.drop_handoff(id, fence)?;
+        }
         let below = self.works.stack.len();
         self.push_ended(id);
         self.work_down_to(below)

@@ -10,6 +10,7 @@ mod common;
 mod continues;
 mod expiry;
 mod groups;
+mod handoff;
 mod inspect;
 mod lanes;
 mod large_batch;

@@ -3,7 +3,7 @@
 use crate::common::*;
 use kirosu_protocol::{
     AckStatus, Budget, ErrorCode, Fence, ItemState, NewTask, RunRetryParams, RunState, Status,
-    StepState, TYPE_PLAN, TaskBudget, TaskId,
+    StepState, TYPE_PLAN, TaskBudget, TaskId, TaskRun,
 };
 use kirosu_store::*;
 use serde_json::json;
@@ -932,4 +932,72 @@ fn a_run_that_waits_for_a_budget_is_not_resumed() {
         refused.message.contains("budget: 1 tasks wait"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_task_that_was_handed_over_keeps_its_item_also_in_a_pause() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 2);
+    assert!(taken.expand(&mut b, "m", 2));
+    let own = b.lease(1).remove(0);
+    let next = b.enqueue(NewTask {
+        handoff: true,
+        run: Some(TaskRun {
+            task_id: own.task_id,
+            fence: own.fence,
+        }),
+        ..NewTask::chat("go on")
+    });
+    assert_eq!(taken.row(&mut b).made, 3);
+    b.ack(done(own.task_id, Some(own.fence))).unwrap();
+    // Its answer is not the result of the item, and nothing is made anew.
+    assert_eq!(check(&mut b, &taken, "m"), [0, 2, 0, 0, 0]);
+    let step = taken.step(&mut b, "m");
+    let withdraw = PlanChange::Withdraw {
+        step: step.id,
+        limit: 9,
+    };
+    assert!(taken.change(&mut b, withdraw));
+    assert_eq!(check(&mut b, &taken, "m"), [1, 1, 0, 0, 0]);
+    let item = b.reader.plan_items(step.id, None, 0, 1).unwrap().remove(0);
+    assert_eq!(item.task_id, Some(next));
+    let lease = b.lease(9).remove(0);
+    assert_eq!(lease.task_id, next);
+    b.ack(done(next, Some(lease.fence))).unwrap();
+    assert_eq!(check(&mut b, &taken, "m"), [1, 0, 1, 0, 0]);
+}
+
+#[test]
+fn a_handoff_to_a_task_that_is_gone_counts_no_more() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 1);
+    assert!(taken.expand(&mut b, "m", 1));
+    let own = b.lease(1).remove(0);
+    let next = b.enqueue(NewTask {
+        handoff: true,
+        run: Some(TaskRun {
+            task_id: own.task_id,
+            fence: own.fence,
+        }),
+        ..NewTask::chat("go on")
+    });
+    b.one(Command::Cancel {
+        task: next,
+        by: None,
+        reason: None,
+    })
+    .unwrap();
+    b.now += 1000;
+    let prune = Command::Prune {
+        before_ms: b.now,
+        limit: 100,
+    };
+    for _ in 0..5 {
+        b.one(prune.clone()).unwrap();
+    }
+    assert!(b.reader.many(&[next]).unwrap().is_empty(), "it is pruned");
+    b.ack(done(own.task_id, Some(own.fence))).unwrap();
+    assert_eq!(check(&mut b, &taken, "m"), [0, 0, 1, 0, 0]);
 }

@@ -10,25 +10,33 @@ const TASKS: u32 = 200;
 const REASONS: [&str; 2] = [BUDGET_REASON, "approval: "];
 
 impl RunTurn<'_> {
-    /// A person has raised the budget: tasks that wait for it run.
+    /// A person has raised the budget: the tasks that wait for it run, each once: those that find it used up again wait for the next
+    /// decision.
     pub fn let_run(&mut self, around: &mut TurnInput<'_>) -> Result<(), String> {
         // The runs below learn of it before it is forgotten here; learning of it twice changes nothing.
         self.live.was_raised = true;
-        let mut any = false;
-        for (path, step, held) in self.held(around)? {
-            if held.budget > 0 {
-                any = true;
-                let limit = TASKS;
-                self.change(Some(&path), PlanChange::LetRun { step, limit });
+        let held = self.held(around)?;
+        let most = held.iter().map(|(_, _, held)| held.budget).max();
+        let most = u64::try_from(most.unwrap_or(0)).unwrap_or(0);
+        let needed = most.div_ceil(u64::from(TASKS));
+        let left = self
+            .live
+            .raise_turns
+            .map_or(needed, |left| left.min(needed));
+        if left > 0 {
+            self.live.raise_turns = Some(left - 1);
+            for (path, step, _) in held.iter().filter(|(_, _, held)| held.budget > 0) {
+                let (step, limit) = (*step, TASKS);
+                self.change(Some(path), PlanChange::LetRun { step, limit });
             }
+            return Ok(());
         }
-        if !any {
-            let (agreed, raised) = (0, self.snapshot.run.raised);
-            self.change(None, PlanChange::Decided { agreed, raised });
-            if self.snapshot.run.state == RunState::Waiting {
-                let (state, reason) = (RunState::Open, None);
-                self.change(None, PlanChange::SetRun { state, reason });
-            }
+        self.live.raise_turns = None;
+        let (agreed, raised) = (0, self.snapshot.run.raised);
+        self.change(None, PlanChange::Decided { agreed, raised });
+        if self.snapshot.run.state == RunState::Waiting {
+            let (state, reason) = (RunState::Open, None);
+            self.change(None, PlanChange::SetRun { state, reason });
         }
         Ok(())
     }

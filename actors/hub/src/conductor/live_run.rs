@@ -36,6 +36,8 @@ pub(super) struct LiveRun {
     pub is_paused: bool,
     /// Whether the runs below it are to learn that its budget was raised.
     pub was_raised: bool,
+    /// Further turns in which tasks that wait for the budget are let run after a decision.
+    pub raise_turns: Option<u64>,
     /// Commands that are not answered yet.
     pub unanswered: usize,
     /// Whether something has changed since the last decision.
@@ -96,6 +98,7 @@ impl LiveRun {
             is_waiting: false,
             is_paused: false,
             was_raised: false,
+            raise_turns: None,
             unanswered: 0,
             is_due: true,
             wake_at: None,
