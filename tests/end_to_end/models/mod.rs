@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/models");
@@ -18,6 +19,9 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/models
 
 /// The Python that has the server and the model; made when it is not there yet or the versions have changed.
 fn python() -> PathBuf {
+    // Tests that begin at the same time install it once.
+    static INSTALL: Mutex<()> = Mutex::new(());
+    let _install = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
     let requirements = format!("{HERE}/requirements.txt");
     let wanted = fs::read_to_string(&requirements).unwrap();
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("models");
