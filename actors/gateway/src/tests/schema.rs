@@ -40,6 +40,7 @@ fn schemas_that_are_not_derived_have_the_fields_of_the_protocol() {
         continues: Some(1),
         parent_id: Some(1),
         ends_with_parent: true,
+        handoff: true,
         provider: Some("p".into()),
         model: Some("m".into()),
         workdir: Some("w".into()),
