@@ -179,7 +179,7 @@ macro_rules! for_each_verb {
             run_items: RunItems(RunItemsParams), Read, Observe;
             /// Pauses a run.
             run_pause: RunPause(RunPauseParams), Change, Enqueue;
-            /// Lets a paused or waiting run go on.
+            /// Lets a paused or waiting run go on, or any run with another plan.
             run_resume: RunResume(RunResumeParams), Change, Enqueue;
             /// Repeats what failed in a run.
             run_retry: RunRetry(RunRetryParams), Change, Enqueue;
