@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -218,11 +219,12 @@ impl Drop for RunCgroup {
         if self.folders.is_empty() {
             return;
         }
-        let mut rest = Self {
+        // A runtime that is shutting down drops work instead of doing it: that must not come here again, without end.
+        let mut rest = ManuallyDrop::new(Self {
             folders: std::mem::take(&mut self.folders),
             kills: None,
             refusals: None,
-        };
+        });
         // The runner is still ending the run, and this thread may serve others.
         let mut end = move || {
             let begin = Instant::now();
@@ -297,6 +299,21 @@ fn count(text: &str, wanted: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_that_is_left_while_the_runtime_shuts_down_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap();
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        let _inside = handle.enter();
+        // Its work is dropped at once, which must not begin again.
+        drop(RunCgroup {
+            folders: vec![PathBuf::from("/no such group")],
+            kills: None,
+            refusals: None,
+        });
+    }
 
     #[test]
     fn kills_are_read_from_both_versions() {
