@@ -69,8 +69,8 @@ pub use notice::Notice;
 pub use params::Params;
 pub use request::Request;
 pub use run::{
-    BUDGET_REASON, ItemInfo, ItemState, LimitsLeft, ListedRun, PlanMetadata, PlanText, RunState,
-    SourceId, StepInfo, StepState, TYPE_PLAN,
+    APPROVAL_REASON, BUDGET_REASON, ItemInfo, ItemState, LimitsLeft, ListedRun, PERSON_REASON,
+    PlanMetadata, PlanText, RunState, SourceId, StepInfo, StepState, TYPE_PLAN,
 };
 pub use schedule::{MissedPolicy, OverlapPolicy, ScheduleInfo, ScheduleSpec};
 pub use scope::AccessScope;

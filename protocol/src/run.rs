@@ -13,6 +13,10 @@ pub const TYPE_PLAN: &str = "plan";
 
 /// The beginning of the reason of a run that waits because its budget is used up.
 pub const BUDGET_REASON: &str = "budget: ";
+/// The beginning of the reason of a run that waits for a person's answer to the question of a step.
+pub const PERSON_REASON: &str = "person: ";
+/// The beginning of the reason of a run whose tasks wait for a person's approval.
+pub const APPROVAL_REASON: &str = "approval: ";
 
 /// The number of a source of items.
 pub type SourceId = i64;

@@ -22,7 +22,7 @@ pub use staged::PlannerStage;
 
 use crate::compiled::{Plan, Step, Work};
 use crate::limits::BEGUN_STEPS;
-use kirosu_protocol::{RunState, StepState};
+use kirosu_protocol::{PERSON_REASON, RunState, StepState};
 use std::collections::BTreeMap;
 
 /// The row of a step, as far as decisions depend on it.
@@ -292,7 +292,7 @@ fn waits_for_person(run: &RunFacts<'_>) -> Option<String> {
                 });
             }
             _ if row.open > 0 && is_question(run.plan, path, row) => {
-                reason.get_or_insert(format!("person: the step {path} asks a question"));
+                reason.get_or_insert(format!("{PERSON_REASON}the step {path} asks a question"));
             }
             _ if row.open > 0 => return None,
             _ => {}

@@ -10,7 +10,8 @@ use crate::sql::plan::{
     PutPlanText, SelectAskingSteps, SelectBusySteps, SelectItemByKey, SelectStepAt,
 };
 use kirosu_protocol::{
-    Budget, Error, ErrorCode, PlanText, RunRetryParams, RunState, Scope, Status, TaskId,
+    APPROVAL_REASON, BUDGET_REASON, Budget, Error, ErrorCode, PERSON_REASON, PlanText,
+    RunRetryParams, RunState, Scope, Status, TaskId,
 };
 use std::collections::BTreeSet;
 
@@ -387,7 +388,7 @@ fn retry(what: &RunRetryParams) -> RunWish {
 
 /// Whether a run with this reason goes on with a decision about something else than its steps.
 fn is_decided_elsewhere(reason: &str) -> bool {
-    let others = ["person: ", "budget: ", "approval: "];
+    let others = [PERSON_REASON, BUDGET_REASON, APPROVAL_REASON];
     others.iter().any(|other| reason.starts_with(other))
 }
 

@@ -4,7 +4,7 @@ use super::arguments::{self, CHARS_MOST, checked};
 use super::error::ToolError;
 use super::run_arguments::*;
 use super::run_reports::{ItemListReport, RunListReport, RunReport, StartReport};
-use super::tools::{McpTools, max_chars, stated_parent};
+use super::tools::{McpTools, max_chars};
 use crate::new_run;
 use kirosu_protocol::{Error, Params, RunItemsParams, RunParams, RunRetryParams, RunsParams, Verb};
 use rmcp::model::JsonObject;
@@ -33,17 +33,9 @@ impl McpTools {
             fields.insert("budget".into(), json!({ "tree": limits }));
             text = serde_json::to_string(&fields).map_err(not_json)?;
         }
-        let mut task = new_run::read(&text, &self.hub.limits())?;
-        task.parent_id = match task.parent_id {
-            None => stated_parent(&context)?.or(self.parent),
-            named => named,
-        };
-        let (keyed, approval) = (task.idempotency_key.is_some(), task.requires_approval);
-        let answer = match keyed {
-            true => self.request_idempotent(task).await,
-            false => self.hub.request(task).await,
-        };
-        let task_id = answer?.task_id;
+        let task = new_run::read(&text, &self.hub.limits())?;
+        let approval = task.requires_approval;
+        let task_id = self.add(task, &context).await?;
         let message = match approval {
             true => format!("run {task_id} begins after a person has approved it"),
             false => format!("started run {task_id}"),

@@ -70,6 +70,23 @@ impl McpTools {
         self.waits.clone()
     }
 
+    /// Adds a task: a child of the one that the client states, unless it names another parent.
+    pub(super) async fn add(
+        &self,
+        mut task: NewTask,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<TaskId, ToolError> {
+        task.parent_id = match task.parent_id {
+            None => stated_parent(context)?.or(self.parent),
+            named => named,
+        };
+        let answer = match task.idempotency_key.is_some() {
+            true => self.request_idempotent(task).await,
+            false => self.hub.request(task).await,
+        };
+        Ok(answer?.task_id)
+    }
+
     /// Sends a request, and repeats it once if the connection broke before the answer. Only for idempotent requests.
     pub(super) async fn request_idempotent<V>(&self, ask: V) -> Result<V::Answer, HubError>
     where
@@ -129,17 +146,9 @@ impl McpTools {
         let text = checked::<EnqueueTask>(given, &[("task_type", "type")])?;
         let params = Params::parse(&text)?;
         // Unchecked, because the hub compiles the regexes and schemas, on another thread.
-        let mut task = read_unchecked(|| NewTask::read(&params, &self.hub.limits()))?;
-        task.parent_id = match task.parent_id {
-            None => stated_parent(&context)?.or(self.parent),
-            named => named,
-        };
-        let (keyed, approval) = (task.idempotency_key.is_some(), task.requires_approval);
-        let answer = match keyed {
-            true => self.request_idempotent(task).await,
-            false => self.hub.request(task).await,
-        };
-        let task_id = answer?.task_id;
+        let task = read_unchecked(|| NewTask::read(&params, &self.hub.limits()))?;
+        let approval = task.requires_approval;
+        let task_id = self.add(task, &context).await?;
         let message = match approval {
             true => format!("enqueued task {task_id}; it runs after a person has approved it"),
             false => format!("enqueued task {task_id}"),
@@ -342,9 +351,7 @@ pub(super) fn max_chars(params: &Params<'_>) -> Result<usize, ToolError> {
 }
 
 /// The task for which an HTTP client runs, from its header.
-pub(super) fn stated_parent(
-    context: &RequestContext<RoleServer>,
-) -> Result<Option<TaskId>, ToolError> {
+fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>, ToolError> {
     let parts = context.extensions.get::<http::request::Parts>();
     let Some(value) = parts.and_then(|parts| parts.headers.get(TASK_HEADER)) else {
         return Ok(None);

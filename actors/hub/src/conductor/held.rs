@@ -1,13 +1,13 @@
 //! Tasks of a run that wait for a person's approval, most of them because a budget is used up.
 
 use super::turn::{RunTurn, TurnInput};
-use kirosu_protocol::{BUDGET_REASON, RunState};
+use kirosu_protocol::{APPROVAL_REASON, BUDGET_REASON, RunState};
 use kirosu_store::{HeldItems, PlanChange, StepId};
 
 /// Tasks that one command lets run.
 const TASKS: u32 = 200;
 /// The beginnings of the reasons that this file gives.
-const REASONS: [&str; 2] = [BUDGET_REASON, "approval: "];
+const REASONS: [&str; 2] = [BUDGET_REASON, APPROVAL_REASON];
 
 impl RunTurn<'_> {
     /// A person has raised the budget: the tasks that wait for it run, each once: those that find it used up again wait for the next
