@@ -5,6 +5,7 @@
 //! worktree's own lock, so that no run works in it; a person's git may.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -109,11 +110,14 @@ fn is_git(process: &Path) -> bool {
     name == "git" || name.starts_with("git-")
 }
 
-/// Judged by its working directory, which counts if it cannot be read, or by a path among its arguments.
+/// Judged by its working directory, which counts if it may not be read, or by a path among its arguments.
 fn works_in(process: &Path, places: &[&PathBuf]) -> bool {
-    let here = fs::read_link(process.join("cwd"));
-    if here.map_or(true, |here| places.iter().any(|it| here.starts_with(it))) {
-        return true;
+    match fs::read_link(process.join("cwd")) {
+        Ok(here) if places.iter().any(|it| here.starts_with(it)) => return true,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return true,
+        // Otherwise it is ending: the kernel takes the working directory from a process after its files, while its
+        // state is still that of a living one.
+        Ok(_) | Err(_) => {}
     }
     let line = fs::read(process.join("cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line).into_owned();
@@ -151,5 +155,12 @@ mod tests {
         assert!(age < Duration::from_secs(3600), "{age:?}");
         assert!(!is_git(Path::new("/proc/self")));
         assert_eq!(age_of(Path::new("/proc/none")), None);
+    }
+
+    #[test]
+    fn a_process_that_has_lost_its_working_directory_works_nowhere() {
+        let here = std::env::current_dir().unwrap();
+        assert!(works_in(Path::new("/proc/self"), &[&here]));
+        assert!(!works_in(Path::new("/proc/none"), &[&here]));
     }
 }
