@@ -75,7 +75,8 @@ pub use run::{
 pub use schedule::{MissedPolicy, OverlapPolicy, ScheduleInfo, ScheduleSpec};
 pub use scope::AccessScope;
 pub use task::{
-    Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, TaskRun, Usage,
+    Attempt, EndedChild, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId,
+    TaskRun, Usage,
 };
 pub use verbs::Verb;
 pub use waiting::{WaitReason, Waiting};

@@ -102,6 +102,8 @@ wire_enum! {
         BudgetExhausted,
         /// The provider's program is not installed.
         Missing,
+        /// The run waits for its task's children without a lease; see `wait_children`. The attempt does not count.
+        Parked,
     }
 }
 
@@ -236,6 +238,9 @@ pub struct Task {
     pub accept: Option<Box<Accept>>,
     /// In the answer of `lease`: the newest result that was not accepted.
     pub not_accepted: Option<Box<NotAccepted>>,
+    /// In the answer of `lease`, after an attempt that waited for children: how those that it waited for have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<EndedChild>,
     /// Any JSON of the enqueuing client.
     pub metadata: Option<Value>,
     /// In the answers of `lease` and `ack` to a session: the token of this run, for the agent's own requests. It ends with the
@@ -268,6 +273,31 @@ impl Task {
             + self.metadata.as_ref().map_or(0, weight)
             + self.accept.as_ref().map_or(0, |accept| accept.weight())
             + self.continues.as_ref().map_or(0, |it| it.weight())
+            + self.children.iter().map(EndedChild::weight).sum::<usize>()
+    }
+}
+
+/// How a child of a task has ended, for the run that waited for it.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct EndedChild {
+    /// The child.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
+    pub task_id: TaskId,
+    /// Its state; not a final one if a person has retried it since.
+    pub status: Status,
+    /// Its result. A long one is cut, with a line that says so; `get` answers all of it.
+    pub result: Option<String>,
+    /// Its error, cut as the result is.
+    pub error: Option<String>,
+}
+
+impl EndedChild {
+    /// The approximate memory of its texts, in bytes.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.result, &self.error].into_iter().flatten();
+        size_of::<EndedChild>() + texts.map(String::len).sum::<usize>()
     }
 }
 

@@ -202,7 +202,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> TextTable {
     for (number, attempt) in (1_usize..).zip(attempts) {
         let paint = match attempt.outcome.as_str() {
             "done" => Paint::Good,
-            "released" | "cancelled" => Paint::Dim,
+            "released" | "cancelled" | "parked" => Paint::Dim,
             _ => Paint::Bad,
         };
         let took = attempt.ended_at - attempt.started_at;

@@ -14,7 +14,7 @@ Examples:
   kirosu mcp --host hub.lan --port 8765     for a remote hub
 
 Configuration of other clients: {\"mcpServers\": {\"kirosu\": {\"command\": \"kirosu\", \"args\": [\"mcp\"]}}}
-The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, cancel_task; for plans run_plan, list_runs, get_run,
+The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, wait_for_children, cancel_task; for plans run_plan, list_runs, get_run,
 list_run_items, retry_run; with --decisions approve_task and answer_task, too.
 If the agent of a task starts it, tasks that it enqueues are children of that task (KIROSU_TASK_ID) and use the budgets of
 its tree. It starts without a hub too; the tools fail until one can be reached. `kirosu api`, and `kirosu up` with

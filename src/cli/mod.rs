@@ -271,6 +271,7 @@ mod tests {
         (Method::Heartbeat, "only workers send it"),
         (Method::Progress, "only workers send it"),
         (Method::Output, "only workers send it"),
+        (Method::WaitChildren, "wait --children"),
         (Method::Reserve, "only workers send it"),
         (Method::Release, "only workers send it"),
         (Method::RetryFailed, "retry --failed"),

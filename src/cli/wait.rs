@@ -5,7 +5,9 @@ use super::{
     Context, Failure, HubClient, NOT_ALL_DONE, Screen, SelectArgs, Selection, TIMED_OUT, spinner,
     text, time,
 };
-use kirosu_protocol::{Group, Status, Task, TaskId, WaitAnswer, WaitParams, WaitTarget, millis};
+use kirosu_protocol::{
+    Group, Status, Task, TaskId, WaitAnswer, WaitChildrenParams, WaitParams, WaitTarget, millis,
+};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ Examples:
   kirosu enqueue --jsonl tasks.jsonl --label night
   kirosu wait --label night && echo all done
   kirosu wait 12-40                         the existing tasks of the range
+  kirosu wait --children                    for agents: end your turn after it
 
 Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 
@@ -33,6 +36,10 @@ pub struct Args {
     /// Gives up after this time: 90, 5m, 1h30m [default: never]
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     timeout: Option<Duration>,
+    /// In the run of a task: the task waits for those that it has added, once this run has ended. It holds no agent meanwhile;
+    /// the next run gets their results
+    #[arg(long, conflicts_with_all = ["ids", "label", "queue", "parent", "timeout"])]
+    children: bool,
 }
 
 /// The time at which a wait gives up; `None` means never.
@@ -218,8 +225,29 @@ pub fn exit_code(statuses: impl IntoIterator<Item = Status>, finished: bool) -> 
     }
 }
 
+/// Lets the task of this run wait for its children once the run has ended.
+async fn for_children(context: &Context) -> Result<u8, Failure> {
+    let hub = context.connect().await?;
+    let answer = hub
+        .request_idempotent(&WaitChildrenParams::default())
+        .await?;
+    if context.screen.json {
+        context.screen.json(&answer)?;
+        return Ok(0);
+    }
+    let tasks = text::count(answer.unfinished, "task");
+    context.screen.print(&format!(
+        "task {} waits for {tasks} once this run has ended: end it now; the next run gets the results",
+        answer.task_id
+    ))?;
+    Ok(0)
+}
+
 /// Waits, and prints each task when it ends.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    if args.children {
+        return for_children(context).await;
+    }
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
     let deadline = WaitDeadline::after(args.timeout);

@@ -187,6 +187,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         | Command::Acks(_)
         | Command::Heartbeat { .. }
         | Command::Progress { .. }
+        | Command::WaitChildren { .. }
         | Command::Output { .. }
         | Command::ReleaseSession { .. }
         | Command::ExpireDue { .. }

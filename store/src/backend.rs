@@ -22,6 +22,7 @@ use crate::schedules::StoredSchedule;
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::batch::StoredPart;
+use crate::sql::children_wait::ChildrenWait;
 use crate::sql::counter::LaneRow;
 use crate::sql::plan::ItemsOfTask;
 use crate::sql::records::{
@@ -30,7 +31,7 @@ use crate::sql::records::{
 use crate::sql::sets::{FinishedTask, SelectFinished};
 use crate::sql::usage::{Reservation, SelectDay};
 use crate::sql::work::{DependencyStates, WorkRow};
-use kirosu_protocol::{Fence, NotAccepted, PermissionId, Status, TaskId};
+use kirosu_protocol::{EndedChild, Fence, NotAccepted, PermissionId, Status, TaskId};
 use std::any::Any;
 
 /// A statement, a commit or a stored value failed.
@@ -140,6 +141,12 @@ pub(crate) trait Backend: Any + Send {
 
     /// The rows of the tasks that exist, in any order, with one query.
     fn rows(&mut self, ids: &[TaskId]) -> Result<Vec<TaskRow>>;
+
+    /// The newest wait of a task for its children.
+    fn children_wait(&mut self, id: TaskId) -> Result<Option<ChildrenWait>>;
+
+    /// The present states of these tasks, in the order of the ids, with at most this many bytes of each result and error.
+    fn ended_children(&mut self, ids: &[TaskId], most: usize) -> Result<Vec<EndedChild>>;
 
     /// A task's input; `None` means that there is no such task.
     fn input(&mut self, id: TaskId) -> Result<Option<TaskInput>>;

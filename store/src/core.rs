@@ -246,6 +246,15 @@ impl Core {
         }
     }
 
+    /// A refusal because of what a task, which is in memory, is or does, with its state.
+    pub fn wrong_state_of(&self, id: TaskId, message: impl Into<String>) -> CommandError {
+        let status = self.tasks.get(id).map(|row| row.state);
+        let data = serde_json::json!({ "task_id": id, "status": status });
+        Error::new(ErrorCode::WrongState, message)
+            .with_data(data)
+            .into()
+    }
+
     /// Adds a new task.
     pub fn add(&mut self, row: TaskRow, input: TaskInput) {
         self.lanes.count(row.lane, row.state, 1);

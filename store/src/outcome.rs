@@ -5,6 +5,7 @@ use crate::plans::PlanOutcome;
 use crate::work::WorkId;
 use kirosu_protocol::{
     AskAnswer, Error, EventKind, Fence, ReserveAnswer, SourceId, Stats, Status, Task, TaskId,
+    WaitChildrenAnswer,
 };
 
 /// A task that was added, or found by its idempotency key.
@@ -71,7 +72,11 @@ pub enum Outcome {
     Extended {
         /// The new deadline in Unix milliseconds.
         lease_until_ms: i64,
+        /// Whether the run is to end as `parked`.
+        waits_children: bool,
     },
+    /// To `WaitChildren`.
+    WaitsChildren(WaitChildrenAnswer),
     /// To `Cancel`, `ReleaseSession` and `ExpireDue`.
     Ended {
         /// The leases that ended.

@@ -29,6 +29,7 @@ impl<'a> BatchNames<'a> {
             Command::Acks(acks) => self.tasks.extend(acks.iter().map(|ack| ack.task_id)),
             Command::Heartbeat { task, .. }
             | Command::Progress { task, .. }
+            | Command::WaitChildren { task, .. }
             | Command::Output { task, .. }
             | Command::Release { task, .. }
             | Command::Cancel { task, .. }

@@ -68,6 +68,10 @@ impl Flags {
     pub const IN_PLAN: i64 = 1 << 20;
     /// A run of it has handed over to another task.
     pub const HANDED_OVER: i64 = 1 << 22;
+    /// Its run is about to end to wait for children.
+    pub const WAITS_CHILDREN: i64 = 1 << 23;
+    /// An attempt of it has ended to wait for children.
+    pub const WAITED_CHILDREN: i64 = 1 << 24;
     /// It has a row in the table `conversation`.
     pub const HAS_CONVERSATION: i64 = 1 << 21;
 

@@ -48,6 +48,7 @@ pub(crate) fn task_of(
         budget_trees: input.options.budget_trees,
         accept: input.options.accept,
         not_accepted: None,
+        children: Vec::new(),
         metadata: input.options.metadata,
         run_token: None,
         labels: input.options.labels,

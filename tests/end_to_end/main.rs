@@ -67,6 +67,7 @@ mod trust;
 mod unknown_clients;
 mod usage;
 mod verbs;
+mod waits_for_children;
 mod wire_additions;
 mod wire_bytes;
 mod wire_clients;

@@ -107,6 +107,7 @@ fn a_run_adds_children_of_its_own_task_reads_its_tree_and_changes_its_children()
         ("enqueue", json!({"prompt": "x", "continues": own})),
         ("progress", json!({"task_id": other, "data": 1})),
         ("heartbeat", json!({"task_id": other})),
+        ("wait_children", json!({"task_id": other})),
     ] {
         let refused = run.refused(method, params.clone());
         assert_eq!(limit(&refused), "tree", "{method} {params}");
@@ -152,6 +153,7 @@ fn a_run_can_do_nothing_else() {
         Method::EnqueueBatch,
         Method::Heartbeat,
         Method::Progress,
+        Method::WaitChildren,
         Method::Get,
         Method::List,
         Method::Wait,

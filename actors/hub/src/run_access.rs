@@ -30,6 +30,14 @@ pub fn bind(run: TaskRun, request: &mut Request) -> TasksBelow {
             (params.fence, params.worker_id) = (Some(run.fence), None);
             Ok(Vec::new())
         }
+        Request::WaitChildren(params) => {
+            if params.task_id == 0 {
+                params.task_id = own;
+            }
+            check_own(run, params.task_id)?;
+            (params.fence, params.worker_id) = (Some(run.fence), None);
+            Ok(Vec::new())
+        }
         Request::Enqueue(new) => bind_child(run, new),
         Request::EnqueueBatch(params) => {
             for new in &mut params.tasks {
@@ -56,10 +64,11 @@ pub fn bind(run: TaskRun, request: &mut Request) -> TasksBelow {
 }
 
 /// The methods that a run may use.
-const SERVED: [Method; 10] = [
+const SERVED: [Method; 11] = [
     Method::Ping,
     Method::Heartbeat,
     Method::Progress,
+    Method::WaitChildren,
     Method::Enqueue,
     Method::EnqueueBatch,
     Method::Get,

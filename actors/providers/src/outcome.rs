@@ -93,6 +93,8 @@ pub enum FailureKind {
     /// The program reported success, and the caller could not check it because the machine lacks a resource. Providers
     /// never return this.
     Unchecked,
+    /// The program reported success, and has asked the hub to wait for the children of its task. Providers never return this.
+    Parked,
 }
 
 impl FailureKind {
@@ -111,6 +113,7 @@ impl FailureKind {
             Self::RefusedByPolicy => FailureClass::RefusedByPolicy,
             Self::Missing | Self::Unchecked => FailureClass::Missing,
             Self::NotAccepted => FailureClass::NotAccepted,
+            Self::Parked => FailureClass::Parked,
         }
     }
 

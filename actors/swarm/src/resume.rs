@@ -48,6 +48,7 @@ pub(crate) fn is_cut_short(ended: &str) -> bool {
             | "not_accepted"
             | "shortage"
             | "unchecked"
+            | "parked"
     )
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn is_cut_short(ended: &str) -> bool {
 fn counts(ended: &str) -> bool {
     !matches!(
         ended,
-        "cancelled" | "rate_limited" | "missing" | "shortage" | "unchecked"
+        "cancelled" | "rate_limited" | "missing" | "shortage" | "unchecked" | "parked"
     )
 }
 
@@ -87,6 +88,7 @@ mod tests {
             (Class::NotAccepted, true),
             (Class::Shortage, true),
             (Class::Unchecked, true),
+            (Class::Parked, true),
             (Class::ProviderError, false),
             (Class::BadInput, false),
             (Class::RefusedByPolicy, false),
@@ -108,6 +110,7 @@ mod tests {
             Some("cancelled"),
             Some("rate_limited"),
             Some("missing"),
+            Some("parked"),
             None,
         ] {
             assert!(goes_on(ended, [1, 1]), "{ended:?}");

@@ -31,6 +31,9 @@ pub struct HeartbeatAnswer {
     pub ok: bool,
     /// Unix seconds of the lease's end.
     pub leased_until: f64,
+    /// Whether the run is to end as `parked`: it has called `wait_children`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_children: bool,
 }
 
 impl Verb for HeartbeatParams {

@@ -70,6 +70,7 @@ pub mod stats;
 pub mod tree;
 pub mod usage;
 pub mod wait;
+pub mod wait_children;
 pub mod watch;
 
 use crate::{Error, Limits, Method, Params};
@@ -113,6 +114,8 @@ macro_rules! for_each_verb {
             progress: Progress(ProgressParams), Change, Work;
             /// Appends to the output of a run.
             output: Output(OutputParams), Change, Work;
+            /// Lets the task of a run wait for its children once the run has ended.
+            wait_children: WaitChildren(WaitChildrenParams), Change, Work;
             /// Reserves budget for a run.
             reserve: Reserve(ReserveParams), Change, Work;
             /// Gives a lease back; the attempt does not count.

@@ -60,13 +60,14 @@ impl Core {
         }
     }
 
-    /// Refuses a `done` that does not confirm the task's `accept` clause.
+    /// Refuses a `done` that does not confirm the task's `accept` clause, or whose run waits for children.
     fn check_accepted(&mut self, ack: &Ack) -> CommandResult<Option<Fence>> {
         let row = self.known(ack.task_id)?;
-        match ack::not_checked(row, ack) {
-            Some(error) => Err(error.into()),
-            None => Ok(None),
+        if let Some(error) = ack::not_checked(row, ack) {
+            return Err(error.into());
         }
+        self.check_waits(ack)?;
+        Ok(None)
     }
 
     /// Carries out each ack on its own. Only a fault of the database ends the whole command.
@@ -105,6 +106,9 @@ impl Core {
         self.note_run(ack, ack::outcome(ack));
         match ack.status {
             AckStatus::Done => self.done(ack.task_id)?,
+            AckStatus::Failed if ack.class == Some(FailureClass::Parked) => {
+                self.park(ack.task_id)?
+            }
             AckStatus::Failed => self.attempt_failed(ack)?,
         }
         let Some((state, fence)) = self
@@ -114,10 +118,10 @@ impl Core {
         else {
             return Err(StoreFault::value("the task of an ack has left memory"));
         };
-        let reason = if state == Status::Done {
-            "done"
-        } else {
-            "failed"
+        let reason = match ack.status {
+            AckStatus::Done => "done",
+            AckStatus::Failed if ack.class == Some(FailureClass::Parked) => "parked",
+            AckStatus::Failed => "failed",
         };
         self.report(ack.task_id, reason);
         let crashed = (ack.status == AckStatus::Failed).then(|| ack::class(ack));

@@ -13,7 +13,7 @@ use crate::sql::records::TextQuery;
 use kirosu_protocol::run::TYPE_PLAN;
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::{
-    AccessScope, Ack, Continued, Error, ErrorCode, NewTask, TaskConversation, TaskId,
+    AccessScope, Ack, Continued, Error, Fence, NewTask, TaskConversation, TaskId,
 };
 
 /// A new task with all that it has from the earlier one.
@@ -171,6 +171,15 @@ impl Core {
         else {
             return Ok(None);
         };
+        self.conversation_at(task_id, fence)
+    }
+
+    /// The conversation that an attempt reported, if no later one has reported another.
+    pub(super) fn conversation_at(
+        &mut self,
+        task_id: TaskId,
+        fence: Fence,
+    ) -> Result<Option<TaskConversation>> {
         let query = TextQuery::Conversation(SelectConversation { task_id, fence });
         let text = self.db.text(query)?;
         text.map(|text| serde_json::from_str(&text))
@@ -217,13 +226,7 @@ impl Core {
     }
 
     fn not_continuable(&mut self, id: TaskId, why: &str) -> crate::core::CommandError {
-        let status = self.tasks.get(id).map(|row| row.state);
-        Error::new(
-            ErrorCode::WrongState,
-            format!("cannot continue task {id}: {why}"),
-        )
-        .with_data(serde_json::json!({ "task_id": id, "status": status }))
-        .into()
+        self.wrong_state_of(id, format!("cannot continue task {id}: {why}"))
     }
 
     /// Queue and type of a task that is in memory.

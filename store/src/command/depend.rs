@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// Records in the rows of tasks that others depend on them. Many stored rows are changed by one statement.
-    fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
+    pub(super) fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
         if ids.len() < MARKED_AT_ONCE {
             for id in ids {
                 self.change(*id, |row| row.flags.set(Flags::HAS_DEPENDENTS));

@@ -6,7 +6,7 @@ use crate::core::{CommandResult, Core};
 use crate::row::Flags;
 use crate::rules::children;
 use crate::sql::handoff::{PutHandoff, SelectHandedBefore, SelectHandedFrom, SelectHandedTo};
-use kirosu_protocol::{Error, ErrorCode, Fence, NewTask, TaskId, TaskRun};
+use kirosu_protocol::{Error, Fence, NewTask, TaskId, TaskRun};
 
 impl Core {
     /// Refuses a handoff by a run whose task has conditions for its result, which its own answer would have to meet, or at the end
@@ -36,19 +36,24 @@ impl Core {
             let message = "a handoff depends on the own task alone: leave `depends_on` out";
             return Err(Error::invalid_params(message).into());
         }
+        if self.known(run.task_id)?.flags.has(Flags::WAITS_CHILDREN) {
+            let message =
+                "this run waits for its children once it has ended: it cannot hand over, too";
+            return Err(self.wrong_state_of(run.task_id, message));
+        }
         if self.known(run.task_id)?.flags.has(Flags::HAS_ACCEPT) {
             let message = format!(
                 "task {} has conditions for its result, which its own run must meet: it cannot hand over",
                 run.task_id
             );
-            return Err(Error::new(ErrorCode::WrongState, message).into());
+            return Err(self.wrong_state_of(run.task_id, message));
         }
         let (task_id, fence) = (run.task_id, run.fence);
         if let Some(next) = self.db.number(SelectHandedTo { task_id, fence }.into())?
             && self.row(next)?.is_some_and(|row| !row.state.is_final())
         {
             let message = format!("this run has handed over to task {next} already");
-            return Err(Error::new(ErrorCode::WrongState, message).into());
+            return Err(self.wrong_state_of(run.task_id, message));
         }
         let most = self.options.children.depth;
         let (mut at, mut length) = (run.task_id, 0);

@@ -3,7 +3,7 @@
 use super::{Command, LIVE_LEASE};
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
-use crate::row::TaskRow;
+use crate::row::{Flags, TaskRow};
 use crate::sql::attempt::SelectAttemptEnd;
 use crate::sql::cold::{InsertOutput, PutProgress};
 use kirosu_protocol::text::head;
@@ -17,6 +17,7 @@ impl Command {
             Command::Heartbeat { task, fence, .. }
             | Command::Release { task, fence, .. }
             | Command::Progress { task, fence, .. }
+            | Command::WaitChildren { task, fence }
             | Command::Output { task, fence, .. } => Some((*task, fence)),
             _ => None,
         }
@@ -41,7 +42,7 @@ impl Core {
         if *fence == LIVE_LEASE {
             if row.state != Status::Leased {
                 let message = format!("task {task} is {}, not leased", row.state);
-                return Err(Error::new(ErrorCode::WrongState, message).into());
+                return Err(self.wrong_state_of(task, message));
             }
             *fence = row.fence;
         }
@@ -62,9 +63,13 @@ impl Core {
             .or(row.lease_ms)
             .unwrap_or(default);
         let lease_until_ms = now + lease_ms;
+        let waits_children = row.flags.has(Flags::WAITS_CHILDREN);
         self.change(task, |row| row.lease_until = Some(lease_until_ms));
         self.deadlines.shifts().forget(task);
-        Ok(Outcome::Extended { lease_until_ms })
+        Ok(Outcome::Extended {
+            lease_until_ms,
+            waits_children,
+        })
     }
 
     /// Stores the newest report of progress of a running task; the one before is replaced.

@@ -5,7 +5,7 @@ use crate::core::{CommandResult, Core};
 use crate::heads::HeadPlace;
 use crate::outcome::Outcome;
 use crate::parked::{ParkId, lanes_of};
-use crate::row::{LaneId, TaskInput};
+use crate::row::{Flags, LaneId, TaskInput};
 use crate::rules::transition::{self, LeaseHolder};
 use crate::sql::attempt::CountAttempts;
 use crate::sql::task::SelectReady;
@@ -189,6 +189,7 @@ impl Core {
         let Some(lane) = self.lanes.get(row.lane) else {
             return Ok(None);
         };
+        let waited = row.flags.has(Flags::WAITED_CHILDREN);
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
         if !is_first {
             // Every ended attempt has a row, whether it counts or not.
@@ -199,6 +200,9 @@ impl Core {
         // Only a task with an `accept` clause, and only after its first attempt, costs this query.
         if task.accept.is_some() && task.fence > 1 {
             task.not_accepted = self.db.not_accepted(id)?.map(Box::new);
+        }
+        if waited {
+            self.add_children(&mut task)?;
         }
         Ok(Some(task))
     }

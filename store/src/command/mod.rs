@@ -26,6 +26,7 @@ mod retry;
 mod schedule;
 mod shift;
 mod usage;
+mod wait_children;
 
 use crate::core::{CommandResult, Core};
 use crate::credentials::Credential;
@@ -126,7 +127,14 @@ pub enum Command {
         /// Milliseconds from now. `None` means the duration that the lease request named.
         lease_ms: Option<u64>,
     },
-    /// A `Heartbeat`, `Release`, `Progress` or `Output` of a holder that names a worker, or no fence. It is refused
+    /// The run of a task is about to end as `parked`, to wait for the task's children. Answer: [`Outcome::WaitsChildren`].
+    WaitChildren {
+        /// The task.
+        task: TaskId,
+        /// The lease's fence.
+        fence: Fence,
+    },
+    /// A `Heartbeat`, `Release`, `Progress`, `Output` or `WaitChildren` of a holder that names a worker, or no fence. It is refused
     /// unless that worker holds the lease. Answer: that of the command.
     AsHolder {
         /// The worker that claims the lease. `None` means whichever worker holds it.
@@ -360,6 +368,7 @@ impl Core {
                 fence,
                 lease_ms,
             } => self.heartbeat(*task, *fence, *lease_ms)?,
+            Command::WaitChildren { task, fence } => self.wait_children(*task, *fence)?,
             Command::InScope { scope, command } => self.in_scope(scope, command)?,
             Command::AsHolder { worker, command } => self.as_holder(worker.as_deref(), command)?,
             Command::Progress { task, fence, data } => self.progress(*task, *fence, data)?,

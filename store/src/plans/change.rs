@@ -293,6 +293,7 @@ impl Core {
         self.flush_rows()?;
         let queued = SelectQueuedTasks {
             step_id: step,
+            waited: Flags::WAITED_CHILDREN,
             limit: i64::from(limit.max(1)),
         };
         let mut made = 0;

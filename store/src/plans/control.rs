@@ -27,7 +27,7 @@ impl Core {
         let lane = self.known(id)?.lane;
         if !self.lanes.get(lane).is_some_and(|lane| lane.is_plan()) {
             let message = format!("task {id} is not a run of a plan; `kirosu runs` lists runs");
-            return Err(Error::new(ErrorCode::WrongState, message).into());
+            return Err(self.wrong_state_of(id, message));
         }
         match control {
             RunControl::Pause => self.pause_run(id),
@@ -185,7 +185,7 @@ impl Core {
                 let message = format!(
                     "the run {id} has no step {path:?} that has begun; `kirosu run show {id}` lists them"
                 );
-                return Err(Error::new(ErrorCode::WrongState, message).into());
+                return Err(self.wrong_state_of(id, message));
             };
             if what.item.is_some() {
                 self.check_item_alone(id, path, step_id)?;
@@ -199,7 +199,7 @@ impl Core {
                 let message = format!(
                     "the step {path} of the run {id} has no item {key:?}; `kirosu run items {id} --step {path}` lists them"
                 );
-                return Err(Error::new(ErrorCode::WrongState, message).into());
+                return Err(self.wrong_state_of(id, message));
             }
         }
         self.wish(id, retry(what))?;
@@ -235,7 +235,7 @@ impl Core {
         let message = format!(
             "the items of the step {path}, a {kind}, rest on each other; `kirosu run retry {id} --step {path}` repeats what is needed"
         );
-        Err(Error::new(ErrorCode::WrongState, message).into())
+        Err(self.wrong_state_of(id, message))
     }
 
     /// Refuses the retry of a task of a step that has ended: nothing would take over its result. A run that is retried repeats
@@ -270,7 +270,7 @@ impl Core {
         let message = format!(
             "task {id} belongs to a step of the run {run} that has ended; `kirosu run retry {run}` repeats what failed there"
         );
-        Err(Error::new(ErrorCode::WrongState, message).into())
+        Err(self.wrong_state_of(id, message))
     }
 
     fn has_ended(&mut self, verb: &str, id: TaskId) -> CommandResult<Error> {
@@ -295,7 +295,7 @@ impl Core {
                 let message = format!(
                     "tasks of the step {path} run; pause the run and wait for them, or let them be cancelled (`--cancel-changed`)"
                 );
-                return Err(Error::new(ErrorCode::WrongState, message).into());
+                return Err(self.wrong_state_of(id, message));
             }
         }
         let has_ended = self.known(id)?.state.is_final();

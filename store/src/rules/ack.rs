@@ -1,5 +1,6 @@
 //! The fencing rules: whether an ack is accepted.
 
+use crate::core::wrong_state;
 use crate::row::{Flags, TaskRow};
 use crate::sql::attempt::AttemptEnd;
 use kirosu_protocol::{Ack, AckStatus, Error, ErrorCode, FailureClass, Fence, Status, TaskId};
@@ -67,13 +68,7 @@ pub(crate) fn late(
             LateAck::Take
         }
         Some(_) => LateAck::Refuse(stale(row, ack)),
-        None => LateAck::Refuse(Error::new(
-            ErrorCode::WrongState,
-            format!(
-                "cannot ack task {}: it is {}, not leased",
-                row.id, row.state
-            ),
-        )),
+        None => LateAck::Refuse(wrong_state("ack", row, "not leased")),
     }
 }
 

@@ -57,9 +57,11 @@ fn treatment(class: FailureClass) -> Treatment {
         FailureClass::RateLimited => Treatment::Park,
         // Another run has the same result until a person has logged in or installed the program.
         FailureClass::AuthRequired | FailureClass::Missing => Treatment::Ask,
-        FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
-            Treatment::Dead
-        }
+        // The task waits for children then; nothing is left for this table to decide.
+        FailureClass::Parked
+        | FailureClass::Cancelled
+        | FailureClass::BadInput
+        | FailureClass::RefusedByPolicy => Treatment::Dead,
         FailureClass::BudgetExhausted => Treatment::Budget,
         FailureClass::Lost => Treatment::Lost,
     }
@@ -174,9 +176,8 @@ mod tests {
                 FailureClass::BudgetExhausted => (again, again, NextState::Ask),
                 FailureClass::Cancelled
                 | FailureClass::BadInput
-                | FailureClass::RefusedByPolicy => {
-                    (NextState::Dead, NextState::Dead, NextState::Dead)
-                }
+                | FailureClass::RefusedByPolicy
+                | FailureClass::Parked => (NextState::Dead, NextState::Dead, NextState::Dead),
                 FailureClass::Lost => (NextState::Again, NextState::Again, NextState::Dead),
             };
             assert_eq!((plain, retried, spent), expected, "{class:?}");

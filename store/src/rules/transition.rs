@@ -61,7 +61,7 @@ pub(crate) fn lease(
 fn end_lease(row: &mut TaskRow, now: i64) {
     row.lease_until = None;
     row.session = None;
-    row.flags.clear(Flags::LOST);
+    row.flags.clear(Flags::LOST | Flags::WAITS_CHILDREN);
     row.updated_at = now;
 }
 
@@ -107,6 +107,18 @@ pub(crate) fn attempt_failed(row: &mut TaskRow, next: NextState, now: i64) {
             row.flags.set(Flags::RESULT_IN_ATTEMPT);
         }
     }
+}
+
+/// Ends the attempt, which does not count: the task waits for this many children.
+pub(crate) fn park(row: &mut TaskRow, unfinished: u32, now: i64) {
+    end_lease(row, now);
+    row.attempts = row.attempts.saturating_sub(1);
+    row.flags.set(Flags::WAITED_CHILDREN);
+    row.blocked_by = unfinished;
+    row.state = match unfinished {
+        0 => Status::Queued,
+        _ => Status::Blocked,
+    };
 }
 
 /// Returns the lease; the attempt does not count.

@@ -9,6 +9,7 @@ pub(crate) mod access;
 pub(crate) mod approval;
 pub(crate) mod attempt;
 pub(crate) mod batch;
+pub(crate) mod children_wait;
 pub(crate) mod cold;
 mod columns;
 pub(crate) mod counter;

@@ -234,10 +234,11 @@ statement! {
 }
 
 statement! {
-    /// Tasks of a step's open items that wait in the queue and have not run yet, without repeats of neighbours.
-    SelectQueuedTasks { step_id: i64, limit: i64 }
+    /// Tasks of a step's open items that wait in the queue and have not run yet, without repeats of neighbours. `waited`: the flag
+    /// of those that have waited for children.
+    SelectQueuedTasks { step_id: i64, waited: i64, limit: i64 }
     "SELECT DISTINCT task_id FROM (SELECT task_id FROM plan_item INDEXED BY plan_item_state JOIN task ON task.id = task_id \
-     WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 0 AND task.attempts = 0 \
+     WHERE step_id = ? AND plan_item.state = 1 AND plan_item.state <> 2 AND task.state = 0 AND task.attempts = 0 AND task.flags & ? = 0 \
      AND NOT EXISTS (SELECT 1 FROM handoff WHERE next = task.id) ORDER BY idx LIMIT ?)"
 }
 

@@ -6,6 +6,7 @@ use super::access::{
 use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
 };
+use super::children_wait::*;
 use super::generation::SelectSkipped;
 use super::handoff::*;
 use super::long_text::*;
@@ -58,7 +59,7 @@ records! {
         PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetFlags<'a>, SetLateUsage<'a>, SetRevoked<'a>, SetUsed<'a>, SpendApprovals,
         SetContinuedBy, UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
-        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>, DeleteHandoff, PutHandoff, MoveItems, DropCachedItem, DropCachedItems,
+        InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>, DeleteHandoff, PutHandoff, DeleteChildDependencies, DeleteChildrenWait, DeleteDependency, PutChildrenWait, MoveItems, DropCachedItem, DropCachedItems,
         DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
     }
 }
@@ -76,7 +77,7 @@ records! {
 records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
-        SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees, SelectUnused,
+        SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectUnfinishedChildren, SelectTrees, SelectUnused,
         SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectHeldTasks<'a>,
         SelectDueSchedules,
     }

@@ -13,6 +13,7 @@ use crate::lock::{self, Lock};
 use crate::open;
 use crate::options::StoreOptions;
 use crate::plans::{PlanRun, RunStep, StepId};
+use crate::query::rows::{self, Texts};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::schedules::StoredSchedule;
@@ -20,6 +21,7 @@ use crate::sql::access::SelectCredentials;
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::batch::{SelectBatchPart, StoredPart};
+use crate::sql::children_wait::{ChildrenWait, SelectChildrenWait};
 use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
 use crate::sql::counter::{
     LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers, SelectLanes,
@@ -44,7 +46,7 @@ use diesel::connection::SimpleConnection;
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
 use input::read_input;
-use kirosu_protocol::{Fence, NotAccepted, PermissionId, TaskId};
+use kirosu_protocol::{EndedChild, Fence, NotAccepted, PermissionId, TaskId};
 use serde::Serialize;
 
 /// Batches between two checks of the log's size.
@@ -217,6 +219,25 @@ impl Backend for SqliteBackend {
             [id] => sql::all(&mut self.conn, SelectTask { id: *id })?,
             ids => sql::all(&mut self.conn, SelectTasks { ids: &json(ids)? })?,
         })
+    }
+
+    fn children_wait(&mut self, task_id: TaskId) -> Result<Option<ChildrenWait>> {
+        Ok(sql::first(&mut self.conn, SelectChildrenWait { task_id })?)
+    }
+
+    fn ended_children(&mut self, ids: &[TaskId], most: usize) -> Result<Vec<EndedChild>> {
+        let mut children = Vec::with_capacity(ids.len());
+        let texts = Texts::Preview(most);
+        rows::visit(&mut self.conn, ids, texts, u64::MAX >> 1, |task| {
+            children.push(EndedChild {
+                task_id: task.task_id,
+                status: task.status,
+                result: task.result,
+                error: task.error,
+            });
+            true
+        })?;
+        Ok(children)
     }
 
     fn input(&mut self, id: TaskId) -> Result<Option<TaskInput>> {

@@ -193,7 +193,7 @@ impl Core {
             self.drop_handoff(id, fence)?;
         }
         let below = self.works.stack.len();
-        self.push_ended(id);
+        self.push_ended(id)?;
         self.work_down_to(below)
     }
 
@@ -204,9 +204,11 @@ impl Core {
         self.work_down_to(below)
     }
 
-    fn push_ended(&mut self, id: TaskId) {
+    fn push_ended(&mut self, id: TaskId) -> Result<()> {
+        self.end_wait(id)?;
         self.push(WorkKind::ParentEnded, id, Flags::HAS_CHILDREN_TO_END);
         self.push(WorkKind::Ended, id, Flags::HAS_DEPENDENTS);
+        Ok(())
     }
 
     /// Begins a work for a task that has this flag.
@@ -308,15 +310,18 @@ impl Core {
             work.after = id;
             self.works.steps -= 1;
             match (work.kind, work.state) {
+                (WorkKind::Ended, _) if self.waits_for_child(id, work.task)? => {
+                    self.child_ended(id, work.task)?;
+                }
                 (WorkKind::Ended, Status::Done) => self.unblock(id)?,
                 (WorkKind::ParentEnded, state) => {
                     if self.end_with_parent(id, work.task, Some(state))? {
-                        self.push_ended(id);
+                        self.push_ended(id)?;
                     }
                 }
                 (WorkKind::Ended, state) => {
                     if self.give_up(id, &super::command::dependency_ended(work.task, state))? {
-                        self.push_ended(id);
+                        self.push_ended(id)?;
                     }
                 }
                 _ => {

@@ -26,3 +26,4 @@ mod rules;
 mod schedules;
 mod steps;
 mod task_stats;
+mod wait_children;

@@ -900,7 +900,7 @@ fn said(outcome: Outcome) -> Said {
         Outcome::Counted { count, .. } => Said::Count(count),
         Outcome::Retried { status, .. } => Said::Retried(status),
         Outcome::Paused(paused) => Said::Paused(paused),
-        Outcome::Extended { lease_until_ms } => Said::Until(lease_until_ms),
+        Outcome::Extended { lease_until_ms, .. } => Said::Until(lease_until_ms),
         other => panic!("{other:?}"),
     }
 }

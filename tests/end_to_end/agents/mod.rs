@@ -5,6 +5,7 @@
 mod breakout;
 mod continued;
 mod exhausted;
+mod parts;
 mod plans;
 pub mod programs;
 mod refused;

@@ -30,6 +30,7 @@ TOOLS = {
     "list_tasks": ([], "status limit queue label before", True, None),
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
+    "wait_for_children": ([], "", False, False),
     "cancel_task": (["task_id"], "reason", False, True),
     "run_plan": (
         ["plan"],
@@ -323,6 +324,8 @@ async def be_wrong(client):
         said = await refused(client, name, task_id=987654)
         assert "987654" in said and said.endswith("(unknown_task)"), (name, said)
         assert (await refused(client, name)).startswith("`task_id` must be a whole number"), name
+    assert "only the token of a run" in await refused(client, "wait_for_children")
+    assert "it takes none" in await refused(client, "wait_for_children", task_id=1)
     done = (await call(client, "enqueue_task", prompt="x", queue="nobody"))["task_id"]
     assert "(wrong_state)" in await refused(client, "approve_task", task_id=done)
     for part, arguments in [

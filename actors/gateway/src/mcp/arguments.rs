@@ -130,6 +130,11 @@ pub(super) struct WaitForTask {
     max_chars: Option<i64>,
 }
 
+/// Arguments of `wait_for_children`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct WaitForChildren {}
+
 /// Arguments of `cancel_task`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -170,7 +175,16 @@ pub(super) struct AnswerTask {
 /// The schema of a tool's arguments.
 pub(super) fn schema<T: JsonSchema + Any>() -> Arc<JsonObject> {
     // Fails only for a type that is not an object.
-    schema_for_input::<T>().unwrap_or_default()
+    let schema = schema_for_input::<T>().unwrap_or_default();
+    match schema.contains_key("properties") {
+        true => schema,
+        // Some model APIs refuse a tool whose schema names no properties.
+        false => {
+            let mut schema = (*schema).clone();
+            schema.insert("properties".to_owned(), JsonObject::new().into());
+            Arc::new(schema)
+        }
+    }
 }
 
 /// The arguments as text for the protocol's parser. `renamed` are pairs of an argument's name and its name in the
@@ -190,9 +204,12 @@ pub(super) fn checked<T: JsonSchema + Any>(
         && let Some(strange) = given.keys().find(|name| !known.contains_key(*name))
     {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        let takes = match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(", "),
+        };
         return Err(ToolError(format!(
-            "`{strange}` is not an argument of this tool; it takes {} (invalid_params)",
-            names.join(", ")
+            "`{strange}` is not an argument of this tool; it takes {takes} (invalid_params)"
         )));
     }
     for (ours, protocols) in renamed {

@@ -123,7 +123,7 @@ pub(super) struct EnqueueReport {
     pub(super) task_id: i64,
 }
 
-/// Answer of `cancel_task`, `answer_task` and `approve_task`.
+/// Answer of `wait_for_children`, `cancel_task`, `answer_task` and `approve_task`.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct DecisionReport {

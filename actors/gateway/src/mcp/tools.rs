@@ -12,7 +12,7 @@ use crate::link::{HubError, HubLink};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
     AnswerParams, Approval, ApprovalsParams, ApproveParams, CancelParams, Error, Fence, GetParams,
-    ListParams, NewTask, Params, PermissionId, Status, Subject, TaskId, Verb,
+    ListParams, NewTask, Params, PermissionId, Status, Subject, TaskId, Verb, WaitChildrenParams,
 };
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
@@ -234,6 +234,29 @@ impl McpTools {
                 "the wait for task {task_id} was cancelled; the task continues"
             ))),
         }
+    }
+
+    #[tool(
+        title = "Wait for the added tasks after this turn",
+        description = "For an agent that runs a task of Kirosu and has enqueued others: its task waits for them once the agent has ended its turn, without occupying an agent. End the turn right after this call, without a result; the next turn begins with the results of the added tasks.",
+        input_schema = arguments::schema::<WaitForChildren>(),
+        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn wait_for_children(
+        &self,
+        given: JsonObject,
+    ) -> Result<Json<DecisionReport>, ToolError> {
+        checked::<WaitForChildren>(given, &[])?;
+        let ask = WaitChildrenParams::default();
+        let answer = self.request_idempotent(ask).await?;
+        Ok(Json(DecisionReport {
+            message: format!(
+                "task {} waits for {} of {} added tasks once this turn has ended: end it now",
+                answer.task_id, answer.unfinished, answer.children
+            ),
+            task_id: Some(answer.task_id),
+            status: None,
+        }))
     }
 
     #[tool(

@@ -103,6 +103,7 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         | Method::Ack
         | Method::Heartbeat
         | Method::Progress
+        | Method::WaitChildren
         | Method::Output
         | Method::Reserve
         | Method::Release

@@ -21,9 +21,13 @@ pub fn command(params: HeartbeatParams, leases: &ConnectionLeases) -> Command {
 
 fn finish(outcome: Outcome, scope: &mut RequestScope<'_>) {
     match outcome {
-        Outcome::Extended { lease_until_ms } => scope.answer(&HeartbeatAnswer {
+        Outcome::Extended {
+            lease_until_ms,
+            waits_children,
+        } => scope.answer(&HeartbeatAnswer {
             ok: true,
             leased_until: lease_until_ms as f64 / 1000.0,
+            waits_children,
         }),
         outcome => refuse_unexpected(&outcome, scope),
     }

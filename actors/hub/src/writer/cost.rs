@@ -91,6 +91,7 @@ pub(super) fn of(command: &Command) -> u64 {
         | Command::Unpark(_)
         | Command::Heartbeat { .. }
         | Command::Progress { .. }
+        | Command::WaitChildren { .. }
         | Command::Reserve(_)
         | Command::Release { .. }
         | Command::ReleaseSession { .. }

@@ -9,7 +9,7 @@ use kirosu_providers::{Job, Permissions, Provider, ProviderGate, RunHub, TrustLe
 
 use super::accept;
 use super::budget::BudgetRefused;
-use super::continued;
+use super::{children, continued};
 use crate::options::{AgentHub, PoolOptions};
 use crate::pool::Pool;
 use crate::workspace::{self, NoFolder, RunFolder};
@@ -188,15 +188,19 @@ pub(crate) fn prepare(
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
     }
+    let must_continue = task.continues.is_some() && !children::is_own(&task);
     let continues = task.continues.as_deref();
     let not_accepted = task.not_accepted.as_deref().or(folder.not_accepted());
-    let prompt = match not_accepted {
-        // Python tasks are code, which a note would break.
-        Some(before) if task.task_type != TYPE_PYTHON && !runner.provider.dangerous() => {
-            accept::note::with_note(&task.prompt, before)
+    let mut prompt = task.prompt.clone();
+    // Python tasks are code, which a note would break.
+    if task.task_type != TYPE_PYTHON && !runner.provider.dangerous() {
+        if !task.children.is_empty() {
+            prompt = children::with_results(&prompt, &task.children);
         }
-        _ => task.prompt.clone(),
-    };
+        if let Some(before) = not_accepted {
+            prompt = accept::note::with_note(&prompt, before);
+        }
+    }
     let mut warnings = folder.notes().to_vec();
     let context = workspace::context(&folder.dir, &folder.root, &mut warnings);
     let hub = hub
@@ -239,7 +243,7 @@ pub(crate) fn prepare(
         mcp: mcp.servers,
         hub,
         conversation: continues.map(continued::conversation_of),
-        must_continue: continues.is_some(),
+        must_continue,
         workdir: folder.dir.clone(),
         env: options.env.clone(),
         timeouts,

@@ -9,6 +9,7 @@ pub(crate) mod activity;
 mod admission;
 mod batch;
 mod budget;
+mod children;
 pub(crate) mod continued;
 mod hooks;
 pub(crate) mod job;
@@ -16,6 +17,7 @@ mod output;
 mod permission_broker;
 mod printed;
 mod progress;
+mod quoted;
 pub(crate) mod report;
 mod start_retry;
 
@@ -196,6 +198,7 @@ async fn run(
     };
     let (task, provider_name, model) = (lease.task_id, provider.name(), job.model.clone());
     let trusts = job.trust == TrustLevel::All;
+    let has_token = job.hub.is_some();
     job.permissions = permission_broker::permissions(&pool, &link, lease, trusts);
     let here = ConversationKey {
         task,
@@ -248,6 +251,13 @@ async fn run(
         admission.around(run)
     };
     let run = budget::within(&reservation, used, cancel.clone(), run);
+    // Only a run that can speak to the hub can have asked for it.
+    let run = async {
+        match has_token {
+            true => children::parked(link.clone(), lease, cancel.clone(), run).await,
+            false => run.await,
+        }
+    };
     // Boxed, as each future of a run contains the next.
     let run = Box::pin(workspace::inspected(&folder, run));
     let run = Box::pin(check.around(accept.as_deref(), run));
@@ -312,17 +322,18 @@ async fn flushed(
 async fn prepare(
     pool: &Arc<Pool>,
     session: u32,
-    task: Task,
+    mut task: Task,
     link: &SessionLink,
     cancel: &Cancel,
 ) -> Result<(Ready, Option<BudgetReservation>), NotRun> {
     let runner = job::runner_for(pool, &task)?;
+    children::drop_unfit(&pool.options(), runner.provider(), &mut task);
     continued::check(&pool.options(), runner.provider(), &task)?;
     let reservation = budget::open(pool, &task, &runner, link, cancel)
         .await
         .map_err(NotRun::BudgetRefused)?;
     let options = pool.options();
-    let folder = job::run_folder(&options, session, &task).await?;
+    let folder = children::folder(&options, session, &mut task).await?;
     let given_up = folder.clone();
     let hub = pool.swarm.agent_hub.clone();
     let made = move || job::prepare(&options, runner, task, folder, hub);

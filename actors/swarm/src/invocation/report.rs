@@ -87,8 +87,9 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
             ack.retry_at_ms = until.and_then(unix_ms);
             (RunEnd::ack(ack), RunSymptom::Fine)
         }
-        // The answer stays with the attempt for a person to judge: a retry would be paid again.
-        Class::Unchecked | Class::NotAccepted => {
+        // The answer stays with the attempt for a person to judge: a retry would be paid again. Of a run that waits for
+        // children it is what the run has said so far.
+        Class::Unchecked | Class::NotAccepted | Class::Parked => {
             let mut ack = ack(failure.kind.class());
             ack.result = Some(failure.output);
             (RunEnd::ack(ack), RunSymptom::Fine)

@@ -88,6 +88,14 @@ impl Session {
         let provider = ack.provider.as_deref();
         match ack.class {
             None => tracing::debug!(task_id, fence, provider, "the run is done"),
+            Some(FailureClass::Parked) => {
+                tracing::debug!(
+                    task_id,
+                    fence,
+                    provider,
+                    "the run waits for children of its task"
+                );
+            }
             Some(class) => {
                 let class = class.as_str();
                 tracing::info!(task_id, fence, provider, class, "the run failed");

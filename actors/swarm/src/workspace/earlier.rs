@@ -20,6 +20,8 @@ use crate::options::{PoolOptions, WorkspaceMode};
 pub(crate) struct EarlierFolder {
     /// The earlier task.
     pub(crate) task_id: i64,
+    /// Whether it is the task itself, of which an earlier run has waited for children.
+    pub(crate) is_own: bool,
     /// The folder in which its run began.
     pub(crate) dir: PathBuf,
     /// The workspace that contains `dir`.
@@ -86,6 +88,7 @@ impl EarlierFolder {
         let held = FolderHandle::of(root).map_err(|error| self.gone(error))?;
         Ok(RunFolder {
             held: Some(held),
+            made: self.is_own && options.workspace == WorkspaceMode::Ephemeral,
             claim: Some(claim(root)?),
             ..RunFolder::of(root.clone())
         })

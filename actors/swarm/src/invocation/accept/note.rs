@@ -1,16 +1,14 @@
 //! The note at the end of a prompt about the previous attempt, which was not accepted.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use kirosu_protocol::NotAccepted;
 use kirosu_protocol::text::{head, tail};
+
+use crate::invocation::quoted::{mark_for, quote};
 
 /// Maximum number of bytes quoted of the reason, and of the answer's end.
 const QUOTED: usize = 4 << 10;
 
-/// Returns the prompt with a note at its end. The note is between two lines with a mark that the prompt does not
-/// contain, and every quoted line begins with a bar, so that no text of the task or the answer can imitate or end the
-/// note.
+/// Returns the prompt with a note at its end, which no text of the task or the answer can imitate or end.
 pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> String {
     let mark = mark_for(prompt);
     let mut text = format!(
@@ -28,28 +26,6 @@ pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> St
     }
     text.push_str(&format!("[kirosu {mark}: end of the note]\n"));
     text
-}
-
-fn quote(text: &mut String, quoted: &str) {
-    // A lone carriage return ends a line for many programs.
-    for line in quoted.split(['\n', '\r']) {
-        text.push_str("| ");
-        text.push_str(line);
-        text.push('\n');
-    }
-}
-
-/// Eight hex digits that the prompt does not contain.
-fn mark_for(prompt: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    prompt.hash(&mut hasher);
-    loop {
-        let mark = format!("{:08x}", hasher.finish() as u32);
-        if !prompt.contains(&mark) {
-            return mark;
-        }
-        mark.hash(&mut hasher);
-    }
 }
 
 /// The end of a text, and whether it was cut.
