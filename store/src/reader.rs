@@ -261,6 +261,11 @@ impl StoreReader {
         self.snapshot(|conn| query::plans::items(conn, step, state, from, limit))
     }
 
+    /// The position of the first item of a step that has not ended, of those that have a row.
+    pub fn first_open_item(&mut self, step: StepId) -> Result<Option<i64>, StoreError> {
+        self.snapshot(|conn| query::plans::first_open_item(conn, step))
+    }
+
     /// The items of a step with a task, by position.
     pub fn items_of_task(
         &mut self,

@@ -1,7 +1,9 @@
 //! Steps with items: the tasks that they make next, and their ends.
 
-use super::{Act, ReduceShape, ResultRef, RunFacts, StepFacts, StepScope, World, staged, waits};
-use crate::compiled::{Batch, MapWork, ReduceWork, Step, StopMode, Tolerance, Work};
+use super::{
+    Act, ReduceShape, ResultRef, RunFacts, StepFacts, StepScope, World, merge, staged, waits,
+};
+use crate::compiled::{Batch, MapWork, Step, StopMode, Tolerance, Work};
 use kirosu_protocol::StepState;
 
 /// Items that fail in a row with one class after others have ended, until a step waits for a person.
@@ -40,25 +42,21 @@ pub(super) fn total(
             Some(items)
         }
         Work::Reduce(reduce) => {
-            let of = source(run, scope, reduce)?;
+            let of = merge::source(run, scope, reduce)?;
+            // One that goes on will have all its items.
+            let results = match of.state.is_final() {
+                true => of.cursor,
+                false => of.total.unwrap_or(of.cursor),
+            };
             match (of.done, reduce.may_be_empty, &reduce.into) {
                 (0, false, _) => {
                     return Err(format!("no result of the step {} to merge", reduce.of));
                 }
                 (0, true, _) | (_, _, Some(_)) => Some(0),
-                _ => Some(ReduceShape::new(of.cursor, reduce.arity).total()),
+                _ => Some(ReduceShape::new(results, reduce.arity).total()),
             }
         }
     })
-}
-
-fn source<'r>(
-    run: &'r RunFacts<'_>,
-    scope: &StepScope<'_>,
-    reduce: &ReduceWork,
-) -> Result<&'r StepFacts, String> {
-    let row = run.rows.get(&scope.path(&reduce.of));
-    row.ok_or_else(|| format!("the step {} has not begun", reduce.of))
 }
 
 /// The next changes of a step with items that is open.
@@ -70,6 +68,10 @@ pub(super) fn advance(
     world: &mut dyn World,
     acts: &mut Vec<Act>,
 ) {
+    if let Some(act) = merge::omitted(run, scope, step, row) {
+        acts.push(act);
+        return;
+    }
     let path = scope.path(&step.id);
     if let Work::Vote(vote) = &step.work
         && let Some(act) = staged::advance_vote(&path, vote, row, world)
@@ -158,7 +160,13 @@ fn expand(
         last = last.min(sample + row.failed + row.cancelled);
     }
     if let Work::Reduce(reduce) = &step.work {
-        last = last.min(mergeable(run, scope, (reduce, row), room, world));
+        last = last.min(merge::mergeable(
+            run,
+            scope,
+            (step, reduce, row),
+            room,
+            world,
+        ));
     }
     let mut count = room.min(last.saturating_sub(row.cursor));
     let is_cut = row.cursor + count < last && count > per_task;
@@ -184,45 +192,8 @@ pub fn items_per_task(step: &Step) -> u64 {
     }
 }
 
-/// The position up to which the tasks of a reduce have all that they merge.
-fn mergeable(
-    run: &RunFacts<'_>,
-    scope: &StepScope<'_>,
-    (reduce, row): (&ReduceWork, &StepFacts),
-    room: u64,
-    world: &mut dyn World,
-) -> u64 {
-    let Ok(of) = source(run, scope, reduce) else {
-        return 0;
-    };
-    let shape = ReduceShape::new(of.cursor, reduce.arity);
-    let own = scope.steps.iter().find(|step| match &step.work {
-        Work::Reduce(other) => std::ptr::eq(other, reduce),
-        _ => false,
-    });
-    let path = own.map(|step| scope.path(&step.id));
-    let mut last = row.cursor;
-    while last < row.cursor + room {
-        match shape.inputs(last) {
-            // The step below has ended.
-            Some((1, ..)) => {}
-            Some((_, from, to)) => {
-                let are_done = path
-                    .as_ref()
-                    .is_some_and(|path| world.are_done(path, from, to) == Ok(true));
-                if !are_done {
-                    break;
-                }
-            }
-            None => break,
-        }
-        last += 1;
-    }
-    last
-}
-
 /// The reason for which a step makes no further items now.
-fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
+pub(super) fn stop(step: &Step, row: &StepFacts) -> Option<Stop> {
     let agreed = row.reason.as_deref() == Some(waits::AGREED);
     let Work::Map(map) = &step.work else {
         let lost = row.failed + row.cancelled;

@@ -7,6 +7,7 @@
 //! `polish[2].`, the race `r` has `r.`.
 
 mod items;
+mod merge;
 mod reduce_shape;
 mod ref_of;
 mod repeat;
@@ -209,8 +210,8 @@ pub trait World {
     /// The position of the answer that the judge of a vote has chosen; `None`: its own answer is the result.
     fn chosen(&mut self, path: &str, n: u64) -> Result<Option<u64>, String>;
 
-    /// Whether all items of a step in this range are done.
-    fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String>;
+    /// The number of a step's items before the first one that has not ended.
+    fn ended_first(&mut self, path: &str) -> Result<u64, String>;
 
     /// The stage of a planner whose items have ended.
     fn planner(&mut self, path: &str) -> Result<PlannerStage, String>;
@@ -367,5 +368,7 @@ fn end(run: &RunFacts<'_>) -> Act {
     }
 }
 
+#[cfg(test)]
+mod merge_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The levels of a reduce.
 
+use super::StepFacts;
+
 /// The levels of a reduce: each merges the results of the one below, until one is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReduceShape {
@@ -18,6 +20,20 @@ impl ReduceShape {
             levels.push(left);
         }
         ReduceShape { levels }
+    }
+
+    /// The shape of a reduce that has begun, from its row and that of the step that it merges.
+    ///
+    /// A reduce may begin before that step has ended, with a group for each of its items. If the step ends without having begun
+    /// all of them, the last groups are smaller or empty, and those that are merged already stay as they are.
+    pub fn of(arity: u64, of: &StepFacts, row: &StepFacts) -> ReduceShape {
+        let all = ReduceShape::new(of.total.unwrap_or(of.cursor), arity);
+        // The number of its tasks says with which number of results it began. Where both give the same, each will do, if it is
+        // always the same one.
+        match row.total == Some(all.total()) {
+            true => all,
+            false => ReduceShape::new(of.cursor, arity),
+        }
     }
 
     /// All tasks.

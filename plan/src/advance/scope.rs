@@ -1,6 +1,6 @@
 //! Lists of steps with their paths, and the steps that begin in them.
 
-use super::{Act, ResultRef, RunFacts, StepFacts, StepRows, World, items};
+use super::{Act, ResultRef, RunFacts, StepFacts, StepRows, World, items, merge};
 use crate::compiled::{LoopWork, Plan, Step, Work};
 use kirosu_protocol::StepState;
 use std::collections::BTreeMap;
@@ -166,16 +166,11 @@ fn begin(
         }
     }
     for id in &step.depends_on {
-        let row = run
-            .rows
-            .get(&scope.path(id))
-            .filter(|row| row.state.is_final())?;
-        let may_fail = scope
-            .steps
-            .iter()
-            .any(|other| other.id == *id && other.may_fail);
-        if !step.always && !row.state.satisfies() && !may_fail {
-            let reason = format!("it needs the step {id}, which is {}", row.state);
+        let row = run.rows.get(&scope.path(id))?;
+        if !row.state.is_final() && !merge::begins_early(run, scope, step, id, world) {
+            return None;
+        }
+        if let Some(reason) = unmet(scope, step, id, row) {
             return open(StepState::Omitted, Some(reason), None);
         }
     }
@@ -190,6 +185,20 @@ fn begin(
         Ok(total) => open(StepState::Open, None, total),
         Err(why) => open(StepState::Failed, Some(why), None),
     }
+}
+
+/// The reason for which a step is omitted: one that it needs has ended without a result.
+pub(super) fn unmet(
+    scope: &StepScope<'_>,
+    step: &Step,
+    id: &str,
+    row: &StepFacts,
+) -> Option<String> {
+    let mut others = scope.steps.iter();
+    let may_fail = others.any(|other| other.id == *id && other.may_fail);
+    let is_unmet = row.state.is_final() && !row.state.satisfies();
+    (is_unmet && !step.always && !may_fail)
+        .then(|| format!("it needs the step {id}, which is {}", row.state))
 }
 
 /// A loop: the steps of its pass, and after them its end or the next pass.

@@ -12,13 +12,15 @@ fn plan(steps: &str) -> Plan {
 
 /// Answers as the test has set them.
 #[derive(Default)]
-struct Answers {
+pub(super) struct Answers {
     /// Expressions that do not hold.
     false_ones: BTreeSet<String>,
-    items: u64,
+    pub items: u64,
     scores: BTreeMap<String, f64>,
     are_equal: bool,
     majority: Option<u64>,
+    /// The items before the first one that has not ended; without a number all that have ended are the first ones.
+    pub ended_first: BTreeMap<String, u64>,
     /// The stages of a planner, the last one first.
     stages: Vec<PlannerStage>,
 }
@@ -42,8 +44,8 @@ impl World for Answers {
     fn chosen(&mut self, _: &str, _: u64) -> Result<Option<u64>, String> {
         Ok(None)
     }
-    fn are_done(&mut self, _: &str, _: u64, _: u64) -> Result<bool, String> {
-        Ok(true)
+    fn ended_first(&mut self, path: &str) -> Result<u64, String> {
+        Ok(self.ended_first.get(path).copied().unwrap_or(u64::MAX))
     }
     fn planner(&mut self, _: &str) -> Result<PlannerStage, String> {
         Ok(self.stages.pop().unwrap())
@@ -54,18 +56,18 @@ impl World for Answers {
 }
 
 /// A run whose tasks end when the test says so.
-struct Bench {
-    plan: Plan,
-    rows: StepRows,
-    world: Answers,
+pub(super) struct Bench {
+    pub plan: Plan,
+    pub rows: StepRows,
+    pub world: Answers,
     made: u64,
-    window: u64,
-    ended: Option<(RunState, Option<String>)>,
+    pub window: u64,
+    pub ended: Option<(RunState, Option<String>)>,
     waits: Option<String>,
 }
 
 impl Bench {
-    fn new(steps: &str) -> Bench {
+    pub fn new(steps: &str) -> Bench {
         Bench {
             plan: plan(steps),
             rows: StepRows::new(),
@@ -89,7 +91,7 @@ impl Bench {
     }
 
     /// Carries decisions out until the run waits for tasks, or has ended.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         for _ in 0..1000 {
             let acts = self.acts();
             self.waits = None;
@@ -156,7 +158,7 @@ impl Bench {
     }
 
     /// Tasks of a step end: done, and failed with a class.
-    fn end(&mut self, path: &str, done: u64, failed: u64) {
+    pub fn end(&mut self, path: &str, done: u64, failed: u64) {
         let row = self
             .rows
             .get_mut(path)
@@ -174,13 +176,13 @@ impl Bench {
         self.settle();
     }
 
-    fn state(&self, path: &str) -> StepState {
+    pub fn state(&self, path: &str) -> StepState {
         self.rows
             .get(path)
             .map_or(StepState::Pending, |row| row.state)
     }
 
-    fn open(&self, path: &str) -> u64 {
+    pub fn open(&self, path: &str) -> u64 {
         self.rows.get(path).map_or(0, |row| row.open)
     }
 }

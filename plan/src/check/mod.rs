@@ -8,12 +8,13 @@ mod path;
 mod read;
 mod scalar;
 
-use crate::compiled::{Plan, Step};
+use crate::compiled::{EarlyBegin, Plan, Step, Work};
 use crate::fault::{PlanFault, PlanFaults};
 use crate::fields::PLAN;
 use crate::limits::{FAULTS_MAX, STEPS};
 use crate::node::Node;
 use crate::place::Lines;
+use crate::template::scan::scan;
 pub(crate) use names::STEP_ATTRIBUTES;
 use path::{Spot, TemplateUse};
 use read::Reader;
@@ -98,13 +99,14 @@ pub(crate) fn check(root: &Node, lines: &Lines<'_>) -> Result<Plan, PlanFaults> 
 /// Fills in values that follow from other fields.
 fn complete(plan: &mut Plan) {
     fn steps(list: &mut [Step], passes: Option<u64>) {
-        use crate::compiled::Work;
         for step in list {
+            let early = EarlyBegin(may_begin_early(step));
             match &mut step.work {
-                Work::Reduce(work)
-                    if !work.of.is_empty() && !step.depends_on.contains(&work.of) =>
-                {
-                    step.depends_on.push(work.of.clone());
+                Work::Reduce(work) => {
+                    work.early = early;
+                    if !work.of.is_empty() && !step.depends_on.contains(&work.of) {
+                        step.depends_on.push(work.of.clone());
+                    }
                 }
                 Work::Loop(work) => {
                     if work.max == 0 {
@@ -118,6 +120,24 @@ fn complete(plan: &mut Plan) {
         }
     }
     steps(&mut plan.pipeline, plan.limits.passes);
+}
+
+/// Whether a step is a reduce of which no text reads what is known of its source only at the end.
+fn may_begin_early(step: &Step) -> bool {
+    let Work::Reduce(work) = &step.work else {
+        return false;
+    };
+    let condition = step.r#if.iter().map(|text| (text.as_str(), true));
+    let mut texts = condition.chain(step.templates());
+    let rests_on_end = texts.any(|(text, is_expression)| {
+        let mut names = scan(text, is_expression).references.into_iter();
+        names.any(|name| match (name.root.as_str(), name.path.first()) {
+            ("steps", first) => first.is_none_or(|first| *first == work.of),
+            ("run", first) => first.is_none_or(|first| first == "counts"),
+            _ => false,
+        })
+    });
+    work.into.is_none() && !step.always && !rests_on_end
 }
 
 fn list<'a>(steps: &'a [Step], path: &str, parent: Option<usize>, all: &mut Vec<StepAt<'a>>) {

@@ -213,6 +213,20 @@ pub struct Step {
     pub fence: bool,
 }
 
+impl Step {
+    /// Whether it is a reduce that may begin before this step, whose results it merges, has ended.
+    pub fn merges_early(&self, id: &str) -> bool {
+        matches!(&self.work, Work::Reduce(work) if work.of == id && work.early.0)
+    }
+
+    /// The texts of which its tasks are made, each with whether it is an expression.
+    pub fn templates(&self) -> impl Iterator<Item = (&str, bool)> {
+        let texts = [&self.prompt, &self.system, &self.model, &self.workdir];
+        let texts = texts.into_iter().flatten();
+        texts.map(|text| (text.as_str(), false))
+    }
+}
+
 /// The form of a result.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -179,6 +179,20 @@ pub struct ReduceWork {
     pub into: Option<String>,
     /// Whether the step is done without any result.
     pub may_be_empty: bool,
+    /// Whether it may begin before its source has ended.
+    #[serde(skip)]
+    pub early: EarlyBegin,
+}
+
+/// Whether a reduce may begin before its source has ended. It follows from the texts of the step, and is found once, when the plan is
+/// compiled: a plan that was read from its canonical text does not have it, and is the same plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EarlyBegin(pub bool);
+
+impl PartialEq for EarlyBegin {
+    fn eq(&self, _: &EarlyBegin) -> bool {
+        true
+    }
 }
 
 /// The fields of a loop.

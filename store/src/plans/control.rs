@@ -7,7 +7,7 @@ use crate::core::{CommandResult, Core, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::sql::plan::{
-    PutPlanText, SelectAskingSteps, SelectBusySteps, SelectItemByKey, SelectStepAt,
+    PutPlanText, SelectAskingSteps, SelectBusySteps, SelectItemByKey, SelectMerges, SelectStepAt,
 };
 use kirosu_protocol::{
     APPROVAL_REASON, BUDGET_REASON, Budget, Error, ErrorCode, PERSON_REASON, PlanText,
@@ -256,21 +256,44 @@ impl Core {
         }
     }
 
-    /// Refuses to bring a task of a step back that has ended: nothing would take over its result.
+    /// Refuses to bring a task of a step back that has ended, or whose results are merged already: nothing would take over its
+    /// result.
     fn check_step_goes_on(&mut self, id: TaskId) -> CommandResult<()> {
         let items = self.db.items_of_task(id)?;
         let step = match items {
             Some(items) => self.plan_step(items.step_id)?,
             None => None,
         };
-        if step.is_some_and(|step| !step.state.is_final()) {
-            return Ok(());
+        let step = step.filter(|step| !step.state.is_final());
+        let live = step.map(|step| (step.run_id, step.kind.clone(), step.path.clone()));
+        if let Some((run, kind, path)) = live {
+            if kind != "map" || !self.may_be_merged(run, &path)? {
+                return Ok(());
+            }
+            let message = format!(
+                "task {id} belongs to the step {path} of the run {run}, whose results a reduce merges already; `kirosu run retry {run} --step {path}` repeats what failed there, and the reduce"
+            );
+            return Err(Error::new(ErrorCode::WrongState, message).into());
         }
         let run = self.task_options(id)?.parent_id.unwrap_or_default();
         let message = format!(
             "task {id} belongs to a step of the run {run} that has ended; `kirosu run retry {run}` repeats what failed there"
         );
         Err(self.wrong_state_of(id, message))
+    }
+
+    /// Whether a reduce next to a map may have merged some of its items.
+    fn may_be_merged(&mut self, run_id: TaskId, path: &str) -> Result<bool> {
+        // The steps of one list have paths that differ in their last parts only.
+        let list = |path: &str| path.rsplit_once('.').map(|(list, _)| list.to_owned());
+        self.flush_plans()?;
+        for step in self.db.ids(SelectMerges { run_id }.into())? {
+            let merge = self.plan_step(step)?;
+            if merge.is_some_and(|merge| list(&merge.path) == list(path)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn has_ended(&mut self, verb: &str, id: TaskId) -> CommandResult<Error> {

@@ -168,6 +168,24 @@ pub(crate) fn items(
     sql::all(conn, sql_query(text))
 }
 
+/// The position of the first item of a step that has not ended, of those that have a row. Two steps in an index, however many
+/// there are.
+pub(crate) fn first_open_item(
+    conn: &mut SqliteConnection,
+    step: StepId,
+) -> QueryResult<Option<i64>> {
+    let mut first = None;
+    for state in [ItemState::Waiting, ItemState::Open].map(item_number) {
+        let text = format!(
+            "SELECT idx FROM plan_item INDEXED BY plan_item_state WHERE step_id = {step} AND state = {state} AND state <> 2 \
+             ORDER BY idx LIMIT 1"
+        );
+        let found: Option<i64> = sql::first(conn, sql_query(text))?;
+        first = [first, found].into_iter().flatten().min();
+    }
+    Ok(first)
+}
+
 /// The items of a step with a task, by position.
 pub(crate) fn items_of_task(
     conn: &mut SqliteConnection,

@@ -263,6 +263,12 @@ statement! {
 }
 
 statement! {
+    /// The reduces of a run that may have merged items of steps that go on.
+    SelectMerges { run_id: i64 }
+    "SELECT id FROM plan_step WHERE run_id = ? AND kind = 'reduce' AND state IN ('open', 'failed', 'cancelled')"
+}
+
+statement! {
     /// Items that failed or were cancelled.
     SelectLostItems { step_id: i64, limit: i64 }
     "SELECT idx FROM plan_item INDEXED BY plan_item_state WHERE step_id = ? AND state IN (3, 4) AND state <> 2 ORDER BY idx LIMIT ?"

@@ -78,7 +78,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectUnfinishedChildren, SelectTrees, SelectUnused,
-        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectHeldTasks<'a>,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectMerges, SelectHeldTasks<'a>,
         SelectDueSchedules,
     }
 }

@@ -793,6 +793,50 @@ fn an_item_that_rests_on_others_is_not_repeated_alone() {
 }
 
 #[test]
+fn the_first_item_that_has_not_ended_is_found_and_a_merged_one_does_not_come_back_alone() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let step = taken.open(&mut b, "l[1].m", 10);
+    assert_eq!(b.reader.first_open_item(step.id).unwrap(), None);
+    assert!(taken.expand(&mut b, "l[1].m", 4));
+    let first = |b: &mut Bench| b.reader.first_open_item(step.id).unwrap();
+    assert_eq!(first(&mut b), Some(0));
+    let begun = b.lease(4);
+    for at in [0, 2] {
+        b.ack(done(begun[at].task_id, None)).unwrap();
+    }
+    assert_eq!(first(&mut b), Some(1));
+    let lost = begun[1].task_id;
+    let cancel = |b: &mut Bench| {
+        let (task, by, reason) = (lost, None, None);
+        b.one(Command::Cancel { task, by, reason }).unwrap();
+    };
+    cancel(&mut b);
+    assert_eq!(first(&mut b), Some(3));
+
+    // Reduces of other lists have not merged it.
+    let reduce = |path: &str| {
+        PlanChange::Open(NewStep {
+            path: path.into(),
+            kind: "reduce".into(),
+            each: false,
+            shared: false,
+            state: StepState::Open,
+            reason: None,
+            total: Some(2),
+        })
+    };
+    assert!(taken.change(&mut b, reduce("r")));
+    b.one(Command::Retry { task: lost }).unwrap();
+    assert_eq!(first(&mut b), Some(1));
+    cancel(&mut b);
+    assert!(taken.change(&mut b, reduce("l[1].r")));
+    let refused = b.one(Command::Retry { task: lost }).unwrap_err();
+    assert!(refused.message.contains("--step l[1].m`"), "{refused}");
+    assert_eq!(check(&mut b, &taken, "l[1].m"), [0, 1, 2, 0, 1]);
+}
+
+#[test]
 fn runs_below_others_are_taken_when_there_is_no_room_for_further_ones() {
     let mut b = Bench::new();
     let taken = Taken::new(&mut b);

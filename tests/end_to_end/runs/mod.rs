@@ -6,6 +6,7 @@ mod events;
 mod explain;
 mod kinds;
 mod large;
+mod merging;
 mod planner;
 mod steering;
 mod thousand;

@@ -211,13 +211,3 @@ fn lines(text: Option<&str>) -> Value {
     let lines = text.unwrap_or("").lines();
     Value::Array(lines.map(as_json).collect())
 }
-
-/// The texts of a step that its tasks are made of.
-pub(super) fn texts(step: &Step) -> Vec<(&str, bool)> {
-    let texts = [&step.prompt, &step.system, &step.model, &step.workdir];
-    texts
-        .into_iter()
-        .flatten()
-        .map(|text| (text.as_str(), false))
-        .collect()
-}

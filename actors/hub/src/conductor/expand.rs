@@ -251,14 +251,15 @@ impl RunWorld<'_> {
         indexes: Vec<i64>,
         gathered: &mut Gathered,
     ) -> Result<(), String> {
-        let of = self
-            .values
-            .snapshot
-            .steps
-            .get(&purpose.scope.path(&reduce.of))
-            .cloned();
-        let of = of.ok_or_else(|| format!("the step {} has not begun", reduce.of))?;
-        let shape = ReduceShape::new(u64::try_from(of.cursor).unwrap_or(0), reduce.arity);
+        let snapshot = self.values.snapshot;
+        let path = purpose.scope.path(&reduce.of);
+        let gone = || format!("the step {} has not begun", reduce.of);
+        let of = snapshot.steps.get(&path).ok_or_else(gone)?;
+        let facts = (snapshot.rows.get(&path), snapshot.rows.get(&row.path));
+        let (Some(of_facts), Some(facts)) = facts else {
+            return Err(gone());
+        };
+        let shape = ReduceShape::of(reduce.arity, of_facts, facts);
         for index in indexes {
             let Some((level, from, to)) = shape.inputs(u64::try_from(index).unwrap_or(0)) else {
                 break;
@@ -268,11 +269,11 @@ impl RunWorld<'_> {
                 i64::try_from(to).unwrap_or(0),
             );
             let mut inputs = match level {
-                1 => self.values.results.items(&of, range)?,
+                1 => self.values.results.items(of, range)?,
                 _ => self.values.results.items(row, range)?,
             };
             if level == 1 {
-                inputs = self.values.results.once_per_task(&of, inputs)?;
+                inputs = self.values.results.once_per_task(of, inputs)?;
             }
             if reduce.order == "done" {
                 inputs.sort_by(|one, other| {
@@ -289,7 +290,7 @@ impl RunWorld<'_> {
                 .map(|item| item.value())
                 .collect();
             let missing: Vec<Value> = match is_last {
-                true => self.missing(&of)?,
+                true => self.missing(of)?,
                 false => {
                     let missing = inputs.iter().filter(|item| item.state != ItemState::Done);
                     missing.map(ItemOutcome::missing).collect()

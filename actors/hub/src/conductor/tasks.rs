@@ -1,6 +1,6 @@
 //! The tasks of steps: templates are rendered once, into new tasks.
 
-use super::context::{StepValues, texts};
+use super::context::StepValues;
 use kirosu_plan::advance::StepScope;
 use kirosu_plan::{
     ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, RunWork, Step, Work, render,
@@ -141,7 +141,7 @@ impl StepValues<'_> {
                 .flatten()
                 .map(|text| (text.as_str(), false))
                 .collect(),
-            None => texts(step),
+            None => step.templates().collect(),
         };
         let context = self.values_for(purpose, &used)?;
         let limits = self.limits(fence);

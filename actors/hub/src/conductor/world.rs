@@ -175,20 +175,13 @@ impl World for RunWorld<'_> {
         Ok(chosen.and_then(|answer| u64::try_from(answer.index).ok()))
     }
 
-    fn are_done(&mut self, path: &str, from: u64, to: u64) -> Result<bool, String> {
+    fn ended_first(&mut self, path: &str) -> Result<u64, String> {
         let step = self.step(path)?;
-        let number = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
-        let limit = number(to.saturating_sub(from));
-        let items = self
-            .values
-            .results
-            .store
-            .plan_items(step.id, None, number(from), limit);
-        let items = items.map_err(|why| why.to_string())?;
-        let done = items
-            .iter()
-            .filter(|item| item.index < number(to) && item.state == ItemState::Done);
-        Ok(done.count() as u64 == to - from)
+        let open = self.values.results.store.first_open_item(step.id);
+        let open = open.map_err(|why| why.to_string())?;
+        // Items that were made since the rows were read do not count.
+        let ended = open.map_or(step.cursor, |open| open.min(step.cursor));
+        Ok(u64::try_from(ended).unwrap_or(0))
     }
 
     fn planner(&mut self, path: &str) -> Result<PlannerStage, String> {

@@ -209,6 +209,10 @@ fn next_of_open(step: &StepInfo, run: RunState) -> Option<String> {
             "{} get their tasks as these end",
             count(left, "further item")
         ),
+        (_, Some(left @ 1..)) if step.kind == "reduce" => format!(
+            "{} get their tasks when what they merge has ended",
+            count(left, "further item")
+        ),
         (_, Some(left @ 1..)) => format!("{} get their tasks now", count(left, "further item")),
         (_, Some(_)) if step.open > 0 => "it ends with its last task".to_owned(),
         _ => return None,
@@ -226,6 +230,9 @@ pub fn of_planned(step: &Step, evidence: &RunEvidence) -> Explanation {
             let state = state.filter(|state| *state != StepState::Pending);
             match state {
                 Some(state) if state.is_final() => None,
+                Some(state) if step.merges_early(id) => Some(format!(
+                    "it waits for the first results of the step {id}, which is {state}"
+                )),
                 Some(state) => Some(format!("it waits for the step {id}, which is {state}")),
                 None => Some(format!("it waits for the step {id}, which has not begun")),
             }
@@ -239,6 +246,9 @@ pub fn of_planned(step: &Step, evidence: &RunEvidence) -> Explanation {
         (true, _) => "the run has ended without it".to_owned(),
         (_, RunState::Paused) => "it does not begin while the run is paused".to_owned(),
         _ if causes.is_empty() => "it begins next".to_owned(),
+        _ if step.depends_on.iter().any(|id| step.merges_early(id)) => {
+            "it begins when these are there".to_owned()
+        }
         _ => "it begins when they have ended".to_owned(),
     };
     Explanation {

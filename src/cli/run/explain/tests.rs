@@ -50,6 +50,7 @@ fn evidence(steps: Vec<StepInfo>, state: RunState, reason: Option<&str>) -> RunE
 pipeline:
   - { id: read, map: { over: [1] }, prompt: p }
   - { id: digest, depends_on: [read], prompt: p }
+  - { id: merge, reduce: { of: read }, prompt: p }
   - { id: tell, always: true, prompt: p }
 ";
     let mut run = run(steps);
@@ -175,7 +176,7 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
     );
     let steps = evidence.not_begun();
     let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
-    assert_eq!(ids, ["digest", "tell"]);
+    assert_eq!(ids, ["digest", "merge", "tell"]);
     let digest = of_planned(steps[0], &evidence);
     assert_eq!(
         texts(&digest),
@@ -185,7 +186,28 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
         digest.next.as_deref(),
         Some("it begins when they have ended")
     );
-    let tell = of_planned(steps[1], &evidence);
+    let merge = of_planned(steps[1], &evidence);
+    assert_eq!(
+        texts(&merge),
+        ["it waits for the first results of the step read, which is open"]
+    );
+    assert_eq!(
+        merge.next.as_deref(),
+        Some("it begins when these are there")
+    );
+    let mut begun = step("merge", "reduce", StepState::Open);
+    (begun.total, begun.made, begun.done) = (Some(3), 1, 1);
+    let of = StepEvidence {
+        step: begun,
+        tasks: Vec::new(),
+        failures: Vec::new(),
+    };
+    let found = of_step(&of, 42, RunState::Open, 100.0);
+    assert_eq!(
+        found.next.as_deref(),
+        Some("2 further items get their tasks when what they merge has ended")
+    );
+    let tell = of_planned(steps[2], &evidence);
     assert!(
         texts(&tell)[0].contains("at the end of the run"),
         "{tell:?}"
