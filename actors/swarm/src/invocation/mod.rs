@@ -17,6 +17,7 @@ mod permission_broker;
 mod printed;
 mod progress;
 pub(crate) mod report;
+mod results;
 mod start_retry;
 
 use std::pin::{Pin, pin};
@@ -173,6 +174,10 @@ async fn run(
             tracing::info!("its lease goes back: {why}");
             return without_folder(report::give_back(&why));
         }
+        Err(NotRun::Cancelled(why)) => {
+            let ack = report::failure_of(lease, FailureClass::Cancelled, &why);
+            return without_folder(RunEnd::Cancelled(Box::new(ack)));
+        }
         Err(NotRun::BudgetRefused(refused)) => {
             pool.report(refused.symptom);
             return without_folder(refused.end);
@@ -322,7 +327,13 @@ async fn prepare(
         .await
         .map_err(NotRun::BudgetRefused)?;
     let options = pool.options();
-    let folder = job::run_folder(&options, session, &task).await?;
+    let mut folder = job::run_folder(&options, session, &task).await?;
+    // Boxed: most tasks have none.
+    let files = Box::pin(results::write(&options, &task, &mut folder, link, cancel));
+    if let Err(why) = files.await {
+        workspace::abandon(folder).await;
+        return Err(why);
+    }
     let given_up = folder.clone();
     let hub = pool.swarm.agent_hub.clone();
     let made = move || job::prepare(&options, runner, task, folder, hub);
