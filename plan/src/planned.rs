@@ -10,7 +10,8 @@ A plan is a list of steps under the key `pipeline`. Each step is done by an agen
 contain all that the agent needs. Fields of a step:
 - id: a name of letters, digits and _
 - depends_on: [ids of the steps that must be done first]
-- prompt: the instructions. The result of a step in depends_on is inserted by {{ steps.ID.result }}.
+- prompt: the instructions. The result of a step in depends_on is inserted by {{ steps.ID.result }}; a large one, or all results of
+  a map, are in the file whose path is {{ steps.ID.file }}.
 - pool: the group of agents that does it; leave it out for the default one
 For several tasks of one kind: a step with `result: { schema: { type: array } }` whose answer is a JSON list, then a step with
 `map: { over: steps.ID.json }`, whose prompt has {{ item }}, then a step with `reduce: { of: ID }`, whose prompt merges

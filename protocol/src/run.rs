@@ -3,7 +3,7 @@
 //!
 //! The prompt of such a task is the plan. [`PlanMetadata`] is its metadata.
 
-use crate::TaskId;
+use crate::{Task, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -82,6 +82,59 @@ impl LimitsLeft {
     /// Whether it sets no limit.
     pub fn is_empty(&self) -> bool {
         *self == LimitsLeft::default()
+    }
+}
+
+/// The folder of the results of steps, in the folder in which a task runs that reads them.
+pub const RESULTS_FOLDER: &str = ".kirosu/results";
+
+/// The field `run` in the metadata of a task that a step has made. Any client can write the same: the hub trusts it only of a task
+/// that is an item of the step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepTask {
+    /// The run.
+    pub id: TaskId,
+    /// The path of the step.
+    pub step: String,
+    /// The key of the item, or of the first of several.
+    pub key: String,
+    /// The results that the task finds as files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ResultFile>,
+}
+
+/// The result of a step as a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ResultFile {
+    /// The path of the step in the run.
+    pub step: String,
+    /// The path of the file, below [`RESULTS_FOLDER`] in the folder of the task.
+    pub path: String,
+    /// That of the result, as `run_file` answers it: tasks of one version can share a file.
+    pub version: String,
+}
+
+impl ResultFile {
+    /// The parts of the path below [`RESULTS_FOLDER`]: a folder and a file. `None`: it leads elsewhere.
+    pub fn parts(&self) -> Option<(&str, &str)> {
+        let below = self.path.strip_prefix(RESULTS_FOLDER)?.strip_prefix('/')?;
+        let (folder, file) = below.split_once('/')?;
+        let is_name = |name: &str| {
+            let mut chars = name.chars();
+            chars
+                .next()
+                .is_some_and(|first| first.is_ascii_alphanumeric() || first == '_')
+                && chars.all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        };
+        (is_name(folder) && is_name(file)).then_some((folder, file))
+    }
+}
+
+impl StepTask {
+    /// That of a task; `None` for one that no step has made.
+    pub fn of(task: &Task) -> Option<StepTask> {
+        let run = task.metadata.as_ref()?.get("run")?;
+        StepTask::deserialize(run).ok()
     }
 }
 
@@ -266,4 +319,37 @@ pub struct ItemInfo {
     /// The result of an item that is done, if requested. Of a batch whose result has one element per item, its element: a text as
     /// it is, any other as JSON.
     pub result: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_below_the_folder_of_results() {
+        let parts = |path: &str| {
+            let file = ResultFile {
+                path: path.to_owned(),
+                ..ResultFile::default()
+            };
+            file.parts()
+                .map(|(folder, file)| format!("{folder} {file}"))
+        };
+        assert_eq!(
+            parts(".kirosu/results/run-4-1a/polish.2.write.txt"),
+            Some("run-4-1a polish.2.write.txt".into())
+        );
+        for path in [
+            "",
+            "a/b",
+            ".kirosu/results/a",
+            ".kirosu/results/a/b/c",
+            ".kirosu/results/../b",
+            ".kirosu/results/a/..",
+            ".kirosu/results//b",
+            "x/.kirosu/results/a/b",
+        ] {
+            assert_eq!(parts(path), None, "{path}");
+        }
+    }
 }

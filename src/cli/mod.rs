@@ -278,6 +278,7 @@ mod tests {
         (Method::Ask, "only workers send it"),
         (Method::Source, "map and run-pipeline"),
         (Method::RunItems, "run items"),
+        (Method::RunFile, "only workers send it"),
         (Method::RunPause, "run pause"),
         (Method::RunResume, "run resume"),
         (Method::RunRetry, "run retry"),

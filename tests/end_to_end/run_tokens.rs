@@ -175,6 +175,7 @@ fn a_run_can_do_nothing_else() {
             Method::Ask => {
                 json!({"task_id": own, "fence": task["fence"], "call": "c", "tool": "t", "args": {}})
             }
+            Method::RunFile => json!({"task_id": own, "step": "a"}),
             Method::KeyAdd => json!({"name": "x", "role": "admin"}),
             Method::KeyRevoke => json!({"name": "x"}),
             Method::Source => json!({"items": ["x"]}),

@@ -51,6 +51,35 @@ fn a_run_has_the_user_its_home_and_folder_and_cannot_read_the_hubs_files() {
 }
 
 #[test]
+fn a_run_can_read_and_replace_results_of_steps_in_its_folder() {
+    if cannot() {
+        return;
+    }
+    let setup = of_another_user().set("pool.p.workspace=isolated");
+    let hub = setup.set("pool.p.size=1").start();
+    let plan = "
+pipeline:
+  - { id: a, pool: p, prompt: 'echo text' }
+  - id: b
+    pool: p
+    depends_on: [a]
+    prompt: 'f={{ steps.a.file }}; cat $f; stat -c \"%U %a\" .kirosu .kirosu/results $f; mkdir .kirosu/plans; rm $f'
+  - { id: c, pool: p, depends_on: [b], prompt: 'cat {{ steps.a.file }}' }
+";
+    let run = hub
+        .client()
+        .enqueue_with(serde_json::json!({"type": "plan", "prompt": plan}));
+    let run = ended(&hub, run);
+    assert_eq!(run["status"], "done", "{run}");
+    assert_eq!(run["result"], "text");
+    let tasks = hub
+        .client()
+        .call("list", serde_json::json!({"parent_id": run["task_id"]}));
+    let expected = format!("text{USER} 755\n{USER} 755\n{USER} 444");
+    assert_eq!(tasks["tasks"][1]["result"], expected);
+}
+
+#[test]
 fn a_run_of_another_user_is_ended_at_its_time_limit() {
     if cannot() {
         return;

@@ -44,6 +44,7 @@
 mod acp;
 mod adapters;
 mod agent_file;
+mod agent_folder;
 mod cancel;
 pub mod containment;
 pub mod definition;
@@ -71,6 +72,7 @@ mod text;
 
 pub use adapters::find::find_program;
 pub use agent_file::{AgentFile, FEW_LINES, MANY_LINES};
+pub use agent_folder::{AgentFolder, FileMark};
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{
     Cgroups, Containment, RunBounds, RunLimits, RunUser, RunnerCommand, Sandbox, signals_missing,

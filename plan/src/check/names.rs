@@ -5,7 +5,8 @@ use super::{PlanCheck, TemplateUse};
 use crate::compiled::{Plan, Work};
 use crate::fault::PlanFault;
 use crate::limits::FAULTS_MAX;
-use crate::template::scan::{NameUse, scan};
+use crate::template::NameUse;
+use crate::template::scan::{FILE, scan};
 use kirosu_protocol::text::nearest;
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ pub(crate) const ROOTS: [&str; 9] = [
     "inputs", "item", "items", "results", "missing", "steps", "prev", "best", "run",
 ];
 /// The attributes of a step, in `steps.ID`, `prev.ID` and `best.ID`.
-pub(crate) const STEP_ATTRIBUTES: [&str; 9] = [
-    "state", "reason", "result", "json", "error", "approved", "by", "empty", "counts",
+pub(crate) const STEP_ATTRIBUTES: [&str; 10] = [
+    "state", "reason", "result", "json", FILE, "error", "approved", "by", "empty", "counts",
 ];
 /// The attributes of `run`.
 pub(crate) const RUN_ATTRIBUTES: [&str; 6] = ["id", "plan", "name", "state", "reason", "counts"];
@@ -200,7 +201,7 @@ impl PlanCheck<'_> {
             let near = nearest(id, ids()).map(str::to_owned);
             return Err((format!("the loop has no step {id}"), near));
         }
-        attribute(&format!("{root}.{id}"), reference)
+        self.attribute(own, field, &format!("{root}.{id}"), reference)
     }
 
     fn other_step(
@@ -227,7 +228,7 @@ impl PlanCheck<'_> {
             );
         }
         if seen.iter().any(|index| self.steps[*index].step.id == *id) {
-            return attribute(&format!("steps.{id}"), reference);
+            return self.attribute(Some(own), field, &format!("steps.{id}"), reference);
         }
         let Some(other) = self.steps.iter().find(|at| at.step.id == *id) else {
             let ids = self.steps.iter().map(|at| at.step.id.as_str());
@@ -252,14 +253,48 @@ impl PlanCheck<'_> {
         };
         Err((message, None))
     }
+
+    /// The attribute of a step. A file is written for a task alone, into the folder in which it runs.
+    fn attribute(
+        &self,
+        own: Option<usize>,
+        field: &str,
+        of: &str,
+        reference: &NameUse,
+    ) -> Result<(), NameFault> {
+        match reference.path.get(1).map(String::as_str) {
+            Some(FILE) => {
+                let step = own.map(|own| self.steps[own].step);
+                let message = match step {
+                    Some(step) if is_for_task(&step.work, field) => match step.cache {
+                        None => return Ok(()),
+                        Some(_) => format!(
+                            "the step has cache, which does not know what is in {of}.file; remove one of the two"
+                        ),
+                    },
+                    _ => format!(
+                        "{of}.file is for texts of a task: prompt, system, goal and the words of run; use {of}.result or {of}.json here"
+                    ),
+                };
+                Err((message, None))
+            }
+            Some(name) if !STEP_ATTRIBUTES.contains(&name) => {
+                Err(unknown(of, name, &STEP_ATTRIBUTES))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-fn attribute(of: &str, reference: &NameUse) -> Result<(), NameFault> {
-    match reference.path.get(1) {
-        Some(name) if !STEP_ATTRIBUTES.contains(&name.as_str()) => {
-            Err(unknown(of, name, &STEP_ATTRIBUTES))
-        }
-        _ => Ok(()),
+/// Whether a field of a step is a text for a task that runs in a folder.
+fn is_for_task(work: &Work, field: &str) -> bool {
+    match work {
+        Work::Run(_) => field.starts_with("run"),
+        Work::Plan(_) => field == "plan.goal",
+        _ => matches!(
+            field,
+            "prompt" | "system" | "vote.judge.prompt" | "vote.judge.system"
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A result of another agent is data: it is inserted once and never rendered.
 
+mod name_use;
 pub(crate) mod scan;
 
 use crate::limits::{FUEL, INSERT_BYTES, OUTPUT_BYTES, TEMPLATE_BYTES};
@@ -9,7 +10,8 @@ use kirosu_protocol::{size, text};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
-use scan::scan;
+pub(crate) use name_use::NameUse;
+use scan::{FILE, scan};
 use serde_json::Value as Json;
 use std::io;
 
@@ -235,9 +237,9 @@ fn marked(template: &str) -> Result<String, RenderError> {
             continue;
         };
         let (origin, is_cut) = (&insertion.origin, insertion.is_cut);
-        let is_result = insertion.is_result;
+        let (must_exist, is_path) = (insertion.must_exist, insertion.is_path);
         marked += before;
-        marked += &format!("({value})|{INSERT}({origin:?}, {is_cut}, {is_result})");
+        marked += &format!("({value})|{INSERT}({origin:?}, {is_cut}, {must_exist}, {is_path})");
         done = insertion.at.end;
     }
     Ok(marked + template.get(done..).unwrap_or(""))
@@ -257,11 +259,16 @@ fn environment(limits: &RenderLimits) -> Environment<'static> {
     let (max, fence) = (limits.insert_bytes, limits.fence);
     environment.add_filter(
         INSERT,
-        move |value: Value, origin: String, is_cut: bool, is_result: bool| {
-            if is_result && value.is_none() {
-                return Err(no_result(&origin));
+        move |value: Value, origin: String, is_cut: bool, must_exist: bool, is_path: bool| {
+            if must_exist && value.is_none() {
+                return Err(no_result(&origin, if is_path { FILE } else { "result" }));
             }
-            insert(&value, &origin, (!is_cut).then_some(max), fence)
+            insert(
+                &value,
+                &origin,
+                (!is_cut && !is_path).then_some(max),
+                fence && !is_path,
+            )
         },
     );
     // A step that was skipped has no result, and JSON has null: both are missing values, too.
@@ -280,9 +287,9 @@ fn default(value: Value, other: Option<Value>, is_lax: Option<bool>) -> Value {
 }
 
 /// The error for the result of a step that was skipped or has failed.
-fn no_result(origin: &str) -> Error {
+fn no_result(origin: &str, attribute: &str) -> Error {
     let message = format!(
-        "{origin}.result has no value: the step has no result; write `{origin}.result | default(\"...\")` if that may be"
+        "{origin}.{attribute} has no value: the step has no result; write `{origin}.{attribute} | default(\"...\")` if that may be"
     );
     Error::new(ErrorKind::InvalidOperation, message)
 }
@@ -299,8 +306,12 @@ fn insert(value: &Value, origin: &str, max: Option<usize>, fence: bool) -> Resul
         _ => value.to_string(),
     };
     if let Some(max) = max.filter(|max| inserted.len() > *max) {
+        let step = match origin.contains('.') {
+            true => origin,
+            false => "steps.ID",
+        };
         let message = format!(
-            "a value of {origin} has {} bytes, and an insertion has at most {}: write `| cut(n)`, or raise `limits.max_insert` of the plan",
+            "a value of {origin} has {} bytes, and an insertion has at most {}: write `| cut(n)`, or `{step}.file` for the path of a file with the whole result, or raise `limits.max_insert` of the plan",
             inserted.len(),
             size::format(max as u64)
         );

@@ -3,10 +3,11 @@
 //! minijinja offers the syntax tree as `machinery`, without a promise of stability, so its version is pinned. Its stable
 //! function `undeclared_variables` has no positions, no filters and no `steps["ID"]`.
 
+use super::name_use::{NameUse, chain, range};
 use super::{FILTERS, FUNCTIONS, TESTS, syntax};
 use kirosu_protocol::text::nearest;
 use minijinja::machinery::ast::{Call, CallArg, Expr, Stmt};
-use minijinja::machinery::{Span, Token, parse, parse_expr, tokenize};
+use minijinja::machinery::{Token, parse, parse_expr, tokenize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -17,15 +18,8 @@ const ELIFS: usize = 100;
 /// Names of the context whose values come from agents.
 const RESULT_ROOTS: [&str; 4] = ["steps", "prev", "best", "results"];
 
-/// The use of a name of the context.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct NameUse {
-    pub root: String,
-    /// The attributes that follow, as far as they are constant.
-    pub path: Vec<String>,
-    /// The range in the template, in bytes.
-    pub at: Range<usize>,
-}
+/// The attribute of a step that is the path of its result.
+pub(crate) const FILE: &str = "file";
 
 /// A fault in a template.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +37,10 @@ pub(crate) struct Insertion {
     pub origin: String,
     /// Whether the value is cut already.
     pub is_cut: bool,
-    /// Whether the value is the result of a step as a whole, `steps.ID.result`, which must exist.
-    pub is_result: bool,
+    /// Whether the value is `steps.ID.result` or `steps.ID.file`, which must exist.
+    pub must_exist: bool,
+    /// Whether the value is the path of a result, `steps.ID.file`, which is no text of an agent.
+    pub is_path: bool,
 }
 
 #[derive(Default)]
@@ -122,10 +118,6 @@ fn bounded(text: &str, is_expression: bool) -> Result<(), (Range<usize>, String)
     Ok(())
 }
 
-fn range(span: Span) -> Range<usize> {
-    span.start_offset as usize..span.end_offset as usize
-}
-
 impl Scanner {
     fn fault(&mut self, at: Range<usize>, message: impl Into<String>, nearest: Option<&str>) {
         self.found.faults.push(TemplateFault {
@@ -173,19 +165,8 @@ impl Scanner {
             Stmt::EmitRaw(_) => {}
             Stmt::EmitExpr(emit) => {
                 self.expr(&emit.expr);
-                if let Some(origin) = self.origin(&emit.expr) {
-                    let is_cut =
-                        matches!(&emit.expr, Expr::Filter(filter) if filter.name == super::CUT);
-                    let is_result = chain(&emit.expr).is_some_and(|it| {
-                        it.root == "steps" && it.path.get(1..).is_some_and(|it| it == ["result"])
-                    });
-                    self.found.insertions.push(Insertion {
-                        at: range(emit.span()),
-                        origin,
-                        is_cut,
-                        is_result,
-                    });
-                }
+                let insertion = self.insertion(&emit.expr, range(emit.span()));
+                self.found.insertions.extend(insertion);
             }
             Stmt::ForLoop(each) => {
                 self.expr(&each.iter);
@@ -233,6 +214,29 @@ impl Scanner {
             }
             Stmt::Do(call) => self.call(&call.call, range(call.span())),
         }
+    }
+
+    /// The insertion of an expression, if its value comes from an agent or is the path of a result.
+    fn insertion(&self, expr: &Expr<'_>, at: Range<usize>) -> Option<Insertion> {
+        let named = chain(expr).filter(|it| {
+            RESULT_ROOTS.contains(&it.root.as_str())
+                && it.path.len() == 2
+                && !self.is_local(&it.root)
+        });
+        let attribute = |name: &str| named.as_ref().is_some_and(|it| it.path[1] == name);
+        let is_path = attribute(FILE);
+        let origin = match &named {
+            Some(named) if is_path => Some(format!("{}.{}", named.root, named.path[0])),
+            _ => self.origin(expr),
+        };
+        Some(Insertion {
+            at,
+            origin: origin?,
+            is_cut: matches!(expr, Expr::Filter(filter) if filter.name == super::CUT),
+            must_exist: (is_path || attribute("result"))
+                && named.as_ref().is_some_and(|it| it.root == "steps"),
+            is_path,
+        })
     }
 
     fn args(&mut self, args: &[CallArg<'_>]) {
@@ -337,24 +341,8 @@ impl Scanner {
                 Some(origin) => origin.clone(),
                 None => RESULT_ROOTS.contains(&var.id).then(|| var.id.to_owned()),
             },
-            Expr::GetAttr(get) => match chain(expr) {
-                Some(found) if !self.is_local(&found.root) => {
-                    let is_named =
-                        found.root != "results" && RESULT_ROOTS.contains(&found.root.as_str());
-                    // A state is not the text of an agent.
-                    let is_safe = matches!(
-                        found.path.get(1).map(String::as_str),
-                        Some("state" | "approved")
-                    );
-                    match found.path.first() {
-                        Some(_) if is_named && is_safe => None,
-                        Some(id) if is_named => Some(format!("{}.{id}", found.root)),
-                        _ => self.origin(&get.expr),
-                    }
-                }
-                _ => self.origin(&get.expr),
-            },
-            Expr::GetItem(get) => self.origin(&get.expr),
+            Expr::GetAttr(get) => self.member_origin(expr, &get.expr),
+            Expr::GetItem(get) => self.member_origin(expr, &get.expr),
             Expr::Slice(slice) => self.origin(&slice.expr),
             Expr::Filter(filter) => filter.expr.as_ref().and_then(|expr| self.origin(expr)),
             Expr::BinOp(op) => any(&[&op.left, &op.right]),
@@ -370,31 +358,22 @@ impl Scanner {
             Expr::Const(_) | Expr::UnaryOp(_) | Expr::Compare(_) | Expr::Test(_) => None,
         }
     }
-}
 
-/// A name with the constant attributes that follow it: `steps.read.json`, `steps["read"]`.
-fn chain(expr: &Expr<'_>) -> Option<NameUse> {
-    match expr {
-        Expr::Var(var) => Some(NameUse {
-            root: var.id.to_owned(),
-            path: Vec::new(),
-            at: range(var.span()),
-        }),
-        Expr::GetAttr(get) => {
-            let mut of = chain(&get.expr)?;
-            of.path.push(get.name.to_owned());
-            of.at.end = range(get.span()).end.max(of.at.end);
-            Some(of)
+    /// The origin of an attribute of a value.
+    fn member_origin(&self, expr: &Expr<'_>, of: &Expr<'_>) -> Option<String> {
+        let found = chain(expr).filter(|found| {
+            found.root != "results"
+                && RESULT_ROOTS.contains(&found.root.as_str())
+                && !self.is_local(&found.root)
+        });
+        let Some(found) = found else {
+            return self.origin(of);
+        };
+        // A state or a path is not the text of an agent.
+        match (found.path.first(), found.path.get(1).map(String::as_str)) {
+            (Some(_), Some("state" | "approved" | FILE)) => None,
+            (Some(id), _) => Some(format!("{}.{id}", found.root)),
+            (None, _) => self.origin(of),
         }
-        Expr::GetItem(get) => {
-            let Expr::Const(key) = &get.subscript_expr else {
-                return None;
-            };
-            let mut of = chain(&get.expr)?;
-            of.path.push(key.value.to_string());
-            of.at.end = range(get.span()).end.max(of.at.end);
-            Some(of)
-        }
-        _ => None,
     }
 }

@@ -26,6 +26,47 @@ fn at_most_a_number_of_faults_is_kept() {
     assert_eq!(faults(&text, Yaml).len(), crate::limits::FAULTS_MAX);
 }
 
+#[test]
+fn the_file_of_a_result_is_for_texts_of_tasks() {
+    let plan =
+        |step: &str| format!("pipeline:\n- {{id: a, prompt: x}}\n- {{id: b, needs: a, {step}}}\n");
+    let named = "'{{ steps.a.file }}'";
+    for step in [
+        format!("prompt: {named}"),
+        format!("prompt: x, system: {named}"),
+        format!("config: {{prompt: {named}}}"),
+        format!("run: [wc, {named}]"),
+        format!("prompt: x, vote: {{by: judge, judge: {{prompt: {named}}}}}"),
+        format!("map: {{over: [1]}}, prompt: {named}"),
+        format!("reduce: {{of: a}}, prompt: {named}"),
+    ] {
+        assert!(crate::compile(&plan(&step), Yaml).is_ok(), "{step}");
+    }
+    let elsewhere = "steps.a.file is for texts of a task: prompt, system, goal and the words of run; use steps.a.result or steps.a.json here";
+    for (step, fault) in [
+        ("prompt: x, if: steps.a.file".to_owned(), elsewhere),
+        (format!("prompt: x, workdir: {named}"), elsewhere),
+        (format!("approve: {{prompt: {named}}}"), elsewhere),
+        (
+            format!("pipeline: other.yaml, inputs: {{x: {named}}}"),
+            elsewhere,
+        ),
+        ("map: {over: steps.a.file}, prompt: x".to_owned(), elsewhere),
+        (
+            format!("prompt: {named}, effects: none, cache: {{}}"),
+            "the step has cache, which does not know what is in steps.a.file; remove one of the two",
+        ),
+        (
+            "prompt: '{{ steps.a.fil }}'".to_owned(),
+            "steps.a has no fil; it has state, reason, result, json, file, error, approved, by, empty, counts; did you mean file?",
+        ),
+    ] {
+        let found = faults(&plan(&step), Yaml);
+        assert_eq!(found.len(), 1, "{step}: {found:?}");
+        assert!(found[0].ends_with(fault), "{step}: {found:?}");
+    }
+}
+
 const FAULTY: &[(PlanFormat, &str, &[&str])] = &[
     (Toml, "", &["1:1: the field pipeline is missing: the steps"]),
     (
@@ -307,7 +348,7 @@ const FAULTY: &[(PlanFormat, &str, &[&str])] = &[
             "5:10: pipeline[1].prompt: the step b does not depend on a; add a to its depends_on",
             "6:8: pipeline[1].prompt: the step b does not depend on a; add a to its depends_on",
             "6:29: pipeline[1].prompt: stepz is unknown; known are inputs, item, items, results, missing, steps, prev, best, run; did you mean steps?",
-            "9:15: pipeline[2].prompt: steps.a has no reslt; it has state, reason, result, json, error, approved, by, empty, counts; did you mean result?",
+            "9:15: pipeline[2].prompt: steps.a has no reslt; it has state, reason, result, json, file, error, approved, by, empty, counts; did you mean result?",
             "9:35: pipeline[2].prompt: there is no step aa; did you mean a?",
             "9:55: pipeline[2].prompt: name the step: steps.ID, or steps[\"ID\"]",
         ],

@@ -102,6 +102,25 @@ fn the_result_of_a_step_that_has_none_is_an_error_unless_another_value_is_writte
 }
 
 #[test]
+fn the_path_of_a_result_is_inserted_as_it_is_and_must_exist() {
+    let path = ".kirosu/results/run-1-a/a.txt";
+    let context =
+        json!({"steps": {"a": {"file": path}, "b": {"file": null}}, "prev": {"a": {"file": null}}});
+    let limits = RenderLimits {
+        fence: true,
+        insert_bytes: 4,
+        ..RenderLimits::default()
+    };
+    let shown = |template: &str| render(template, &context, &limits).map_err(|why| why.0);
+    let text = "{{ steps.a.file }} {{ steps['a']['file'] | upper }} {{ prev.a.file or 'x' }}[{{ prev.a.file }}]";
+    let expected = format!("{path} {} x[]", path.to_uppercase());
+    assert_eq!(shown(text), Ok(expected));
+    assert_eq!(shown("{{ steps.b.file | default('no') }}"), Ok("no".into()));
+    let why = shown("{{ steps.b.file }}").unwrap_err();
+    assert!(why.starts_with("steps.b.file has no value: "), "{why}");
+}
+
+#[test]
 fn time_and_size_are_bounded() {
     let context = json!({"steps": {"a": {"result": "0123456789abc", "json": {"k": [1, 2]}, "state": "done"}}, "item": {"text": "x".repeat(60)}});
     assert_eq!(small("{{ item.text }}", &context).len(), 60);
@@ -111,8 +130,8 @@ fn time_and_size_are_bounded() {
     );
     assert_eq!(
         small("{{ steps.a.result }}", &context),
-        "error: a value of steps.a has 13 bytes, and an insertion has at most 10 B: write `| cut(n)`, or raise \
-         `limits.max_insert` of the plan (line 1 of the template)"
+        "error: a value of steps.a has 13 bytes, and an insertion has at most 10 B: write `| cut(n)`, or `steps.a.file` \
+         for the path of a file with the whole result, or raise `limits.max_insert` of the plan (line 1 of the template)"
     );
     assert_eq!(
         small("{{ steps.a.result | cut(4) }}", &context),
@@ -124,6 +143,9 @@ fn time_and_size_are_bounded() {
     );
     assert!(small("{% for i in range(100000) %}{% endfor %}", &context).starts_with("error: "));
     assert!(small("{{ 'x' * 100000000 }}", &context).starts_with("error: "));
+    let merged = json!({"results": [{"result": "0123456789abc"}]});
+    let text = small("{% for r in results %}{{ r.result }}{% endfor %}", &merged);
+    assert!(text.contains("`steps.ID.file`"), "{text}");
     let through_a_name = "{% set x = steps.a %}{% for r in [x.result] %}{{ r }}{% endfor %}";
     assert!(small(through_a_name, &context).contains("13 bytes"));
 }

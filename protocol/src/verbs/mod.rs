@@ -54,6 +54,7 @@ pub mod resume;
 pub mod retry;
 pub mod retry_failed;
 pub mod run;
+pub mod run_file;
 pub mod run_items;
 pub mod run_pause;
 pub mod run_resume;
@@ -180,6 +181,8 @@ macro_rules! for_each_verb {
             run: Run(RunParams), Read, Observe;
             /// Lists the items of a run.
             run_items: RunItems(RunItemsParams), Read, Observe;
+            /// Reads the result of a step for a task of the same run.
+            run_file: RunFile(RunFileParams), Read, Work;
             /// Pauses a run.
             run_pause: RunPause(RunPauseParams), Change, Enqueue;
             /// Lets a paused or waiting run go on, or any run with another plan.

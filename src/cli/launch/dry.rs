@@ -21,7 +21,7 @@ const PROMPT_CHARS: usize = 1500;
 /// A source cannot be read or has too many items, a prompt cannot be rendered, or standard output fails.
 pub async fn run(run: &PreparedRun, context: &Context) -> Result<u8, Failure> {
     let hash = run.plan.hash();
-    let values = estimate::context(&run.inputs, run.plan.name.as_deref(), &hash);
+    let values = estimate::context(&run.inputs, (&run.plan, &hash));
     let mut all = Vec::new();
     let mut digest = ItemsDigest::default();
     steps(

@@ -2,7 +2,9 @@
 
 use super::history::StepUsage;
 use crate::cli::{Failure, text};
-use kirosu_plan::{Batch, MapWork, RenderLimits, Step, Work, render};
+use kirosu_plan::Plan;
+use kirosu_plan::advance::StepScope;
+use kirosu_plan::{Batch, MapWork, RenderLimits, Step, Work, names, render, result_file};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -52,7 +54,7 @@ pub struct StepEstimate {
 /// Collects the items of a step.
 pub struct Collecting<'a> {
     step: &'a Step,
-    /// `inputs` and `run` for templates.
+    /// `inputs`, `run` and the files of `steps` for templates.
     context: &'a Value,
     estimate: StepEstimate,
     keys: HashSet<String>,
@@ -218,7 +220,12 @@ impl<'a> Collecting<'a> {
         index: u64,
         what: &str,
     ) -> Result<Option<String>, Failure> {
-        match render(template, context, &RenderLimits::default()) {
+        let mut context = context.clone();
+        if !names_files_only(template) {
+            // Nothing else of a step is known.
+            context.as_object_mut().map(|it| it.remove("steps"));
+        }
+        match render(template, &context, &RenderLimits::default()) {
             Ok(text) => Ok(Some(text)),
             Err(_) if names_later(template) => {
                 self.is_later = true;
@@ -244,6 +251,12 @@ impl<'a> Collecting<'a> {
             }
         }
     }
+}
+
+/// Whether a template names no more of other steps than the paths of files with their results.
+fn names_files_only(template: &str) -> bool {
+    let mut names = names(template, false).into_iter();
+    names.all(|(root, path)| root != "steps" || path.get(1).is_some_and(|name| name == "file"))
 }
 
 /// Whether a template has one of the names of values that exist only later.
@@ -276,9 +289,21 @@ pub fn reduce_tasks(results: u64, arity: u64) -> u64 {
 }
 
 /// The context of templates before the run.
-pub fn context(inputs: &serde_json::Map<String, Value>, name: Option<&str>, hash: &str) -> Value {
-    let run = json!({"id": 0, "name": name, "plan": hash, "state": "open"});
-    json!({"inputs": inputs, "run": run})
+pub fn context(inputs: &serde_json::Map<String, Value>, (plan, hash): (&Plan, &str)) -> Value {
+    let run = json!({"id": 0, "name": plan.name, "plan": hash, "state": "open"});
+    let mut files = serde_json::Map::new();
+    collect_files(&StepScope::of_plan(plan), &mut files);
+    json!({"inputs": inputs, "run": run, "steps": files})
+}
+
+/// The files of results, in the first pass of loops.
+fn collect_files(scope: &StepScope<'_>, files: &mut serde_json::Map<String, Value>) {
+    for step in scope.steps {
+        let path = result_file(0, 0, &scope.path(&step.id), step);
+        files.insert(step.id.clone(), json!({ "file": path }));
+        let pass = matches!(step.work, Work::Loop(_)).then_some(1);
+        collect_files(&scope.inner(step, pass), files);
+    }
 }
 
 #[cfg(test)]
@@ -288,8 +313,8 @@ mod tests {
 
     fn estimate(step: &str) -> Result<StepEstimate, String> {
         let plan = compile(&format!("pipeline:\n- {step}\n"), PlanFormat::Yaml).unwrap();
-        let context = context(&serde_json::Map::new(), Some("x"), "0");
-        let step = &plan.pipeline[0];
+        let context = context(&serde_json::Map::new(), (&plan, "0"));
+        let step = plan.pipeline.last().unwrap();
         let mut collecting = Collecting::new(step, &context);
         if let Work::Map(map) = &step.work
             && let Over::List(items) = &map.over
@@ -336,6 +361,18 @@ mod tests {
         assert!(why.ends_with("; the item has y"), "{why}");
         let later = estimate("{ id: a, prompt: \"{{ run.counts.x }}\" }").unwrap();
         assert_eq!((later.tasks, later.prompt_tokens), (Some(1), None));
+        let of_step = |prompt: &str| {
+            let steps =
+                "{ id: a, map: { over: [1] }, prompt: x }\n- { id: b, depends_on: [a], prompt:";
+            estimate(&format!("{steps} \"{prompt}\" }}")).unwrap()
+        };
+        let file = of_step("count {{ steps.a.file }}");
+        assert_eq!(
+            file.prompts[0].prompt,
+            "count .kirosu/results/run-0-0/a.jsonl"
+        );
+        let both = of_step("{{ steps.a.file }} {{ steps.a.result | default('x') }}");
+        assert_eq!((both.prompts.len(), both.prompt_tokens), (0, None));
         let prose = estimate("{ id: a, prompt: follow the steps }").unwrap();
         assert_eq!(prose.prompt_tokens, Some(4));
         let twice = estimate("{ id: a, map: { over: [1, 1], key: \"{{ item }}\" }, prompt: x }");

@@ -1,9 +1,9 @@
 //! Waits of tasks for their children without a lease: an attempt ends as `parked`, and the task is queued again when the
 //! unfinished children have ended, in whatever way.
 //!
-//! Such a task is blocked, and each unfinished child is a dependency of it. What differs from other dependencies: a child
-//! that fails ends the wait as well, and each ends it once, so its row of the table is deleted with its end. A child has a
-//! greater id than its parent, a dependency a lower one than its dependent, so the rows of both kinds can be told apart.
+//! Such a task is blocked, and each unfinished child is a dependency of it. It differs from other dependencies: a child that
+//! fails ends the wait, too, and a child ends it once, so its row of the table is deleted with its end. A child has a greater
+//! id than its parent, a dependency a lower one than its dependent: so the rows of both kinds are distinguished.
 
 use crate::backend::{Result, StoreFault};
 use crate::core::{CommandResult, Core};

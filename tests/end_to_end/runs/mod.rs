@@ -4,6 +4,7 @@
 mod crashes;
 mod events;
 mod explain;
+mod files;
 mod kinds;
 mod large;
 mod merging;

@@ -107,6 +107,7 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         | Method::Output
         | Method::Reserve
         | Method::Release
+        | Method::RunFile
         | Method::Ask => Err(WORKER),
         Method::EnqueueBatch | Method::RetryFailed => Err("scripts send one request per task"),
         Method::Agents | Method::Pools | Method::Tree => Err(OPERATOR),

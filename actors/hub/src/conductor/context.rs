@@ -1,12 +1,15 @@
 //! The names that templates and expressions of a step know, with their values. Only what a text names is read.
 
 use super::live_run::{LiveRun, RunSnapshot};
-use super::results::{Results, as_json};
-use kirosu_plan::advance::{ResultRef, StepScope, outlook};
-use kirosu_plan::{LoopWork, RenderLimits, Step, Work, evaluate, names, no_earlier_pass};
+use super::results::{Results, as_json, place_of_file};
+use kirosu_plan::advance::{ResultRef, StepScope, find, outlook};
+use kirosu_plan::{
+    LoopWork, RenderLimits, Step, Work, evaluate, names, no_earlier_pass, result_file,
+};
 use kirosu_protocol::StepState;
+use kirosu_protocol::run::ResultFile;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The attributes of one step that a text names; empty: all.
 type Attributes = BTreeMap<String, Vec<String>>;
@@ -16,6 +19,8 @@ pub(super) struct StepValues<'a> {
     pub live: &'a LiveRun,
     pub snapshot: &'a RunSnapshot,
     pub results: Results<'a>,
+    /// The files of results that the texts of the present task have named.
+    pub files: BTreeSet<ResultFile>,
 }
 
 impl StepValues<'_> {
@@ -182,6 +187,10 @@ impl StepValues<'_> {
             }
             value.insert("result".into(), json!(text));
         }
+        // Only a text that names it has the file written.
+        if attributes.iter().any(|it| it == "file") {
+            value.insert("file".into(), json!(self.file(path)?));
+        }
         if (wants("approved") || wants("by"))
             && let Some(step) = self.snapshot.steps.get(path)
             && step.kind == "approve"
@@ -191,6 +200,26 @@ impl StepValues<'_> {
             value.insert("by".into(), json!(by));
         }
         Ok(Value::Object(value))
+    }
+}
+
+impl StepValues<'_> {
+    /// The path of the file with the result of a step, which the session of the task will write; `None` if it has no result.
+    fn file(&mut self, path: &str) -> Result<Option<String>, String> {
+        let Ok(plan) = &self.live.plan else {
+            return Ok(None);
+        };
+        let steps = &self.snapshot.steps;
+        let (Some(place), Some(found)) = (place_of_file(steps, path)?, find(plan, path)) else {
+            return Ok(None);
+        };
+        let file = ResultFile {
+            step: path.to_owned(),
+            path: result_file(self.live.id, self.snapshot.run.started_ms, path, found.step),
+            version: place.version(steps.get(path)),
+        };
+        self.files.insert(file.clone());
+        Ok(Some(file.path))
     }
 }
 

@@ -120,6 +120,7 @@ impl StepValues<'_> {
         index: i64,
         faulty: Option<(&str, &str)>,
     ) -> Result<(String, NewTask), String> {
+        self.files.clear();
         let context = self.context(purpose.scope, &[(&work.goal, false)], purpose.extra.clone())?;
         let goal = render(&work.goal, &context, &self.limits(purpose.step.fence));
         let goal = goal.map_err(|why| format!("`goal`: {why}"))?;

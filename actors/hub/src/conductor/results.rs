@@ -5,7 +5,7 @@ use kirosu_plan::advance::ResultRef;
 use kirosu_protocol::{ItemState, Status, Task, TaskId};
 use kirosu_store::{PlanItem, RunStep, StoreReader};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of results that are read into memory at once.
 const BYTES: usize = 8 << 20;
@@ -51,6 +51,73 @@ pub(crate) fn as_json(text: &str) -> Value {
     serde_json::from_str(text.trim()).unwrap_or(Value::Null)
 }
 
+/// Where the result of a step is.
+pub(crate) enum ResultPlace<'a> {
+    /// In the task of the item of a step at this position.
+    Item(&'a RunStep, i64),
+    /// In the tasks of all items of a step.
+    Items(&'a RunStep),
+    /// In those of a step, to be joined in this form.
+    Joined(&'a RunStep, String),
+}
+
+impl<'a> ResultPlace<'a> {
+    /// A text that changes when the result does. `named`: the step whose result it is.
+    pub fn version(&self, named: Option<&RunStep>) -> String {
+        let (ResultPlace::Item(of, _) | ResultPlace::Items(of) | ResultPlace::Joined(of, _)) = self;
+        let of_step = |step: &RunStep| format!("{}.{}.{}", step.id, step.generation, step.version);
+        match named.filter(|named| named.id != of.id) {
+            Some(named) => format!("{}-{}", of_step(named), of_step(of)),
+            None => of_step(of),
+        }
+    }
+}
+
+/// Where the result of a step is; `None` if it has none.
+fn place<'a>(
+    steps: &'a BTreeMap<String, RunStep>,
+    path: &str,
+) -> Result<Option<ResultPlace<'a>>, String> {
+    let mut path = path.to_owned();
+    for _ in 0..HOPS {
+        let Some(step) = steps.get(&path) else {
+            return Ok(None);
+        };
+        let result = step.result.as_deref().and_then(super::live_run::result_ref);
+        return Ok(match result {
+            None => None,
+            Some(ResultRef::Step(next)) => {
+                path = next;
+                continue;
+            }
+            Some(ResultRef::Item(index)) => {
+                let index = i64::try_from(index).unwrap_or(i64::MAX);
+                Some(ResultPlace::Item(step, index))
+            }
+            Some(ResultRef::Items) => Some(ResultPlace::Items(step)),
+            Some(ResultRef::Joined { of, into }) => {
+                let step = steps.get(&of);
+                step.map(|step| ResultPlace::Joined(step, into))
+            }
+        });
+    }
+    Err(format!("the result of the step {path} cannot be found"))
+}
+
+/// As [`place`], for a file: that of a map has all its items, also if too many have failed for the map to have a result.
+pub(crate) fn place_of_file<'a>(
+    steps: &'a BTreeMap<String, RunStep>,
+    path: &str,
+) -> Result<Option<ResultPlace<'a>>, String> {
+    let place = place(steps, path)?;
+    let has_items =
+        |step: &&RunStep| step.kind == "map" && step.state.is_final() && step.cursor > 0;
+    Ok(place.or_else(|| {
+        let map = steps.get(path).filter(has_items)?;
+        Some(ResultPlace::Items(map))
+    }))
+}
+
 /// Reads results from the store.
 pub(crate) struct Results<'a> {
     pub store: &'a mut StoreReader,
@@ -83,7 +150,7 @@ impl Results<'_> {
         }))
     }
 
-    fn item(&mut self, step: &RunStep, index: i64) -> Result<Option<PlanItem>, String> {
+    pub fn item(&mut self, step: &RunStep, index: i64) -> Result<Option<PlanItem>, String> {
         let items = self
             .store
             .plan_items(step.id, None, index, 1)
@@ -217,36 +284,19 @@ impl Results<'_> {
         snapshot: &RunSnapshot,
         path: &str,
     ) -> Result<Option<String>, String> {
-        let mut path = path.to_owned();
-        for _ in 0..HOPS {
-            let Some(step) = snapshot.steps.get(&path) else {
-                return Ok(None);
-            };
-            let result = step.result.as_deref().and_then(super::live_run::result_ref);
-            match result {
-                None => return Ok(None),
-                Some(ResultRef::Step(next)) => path = next,
-                Some(ResultRef::Item(index)) => {
-                    let index = i64::try_from(index).unwrap_or(i64::MAX);
-                    let task = self.item(step, index)?.and_then(|item| item.task_id);
-                    let task = match task {
-                        Some(task) => self.task(task)?,
-                        None => None,
-                    };
-                    return Ok(task.and_then(|task| task.result));
-                }
-                Some(ResultRef::Items) => {
-                    return self.joined(step, "jsonl").map(Some);
-                }
-                Some(ResultRef::Joined { of, into }) => {
-                    return match snapshot.steps.get(&of) {
-                        Some(step) => self.joined(step, &into).map(Some),
-                        None => Ok(None),
-                    };
-                }
+        match place(&snapshot.steps, path)? {
+            None => Ok(None),
+            Some(ResultPlace::Item(step, index)) => {
+                let task = self.item(step, index)?.and_then(|item| item.task_id);
+                let task = match task {
+                    Some(task) => self.task(task)?,
+                    None => None,
+                };
+                Ok(task.and_then(|task| task.result))
             }
+            Some(ResultPlace::Items(step)) => self.joined(step, "jsonl").map(Some),
+            Some(ResultPlace::Joined(step, into)) => self.joined(step, &into).map(Some),
         }
-        Err(format!("the result of the step {path} cannot be found"))
     }
 
     /// The results of all items of a step that are done, in one text.
@@ -278,7 +328,7 @@ fn element(item: &PlanItem, list: &Value) -> Option<String> {
 }
 
 /// JSON as it is, any other text as a JSON text.
-fn value_of(text: String) -> Value {
+pub(crate) fn value_of(text: String) -> Value {
     match as_json(&text) {
         Value::Null => Value::String(text),
         value => value,

@@ -5,6 +5,7 @@ use kirosu_plan::advance::StepScope;
 use kirosu_plan::{
     ApproveWork, Effects, JudgeWork, PipelineWork, RenderLimits, RunWork, Step, Work, render,
 };
+use kirosu_protocol::run::StepTask;
 use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT, TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::{Accept, LimitsLeft, NewTask, OnLost, PlanMetadata, RetryPolicy, TYPE_PLAN};
 use serde_json::{Map, Value, json};
@@ -49,6 +50,7 @@ impl StepValues<'_> {
     /// A template cannot be rendered, or the step cannot be carried out; the reason.
     pub fn task(&mut self, purpose: &TaskPurpose<'_>) -> Result<NewTask, String> {
         let step = purpose.step;
+        self.files.clear();
         match (&step.work, purpose.judge) {
             (Work::Approve(work), _) => self.question(purpose, work),
             (Work::Pipeline(work), _) => self.sub_run(purpose, work),
@@ -93,7 +95,7 @@ impl StepValues<'_> {
         }
     }
 
-    /// A task with the fields that all tasks of the run share.
+    /// A task with the fields that all tasks of the run share, and the files that its texts have named: these are rendered before.
     pub fn common(&self, purpose: &TaskPurpose<'_>, task_type: &str) -> NewTask {
         let step = purpose.step;
         let mut labels = self.live.labels.clone();
@@ -114,10 +116,11 @@ impl StepValues<'_> {
             ends_with_parent: true,
             labels,
             metadata: Some(json!({
-                "run": {
-                    "id": self.live.id,
-                    "step": purpose.scope.path(&step.id),
-                    "key": purpose.key,
+                "run": StepTask {
+                    id: self.live.id,
+                    step: purpose.scope.path(&step.id),
+                    key: purpose.key.clone(),
+                    files: self.files.iter().cloned().collect(),
                 }
             })),
             ..NewTask::default()
@@ -281,7 +284,7 @@ impl StepValues<'_> {
             let size = text.as_ref().map_or(0, String::len);
             if size > VARIABLE_BYTES {
                 return Err(format!(
-                    "the result of the step {id} has {size} bytes, and an environment variable at most {VARIABLE_BYTES}: write `shell: false` with `| cut(n)`, or pass a shorter result"
+                    "the result of the step {id} has {size} bytes, and an environment variable at most {VARIABLE_BYTES}: without `shell`, a word of `run` may have `{{{{ steps.{id}.file }}}}`, the path of a file with it, or `| cut(n)`"
                 ));
             }
             variables.insert(name("STEP", id), text.unwrap_or_default().into());

@@ -14,7 +14,7 @@ use kirosu_protocol::{Ack, Budget, FailureClass, RunState, StepState, TaskId};
 use kirosu_store::{
     Command, NewStep, PlanChange, PlanOrder, RunStep, StepChange, StepId, StoreReader,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Items that one command cancels or resets.
@@ -196,6 +196,7 @@ impl RunTurn<'_> {
                 results: Results {
                     store: around.store,
                 },
+                files: BTreeSet::new(),
             },
             lists: BTreeMap::new(),
             known: &self.live.lists,
@@ -379,6 +380,7 @@ impl RunTurn<'_> {
                 results: Results {
                     store: around.store,
                 },
+                files: BTreeSet::new(),
             },
             lists: BTreeMap::new(),
             known: &self.live.lists,

@@ -6,6 +6,7 @@
 mod listing;
 mod plans;
 mod pool;
+mod run_file;
 
 pub use listing::{ListPiece, Listing};
 pub use pool::Readers;
@@ -15,7 +16,8 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId, UsageParams,
+    GetParams, RunFileParams, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId,
+    UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -62,6 +64,8 @@ pub enum StoreQuery {
     Run(RunParams),
     /// Reads a page of the items of a run.
     RunItems(RunItemsParams),
+    /// Reads a piece of the result of a step.
+    RunFile(RunFileParams),
     /// Reads the schedules.
     Schedules,
     /// Reads a page of the audit trail.
@@ -194,6 +198,9 @@ impl QueryReader {
             StoreQuery::Runs(params) => QueryReply::Json(json(&plans::runs(store, params)?)?),
             StoreQuery::Run(params) => QueryReply::Json(json(&plans::run(store, &params)?)?),
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
+            StoreQuery::RunFile(params) => {
+                QueryReply::Json(json(&run_file::piece(store, &params)?)?)
+            }
             StoreQuery::Schedules => {
                 QueryReply::Json(json(&answers::schedules(store.schedules()?))?)
             }

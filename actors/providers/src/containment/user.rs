@@ -202,7 +202,9 @@ impl RunUser {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode | wanted))
     }
 
-    fn own_entry(&self, entry: &OwnedFd) -> rustix::io::Result<FileType> {
+    /// Makes the user the owner of an open file or folder.
+    pub(crate) fn own_entry(&self, entry: impl AsFd) -> rustix::io::Result<FileType> {
+        let entry = entry.as_fd();
         let found = fstat(entry)?;
         let kind = FileType::from_raw_mode(found.st_mode);
         let has_other_name = kind != FileType::Directory && found.st_nlink > 1;

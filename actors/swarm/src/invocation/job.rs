@@ -53,6 +53,8 @@ pub(crate) enum NotRun {
     Later(String),
     /// The machine lacks a resource: the lease goes back.
     Short(String),
+    /// It was cancelled before it began.
+    Cancelled(String),
     /// A budget does not allow it.
     BudgetRefused(Box<BudgetRefused>),
 }
@@ -164,14 +166,19 @@ pub(crate) async fn run_folder(
     task: &Task,
 ) -> Result<RunFolder, NotRun> {
     let found = workspace::prepare(options, session, task, continued::folder_of(task)).await;
-    found.map_err(|none| match none {
+    found.map_err(not_run)
+}
+
+/// Why a task without a usable folder is not run.
+pub(super) fn not_run(none: NoFolder) -> NotRun {
+    match none {
         NoFolder::Refused(why) => refused(why),
         NoFolder::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
         NoFolder::Task(why) => NotRun::Task(FailureClass::ProviderError, why),
         NoFolder::Busy(why) => NotRun::Later(why),
         NoFolder::Pool(why) => NotRun::Pool(why),
         NoFolder::Short(why) => NotRun::Short(why),
-    })
+    }
 }
 
 /// Makes the job. Blocks on the file system.

@@ -19,6 +19,7 @@ mod printed;
 mod progress;
 mod quoted;
 pub(crate) mod report;
+mod results;
 mod start_retry;
 
 use std::pin::{Pin, pin};
@@ -174,6 +175,10 @@ async fn run(
         Err(NotRun::Later(why)) => {
             tracing::info!("its lease goes back: {why}");
             return without_folder(report::give_back(&why));
+        }
+        Err(NotRun::Cancelled(why)) => {
+            let ack = report::failure_of(lease, FailureClass::Cancelled, &why);
+            return without_folder(RunEnd::Cancelled(Box::new(ack)));
         }
         Err(NotRun::BudgetRefused(refused)) => {
             pool.report(refused.symptom);
@@ -333,7 +338,13 @@ async fn prepare(
         .await
         .map_err(NotRun::BudgetRefused)?;
     let options = pool.options();
-    let folder = children::folder(&options, session, &mut task).await?;
+    let mut folder = children::folder(&options, session, &mut task).await?;
+    // Boxed: most tasks have none.
+    let files = Box::pin(results::write(&options, &task, &mut folder, link, cancel));
+    if let Err(why) = files.await {
+        workspace::abandon(folder).await;
+        return Err(why);
+    }
     let given_up = folder.clone();
     let hub = pool.swarm.agent_hub.clone();
     let made = move || job::prepare(&options, runner, task, folder, hub);

@@ -13,6 +13,7 @@ mod identity;
 mod known;
 mod mcp;
 mod other_user;
+mod results;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(crate) use context::context;
 pub(crate) use earlier::{EarlierFolder, FolderClaim, WorktreeName};
 use identity::{FolderChange, FolderHandle, real_folder};
 pub(crate) use mcp::servers as mcp_servers;
+pub(crate) use results::ResultFolder;
 use worktree::{KeptConversation, OpenWorktree};
 
 /// The folder of a run.
@@ -47,6 +49,8 @@ pub(crate) struct RunFolder {
     notes: Vec<String>,
     /// The task's worktree: its changes are committed when the run has ended.
     pub(crate) worktree: Option<Arc<OpenWorktree>>,
+    /// Whether it has results of steps, which are not to stay in a worktree.
+    has_results: bool,
     /// Set while a run works in a folder of a session or an attempt.
     #[allow(dead_code, reason = "held, not read")]
     claim: Option<Arc<FolderClaim>>,
@@ -61,6 +65,7 @@ impl RunFolder {
             made: false,
             notes: Vec::new(),
             worktree: None,
+            has_results: false,
             claim: None,
         }
     }
@@ -239,6 +244,7 @@ pub(crate) async fn prepare(
 /// Gives up a folder that no run will use.
 pub(crate) async fn abandon(place: RunFolder) {
     if let Some(opened) = &place.worktree {
+        results::remove(&place).await;
         Box::pin(worktree::abandon(opened)).await;
     }
     let discarded = tokio::task::spawn_blocking(move || discard(&place)).await;
@@ -290,7 +296,10 @@ pub(crate) fn failed_after(finished: Finished, failure: RunFailure) -> RunFailur
 /// Commits the run's changes if it worked in a worktree. Returns lines for its output.
 pub(crate) async fn finish(place: &RunFolder, ended: &str) -> Vec<String> {
     match &place.worktree {
-        Some(opened) => Box::pin(worktree::finish(opened, ended)).await,
+        Some(opened) => {
+            results::remove(place).await;
+            Box::pin(worktree::finish(opened, ended)).await
+        }
         None => Vec::new(),
     }
 }
