@@ -2,7 +2,7 @@
 
 use super::history::StepUsage;
 use crate::cli::{Failure, text};
-use kirosu_plan::{Batch, MapWork, RenderLimits, Step, Work, render};
+use kirosu_plan::{Batch, MapWork, PlanUse, RenderLimits, Step, Work, render};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -13,8 +13,6 @@ const SHOWN: usize = 3;
 const RENDERED: u64 = 1000;
 /// Characters per token: a rule of thumb for English and for code.
 const TOKEN_CHARS: f64 = 4.0;
-/// Names of values that exist only after a step has ended.
-const LATER: [&str; 6] = ["steps", "prev", "best", "results", "missing", "run"];
 
 /// A rendered prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,7 +27,7 @@ pub struct ShownPrompt {
 /// The work of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepEstimate {
-    /// The id.
+    /// The id; of a step of a run below with the steps that lead to it, as `sub/read`.
     pub step: String,
     /// The kind.
     pub kind: &'static str,
@@ -47,11 +45,15 @@ pub struct StepEstimate {
     pub prompts: Vec<ShownPrompt>,
     /// The most passes of the loops around it; its figures are those of one pass.
     pub passes: Option<u64>,
+    /// Whether it is a step of a run below.
+    #[serde(skip)]
+    pub is_below: bool,
 }
 
 /// Collects the items of a step.
 pub struct Collecting<'a> {
     step: &'a Step,
+    place: &'a PlanUse,
     /// `inputs` and `run` for templates.
     context: &'a Value,
     estimate: StepEstimate,
@@ -69,13 +71,15 @@ pub struct Collecting<'a> {
 
 impl<'a> Collecting<'a> {
     /// A step without items.
-    pub fn new(step: &'a Step, context: &'a Value) -> Collecting<'a> {
+    pub fn new(step: &'a Step, place: &'a PlanUse, context: &'a Value) -> Collecting<'a> {
         Collecting {
             step,
+            place,
             context,
             estimate: StepEstimate {
-                step: step.id.clone(),
+                step: place.key(&step.id),
                 kind: step.work.name(),
+                is_below: place.is_below(),
                 ..StepEstimate::default()
             },
             keys: HashSet::new(),
@@ -169,7 +173,7 @@ impl<'a> Collecting<'a> {
             true => Ok(Some(key)),
             false => Err(Failure::Local(format!(
                 "two items of the step {} have the key {}; a key is unique",
-                self.step.id,
+                self.estimate.step,
                 text::one_line(&key)
             ))),
         }
@@ -220,7 +224,7 @@ impl<'a> Collecting<'a> {
     ) -> Result<Option<String>, Failure> {
         match render(template, context, &RenderLimits::default()) {
             Ok(text) => Ok(Some(text)),
-            Err(_) if names_later(template) => {
+            Err(_) if self.place.is_later(template, false) => {
                 self.is_later = true;
                 self.estimate.prompts.clear();
                 Ok(None)
@@ -239,30 +243,11 @@ impl<'a> Collecting<'a> {
                 };
                 Err(Failure::Local(format!(
                     "cannot render the {what} of the step {}{item}: {why}{has}",
-                    self.step.id
+                    self.estimate.step
                 )))
             }
         }
     }
-}
-
-/// Whether a template has one of the names of values that exist only later.
-fn names_later(template: &str) -> bool {
-    let starts = template
-        .match_indices("{{")
-        .chain(template.match_indices("{%"));
-    let mut tags = starts.filter_map(|(at, _)| {
-        let rest = template.get(at + 2..)?;
-        let ends = [rest.find("}}"), rest.find("%}")].into_iter().flatten();
-        rest.get(..ends.min().unwrap_or(rest.len()))
-    });
-    tags.any(is_later)
-}
-
-/// Whether an expression has one of the names of values that exist only later.
-pub fn is_later(expression: &str) -> bool {
-    let mut words = expression.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.any(|word| LATER.contains(&word))
 }
 
 /// The tasks of a reduce of `results` results.
@@ -276,9 +261,10 @@ pub fn reduce_tasks(results: u64, arity: u64) -> u64 {
 }
 
 /// The context of templates before the run.
-pub fn context(inputs: &serde_json::Map<String, Value>, name: Option<&str>, hash: &str) -> Value {
+pub fn context(place: &PlanUse) -> Value {
+    let (name, hash) = (&place.plan.name, place.plan.hash());
     let run = json!({"id": 0, "name": name, "plan": hash, "state": "open"});
-    json!({"inputs": inputs, "run": run})
+    json!({"inputs": place.inputs, "run": run})
 }
 
 #[cfg(test)]
@@ -288,9 +274,10 @@ mod tests {
 
     fn estimate(step: &str) -> Result<StepEstimate, String> {
         let plan = compile(&format!("pipeline:\n- {step}\n"), PlanFormat::Yaml).unwrap();
-        let context = context(&serde_json::Map::new(), Some("x"), "0");
-        let step = &plan.pipeline[0];
-        let mut collecting = Collecting::new(step, &context);
+        let place = PlanUse::top(plan.into(), serde_json::Map::new());
+        let context = context(&place);
+        let step = &place.plan.pipeline[0];
+        let mut collecting = Collecting::new(step, &place, &context);
         if let Work::Map(map) = &step.work
             && let Over::List(items) = &map.over
         {

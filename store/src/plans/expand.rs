@@ -31,7 +31,11 @@ impl Core {
             }
         }
         self.check_keys(new)?;
-        let requested: Vec<Requested<'_>> = new.tasks.iter().map(Into::into).collect();
+        let of_step = |task| Requested {
+            is_of_step: true,
+            ..Requested::from(task)
+        };
+        let requested: Vec<Requested<'_>> = new.tasks.iter().map(of_step).collect();
         let found = self.check(&requested)?;
         if found.iter().any(Option::is_some) {
             return Err(Error::invalid_params("a task of a step has an idempotency key").into());

@@ -325,8 +325,8 @@ statement! {
 }
 
 statement! {
-    /// A run names a source.
-    BindSource { run_id: i64, id: i64 } "UPDATE plan_source SET run_id = ? WHERE id = ?"
+    /// A run names a source that none has named.
+    BindSource { run_id: i64, id: i64 } "UPDATE plan_source SET run_id = ? WHERE id = ? AND run_id IS NULL"
 }
 
 statement! {

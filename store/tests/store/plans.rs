@@ -487,6 +487,60 @@ fn a_source_is_stored_in_order_once_and_belongs_to_one_run() {
 }
 
 #[test]
+fn the_run_of_a_step_names_sources_of_the_runs_above_it() {
+    let mut b = Bench::new();
+    let (source, _) = add_items(&mut b, None, 0, &["a"]).unwrap();
+    let (other, _) = add_items(&mut b, None, 0, &["b"]).unwrap();
+    let with = |source: i64, parent: Option<i64>| NewTask {
+        metadata: Some(json!({"sources": {"m": source}})),
+        parent_id: parent,
+        ends_with_parent: parent.is_some(),
+        ..plan_task()
+    };
+    let top = b.enqueue(with(source, None));
+    b.enqueue(with(other, None));
+    take(&mut b);
+    // A client cannot do what a step does.
+    let taken = b.one(Command::Enqueue(Box::new(with(source, Some(top)))));
+    let taken = taken.unwrap_err().message;
+    assert!(
+        taken.contains(&format!("belongs to the run {top}")),
+        "{taken}"
+    );
+    // Two levels, of which each hands the source down.
+    let mut above = top;
+    for level in 0..2 {
+        let run = Taken {
+            run: above,
+            fence: b.task(above).fence,
+        };
+        let step = run.open(&mut b, "sub", 2);
+        let mut expansion = run.expansion(&step, 1);
+        expansion.tasks = vec![with(other, Some(above))];
+        let refused = PlanOrder::Change {
+            run: run.run,
+            fence: run.fence,
+            change: PlanChange::Expand(expansion.clone()),
+        };
+        let refused = b.one(plan(refused)).unwrap_err().message;
+        assert!(refused.contains("belongs to the run"), "{refused}");
+        expansion.tasks = vec![with(source, Some(above))];
+        assert!(run.change(&mut b, PlanChange::Expand(expansion)));
+        let below = take(&mut b);
+        assert_eq!(below.len(), 1, "level {level}");
+        above = below[0];
+    }
+    // It still belongs to the highest one.
+    let taken = b.one(Command::Enqueue(Box::new(with(source, None))));
+    assert!(
+        taken
+            .unwrap_err()
+            .message
+            .contains(&format!("the run {top}"))
+    );
+}
+
+#[test]
 fn retention_removes_a_run_with_all_that_belongs_to_it() {
     let mut b = Bench::new();
     let (source, _) = add_items(&mut b, None, 0, &["a"]).unwrap();

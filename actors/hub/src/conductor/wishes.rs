@@ -68,11 +68,8 @@ impl RunTurn<'_> {
             plans: &text.plans,
         };
         let fates = replanned(&before, &after);
-        let source = needs_source(&before, &after).map(|step| step.id.clone());
-        if let Some(id) = source {
-            return self.refuse(&format!(
-                "the step {id} reads other items than before, which needs a new run"
-            ));
+        if let Some(why) = needs_source(&before, &after) {
+            return self.refuse(&why);
         }
         let left: Vec<String> = to_clear(&fates, &self.snapshot.rows)
             .into_iter()
