@@ -100,6 +100,33 @@ impl LimitsLeft {
     }
 }
 
+/// Why a task was made for an item of a step with `cache`: `run.not_cached` in the metadata of the task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum CacheMiss {
+    /// No task of this item was noted in the scope of the cache.
+    Nothing,
+    /// The newest one got something else.
+    Differs {
+        /// That task.
+        task_id: TaskId,
+        /// The names of the parts that differ, such as `prompt`.
+        parts: Vec<String>,
+    },
+    /// The result of an equal task was too old.
+    Expired {
+        /// That task.
+        task_id: TaskId,
+        /// Unix seconds at which it was no longer taken.
+        at: f64,
+    },
+    /// An equal task had no result: it ran, failed or was cancelled.
+    NotDone {
+        /// That task.
+        task_id: TaskId,
+    },
+}
+
 wire_enum! {
     /// The state of a run.
     pub enum RunState {

@@ -47,12 +47,13 @@ impl Core {
             made.push(id);
         }
         let created_at = self.now();
-        for (fingerprint, task_id) in new.fingerprints.iter().zip(&made) {
-            let task_id = *task_id;
+        for (entry, task_id) in new.cache.iter().zip(&made) {
             self.write(PutCached {
-                fingerprint,
-                task_id,
+                fingerprint: &entry.fingerprint,
+                task_id: *task_id,
                 created_at,
+                place: &entry.place,
+                parts: &entry.parts,
             })?;
         }
         for item in &new.items {

@@ -87,7 +87,7 @@ impl Taken {
             cursor: step.cursor,
             items: (0..count).map(item).collect(),
             tasks: vec![task; count as usize],
-            fingerprints: Vec::new(),
+            cache: Vec::new(),
         }
     }
 
@@ -538,6 +538,45 @@ fn the_run_of_a_step_names_sources_of_the_runs_above_it() {
             .message
             .contains(&format!("the run {top}"))
     );
+}
+
+#[test]
+fn items_are_found_by_key_and_earlier_results_by_fingerprint_or_place() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let entry = |fingerprint: &str, place: &str| CacheEntry {
+        fingerprint: fingerprint.into(),
+        place: place.into(),
+        parts: format!("of {fingerprint}"),
+    };
+    for (path, prints) in [("m", ["one", "two"]), ("n", ["three", "four"])] {
+        let step = taken.open(&mut b, path, 2);
+        let mut expansion = taken.expansion(&step, 2);
+        expansion.cache = prints
+            .map(|print| entry(print, if print == "four" { "other" } else { "here" }))
+            .into();
+        assert!(taken.change(&mut b, PlanChange::Expand(expansion)));
+        b.now += 1000;
+    }
+    let (m, n) = (taken.step(&mut b, "m").id, taken.step(&mut b, "n").id);
+    let mut found = b.reader.items_with_key(taken.run, "k1").unwrap();
+    found.sort_unstable();
+    assert_eq!(found, [(m, 1), (n, 1)]);
+    assert_eq!(b.reader.items_with_key(taken.run, "k7").unwrap(), []);
+
+    let equal = b.reader.earlier_result("two", "other").unwrap().unwrap();
+    assert_eq!((equal.is_equal, equal.parts.as_str()), (1, "of two"));
+    assert_eq!(equal.is_done, 0);
+    // Without an equal one the newest of the place.
+    let newest = b.reader.earlier_result("five", "here").unwrap().unwrap();
+    assert_eq!((newest.is_equal, newest.parts.as_str()), (0, "of three"));
+    assert_eq!(b.reader.earlier_result("five", "nowhere").unwrap(), None);
+    let task = newest.task_id;
+    for leased in b.lease(4) {
+        b.ack(done(leased.task_id, Some(leased.fence))).unwrap();
+    }
+    let newest = b.reader.earlier_result("five", "here").unwrap().unwrap();
+    assert_eq!((newest.task_id, newest.is_done), (task, 1));
 }
 
 #[test]

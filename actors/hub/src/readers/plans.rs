@@ -12,7 +12,8 @@ use kirosu_protocol::{
     RunItemsAnswer, RunItemsParams, RunParams, RunState, RunsAnswer, RunsParams, Status, StepInfo,
     StepState, TYPE_PLAN, Task, TaskId,
 };
-use kirosu_store::{ListQuery, PlanRun, RunStep, StepTotals, StoreReader, Texts};
+use kirosu_store::{ListQuery, PlanRun, RunStep, StepId, StepTotals, StoreReader, Texts};
+use std::collections::HashMap;
 
 /// Bytes of result and error in the answer to `run`.
 const TEXT_BYTES: usize = 16 << 10;
@@ -228,9 +229,15 @@ pub(super) fn items(
         None => (0, 0),
     };
     let limit = params.limit.unwrap_or(RUN_ITEMS_LIMIT) as usize;
+    let places: Option<HashMap<StepId, i64>> = match &params.key {
+        Some(key) => Some(store.items_with_key(id, key)?.into_iter().collect()),
+        None => None,
+    };
     let (mut found, mut bytes) = (Vec::new(), 0);
     let wanted = steps.into_iter().filter(|step| {
-        step.id >= from_step && params.step.as_ref().is_none_or(|path| step.path == *path)
+        step.id >= from_step
+            && params.step.as_ref().is_none_or(|path| step.path == *path)
+            && places.as_ref().is_none_or(|it| it.contains_key(&step.id))
     });
     for step in wanted {
         if step.id != from_step {
@@ -239,7 +246,14 @@ pub(super) fn items(
         loop {
             // One more than fits shows whether others follow.
             let room = limit - found.len();
-            let page = store.plan_items(step.id, params.state, from, room as i64 + 1)?;
+            let page = match places.as_ref().and_then(|it| it.get(&step.id)) {
+                Some(at) => {
+                    let mut one = store.plan_items(step.id, params.state, from.max(*at), 1)?;
+                    one.retain(|item| item.index == *at);
+                    one
+                }
+                None => store.plan_items(step.id, params.state, from, room as i64 + 1)?,
+            };
             let is_last = page.len() <= room;
             let mut next = None;
             for item in page {
