@@ -15,7 +15,7 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId, UsageParams,
+    GetParams, PlanText, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId, UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -62,6 +62,8 @@ pub enum StoreQuery {
     Run(RunParams),
     /// Reads a page of the items of a run.
     RunItems(RunItemsParams),
+    /// Checks that a run can go on with a plan.
+    CheckPlan(TaskId, Box<PlanText>),
     /// Reads the schedules.
     Schedules,
     /// Reads a page of the audit trail.
@@ -95,6 +97,8 @@ pub enum QueryReply {
     },
     /// To [`StoreQuery::Oldest`].
     Oldest(Vec<Oldest>),
+    /// To [`StoreQuery::CheckPlan`]: it can.
+    Fits,
 }
 
 /// An answer that a reader serializes.
@@ -194,6 +198,10 @@ impl QueryReader {
             StoreQuery::Runs(params) => QueryReply::Json(json(&plans::runs(store, params)?)?),
             StoreQuery::Run(params) => QueryReply::Json(json(&plans::run(store, &params)?)?),
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
+            StoreQuery::CheckPlan(run, plan) => {
+                plans::check_plan(store, run, &plan)?;
+                QueryReply::Fits
+            }
             StoreQuery::Schedules => {
                 QueryReply::Json(json(&answers::schedules(store.schedules()?))?)
             }

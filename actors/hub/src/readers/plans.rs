@@ -2,6 +2,7 @@
 
 use super::QueryFailure;
 use crate::answers;
+use crate::conductor::live_run::LiveRun;
 use crate::conductor::results::Results;
 use kirosu_plan::limits::DEPTH;
 use kirosu_protocol::text::shorten;
@@ -168,6 +169,28 @@ fn plan_text(store: &mut StoreReader, task: &Task) -> Result<PlanText, QueryFail
         programs: metadata.programs,
         plans: metadata.plans,
     })
+}
+
+/// Refuses a plan with which a run cannot go on.
+pub(super) fn check_plan(
+    store: &mut StoreReader,
+    id: TaskId,
+    plan: &PlanText,
+) -> Result<(), QueryFailure> {
+    let Some(task) = store.many(&[id])?.pop() else {
+        return Err(answers::no_such_task(id).into());
+    };
+    if task.task_type != TYPE_PLAN {
+        return Err(not_a_run(id).into());
+    }
+    let own = plan_text(store, &task)?;
+    match LiveRun::new(&task, Some(own), Vec::new()).with_plan(plan) {
+        Ok(_) => Ok(()),
+        Err(why) => {
+            let message = format!("the run {id} cannot go on with this plan: {why}");
+            Err(Error::invalid_params(message).into())
+        }
+    }
 }
 
 /// The state of a run whose task has this status.
