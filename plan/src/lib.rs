@@ -21,6 +21,7 @@ mod fields;
 pub mod limits;
 mod node;
 mod place;
+mod plan_use;
 mod planned;
 mod replan;
 mod result_file;
@@ -41,6 +42,7 @@ pub use compiled::{
 pub use draw::{mermaid, tree};
 pub use fault::{PlanFault, PlanFaults};
 pub use place::Place;
+pub use plan_use::{NamedPlans, PlanSource, PlanUse, check_sources, plan_sources};
 pub use planned::{PLANNER_GUIDE, PlannedRules, ask_always, planned_faults, pool_faults};
 pub use replan::{PlanVersion, StepFate, needs_source, replanned, to_clear};
 pub use result_file::result_file;

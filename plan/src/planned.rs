@@ -1,6 +1,8 @@
 //! Plans of planners: the instructions that a planner gets, and the rules for its answer.
 
 use crate::compiled::{Over, Plan, Step, Work};
+use crate::plan_use::NamedPlans;
+use std::collections::BTreeMap;
 
 /// The instructions for a planner, in the form of a system prompt.
 pub const PLANNER_GUIDE: &str = "\
@@ -27,12 +29,12 @@ pipeline:
 ";
 
 /// The rules for the plan of a planner.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct PlannedRules<'a> {
     /// The only pools that it may name; `None`: any.
     pub pools: Option<&'a [String]>,
-    /// The plans that its steps may name.
-    pub plans: &'a [String],
+    /// The texts of the plans that its steps may name.
+    pub plans: &'a BTreeMap<String, String>,
 }
 
 /// The faults of the plan of a planner that a plan in a file may have, one sentence each.
@@ -93,6 +95,7 @@ fn each_step(steps: &[Step], visit: &mut dyn FnMut(&Step)) {
 }
 
 fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) {
+    let plans = NamedPlans::new(rules.plans);
     each_step(steps, &mut |step| {
         if step.priority > 0 {
             faults.push(format!(
@@ -116,8 +119,17 @@ fn of_steps(steps: &[Step], rules: &PlannedRules<'_>, faults: &mut Vec<String>) 
                     ));
                 }
             }
-            Work::Pipeline(sub) if !rules.plans.contains(&sub.plan) => {
+            Work::Pipeline(sub) if !rules.plans.contains_key(&sub.plan) => {
                 faults.push(format!("step {}: there is no plan {}", step.id, sub.plan));
+            }
+            Work::Pipeline(sub) => {
+                if let Some((plan, inner)) = plans.reads_items(&sub.plan) {
+                    faults.push(format!(
+                        "step {}: the step {inner} of the plan {plan} reads files of a client, which the plan of a planner cannot have: \
+                         name no plan that reads files",
+                        step.id
+                    ));
+                }
             }
             _ => {}
         }
@@ -135,7 +147,11 @@ mod tests {
     fn the_example_of_the_guide_is_a_plan() {
         let example = PLANNER_GUIDE.rsplit_once("\n\npipeline:").unwrap().1;
         let plan = compile(&format!("pipeline:{example}"), PlanFormat::Yaml).unwrap();
-        assert!(planned_faults(&plan, &PlannedRules::default()).is_empty());
+        let rules = PlannedRules {
+            pools: None,
+            plans: &BTreeMap::new(),
+        };
+        assert!(planned_faults(&plan, &rules).is_empty());
     }
 
     #[test]
@@ -146,22 +162,33 @@ pipeline:
   - { id: one, pool: root, prompt: x }
   - { id: two, map: { over: { files: '*' } }, prompt: x }
   - { id: three, pipeline: other }
+  - { id: six, pipeline: outer }
   - id: four
     loop: { max: 2 }
     steps: [{ id: five, pool: root, prompt: x, priority: 1, accept: { command: [make] } }]
 ";
         let plan = compile(text, PlanFormat::Yaml).unwrap();
         let pools = vec!["fast".to_owned()];
+        let plans = [
+            ("outer", "pipeline: [{ id: x, pipeline: files }]"),
+            (
+                "files",
+                "pipeline: [{ id: m, map: { over: { lines: a } }, prompt: x }]",
+            ),
+        ];
+        let plans = plans.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let plans = BTreeMap::from(plans);
         let rules = PlannedRules {
             pools: Some(&pools),
-            plans: &[],
+            plans: &plans,
         };
         let faults = planned_faults(&plan, &rules);
-        assert_eq!(faults.len(), 7, "{faults:#?}");
-        assert!(
-            faults
-                .iter()
-                .any(|fault| fault == "step five: the pool root is not allowed; allowed are fast")
-        );
+        assert_eq!(faults.len(), 8, "{faults:#?}");
+        for fault in [
+            "step five: the pool root is not allowed; allowed are fast",
+            "step six: the step m of the plan files reads files of a client, which the plan of a planner cannot have: name no plan that reads files",
+        ] {
+            assert!(faults.iter().any(|it| it == fault), "{faults:#?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A run that goes on with another plan: the steps that it keeps, and those that begin anew.
 
 use crate::advance::StepRows;
-use crate::compiled::{Over, Plan, Step, Work};
+use crate::compiled::{Plan, Step, Work};
+use crate::plan_use::{PlanSource, plan_sources};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -125,32 +126,23 @@ fn runs_plans(step: &Step) -> bool {
     matches!(step.work, Work::Pipeline(_)) || step.work.steps().iter().any(runs_plans)
 }
 
-/// The first step of the new plan, also inside of others, whose items would have to be read on the client again.
-pub fn needs_source<'n>(old: &PlanVersion<'_>, new: &PlanVersion<'n>) -> Option<&'n Step> {
-    let mut before = Vec::new();
-    add_sources(&old.plan.pipeline, &mut before);
-    let mut after = Vec::new();
-    add_sources(&new.plan.pipeline, &mut after);
-    let changed = changed_inputs(old, new);
-    let is_read_again = |(step, over): &(&Step, &Over)| {
-        let known = before
-            .iter()
-            .any(|(other, source)| other.id == step.id && source == over);
-        let text = serde_json::to_string(over).unwrap_or_default();
-        !known || (!changed.is_empty() && names_input(&text, &changed))
+/// Why a run cannot go on with the new plan without its client: the items of a step, which may be in a plan below, would have to be
+/// read there.
+pub fn needs_source(old: &PlanVersion<'_>, new: &PlanVersion<'_>) -> Option<String> {
+    let before = plan_sources(old).unwrap_or_default();
+    let after = match plan_sources(new) {
+        Ok(after) => after,
+        Err(why) => return Some(why),
     };
-    after.into_iter().find(is_read_again).map(|(step, _)| step)
-}
-
-fn add_sources<'p>(steps: &'p [Step], all: &mut Vec<(&'p Step, &'p Over)>) {
-    for step in steps {
-        if let Work::Map(map) = &step.work
-            && matches!(map.over, Over::Source(_))
-        {
-            all.push((step, &map.over));
-        }
-        add_sources(step.work.steps(), all);
-    }
+    let is_known = |it: &PlanSource| {
+        let mut known = before.iter();
+        known.any(|other| (&other.key, &other.source) == (&it.key, &it.source))
+    };
+    let unknown = after.into_iter().find(|it| !is_known(it))?;
+    Some(format!(
+        "the step {} reads other items than before, which needs a new run: `kirosu run-pipeline`",
+        unknown.key
+    ))
 }
 
 /// The paths of rows that must be cleared before the run goes on with the new plan, those inside of other steps included.

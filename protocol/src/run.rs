@@ -33,7 +33,7 @@ pub struct PlanMetadata {
     /// The values of the plan's inputs, by name.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub inputs: Map<String, Value>,
-    /// The items of maps that the client has read, by the id of the step.
+    /// The items of maps that the client has read, by the id of the step; for a step of a run below by [`source_below`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceId>,
     /// Whether steps may run programs. The hub sets false for a key that may not enqueue code. `None`: they may.
@@ -44,6 +44,21 @@ pub struct PlanMetadata {
     /// The texts of the plans that the steps name, by name or path.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plans: BTreeMap<String, String>,
+}
+
+impl PlanMetadata {
+    /// The sources of the run of a step, as the metadata of that run names them.
+    pub fn sources_of(&self, step: &str) -> BTreeMap<String, SourceId> {
+        let below = source_below(step, "");
+        let sources = self.sources.iter();
+        let sources = sources.filter_map(|(key, id)| Some((key.strip_prefix(&below)?, *id)));
+        sources.map(|(key, id)| (key.to_owned(), id)).collect()
+    }
+}
+
+/// The name of a step that has a source in a run below: `sub/read` is the step `read` of the run of the step `sub`.
+pub fn source_below(step: &str, key: &str) -> String {
+    format!("{step}/{key}")
 }
 
 /// A plan as it was sent.
@@ -136,6 +151,33 @@ impl StepTask {
         let run = task.metadata.as_ref()?.get("run")?;
         StepTask::deserialize(run).ok()
     }
+}
+
+/// Why a task was made for an item of a step with `cache`: `run.not_cached` in the metadata of the task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum CacheMiss {
+    /// No task of this item was noted in the scope of the cache.
+    Nothing,
+    /// The newest one got something else.
+    Differs {
+        /// That task.
+        task_id: TaskId,
+        /// The names of the parts that differ, such as `prompt`.
+        parts: Vec<String>,
+    },
+    /// The result of an equal task was too old.
+    Expired {
+        /// That task.
+        task_id: TaskId,
+        /// Unix seconds at which it was no longer taken.
+        at: f64,
+    },
+    /// An equal task had no result: it ran, failed or was cancelled.
+    NotDone {
+        /// That task.
+        task_id: TaskId,
+    },
 }
 
 wire_enum! {

@@ -112,7 +112,7 @@ verbs! {
         map: Map, client;
         run_pipeline: RunPipeline, client;
         run_recursive: RunRecursive, client;
-        suggest: Suggest, client;
+        suggest: Suggest, leaving;
         run: Run, client;
         runs: Runs, client;
         schedule: Schedule, client;
@@ -237,20 +237,34 @@ fn client(
     interruptible(Box::pin(verb))
 }
 
-/// Runs `work` on this thread until it ends or Ctrl-C. It is boxed so that the runtime is compiled only once.
-fn interruptible(
-    work: Pin<Box<dyn Future<Output = Result<u8, Failure>> + '_>>,
+/// Runs a verb that is a client of the hub and leaves by itself on Ctrl-C, because it has to undo something.
+fn leaving(
+    verb: impl Future<Output = Result<u8, Failure>>,
+    context: &Context,
 ) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| Failure::local("cannot start the runtime", why))?;
-    let outcome = runtime.block_on(async {
+    context.globals.log_as_client();
+    on_runtime(Box::pin(verb))
+}
+
+type BoxedVerb<'v> = Pin<Box<dyn Future<Output = Result<u8, Failure>> + 'v>>;
+
+/// Runs `work` until it ends or Ctrl-C.
+fn interruptible(work: BoxedVerb<'_>) -> Result<u8, Failure> {
+    on_runtime(Box::pin(async {
         tokio::select! {
             outcome = work => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
-    });
+    }))
+}
+
+/// Runs `work` on this thread. It is boxed so that the runtime is compiled only once.
+fn on_runtime(work: BoxedVerb<'_>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Failure::local("cannot start the runtime", why))?;
+    let outcome = runtime.block_on(work);
     // An unfinished read of standard input would delay the end.
     runtime.shutdown_background();
     outcome

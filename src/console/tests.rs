@@ -1,7 +1,7 @@
 //! Snapshots of the screens at two sizes, and random keys on screens of any size.
 
 use super::cursor::CursorStep;
-use super::messages::{LinkState, OutputUpdate, Update};
+use super::messages::{KeyEffect, LinkState, OutputUpdate, Update};
 use super::model::{Model, RunAction, View};
 use super::row::ListRow;
 use super::tasks::{LoadedPage, PageStart};
@@ -316,7 +316,7 @@ fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
     matches_snapshot("pause-80x24", &drawn(&mut model));
     let effect = press(&mut model, KeyCode::Char('y'));
     let act = super::model::TaskAction::Run(RunAction::Pause);
-    let pause = super::messages::KeyEffect::TaskAction(act, Subject::Task(42));
+    let pause = KeyEffect::TaskAction(act, Subject::Task(42));
     assert_eq!(effect, Some(pause));
 
     let mut poor = listed(42, RunState::Waiting);
@@ -325,7 +325,7 @@ fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
     press(&mut model, KeyCode::Char('a'));
     assert!(drawn(&mut model).contains("raise the budget of run 42?"));
     let act = super::model::TaskAction::Run(RunAction::Raise);
-    let raise = super::messages::KeyEffect::TaskAction(act, Subject::Task(42));
+    let raise = KeyEffect::TaskAction(act, Subject::Task(42));
     assert_eq!(press(&mut model, KeyCode::Char('y')), Some(raise));
 
     press(&mut model, KeyCode::Enter);
@@ -352,6 +352,23 @@ fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
     press(&mut model, KeyCode::Char('1'));
     press(&mut model, KeyCode::Char('p'));
     assert!(model.confirm.is_none());
+}
+
+#[test]
+fn escape_counts_if_it_arrives_together_with_the_next_key() {
+    let together = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::ALT);
+    let mut model = full(View::Runs, (80, 24));
+    model.open_run(7);
+    assert_eq!(update::key(&mut model, together('G')), None);
+    assert!(model.run.is_none());
+    let last = model.runs.as_ref().map(|runs| runs.len() - 1);
+    assert_eq!(Some(model.cursors[View::Runs as usize].at), last);
+    update::key(&mut model, key('/'));
+    assert_eq!(
+        update::key(&mut model, together('q')),
+        Some(KeyEffect::Quit)
+    );
+    assert!(model.typing.is_none());
 }
 
 fn key(c: char) -> KeyEvent {
@@ -405,8 +422,7 @@ fn an_action_needs_confirmation_and_a_connection() {
     assert_eq!(update::key(&mut model, key('c')), None);
     assert_eq!(update::key(&mut model, key('j')), None);
     let effect = update::key(&mut model, key('y'));
-    let cancel =
-        super::messages::KeyEffect::TaskAction(super::model::TaskAction::Cancel, Subject::Task(8));
+    let cancel = KeyEffect::TaskAction(super::model::TaskAction::Cancel, Subject::Task(8));
     assert_eq!(effect, Some(cancel));
     let why = "gone".to_owned();
     model.apply(Update::Link(LinkState::Away { why, again: None }));
@@ -424,7 +440,7 @@ fn an_answer_is_typed_and_sent_and_needs_a_connection() {
     }
     assert!(drawn(&mut model).contains("answer to task 8: qx the second"));
     let sent = press(&mut model, KeyCode::Enter);
-    let answer = super::messages::KeyEffect::Answer(8, "qx the second".into());
+    let answer = KeyEffect::Answer(8, "qx the second".into());
     assert_eq!(sent, Some(answer));
     press(&mut model, KeyCode::Char('w'));
     assert_eq!(press(&mut model, KeyCode::Enter), None);
@@ -475,10 +491,7 @@ fn the_inbox_shows_arguments_and_keeps_the_chosen_entry() {
     // Another person decides the entry above, and a new entry arrives.
     ask(&mut model, &[18, 19]);
     let done = press(&mut model, KeyCode::Char('y'));
-    let approve = super::messages::KeyEffect::TaskAction(
-        super::model::TaskAction::Approve,
-        Subject::Approval(18),
-    );
+    let approve = KeyEffect::TaskAction(super::model::TaskAction::Approve, Subject::Approval(18));
     assert_eq!(done, Some(approve));
     press(&mut model, KeyCode::Char('r'));
     ask(&mut model, &[19]);

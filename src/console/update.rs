@@ -18,6 +18,10 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<KeyEffect> {
         KeyCode::Char('l') if control => return Some(KeyEffect::Redraw),
         _ => {}
     }
+    if let Some((escape, next)) = after_escape(key) {
+        let effect = self::key(model, escape);
+        return effect.or_else(|| self::key(model, next));
+    }
     if model.confirm.is_some() {
         return answer(model, key.code);
     }
@@ -66,6 +70,20 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<KeyEffect> {
         _ => {}
     }
     None
+}
+
+/// Esc and the key after it, if they arrived together.
+///
+/// A terminal sends both as the bytes of Alt and that key, which has no meaning here. A busy machine or a slow connection
+/// delivers keys together that a person has pressed one after the other.
+fn after_escape(key: KeyEvent) -> Option<(KeyEvent, KeyEvent)> {
+    let is_one_byte = matches!(
+        key.code,
+        KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace
+    );
+    let others = key.modifiers.difference(KeyModifiers::ALT);
+    (is_one_byte && others != key.modifiers)
+        .then(|| (KeyCode::Esc.into(), KeyEvent::new(key.code, others)))
 }
 
 fn step_of(code: KeyCode, control: bool) -> Option<CursorStep> {

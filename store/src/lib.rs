@@ -117,14 +117,14 @@ pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
 pub use plans::{
-    CONDUCTOR, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome, PlanRun,
-    ResetItems, RunControl, RunStep, RunWish, StepChange, StepId,
+    CONDUCTOR, CacheEntry, Expansion, NewItem, NewStep, PlanChange, PlanOrder, PlanOutcome,
+    PlanRun, ResetItems, RunControl, RunStep, RunWish, StepChange, StepId,
 };
 pub use query::approvals::ApprovalPage;
 pub use query::audit::AuditQuery;
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
-pub use query::plans::{HeldItems, PlanItem, SourcePiece, StepTotals};
+pub use query::plans::{EarlierResult, HeldItems, PlanItem, SourcePiece, StepTotals};
 pub use query::rows::{Texts, Visited};
 pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};

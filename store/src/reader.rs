@@ -7,7 +7,7 @@ use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
-use crate::query::plans::{HeldItems, PlanItem, SourcePiece, StepTotals};
+use crate::query::plans::{EarlierResult, HeldItems, PlanItem, SourcePiece, StepTotals};
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
@@ -205,6 +205,24 @@ impl StoreReader {
         since: i64,
     ) -> Result<Option<TaskId>, StoreError> {
         self.snapshot(|conn| query::plans::cached(conn, fingerprint, since))
+    }
+
+    /// The task with a fingerprint of a step with `cache`, or else the newest one of the same place.
+    pub fn earlier_result(
+        &mut self,
+        fingerprint: &str,
+        place: &str,
+    ) -> Result<Option<EarlierResult>, StoreError> {
+        self.snapshot(|conn| query::plans::earlier(conn, fingerprint, place))
+    }
+
+    /// The steps of a run that have an item with a key, and its position in each.
+    pub fn items_with_key(
+        &mut self,
+        run: TaskId,
+        key: &str,
+    ) -> Result<Vec<(StepId, i64)>, StoreError> {
+        self.snapshot(|conn| query::plans::items_with_key(conn, run, key))
     }
 
     /// The open items of a step whose tasks await approval.

@@ -1,9 +1,10 @@
 //! `kirosu suggest`: an agent chooses a topology, else the words of the task do; and a shell runs the printed commands.
 
-use crate::common::{Hub, Setup};
-use crate::people::kit::{kirosu, parts, said};
+use crate::common::{Hub, Setup, until};
+use crate::people::kit::{command, kirosu, parts, said};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A hub whose agent runs this shell script for each prompt, which is on its standard input.
 fn hub(script: &str) -> Hub {
@@ -72,6 +73,26 @@ fn an_agent_chooses_and_the_printed_command_runs() {
         text.contains("Files are independent.") && text.contains("kirosu map "),
         "{text}"
     );
+}
+
+#[test]
+fn ctrl_c_cancels_the_question() {
+    let hub = hub("exec sleep 600");
+    let mut client = hub.client();
+    let suggest = command(&hub, &["suggest", "Fix the typo"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the question is asked", || {
+        let listed = client.call("list", serde_json::json!({"label": "suggest"}));
+        let task = &listed["tasks"][0];
+        (task["status"] == "leased").then_some(())
+    });
+    kill_process(Pid::from_child(&suggest), Signal::INT).unwrap();
+    let (code, out, _) = parts(&suggest.wait_with_output().unwrap());
+    assert_eq!((code, out.as_str()), (130, ""));
+    assert_eq!(client.status(1), "cancelled");
 }
 
 #[test]

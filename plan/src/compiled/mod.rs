@@ -6,7 +6,7 @@ pub use work::*;
 
 use crate::limits::{DEPTH, INSERT_BYTES, ITEMS, STEPS, TASKS};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_with::skip_serializing_none;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -33,6 +33,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The given values of inputs, and the defaults of the others. An input without either is not among them, so that a template
+    /// that names it is refused.
+    pub fn filled(&self, given: &Map<String, Value>) -> Map<String, Value> {
+        let defaults = self.inputs.iter();
+        let defaults =
+            defaults.filter_map(|(name, input)| Some((name.clone(), input.default.clone()?)));
+        let mut values: Map<String, Value> = defaults.collect();
+        values.extend(given.clone());
+        values
+    }
+
     /// The plan as JSON with sorted keys and without blanks: equal plans have equal texts, whatever their format was.
     pub fn canonical(&self) -> String {
         // A plan has no keys that are not texts, so it always is a value.

@@ -121,6 +121,30 @@ pub enum ItemSource {
     Stdin(String),
 }
 
+impl ItemSource {
+    /// The template of its path or glob; `None` for standard input.
+    pub fn template(&self) -> Option<&str> {
+        match self {
+            ItemSource::Files(text)
+            | ItemSource::Lines(text)
+            | ItemSource::Jsonl(text)
+            | ItemSource::Csv(text) => Some(text),
+            ItemSource::Stdin(_) => None,
+        }
+    }
+
+    /// The same kind of source with another path or glob.
+    pub fn with_template(&self, text: String) -> ItemSource {
+        match self {
+            ItemSource::Files(_) => ItemSource::Files(text),
+            ItemSource::Lines(_) => ItemSource::Lines(text),
+            ItemSource::Jsonl(_) => ItemSource::Jsonl(text),
+            ItemSource::Csv(_) => ItemSource::Csv(text),
+            ItemSource::Stdin(form) => ItemSource::Stdin(form.clone()),
+        }
+    }
+}
+
 /// Items per task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -22,6 +22,8 @@ pub struct RunItemsParams {
     pub task_id: TaskId,
     /// Only of the step with this path.
     pub step: Option<String>,
+    /// Only those with this key: at most one per step.
+    pub key: Option<String>,
     /// Only in this state.
     pub state: Option<ItemState>,
     /// Whether to return results.
@@ -53,6 +55,7 @@ impl Verb for RunItemsParams {
         Ok(RunItemsParams {
             task_id: params.task_id()?,
             step: params.opt_text("step")?,
+            key: params.opt_text("key")?,
             state: params.opt_word("state")?,
             results: params.flag("results", false)?,
             limit: limit.map(|n| n as u32),

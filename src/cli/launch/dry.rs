@@ -6,38 +6,43 @@ use super::saved::{self, ItemsDigest};
 use super::{PreparedRun, send};
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::cli::{Context, Failure, Paint, Screen, sources, text};
-use kirosu_plan::{Over, RenderLimits, Step, Work, evaluate};
+use kirosu_plan::{NamedPlans, Over, PipelineWork, PlanUse, RenderLimits, Step, Work, evaluate};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Characters of a prompt that are printed as text.
 const PROMPT_CHARS: usize = 1500;
+/// The most runs below that are estimated.
+const BELOW: usize = 1000;
 
 /// Estimates the run and prints it.
 ///
 /// # Errors
 /// A source cannot be read or has too many items, a prompt cannot be rendered, or standard output fails.
 pub async fn run(run: &PreparedRun, context: &Context) -> Result<u8, Failure> {
+    let mut counting = RunEstimate {
+        run,
+        plans: NamedPlans::new(&run.nested),
+        all: Vec::new(),
+        digest: ItemsDigest::default(),
+        below: 0,
+    };
+    let top = PlanUse::top(Arc::new(run.plan.clone()), run.inputs.clone());
+    counting.steps(&top, &top.plan.pipeline, None).await?;
+    let RunEstimate {
+        mut all, digest, ..
+    } = counting;
     let hash = run.plan.hash();
-    let values = estimate::context(&run.inputs, (&run.plan, &hash));
-    let mut all = Vec::new();
-    let mut digest = ItemsDigest::default();
-    steps(
-        &run.plan.pipeline,
-        None,
-        (run, &values),
-        (&mut all, &mut digest),
-    )
-    .await?;
     let id = saved::save(run, digest.hex());
     let history = history::of(run.plan.name.as_deref(), context).await;
     for estimate in &mut all {
         estimate.history = history.steps.get(&estimate.step).cloned();
     }
     let total = Totals::of(&all);
-    let limits = limits(run, &total);
+    let limits = limits(run, &total, &all);
     let screen = &context.screen;
     if screen.json {
         screen.json(&json!({
@@ -105,102 +110,154 @@ fn by_history(steps: &[StepEstimate], of: impl Fn(&StepUsage) -> Option<f64>) ->
     known.reduce(|sum, one| sum + one)
 }
 
-/// Estimates the steps of a list, those in loops and races after the step around them.
-fn steps<'a>(
-    list: &'a [Step],
-    passes: Option<u64>,
-    (run, values): (&'a PreparedRun, &'a Value),
-    (all, digest): (&'a mut Vec<StepEstimate>, &'a mut ItemsDigest),
-) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>> {
-    Box::pin(async move {
-        for step in list {
-            let mut estimate = one(step, run, values, (all, digest)).await?;
-            estimate.passes = passes;
-            all.push(estimate);
-            let inner = match &step.work {
-                Work::Loop(work) => Some(passes.unwrap_or(1).saturating_mul(work.max)),
-                _ => passes,
-            };
-            steps(step.work.steps(), inner, (run, values), (all, digest)).await?;
-        }
-        Ok(())
-    })
+/// The estimates so far.
+struct RunEstimate<'a> {
+    run: &'a PreparedRun,
+    plans: NamedPlans<'a>,
+    all: Vec<StepEstimate>,
+    digest: ItemsDigest,
+    /// Runs of plans below.
+    below: usize,
 }
 
-async fn one(
-    step: &Step,
-    run: &PreparedRun,
-    values: &Value,
-    (before, digest): (&[StepEstimate], &mut ItemsDigest),
-) -> Result<StepEstimate, Failure> {
-    let mut collecting = Collecting::new(step, values);
-    let most = run.plan.limits.items;
-    match &step.work {
-        Work::Map(map) => {
-            let list = match &map.over {
-                Over::List(items) => Some(items.clone()),
-                Over::Expression(expression) => listed(expression, values, step)?,
-                Over::Source(_) => {
-                    let source = run.sources.iter().find(|(id, _)| *id == step.id);
-                    let Some((_, source)) = source else {
-                        return collecting.end();
-                    };
-                    let mut pieces = sources::pieces(source.clone());
-                    while let Some(piece) = pieces.recv().await {
-                        for item in piece? {
-                            digest.add(&step.id, &item);
-                            collecting.item(map, item)?;
+impl RunEstimate<'_> {
+    /// Estimates the steps of a list, those in loops, races and runs below after the step around them.
+    fn steps<'s>(
+        &'s mut self,
+        place: &'s PlanUse,
+        list: &'s [Step],
+        passes: Option<u64>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 's>> {
+        Box::pin(async move {
+            let values = estimate::context(place);
+            for step in list {
+                let mut estimate = self.one(place, step, &values).await?;
+                estimate.passes = passes;
+                self.all.push(estimate);
+                match &step.work {
+                    Work::Pipeline(work) => {
+                        if let Some(below) = self.below(place, step, work)? {
+                            self.steps(&below, &below.plan.pipeline, passes).await?;
                         }
-                        send::check(&step.id, collecting.items(), most)?;
                     }
-                    None
+                    Work::Loop(work) => {
+                        let inner = passes.unwrap_or(1).saturating_mul(work.max);
+                        self.steps(place, &work.steps, Some(inner)).await?;
+                    }
+                    work => self.steps(place, work.steps(), passes).await?,
                 }
-            };
-            for item in list.into_iter().flatten() {
-                collecting.item(map, item)?;
             }
-            send::check(&step.id, collecting.items(), most)?;
-            collecting.end()
+            Ok(())
+        })
+    }
+
+    fn below(
+        &mut self,
+        place: &PlanUse,
+        step: &Step,
+        work: &PipelineWork,
+    ) -> Result<Option<PlanUse>, Failure> {
+        self.below += 1;
+        match self.below > BELOW {
+            true => Err(Failure::Local(format!(
+                "the run has more than {BELOW} runs of plans below it, too many for an estimate"
+            ))),
+            false => Ok(place.below(step, work, &self.plans)),
         }
-        Work::Reduce(reduce) => {
-            let mut estimate = collecting.end()?;
-            let of = before.iter().find(|it| it.step == reduce.of);
-            estimate.items = of.and_then(|it| it.items);
-            estimate.tasks = match &reduce.into {
-                Some(_) => Some(0),
-                None => estimate
-                    .items
-                    .map(|items| estimate::reduce_tasks(items, reduce.arity)),
-            };
-            Ok(estimate)
+    }
+
+    async fn one(
+        &mut self,
+        place: &PlanUse,
+        step: &Step,
+        values: &Value,
+    ) -> Result<StepEstimate, Failure> {
+        let key = place.key(&step.id);
+        let mut collecting = Collecting::new(step, place, values);
+        let most = place.plan.limits.items;
+        match &step.work {
+            Work::Map(map) => {
+                let list = match &map.over {
+                    Over::List(items) => Some(items.clone()),
+                    Over::Expression(expression) => listed(expression, values, (place, step))?,
+                    Over::Source(_) => {
+                        let source = self.run.sources.iter().find(|source| source.key == key);
+                        let Some(source) = source else {
+                            return collecting.end();
+                        };
+                        let mut pieces = sources::pieces(source.source.clone());
+                        while let Some(piece) = pieces.recv().await {
+                            for item in piece? {
+                                self.digest.add(&key, &item);
+                                collecting.item(map, item)?;
+                            }
+                            send::check(&key, collecting.items(), most)?;
+                        }
+                        None
+                    }
+                };
+                for item in list.into_iter().flatten() {
+                    collecting.item(map, item)?;
+                }
+                send::check(&key, collecting.items(), most)?;
+                collecting.end()
+            }
+            Work::Reduce(reduce) => {
+                let mut estimate = collecting.end()?;
+                let of = place.key(&reduce.of);
+                let of = self.all.iter().find(|it| it.step == of);
+                estimate.items = of.and_then(|it| it.items);
+                estimate.tasks = match &reduce.into {
+                    Some(_) => Some(0),
+                    None => estimate
+                        .items
+                        .map(|items| estimate::reduce_tasks(items, reduce.arity)),
+                };
+                Ok(estimate)
+            }
+            // The task of the run below; its steps follow.
+            Work::Pipeline(_) => Ok(StepEstimate {
+                tasks: Some(1),
+                prompt_tokens: Some(0),
+                ..collecting.end()?
+            }),
+            _ => collecting.end(),
         }
-        _ => collecting.end(),
     }
 }
 
 /// The list that an expression returns; `None` if it names something that exists only later.
-fn listed(expression: &str, values: &Value, step: &Step) -> Result<Option<Vec<Value>>, Failure> {
+fn listed(
+    expression: &str,
+    values: &Value,
+    (place, step): (&PlanUse, &Step),
+) -> Result<Option<Vec<Value>>, Failure> {
     let failed = |why: &str| {
-        let at = format!("cannot read the items of the step {}", step.id);
+        let at = format!("cannot read the items of the step {}", place.key(&step.id));
         Failure::local(at, why)
     };
     match evaluate(expression, values, &RenderLimits::default()) {
         Ok(Value::Array(items)) => Ok(Some(items)),
         Ok(_) => Err(failed(&format!("{expression} is not a list"))),
-        Err(_) if estimate::is_later(expression) => Ok(None),
+        Err(_) if place.is_later(expression, true) => Ok(None),
         Err(why) => Err(failed(&why.to_string())),
     }
 }
 
 /// The limits that the run would meet, and those that are missing.
-fn limits(run: &PreparedRun, total: &Totals) -> Vec<String> {
+fn limits(run: &PreparedRun, total: &Totals, all: &[StepEstimate]) -> Vec<String> {
     let limits = &run.plan.limits;
     let mut met = Vec::new();
-    if total.tasks > limits.tasks {
+    // Runs below have a limit of their own.
+    let own = all.iter().filter(|it| !it.is_below);
+    let own: u64 = own
+        .map(|it| it.tasks.unwrap_or(0) * it.passes.unwrap_or(1))
+        .sum();
+    if own > limits.tasks {
         met.push(format!(
             "limits.tasks is {}, and the run needs at least {}: it would fail",
             text::grouped(limits.tasks),
-            text::count(total.tasks, "task")
+            text::count(own, "task")
         ));
     }
     match limits.tokens {

@@ -2,9 +2,8 @@
 
 use super::history::StepUsage;
 use crate::cli::{Failure, text};
-use kirosu_plan::Plan;
 use kirosu_plan::advance::StepScope;
-use kirosu_plan::{Batch, MapWork, RenderLimits, Step, Work, names, render, result_file};
+use kirosu_plan::{Batch, MapWork, PlanUse, RenderLimits, Step, Work, names, render, result_file};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -15,8 +14,6 @@ const SHOWN: usize = 3;
 const RENDERED: u64 = 1000;
 /// Characters per token: a rule of thumb for English and for code.
 const TOKEN_CHARS: f64 = 4.0;
-/// Names of values that exist only after a step has ended.
-const LATER: [&str; 6] = ["steps", "prev", "best", "results", "missing", "run"];
 
 /// A rendered prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +28,7 @@ pub struct ShownPrompt {
 /// The work of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepEstimate {
-    /// The id.
+    /// The id; of a step of a run below with the steps that lead to it, as `sub/read`.
     pub step: String,
     /// The kind.
     pub kind: &'static str,
@@ -49,11 +46,15 @@ pub struct StepEstimate {
     pub prompts: Vec<ShownPrompt>,
     /// The most passes of the loops around it; its figures are those of one pass.
     pub passes: Option<u64>,
+    /// Whether it is a step of a run below.
+    #[serde(skip)]
+    pub is_below: bool,
 }
 
 /// Collects the items of a step.
 pub struct Collecting<'a> {
     step: &'a Step,
+    place: &'a PlanUse,
     /// `inputs`, `run` and the files of `steps` for templates.
     context: &'a Value,
     estimate: StepEstimate,
@@ -71,13 +72,15 @@ pub struct Collecting<'a> {
 
 impl<'a> Collecting<'a> {
     /// A step without items.
-    pub fn new(step: &'a Step, context: &'a Value) -> Collecting<'a> {
+    pub fn new(step: &'a Step, place: &'a PlanUse, context: &'a Value) -> Collecting<'a> {
         Collecting {
             step,
+            place,
             context,
             estimate: StepEstimate {
-                step: step.id.clone(),
+                step: place.key(&step.id),
                 kind: step.work.name(),
+                is_below: place.is_below(),
                 ..StepEstimate::default()
             },
             keys: HashSet::new(),
@@ -171,7 +174,7 @@ impl<'a> Collecting<'a> {
             true => Ok(Some(key)),
             false => Err(Failure::Local(format!(
                 "two items of the step {} have the key {}; a key is unique",
-                self.step.id,
+                self.estimate.step,
                 text::one_line(&key)
             ))),
         }
@@ -227,7 +230,7 @@ impl<'a> Collecting<'a> {
         }
         match render(template, &context, &RenderLimits::default()) {
             Ok(text) => Ok(Some(text)),
-            Err(_) if names_later(template) => {
+            Err(_) if self.place.is_later(template, false) => {
                 self.is_later = true;
                 self.estimate.prompts.clear();
                 Ok(None)
@@ -246,7 +249,7 @@ impl<'a> Collecting<'a> {
                 };
                 Err(Failure::Local(format!(
                     "cannot render the {what} of the step {}{item}: {why}{has}",
-                    self.step.id
+                    self.estimate.step
                 )))
             }
         }
@@ -257,25 +260,6 @@ impl<'a> Collecting<'a> {
 fn names_files_only(template: &str) -> bool {
     let mut names = names(template, false).into_iter();
     names.all(|(root, path)| root != "steps" || path.get(1).is_some_and(|name| name == "file"))
-}
-
-/// Whether a template has one of the names of values that exist only later.
-fn names_later(template: &str) -> bool {
-    let starts = template
-        .match_indices("{{")
-        .chain(template.match_indices("{%"));
-    let mut tags = starts.filter_map(|(at, _)| {
-        let rest = template.get(at + 2..)?;
-        let ends = [rest.find("}}"), rest.find("%}")].into_iter().flatten();
-        rest.get(..ends.min().unwrap_or(rest.len()))
-    });
-    tags.any(is_later)
-}
-
-/// Whether an expression has one of the names of values that exist only later.
-pub fn is_later(expression: &str) -> bool {
-    let mut words = expression.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.any(|word| LATER.contains(&word))
 }
 
 /// The tasks of a reduce of `results` results.
@@ -289,11 +273,12 @@ pub fn reduce_tasks(results: u64, arity: u64) -> u64 {
 }
 
 /// The context of templates before the run.
-pub fn context(inputs: &serde_json::Map<String, Value>, (plan, hash): (&Plan, &str)) -> Value {
-    let run = json!({"id": 0, "name": plan.name, "plan": hash, "state": "open"});
+pub fn context(place: &PlanUse) -> Value {
+    let (name, hash) = (&place.plan.name, place.plan.hash());
+    let run = json!({"id": 0, "name": name, "plan": hash, "state": "open"});
     let mut files = serde_json::Map::new();
-    collect_files(&StepScope::of_plan(plan), &mut files);
-    json!({"inputs": inputs, "run": run, "steps": files})
+    collect_files(&StepScope::of_plan(&place.plan), &mut files);
+    json!({"inputs": place.inputs, "run": run, "steps": files})
 }
 
 /// The files of results, in the first pass of loops.
@@ -313,9 +298,10 @@ mod tests {
 
     fn estimate(step: &str) -> Result<StepEstimate, String> {
         let plan = compile(&format!("pipeline:\n- {step}\n"), PlanFormat::Yaml).unwrap();
-        let context = context(&serde_json::Map::new(), (&plan, "0"));
-        let step = plan.pipeline.last().unwrap();
-        let mut collecting = Collecting::new(step, &context);
+        let place = PlanUse::top(plan.into(), serde_json::Map::new());
+        let context = context(&place);
+        let step = place.plan.pipeline.last().unwrap();
+        let mut collecting = Collecting::new(step, &place, &context);
         if let Work::Map(map) = &step.work
             && let Over::List(items) = &map.over
         {

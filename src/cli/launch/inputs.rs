@@ -61,17 +61,6 @@ pub fn read(plan: &Plan, given: &[GivenInput]) -> Result<Map<String, Value>, Fai
     }
 }
 
-/// The given values, and the defaults of the other inputs. An input without either is not among them, so that a template
-/// that names it is refused.
-pub fn filled(plan: &Plan, given: &Map<String, Value>) -> Map<String, Value> {
-    let defaults = plan.inputs.iter();
-    let defaults =
-        defaults.filter_map(|(name, input)| Some((name.clone(), input.default.clone()?)));
-    let mut values: Map<String, Value> = defaults.collect();
-    values.extend(given.clone());
-    values
-}
-
 fn unknown(name: &str, plan: &Plan) -> String {
     let known = || plan.inputs.keys().map(String::as_str);
     match (nearest(name, known()), plan.inputs.is_empty()) {
@@ -185,7 +174,7 @@ pipeline:
             "count": 3, "dir": "a=b", "ratio": 2, "deep": true, "tags": ["x"], "mode": "fast"
         });
         assert_eq!(Value::Object(values), expected);
-        let values = filled(&plan(), &given(&["count=1"]).unwrap());
+        let values = plan().filled(&given(&["count=1"]).unwrap());
         assert_eq!(
             Value::Object(values),
             json!({"count": 1, "dir": "docs", "ratio": 0.5})

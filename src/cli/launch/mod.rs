@@ -5,7 +5,7 @@ pub(super) mod dry;
 mod estimate;
 mod history;
 pub(super) mod inputs;
-mod nested;
+pub(super) mod nested;
 pub(super) mod saved;
 mod send;
 
@@ -13,17 +13,17 @@ use super::enqueue::budget;
 use super::plan::file::{PlanFile, is_stdin};
 use super::{Context, Failure, HubClient, running_task, text, whole};
 use inputs::GivenInput;
-use kirosu_plan::{ItemSource, Over, Plan, PlanFormat, RenderLimits, Step, Work, render};
+use kirosu_plan::{ItemSource, Plan, PlanFormat, PlanSource, PlanVersion, plan_sources};
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_protocol::{
-    Budget, EnqueueAnswer, GetParams, NewTask, PRIORITIES, PlanMetadata, PlanText, TYPE_PLAN,
-    TaskBudget,
+    Budget, EnqueueAnswer, GetParams, NewTask, PRIORITIES, PlanMetadata, PlanText, SourceId,
+    TYPE_PLAN, TaskBudget,
 };
 use nested::NestedPlans;
 use saved::ItemsDigest;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Another plan for a run, with the plans that it names.
@@ -86,8 +86,8 @@ pub struct PreparedRun {
     /// The given inputs and the defaults of the others.
     pub inputs: Map<String, Value>,
     nested: NestedPlans,
-    /// The sources that this machine reads, rendered, with the ids of their steps.
-    sources: Vec<(String, ItemSource)>,
+    /// The sources that this machine reads, those of plans below included.
+    sources: Vec<PlanSource>,
     /// The digest of the items that it must have: those that a dry run has shown.
     items: Option<String>,
 }
@@ -100,9 +100,8 @@ impl PreparedRun {
     pub async fn read(file: &Path, given: &[GivenInput]) -> Result<PreparedRun, Failure> {
         let plan = PlanFile::open(file, None).await?;
         let run = PreparedRun::of(plan, given).await?;
-        let takes_stdin =
-            |(_, source): &&(String, ItemSource)| matches!(source, ItemSource::Stdin(_));
-        let mut from_stdin = run.sources.iter().filter(takes_stdin).map(|(step, _)| step);
+        let takes_stdin = |it: &&PlanSource| matches!(it.source, ItemSource::Stdin(_));
+        let mut from_stdin = run.sources.iter().filter(takes_stdin).map(|it| &it.key);
         match (from_stdin.next(), from_stdin.next()) {
             (Some(step), _) if is_stdin(file) => Err(Failure::Local(format!(
                 "the step {step} reads standard input, which is the plan itself; give the plan as a file"
@@ -121,10 +120,9 @@ impl PreparedRun {
     pub async fn of(file: PlanFile, given: &[GivenInput]) -> Result<PreparedRun, Failure> {
         let plan = file.compiled()?;
         let given = inputs::read(&plan, given)?;
-        let inputs = inputs::filled(&plan, &given);
+        let inputs = plan.filled(&given);
         let nested = nested::read(&plan, file.path.as_deref()).await?;
-        let mut sources = Vec::new();
-        rendered(&plan.pipeline, &json!({"inputs": inputs}), &mut sources)?;
+        let sources = sources_of(&plan, &inputs, &nested)?;
         Ok(PreparedRun {
             plan,
             text: file.text,
@@ -142,10 +140,11 @@ impl PreparedRun {
     /// # Errors
     /// A map reads files of this machine.
     pub fn scheduled(&self, args: &LaunchArgs) -> Result<NewTask, Failure> {
-        if let Some((step, _)) = self.sources.first() {
+        if let Some(source) = self.sources.first() {
             return Err(Failure::Local(format!(
-                "the step {step} reads its items on this machine, and such a plan cannot be scheduled yet; \
-                 give it the items as an input (`over: inputs.NAME`), or let a step find them"
+                "the step {} reads its items on this machine, and such a plan cannot be scheduled yet; \
+                 give it the items as an input (`over: inputs.NAME`), or let a step find them",
+                source.key
             )));
         }
         let task = self.task(args, self.metadata())?;
@@ -177,13 +176,13 @@ impl PreparedRun {
         context: &Context,
     ) -> Result<EnqueueAnswer, Failure> {
         let mut metadata = self.metadata();
+        let keys = self.sources.iter().map(|source| source.key.clone());
+        metadata.sources = keys.map(|key| (key, SourceId::MAX)).collect();
         check_size(&metadata, hub)?;
         let mut digest = ItemsDigest::default();
-        for (step, source) in &self.sources {
-            let most = self.plan.limits.items;
-            let screen = &context.screen;
-            let id = send::source((step, source.clone()), most, &mut digest, hub, screen).await?;
-            metadata.sources.insert(step.clone(), id);
+        for source in &self.sources {
+            let id = send::source(source, &mut digest, hub, &context.screen).await?;
+            metadata.sources.insert(source.key.clone(), id);
         }
         if self
             .items
@@ -283,35 +282,18 @@ fn check_size(metadata: &PlanMetadata, hub: &HubClient) -> Result<(), Failure> {
     }
 }
 
-/// The sources of maps at any level, with their templates rendered.
-fn rendered(
-    steps: &[Step],
-    context: &Value,
-    all: &mut Vec<(String, ItemSource)>,
-) -> Result<(), Failure> {
-    let limits = RenderLimits::default();
-    for step in steps {
-        if let Work::Map(map) = &step.work
-            && let Over::Source(source) = &map.over
-        {
-            let text = |template: &str| {
-                render(template, context, &limits).map_err(|why| {
-                    let at = format!("cannot read the items of the step {}", step.id);
-                    Failure::local(at, why)
-                })
-            };
-            let source = match source {
-                ItemSource::Files(glob) => ItemSource::Files(text(glob)?),
-                ItemSource::Lines(file) => ItemSource::Lines(text(file)?),
-                ItemSource::Jsonl(file) => ItemSource::Jsonl(text(file)?),
-                ItemSource::Csv(file) => ItemSource::Csv(text(file)?),
-                ItemSource::Stdin(form) => ItemSource::Stdin(form.clone()),
-            };
-            all.push((step.id.clone(), source));
-        }
-        rendered(step.work.steps(), context, all)?;
-    }
-    Ok(())
+/// The sources of a plan and of the plans that its steps name.
+fn sources_of(
+    plan: &Plan,
+    inputs: &Map<String, Value>,
+    plans: &NestedPlans,
+) -> Result<Vec<PlanSource>, Failure> {
+    let version = PlanVersion {
+        plan,
+        inputs,
+        plans,
+    };
+    plan_sources(&version).map_err(Failure::Local)
 }
 
 #[cfg(test)]
@@ -352,9 +334,14 @@ pipeline:
     #[test]
     fn sources_at_any_level_are_rendered_with_the_inputs() {
         let run = prepared(PLAN, &[("list", "x.txt")]).unwrap();
+        let source = |key: &str, source| PlanSource {
+            key: key.into(),
+            source,
+            most: 10_000,
+        };
         let expected = [
-            ("a".to_owned(), ItemSource::Files("docs/*.md".into())),
-            ("c".to_owned(), ItemSource::Lines("x.txt".into())),
+            source("a", ItemSource::Files("docs/*.md".into())),
+            source("c", ItemSource::Lines("x.txt".into())),
         ];
         assert_eq!(run.sources, expected);
         let why = prepared(PLAN, &[]).err().unwrap();

@@ -3,7 +3,7 @@
 use crate::cli::plan::file::{PlanFile, find, is_bare};
 use crate::cli::{Failure, text};
 use kirosu_plan::limits::DEPTH;
-use kirosu_plan::{Over, Plan, PlanFormat, Step, Work};
+use kirosu_plan::{Plan, PlanFormat, Step, Work};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ struct OpenPlan {
 /// Reads the plans that `plan` names, and those that they name.
 ///
 /// # Errors
-/// One cannot be read or has faults, names itself again, is too deep, or reads files of the client.
+/// One cannot be read or has faults, names itself again, or is too deep.
 pub async fn read(plan: &Plan, path: Option<&Path>) -> Result<NestedPlans, Failure> {
     let mut texts: NestedPlans = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -74,13 +74,6 @@ pub async fn read(plan: &Plan, path: Option<&Path>) -> Result<NestedPlans, Failu
                 )));
             }
             let nested = file.compiled()?;
-            if let Some(id) = reads_files(&nested.pipeline) {
-                return Err(Failure::Local(format!(
-                    "the step {id} of {} reads items here, which a plan below another one cannot yet; \
-                     give it the items as an input: `over: inputs.NAME`",
-                    file.shown
-                )));
-            }
             texts.insert(name, file.text);
             open.push(OpenPlan {
                 plan: nested,
@@ -120,14 +113,6 @@ fn named(steps: &[Step]) -> Vec<(String, String)> {
         all.extend(named(step.work.steps()));
     }
     all
-}
-
-/// The first step whose items a client reads.
-fn reads_files(steps: &[Step]) -> Option<String> {
-    steps.iter().find_map(|step| match &step.work {
-        Work::Map(map) if matches!(map.over, Over::Source(_)) => Some(step.id.clone()),
-        work => reads_files(work.steps()),
-    })
 }
 
 #[cfg(test)]
@@ -181,12 +166,6 @@ mod tests {
             why.contains("without end") && why.contains("b.yaml names "),
             "{why}"
         );
-        let files = "- { id: m, map: { over: { lines: x.txt } }, prompt: \"{{ item }}\" }";
-        let why = read_of(&[
-            ("a.yaml", "- { id: x, pipeline: b.yaml }"),
-            ("b.yaml", files),
-        ]);
-        assert!(why.unwrap_err().contains("the step m of "));
         let why = read_of(&[("a.yaml", "- { id: x, pipeline: none.yaml }")]);
         assert!(why.unwrap_err().contains("cannot read"));
         let chain: Vec<(String, String)> = (0..10)

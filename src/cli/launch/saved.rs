@@ -1,13 +1,12 @@
 //! Runs that `--dry-run` has shown, for `run-pipeline --id`.
 
-use super::inputs::filled;
 use super::nested::NestedPlans;
-use super::{PreparedRun, name_of, rendered};
+use super::{PreparedRun, name_of, sources_of};
 use crate::cli::Failure;
 use kirosu_config::{LoadOptions, state_folder};
 use kirosu_plan::{PlanFormat, compile};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -126,9 +125,8 @@ pub fn load(id: &str) -> Result<PreparedRun, Failure> {
     let mut plan = compile(&saved.text, format)
         .map_err(|why| Failure::local("the plan of the dry run has faults", why))?;
     plan.name = plan.name.or(saved.name);
-    let inputs = filled(&plan, &saved.inputs);
-    let mut sources = Vec::new();
-    rendered(&plan.pipeline, &json!({"inputs": inputs}), &mut sources)?;
+    let inputs = plan.filled(&saved.inputs);
+    let sources = sources_of(&plan, &inputs, &saved.plans)?;
     if !sources.is_empty() && here != saved.folder {
         return Err(Failure::Local(format!(
             "the dry run {id} reads files from {}: run it there",

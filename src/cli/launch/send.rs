@@ -2,23 +2,23 @@
 
 use super::saved::ItemsDigest;
 use crate::cli::{Failure, HubClient, Screen, sources, spinner, text};
-use kirosu_plan::ItemSource;
+use kirosu_plan::PlanSource;
 use kirosu_plan::limits::ITEMS;
 use kirosu_protocol::{SourceId, SourceParams};
 
 /// Reads a source and stores its items in the hub.
 ///
 /// # Errors
-/// It cannot be read, has more than `most` items, or the hub refuses a piece.
+/// It cannot be read, has more items than its plan allows, or the hub refuses a piece.
 pub async fn source(
-    (step, source): (&str, ItemSource),
-    most: u64,
+    source: &PlanSource,
     digest: &mut ItemsDigest,
     hub: &HubClient,
     screen: &Screen,
 ) -> Result<SourceId, Failure> {
+    let (step, most) = (source.key.as_str(), source.most);
     let spinner = spinner::spinner(screen, format!("reading the items of {step}"));
-    let mut pieces = sources::pieces(source);
+    let mut pieces = sources::pieces(source.source.clone());
     let (mut source_id, mut sent) = (None, 0);
     while let Some(piece) = pieces.recv().await {
         let items = piece?;

@@ -2,11 +2,12 @@
 
 pub(super) mod file;
 
+use super::launch::nested;
 use super::{Context, Failure, Paint, Screen, text};
 use crate::terminal::sanitizer::Sanitizer;
 use clap::Subcommand;
 use file::{GivenFormat, PlanFile, is_stdin};
-use kirosu_plan::{Plan, PlanFault, PlanFaults, mermaid, schema, tree};
+use kirosu_plan::{Place, Plan, PlanFault, PlanFaults, check_sources, mermaid, schema, tree};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -110,7 +111,7 @@ async fn check(
     let (mut answers, mut code) = (Vec::new(), 0);
     for file in files {
         let source = PlanFile::open(file, format).await?;
-        let outcome = source.compile();
+        let outcome = with_sources(source.compile(), &source).await;
         code = code.max(u8::from(outcome.is_err()));
         match screen.json {
             true => answers.push(answer(&source.shown, &outcome)),
@@ -121,6 +122,27 @@ async fn check(
         screen.json(&json!({"ok": code == 0, "plans": answers}))?;
     }
     Ok(code)
+}
+
+/// Adds the fault of items that no run of the plan could read, in this plan or in those that its steps name. A plan that cannot be
+/// found here is no fault: it may be elsewhere when the run starts.
+async fn with_sources(
+    outcome: Result<Plan, PlanFaults>,
+    file: &PlanFile,
+) -> Result<Plan, PlanFaults> {
+    let plan = outcome?;
+    let Ok(plans) = nested::read(&plan, file.path.as_deref()).await else {
+        return Ok(plan);
+    };
+    match check_sources(&plan, &plans) {
+        Ok(()) => Ok(plan),
+        Err(message) => Err(PlanFaults(vec![PlanFault {
+            place: Place { line: 1, column: 1 },
+            path: "pipeline".into(),
+            message,
+            nearest: None,
+        }])),
+    }
 }
 
 fn answer(file: &str, outcome: &Result<Plan, PlanFaults>) -> Value {

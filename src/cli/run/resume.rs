@@ -1,7 +1,6 @@
 //! `kirosu run resume`: lets a run go on, with its own plan or with another one.
 
 use crate::cli::confirm::confirmed;
-use crate::cli::launch::inputs::filled;
 use crate::cli::launch::other_plan;
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::cli::{Context, Failure, HubClient, Paint, task_id, text};
@@ -129,7 +128,7 @@ async fn compared(
             "the run was given the input {name}, which the plan does not have"
         )));
     }
-    let inputs = [&old, new].map(|plan| filled(plan, &metadata.inputs));
+    let inputs = [&old, new].map(|plan| plan.filled(&metadata.inputs));
     let missing = new
         .inputs
         .iter()
@@ -149,11 +148,8 @@ async fn compared(
         inputs: &inputs[1],
         plans: &text.plans,
     };
-    if let Some(step) = needs_source(&before, &after) {
-        return Err(Failure::Local(format!(
-            "the step {} reads other items than before, which needs a new run: `kirosu run-pipeline`",
-            step.id
-        )));
+    if let Some(why) = needs_source(&before, &after) {
+        return Err(Failure::Local(why));
     }
     let fates = replanned(&before, &after);
     let line = |(step, fate): (String, StepFate)| StepLine {

@@ -7,14 +7,17 @@ mod topology;
 use super::enqueue::budget;
 use super::show::table::{Cell, Column, TextTable};
 use super::wait::{self, WaitDeadline};
-use super::{Context, Failure, Paint, spinner, time};
+use super::{Context, Failure, HubClient, Paint, spinner, time};
 use command::{Parts, SuggestedCommand};
 use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_protocol::text::{counted, one_line};
-use kirosu_protocol::{Accept, Budget, CancelParams, NewTask, Status, Target, TaskBudget};
+use kirosu_protocol::{Accept, Budget, CancelParams, NewTask, Status, Target, TaskBudget, TaskId};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use topology::Topology;
 
 const EXAMPLES: &str = "\
@@ -37,6 +40,8 @@ const STEPS: usize = 8;
 const STEP_CHARS: usize = 2000;
 /// Tokens of the question.
 const TOKENS: u64 = 200_000;
+/// Longest time that an interrupted command takes to cancel its question.
+const LEAVE: Duration = Duration::from_secs(2);
 /// Characters of an error that a note shows.
 const ERROR_CHARS: usize = 300;
 
@@ -174,7 +179,12 @@ fn by_words(task: &str, why: String) -> Suggestion {
 /// # Errors
 /// No hub can be reached, it refuses, or there is no usable answer in time.
 async fn ask(task: &str, args: &Args, context: &Context) -> Result<Chosen, Failure> {
-    let hub = context.connect().await?;
+    let mut interrupts = signal(SignalKind::interrupt())
+        .map_err(|why| Failure::local("cannot notice Ctrl-C", why))?;
+    let hub = tokio::select! {
+        hub = context.connect() => hub?,
+        _ = interrupts.recv() => return Err(Failure::Interrupted),
+    };
     let question = NewTask {
         system_prompt: Some(instructions()),
         queue: args.pool.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
@@ -201,20 +211,30 @@ async fn ask(task: &str, args: &Args, context: &Context) -> Result<Chosen, Failu
         parent_id: super::running_task(),
         ..NewTask::chat(prompt(task))
     };
-    let task_id = hub.request(&question).await?.task_id;
+    let mut sent = pin!(hub.request(&question));
+    let task_id = tokio::select! {
+        answer = &mut sent => answer?.task_id,
+        _ = interrupts.recv() => {
+            // The question may be on its way.
+            if let Ok(Ok(answer)) = timeout(LEAVE, sent).await {
+                leave(answer.task_id, &hub).await;
+            }
+            return Err(Failure::Interrupted);
+        }
+    };
     let spinner = spinner::spinner(&context.screen, format!("asking an agent (task {task_id})"));
     let deadline = WaitDeadline::after(Some(args.timeout));
-    let answer = wait::for_tasks(vec![task_id], deadline, &hub).await;
+    let answer = tokio::select! {
+        answer = wait::for_tasks(vec![task_id], deadline, &hub) => answer,
+        _ = interrupts.recv() => {
+            leave(task_id, &hub).await;
+            Err(Failure::Interrupted)
+        }
+    };
     spinner.finish_and_clear();
     let answer = answer?;
     let Some(ended) = answer.tasks.first().filter(|_| answer.finished) else {
-        let cancel = CancelParams {
-            target: Target::Task(task_id),
-            by: None,
-            reason: Some("no answer in time".to_owned()),
-        };
-        // It may have ended meanwhile.
-        let _ = hub.request_idempotent(&cancel).await;
+        cancel(task_id, "no answer in time", &hub).await;
         let waited = time::span(args.timeout.as_secs_f64());
         return Err(Failure::Local(format!(
             "no agent has answered within {waited} (task {task_id})"
@@ -233,6 +253,21 @@ async fn ask(task: &str, args: &Args, context: &Context) -> Result<Chosen, Failu
             "the answer of task {task_id} names none of the topologies"
         ))
     })
+}
+
+/// Cancels the question of an interrupted command.
+async fn leave(task_id: TaskId, hub: &HubClient) {
+    let _ = timeout(LEAVE, cancel(task_id, "interrupted", hub)).await;
+}
+
+async fn cancel(task_id: TaskId, reason: &str, hub: &HubClient) {
+    let cancel = CancelParams {
+        target: Target::Task(task_id),
+        by: None,
+        reason: Some(reason.to_owned()),
+    };
+    // It may have ended meanwhile.
+    let _ = hub.request_idempotent(&cancel).await;
 }
 
 fn instructions() -> String {

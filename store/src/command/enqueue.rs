@@ -33,6 +33,8 @@ pub(crate) struct Requested<'a> {
     pub id: Option<TaskId>,
     /// The conversation with which it begins, and the hash of the request, of which `new` has more.
     pub continued: Option<(&'a Continued, i64)>,
+    /// Whether it is made for a step of the run that is its parent: then it may name the sources of that run and of those above.
+    pub is_of_step: bool,
 }
 
 impl<'a> From<&'a NewTask> for Requested<'a> {
@@ -43,6 +45,7 @@ impl<'a> From<&'a NewTask> for Requested<'a> {
             position: None,
             id: None,
             continued: None,
+            is_of_step: false,
         }
     }
 }
@@ -186,7 +189,7 @@ impl Core {
             self.check_parent(new, task.position)?;
             self.check_handoff(new, task.position)?;
             if new.task_type == TYPE_PLAN {
-                self.check_sources(new)?;
+                self.check_sources(*task)?;
             }
         }
         let limit = self.options.lane_limit;

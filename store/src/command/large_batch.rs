@@ -88,6 +88,7 @@ impl BatchPart {
             position: (self.all.len() > 1).then_some(at),
             id: None,
             continued: None,
+            is_of_step: false,
         };
         tasks.map(requested).collect()
     }
@@ -200,6 +201,7 @@ impl Core {
                 position: None,
                 id: ids.get(&at).copied(),
                 continued: None,
+                is_of_step: false,
             };
             let tasks: Vec<_> = tasks.map(requested).collect();
             self.make_stored(part.batch, part.first, &tasks)?;

@@ -31,7 +31,11 @@ impl Core {
             }
         }
         self.check_keys(new)?;
-        let requested: Vec<Requested<'_>> = new.tasks.iter().map(Into::into).collect();
+        let of_step = |task| Requested {
+            is_of_step: true,
+            ..Requested::from(task)
+        };
+        let requested: Vec<Requested<'_>> = new.tasks.iter().map(of_step).collect();
         let found = self.check(&requested)?;
         if found.iter().any(Option::is_some) {
             return Err(Error::invalid_params("a task of a step has an idempotency key").into());
@@ -43,12 +47,13 @@ impl Core {
             made.push(id);
         }
         let created_at = self.now();
-        for (fingerprint, task_id) in new.fingerprints.iter().zip(&made) {
-            let task_id = *task_id;
+        for (entry, task_id) in new.cache.iter().zip(&made) {
             self.write(PutCached {
-                fingerprint,
-                task_id,
+                fingerprint: &entry.fingerprint,
+                task_id: *task_id,
                 created_at,
+                place: &entry.place,
+                parts: &entry.parts,
             })?;
         }
         for item in &new.items {

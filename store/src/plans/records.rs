@@ -276,8 +276,19 @@ pub struct Expansion {
     pub items: Vec<NewItem>,
     /// The tasks; a task belongs to all items that name its position here.
     pub tasks: Vec<NewTask>,
-    /// Of a step with a cache, the fingerprint of each task; else empty.
-    pub fingerprints: Vec<String>,
+    /// Of a step with a cache, the entry of each task; else empty.
+    pub cache: Vec<CacheEntry>,
+}
+
+/// The identity of a task whose result later ones may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// Equal for tasks that may have each other's results.
+    pub fingerprint: String,
+    /// Equal for the tasks of one item in the scope of the cache, whatever they get.
+    pub place: String,
+    /// Short hashes of the parts of the fingerprint, in their order.
+    pub parts: String,
 }
 
 /// An item to make.

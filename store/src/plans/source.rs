@@ -1,12 +1,16 @@
 //! Sources: items of maps that a client has read.
 
 use crate::backend::Result;
+use crate::command::enqueue::Requested;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::sql::plan::{
     BindSource, InsertSource, InsertSourcePiece, SelectSourceItems, SelectSourceRun, SetSourceItems,
 };
 use kirosu_protocol::{Error, ErrorCode, NewTask, PlanMetadata, SourceId, TaskId};
+
+/// The most runs above one of a step, as in the limits of plans.
+const MOST_ABOVE: usize = 8;
 
 impl Core {
     pub(super) fn add_items(
@@ -56,8 +60,10 @@ impl Core {
         Ok(Outcome::Source(id, after))
     }
 
-    /// The metadata of a new task of the type `plan`. Refuses sources that do not exist or belong to another run.
-    pub(crate) fn check_sources(&mut self, new: &NewTask) -> CommandResult<()> {
+    /// The metadata of a new task of the type `plan`. Refuses sources that do not exist or belong to another run. The run of a step
+    /// has its sources from the runs above it, to which they belong.
+    pub(crate) fn check_sources(&mut self, task: Requested<'_>) -> CommandResult<()> {
+        let new = task.new;
         let metadata = new.metadata.clone().unwrap_or_default();
         if metadata.is_null() {
             return Ok(());
@@ -71,10 +77,15 @@ impl Core {
             let message = format!("invalid params: `metadata` of a task of the type plan: {why}");
             Error::invalid_params(message)
         })?;
+        let above = match (task.is_of_step, metadata.sources.is_empty()) {
+            (true, false) => self.runs_above(new)?,
+            _ => Vec::new(),
+        };
         for id in metadata.sources.into_values() {
             match self.db.number(SelectSourceRun { id }.into())? {
                 None => return Err(unknown_source(id).into()),
                 Some(0) => {}
+                Some(run) if above.contains(&run) => {}
                 Some(run) => {
                     let message =
                         format!("the source {id} belongs to the run {run}; store the items again");
@@ -85,7 +96,17 @@ impl Core {
         Ok(())
     }
 
-    /// A new task of the type `plan` names its sources.
+    /// The run that is the parent of a new task, and those above it.
+    fn runs_above(&mut self, new: &NewTask) -> Result<Vec<TaskId>> {
+        let (mut above, mut next) = (Vec::new(), new.parent_id);
+        while let Some(id) = next.filter(|_| above.len() < MOST_ABOVE) {
+            above.push(id);
+            next = self.task_options(id)?.parent_id;
+        }
+        Ok(above)
+    }
+
+    /// A new task of the type `plan` names its sources. Those of a run above stay with that one.
     pub(crate) fn bind_sources(&mut self, new: &NewTask, run_id: TaskId) -> Result<()> {
         let metadata = new.metadata.clone().unwrap_or_default();
         let metadata: PlanMetadata = serde_json::from_value(metadata).unwrap_or_default();

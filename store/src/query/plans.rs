@@ -2,8 +2,8 @@
 
 use crate::plans::{PlanRun, RunStep, StepId, item_number};
 use crate::sql::plan::{
-    SelectCached, SelectOpenRuns, SelectPlanRun, SelectPlanText, SelectRunState, run_steps,
-    step_columns,
+    SelectCached, SelectEqual, SelectItemsByKey, SelectNewest, SelectOpenRuns, SelectPlanRun,
+    SelectPlanText, SelectRunState, run_steps, step_columns,
 };
 use crate::sql::{self, row};
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -93,6 +93,44 @@ pub(crate) fn cached(
     since: i64,
 ) -> QueryResult<Option<TaskId>> {
     sql::first(conn, SelectCached { fingerprint, since })
+}
+
+row! {
+    /// An earlier task of a step with `cache` whose result is not taken.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct EarlierResult {
+        /// The task.
+        pub task_id: TaskId,
+        /// Unix milliseconds at which it was made.
+        pub created_at: i64,
+        /// See [`CacheEntry::parts`](crate::CacheEntry).
+        pub parts: String,
+        /// 1: it has the same fingerprint.
+        pub is_equal: i64,
+        /// 1: it is done.
+        pub is_done: i64,
+    }
+}
+
+/// The task with the same fingerprint, or else the newest one of the same place.
+pub(crate) fn earlier(
+    conn: &mut SqliteConnection,
+    fingerprint: &str,
+    place: &str,
+) -> QueryResult<Option<EarlierResult>> {
+    match sql::first(conn, SelectEqual { fingerprint })? {
+        Some(equal) => Ok(Some(equal)),
+        None => sql::first(conn, SelectNewest { place }),
+    }
+}
+
+/// The steps of a run that have an item with a key, and its position in each.
+pub(crate) fn items_with_key(
+    conn: &mut SqliteConnection,
+    run_id: TaskId,
+    key: &str,
+) -> QueryResult<Vec<(StepId, i64)>> {
+    sql::all(conn, SelectItemsByKey { key, run_id })
 }
 
 /// The open items of a step whose tasks await approval.

@@ -67,8 +67,8 @@ statement! {
 
 statement! {
     /// A task whose result later ones with this fingerprint may have.
-    PutCached<'a> { fingerprint: &'a str, task_id: i64, created_at: i64 }
-    "INSERT OR REPLACE INTO plan_cache (fingerprint, task_id, created_at) VALUES (?, ?, ?)"
+    PutCached<'a> { fingerprint: &'a str, task_id: i64, created_at: i64, place: &'a str, parts: &'a str }
+    "INSERT OR REPLACE INTO plan_cache (fingerprint, task_id, created_at, place, parts) VALUES (?, ?, ?, ?, ?)"
 }
 
 statement! {
@@ -80,6 +80,24 @@ statement! {
     /// The task with a fingerprint that is done, if it was made after a time.
     SelectCached<'a> { fingerprint: &'a str, since: i64 }
     "SELECT task.id FROM plan_cache JOIN task ON task.id = plan_cache.task_id WHERE fingerprint = ? AND plan_cache.created_at >= ? AND task.state = 5"
+}
+
+statement! {
+    /// The task with a fingerprint, as an [`EarlierResult`](crate::EarlierResult).
+    SelectEqual<'a> { fingerprint: &'a str }
+    "SELECT task_id, plan_cache.created_at, parts, 1, task.state = 5 FROM plan_cache JOIN task ON task.id = task_id WHERE fingerprint = ?"
+}
+
+statement! {
+    /// The newest task of an item in a scope, as an [`EarlierResult`](crate::EarlierResult).
+    SelectNewest<'a> { place: &'a str }
+    "SELECT task_id, plan_cache.created_at, parts, 0, task.state = 5 FROM plan_cache JOIN task ON task.id = task_id WHERE place = ? ORDER BY plan_cache.created_at DESC LIMIT 1"
+}
+
+statement! {
+    /// The steps of a run that have an item with a key, and its position.
+    SelectItemsByKey<'a> { key: &'a str, run_id: i64 }
+    "SELECT plan_step.id, idx FROM plan_step JOIN plan_item ON step_id = plan_step.id AND key = ? WHERE run_id = ?"
 }
 
 statement! {
@@ -332,8 +350,8 @@ statement! {
 }
 
 statement! {
-    /// A run names a source.
-    BindSource { run_id: i64, id: i64 } "UPDATE plan_source SET run_id = ? WHERE id = ?"
+    /// A run names a source that none has named.
+    BindSource { run_id: i64, id: i64 } "UPDATE plan_source SET run_id = ? WHERE id = ? AND run_id IS NULL"
 }
 
 statement! {

@@ -87,7 +87,7 @@ impl Taken {
             cursor: step.cursor,
             items: (0..count).map(item).collect(),
             tasks: vec![task; count as usize],
-            fingerprints: Vec::new(),
+            cache: Vec::new(),
         }
     }
 
@@ -484,6 +484,99 @@ fn a_source_is_stored_in_order_once_and_belongs_to_one_run() {
     assert!(late.contains("takes no further items"), "{late}");
     let (next, _) = add_items(&mut b, None, 0, &["x"]).unwrap();
     assert!(next > source);
+}
+
+#[test]
+fn the_run_of_a_step_names_sources_of_the_runs_above_it() {
+    let mut b = Bench::new();
+    let (source, _) = add_items(&mut b, None, 0, &["a"]).unwrap();
+    let (other, _) = add_items(&mut b, None, 0, &["b"]).unwrap();
+    let with = |source: i64, parent: Option<i64>| NewTask {
+        metadata: Some(json!({"sources": {"m": source}})),
+        parent_id: parent,
+        ends_with_parent: parent.is_some(),
+        ..plan_task()
+    };
+    let top = b.enqueue(with(source, None));
+    b.enqueue(with(other, None));
+    take(&mut b);
+    // A client cannot do what a step does.
+    let taken = b.one(Command::Enqueue(Box::new(with(source, Some(top)))));
+    let taken = taken.unwrap_err().message;
+    assert!(
+        taken.contains(&format!("belongs to the run {top}")),
+        "{taken}"
+    );
+    // Two levels, of which each hands the source down.
+    let mut above = top;
+    for level in 0..2 {
+        let run = Taken {
+            run: above,
+            fence: b.task(above).fence,
+        };
+        let step = run.open(&mut b, "sub", 2);
+        let mut expansion = run.expansion(&step, 1);
+        expansion.tasks = vec![with(other, Some(above))];
+        let refused = PlanOrder::Change {
+            run: run.run,
+            fence: run.fence,
+            change: PlanChange::Expand(expansion.clone()),
+        };
+        let refused = b.one(plan(refused)).unwrap_err().message;
+        assert!(refused.contains("belongs to the run"), "{refused}");
+        expansion.tasks = vec![with(source, Some(above))];
+        assert!(run.change(&mut b, PlanChange::Expand(expansion)));
+        let below = take(&mut b);
+        assert_eq!(below.len(), 1, "level {level}");
+        above = below[0];
+    }
+    // It still belongs to the highest one.
+    let taken = b.one(Command::Enqueue(Box::new(with(source, None))));
+    assert!(
+        taken
+            .unwrap_err()
+            .message
+            .contains(&format!("the run {top}"))
+    );
+}
+
+#[test]
+fn items_are_found_by_key_and_earlier_results_by_fingerprint_or_place() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    let entry = |fingerprint: &str, place: &str| CacheEntry {
+        fingerprint: fingerprint.into(),
+        place: place.into(),
+        parts: format!("of {fingerprint}"),
+    };
+    for (path, prints) in [("m", ["one", "two"]), ("n", ["three", "four"])] {
+        let step = taken.open(&mut b, path, 2);
+        let mut expansion = taken.expansion(&step, 2);
+        expansion.cache = prints
+            .map(|print| entry(print, if print == "four" { "other" } else { "here" }))
+            .into();
+        assert!(taken.change(&mut b, PlanChange::Expand(expansion)));
+        b.now += 1000;
+    }
+    let (m, n) = (taken.step(&mut b, "m").id, taken.step(&mut b, "n").id);
+    let mut found = b.reader.items_with_key(taken.run, "k1").unwrap();
+    found.sort_unstable();
+    assert_eq!(found, [(m, 1), (n, 1)]);
+    assert_eq!(b.reader.items_with_key(taken.run, "k7").unwrap(), []);
+
+    let equal = b.reader.earlier_result("two", "other").unwrap().unwrap();
+    assert_eq!((equal.is_equal, equal.parts.as_str()), (1, "of two"));
+    assert_eq!(equal.is_done, 0);
+    // Without an equal one the newest of the place.
+    let newest = b.reader.earlier_result("five", "here").unwrap().unwrap();
+    assert_eq!((newest.is_equal, newest.parts.as_str()), (0, "of three"));
+    assert_eq!(b.reader.earlier_result("five", "nowhere").unwrap(), None);
+    let task = newest.task_id;
+    for leased in b.lease(4) {
+        b.ack(done(leased.task_id, Some(leased.fence))).unwrap();
+    }
+    let newest = b.reader.earlier_result("five", "here").unwrap().unwrap();
+    assert_eq!((newest.task_id, newest.is_done), (task, 1));
 }
 
 #[test]

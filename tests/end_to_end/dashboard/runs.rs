@@ -42,7 +42,7 @@ fn runs_are_followed_and_steered() {
     for size in SIZES {
         let tmux = open(&hub, size, "--screen runs");
         let row = format!("{run}  open   three");
-        let screen = tmux.see(&[&row, "STATE", "p pause", "live"]);
+        let screen = tmux.see(&[&row, "STATE", "p pause", "live", "3 leased"]);
         in_shape_of_held(&screen, size);
         tmux.keys(&["Enter"]);
         let screen = tmux.see(&[
@@ -59,9 +59,12 @@ fn runs_are_followed_and_steered() {
     tmux.keys(&["p"]);
     tmux.see(&[&format!("pause run {run}?"), "y  yes, pause it"]);
     tmux.keys(&["y"]);
-    tmux.see(&[&format!("run {run} paused"), "paused  three"]);
+    // A message is shown for a few seconds, which a busy hub may need for the new list.
+    tmux.see(&[&format!("run {run} paused")]);
+    tmux.see(&["paused  three"]);
     tmux.keys(&["P", "y"]);
-    tmux.see(&[&format!("run {run} goes on"), "open   three"]);
+    tmux.see(&[&format!("run {run} goes on")]);
+    tmux.see(&["open   three"]);
     // An event, not a key, changes the screen.
     let asks = start(&mut client, QUESTION);
     tmux.see(&[&format!("{asks}  waiting  asks")]);
@@ -74,10 +77,11 @@ fn runs_are_followed_and_steered() {
     tmux.see(&[&format!("run {asks} asks: done"), "ok  approve  done"]);
     tmux.keys(&["P", "y"]);
     tmux.see(&["cannot resume"]);
-    tmux.keys(&["Escape"]);
-    choose(&tmux, &["G"], "three");
+    // Together, as a busy machine delivers them.
+    choose(&tmux, &["Escape", "G"], "three");
     tmux.keys(&["c", "y"]);
-    tmux.see(&[&format!("run {run} cancelled"), "cancelled  three"]);
+    tmux.see(&[&format!("run {run} cancelled")]);
+    tmux.see(&["cancelled  three"]);
     assert_eq!(state(&mut client, run), "cancelled");
     tmux.keys(&["R"]);
     tmux.see(&["what failed is repeated"]);
@@ -86,7 +90,10 @@ fn runs_are_followed_and_steered() {
     until("it is open again", || {
         (state(&mut client, run) == "open").then_some(())
     });
-    tmux.keys(&["Enter", "/"]);
+    tmux.keys(&["Enter"]);
+    // Before the run is loaded there is no step to open.
+    tmux.see(&["└── each"]);
+    tmux.keys(&["/"]);
     tmux.see(&["this screen has no filter"]);
     tmux.keys(&["Enter"]);
     tmux.see(&[&format!("kirosu run items {run} --step each")]);

@@ -269,13 +269,46 @@ pipeline:
     let all = items(&mut client, run["task_id"].as_i64().unwrap(), "m");
     let cached: Vec<bool> = all.iter().map(|item| item["cached"] == true).collect();
     assert_eq!(cached, [true, true, false]);
+    let explained = |run: &Value, key: &str| {
+        let said = hub.cli(&["run", "explain", &run["task_id"].to_string(), key]);
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let first_a = all[0]["task_id"].as_i64().unwrap();
+    let taken = format!("its result was taken from the cache: it is that of task {first_a}");
+    assert!(explained(&run, "a").contains(&taken));
+    let nothing = "not taken from the cache: nothing was stored for this item";
+    assert!(explained(&run, "d").contains(nothing));
+    let other =
+        plan("one", "plan", "1h", "c").replace("prompt: 'say", "system: slow\n    prompt: 'do say");
+    let (mut client, changed) = carried_out(&hub, &other, json!({}));
+    let why = format!(
+        "not taken from the cache: the system prompt and the prompt differ from those of task {first_a}\n"
+    );
+    let said = explained(&changed, "a");
+    assert!(said.contains(&why), "{said}");
+    let id = changed["task_id"].as_i64().unwrap();
+    let params = json!({"task_id": id, "key": "a"});
+    let found = client.call("run_items", params)["items"].take();
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    let task = client.task(found[0]["task_id"].as_i64().unwrap());
+    let parts =
+        json!({"reason": "differs", "task_id": first_a, "parts": ["system prompt", "prompt"]});
+    assert_eq!(task["metadata"]["run"]["not_cached"], parts);
+    std::fs::write(&runs, "run\n".repeat(4)).unwrap();
     // Another plan, its own runs only, and results that are too old.
     carried_out(&hub, &plan("two", "plan", "1h", "d"), json!({}));
     assert_eq!(count(), 7);
     carried_out(&hub, &plan("two", "run", "1h", "d"), json!({}));
     assert_eq!(count(), 10);
-    carried_out(&hub, &plan("two", "plan", "1ms", "d"), json!({}));
+    let (_, old) = carried_out(&hub, &plan("two", "plan", "1ms", "d"), json!({}));
     assert_eq!(count(), 13);
+    let said = explained(&old, "d");
+    assert!(
+        said.contains("not taken from the cache: the result of task ")
+            && said.contains(" expired "),
+        "{said}"
+    );
     // A person who repeats an item wants it to run.
     let first = step(&run, "all")["path"].clone();
     assert_eq!(first, "all");

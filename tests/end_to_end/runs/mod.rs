@@ -1,5 +1,6 @@
 //! Runs of plans against a real hub with its pools.
 
+mod below;
 #[cfg(feature = "fault-injection")]
 mod crashes;
 mod events;

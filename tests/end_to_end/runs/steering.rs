@@ -449,6 +449,25 @@ pipeline:
             .contains("did you mean prompt"),
         "{refused}"
     );
+    // So is one that does not fit the run: the one who asks learns it, and the run stays as it is.
+    let before = shown(&mut client, run);
+    for (text, says) in [
+        (
+            "inputs: { need: { required: true } }\npipeline: [{ id: a, prompt: x }]",
+            "the input need is required",
+        ),
+        (
+            "pipeline: [{ id: a, map: { over: { lines: x } }, prompt: x }]",
+            "the step a reads other items than before",
+        ),
+    ] {
+        let misfit = json!({"task_id": run, "plan": {"text": text}});
+        let refused = client.refused("run_resume", misfit);
+        assert_eq!(word(&refused), "invalid_params");
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains(says), "{message}");
+    }
+    assert_eq!(shown(&mut client, run), before);
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub(super) struct ListRunItems {
     task_id: i64,
     /// Only of the step with this path, as get_run names it.
     step: Option<String>,
+    /// Only those with this key: at most one per step.
+    key: Option<String>,
     /// Only items in this state: waiting, open, done, failed or cancelled.
     state: Option<String>,
     /// True: with the results of items that are done.

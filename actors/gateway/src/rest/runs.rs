@@ -81,6 +81,7 @@ pub(super) async fn get(id: web::Path<String>, query: Query, state: ClientState)
     params(
         ("id" = i64, Path, description = "the run's number"),
         ("step" = Option<String>, Query, description = "only of the step with this path"),
+        ("key" = Option<String>, Query, description = "only those with this key, at most one per step"),
         ("state" = Option<String>, Query, description = "only in this state: waiting, open, done, failed or cancelled"),
         ("results" = Option<bool>, Query, description = "true: with the results of items that are done"),
         ("limit" = Option<u32>, Query, description = "maximum number of items, 1 to 1000; 100 by default"),

@@ -89,7 +89,8 @@ pub(super) struct NewRunSchema {
     pub name: Option<String>,
     /// The values of the plan's inputs, by name.
     pub inputs: Option<BTreeMap<String, Value>>,
-    /// The items of maps whose `over` names files: the number of a source by the id of the step.
+    /// The items of maps whose `over` names files: the number of a source by the id of the step; `sub/read` is the step `read`
+    /// in the run of the step `sub`.
     pub sources: Option<BTreeMap<String, i64>>,
     /// The texts of the plans that steps name, by name.
     pub plans: Option<BTreeMap<String, String>>,

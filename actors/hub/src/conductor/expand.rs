@@ -8,7 +8,7 @@ use kirosu_plan::{
     Batch, ItemSource, MapWork, Over, ReduceWork, RenderLimits, Step, VoteWork, Work, render,
 };
 use kirosu_protocol::{ItemState, NewTask, SourceId};
-use kirosu_store::{Expansion, NewItem, RunStep};
+use kirosu_store::{CacheEntry, Expansion, NewItem, RunStep};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ const BYTES: usize = 256 << 10;
 pub(super) struct Gathered {
     pub items: Vec<NewItem>,
     pub tasks: Vec<NewTask>,
-    /// Of a step with a cache, the fingerprint of each task.
-    pub fingerprints: Vec<String>,
+    /// Of a step with a cache, the entry of each task.
+    pub cache: Vec<CacheEntry>,
     bytes: usize,
 }
 
@@ -396,6 +396,6 @@ fn expansion(row: &RunStep, gathered: Gathered) -> Expansion {
         cursor: row.cursor,
         items: gathered.items,
         tasks: gathered.tasks,
-        fingerprints: gathered.fingerprints,
+        cache: gathered.cache,
     }
 }

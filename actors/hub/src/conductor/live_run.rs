@@ -1,7 +1,10 @@
 //! A run that the conductor has taken.
 
 use kirosu_plan::advance::{ResultRef, StepFacts, StepRows};
-use kirosu_plan::{Plan, PlanFormat, ask_always, compile, pool_faults};
+use kirosu_plan::{
+    Plan, PlanFormat, PlanVersion, StepFate, ask_always, compile, needs_source, pool_faults,
+    replanned,
+};
 use kirosu_protocol::{Fence, LimitsLeft, PlanMetadata, PlanText, SourceId, Task, TaskId};
 use kirosu_store::{PlanRun, RunStep};
 use serde_json::{Map, Value};
@@ -9,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A run: what does not change while it is under way, and caches.
-pub(super) struct LiveRun {
+pub(crate) struct LiveRun {
     /// Its task.
     pub id: TaskId,
     /// The fence of its lease.
@@ -109,16 +112,38 @@ impl LiveRun {
         }
     }
 
-    /// Another plan for this run.
+    /// Another plan for this run, and the fate of each step.
     ///
     /// # Errors
-    /// It has faults, the inputs of the run do not fit, or it is beyond the limits of the run above.
-    pub fn with_plan(&self, text: &PlanText) -> Result<CheckedPlan, String> {
-        CheckedPlan::read(text, &self.metadata)
+    /// It has faults, the inputs of the run do not fit, it is beyond the limits of the run above, or it reads other items.
+    pub fn with_plan(
+        &self,
+        text: &PlanText,
+    ) -> Result<(CheckedPlan, Vec<(String, StepFate)>), String> {
+        let new = CheckedPlan::read(text, &self.metadata)?;
+        let Ok(plan) = &self.plan else {
+            // It has ended before it began any step.
+            return Ok((new, Vec::new()));
+        };
+        let before = PlanVersion {
+            plan,
+            inputs: &self.inputs,
+            plans: &self.metadata.plans,
+        };
+        let after = PlanVersion {
+            plan: &new.plan,
+            inputs: &new.inputs,
+            plans: &text.plans,
+        };
+        if let Some(why) = needs_source(&before, &after) {
+            return Err(why);
+        }
+        let fates = replanned(&before, &after);
+        Ok((new, fates))
     }
 
     /// Drops the lists of maps that have ended or begun anew.
-    pub fn forget_lists(&mut self, snapshot: &RunSnapshot) {
+    pub(super) fn forget_lists(&mut self, snapshot: &RunSnapshot) {
         self.lists.retain(|(path, generation), _| {
             let step = snapshot.steps.get(path);
             // A list is evaluated before its step has a row.
@@ -140,7 +165,7 @@ impl LiveRun {
 }
 
 /// A plan that a run can carry out.
-pub(super) struct CheckedPlan {
+pub(crate) struct CheckedPlan {
     /// The plan, within the limits of the run.
     pub plan: Plan,
     /// The values of the inputs, with defaults.

@@ -16,7 +16,7 @@ mod crash;
 mod end;
 mod expand;
 mod held;
-mod live_run;
+pub(crate) mod live_run;
 mod open_runs;
 mod planner;
 mod questions;

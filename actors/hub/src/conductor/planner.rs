@@ -24,10 +24,9 @@ impl StepValues<'_> {
     fn planned(&self, answer: &str) -> Result<Plan, String> {
         let plan = compile(answer, PlanFormat::Yaml).map_err(|faults| faults.to_string())?;
         let limits = self.live.plan.as_ref().ok().map(|plan| &plan.limits);
-        let plans: Vec<String> = self.live.metadata.plans.keys().cloned().collect();
         let rules = PlannedRules {
             pools: limits.and_then(|limits| limits.pools.as_deref()),
-            plans: &plans,
+            plans: &self.live.metadata.plans,
         };
         match planned_faults(&plan, &rules) {
             faults if faults.is_empty() => Ok(plan),

@@ -338,6 +338,7 @@ impl StepValues<'_> {
             name: Some(work.plan.clone()),
             format: work.plan.ends_with(".toml").then(|| "toml".to_owned()),
             inputs,
+            sources: self.live.metadata.sources_of(&purpose.step.id),
             plans: self.live.metadata.plans.clone(),
             ..PlanMetadata::default()
         };

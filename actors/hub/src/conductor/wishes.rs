@@ -2,7 +2,7 @@
 
 use super::turn::{RunTurn, budget_of};
 use kirosu_plan::advance::{Repeat, repeats};
-use kirosu_plan::{PlanVersion, StepFate, needs_source, replanned, to_clear};
+use kirosu_plan::{StepFate, to_clear};
 use kirosu_protocol::{PlanText, RunRetryParams, RunState, StepState};
 use kirosu_store::{PlanChange, PlanRun, ResetItems, RunWish};
 
@@ -53,27 +53,10 @@ impl RunTurn<'_> {
     /// Goes over to another plan: clears what it changes, and takes it then. Each turn, also one after a crash, finds the rest.
     pub fn replan(&mut self, text: &PlanText) {
         self.live.faults.clear();
-        let new = match self.live.with_plan(text) {
-            Ok(new) => new,
+        let (new, fates) = match self.live.with_plan(text) {
+            Ok(checked) => checked,
             Err(why) => return self.refuse(&why),
         };
-        let before = PlanVersion {
-            plan: &self.plan,
-            inputs: &self.live.inputs,
-            plans: &self.live.metadata.plans,
-        };
-        let after = PlanVersion {
-            plan: &new.plan,
-            inputs: &new.inputs,
-            plans: &text.plans,
-        };
-        let fates = replanned(&before, &after);
-        let source = needs_source(&before, &after).map(|step| step.id.clone());
-        if let Some(id) = source {
-            return self.refuse(&format!(
-                "the step {id} reads other items than before, which needs a new run"
-            ));
-        }
         let left: Vec<String> = to_clear(&fates, &self.snapshot.rows)
             .into_iter()
             .filter(|path| {

@@ -16,8 +16,8 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, RunFileParams, RunItemsParams, RunParams, RunsParams, Status, Task, TaskId,
-    UsageParams,
+    GetParams, PlanText, RunFileParams, RunItemsParams, RunParams, RunsParams, Status, Task,
+    TaskId, UsageParams,
 };
 use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
 use kirosu_supervision::{ChildContext, supervised};
@@ -66,6 +66,8 @@ pub enum StoreQuery {
     RunItems(RunItemsParams),
     /// Reads a piece of the result of a step.
     RunFile(RunFileParams),
+    /// Checks that a run can go on with a plan.
+    CheckPlan(TaskId, Box<PlanText>),
     /// Reads the schedules.
     Schedules,
     /// Reads a page of the audit trail.
@@ -99,6 +101,8 @@ pub enum QueryReply {
     },
     /// To [`StoreQuery::Oldest`].
     Oldest(Vec<Oldest>),
+    /// To [`StoreQuery::CheckPlan`]: it can.
+    Fits,
 }
 
 /// An answer that a reader serializes.
@@ -200,6 +204,10 @@ impl QueryReader {
             StoreQuery::RunItems(params) => QueryReply::Json(json(&plans::items(store, &params)?)?),
             StoreQuery::RunFile(params) => {
                 QueryReply::Json(json(&run_file::piece(store, &params)?)?)
+            }
+            StoreQuery::CheckPlan(run, plan) => {
+                plans::check_plan(store, run, &plan)?;
+                QueryReply::Fits
             }
             StoreQuery::Schedules => {
                 QueryReply::Json(json(&answers::schedules(store.schedules()?))?)

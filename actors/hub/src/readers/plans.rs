@@ -2,6 +2,7 @@
 
 use super::QueryFailure;
 use crate::answers;
+use crate::conductor::live_run::LiveRun;
 use crate::conductor::results::Results;
 use kirosu_plan::limits::DEPTH;
 use kirosu_protocol::text::shorten;
@@ -12,7 +13,8 @@ use kirosu_protocol::{
     RunItemsAnswer, RunItemsParams, RunParams, RunState, RunsAnswer, RunsParams, Status, StepInfo,
     StepState, TYPE_PLAN, Task, TaskId,
 };
-use kirosu_store::{ListQuery, PlanRun, RunStep, StepTotals, StoreReader, Texts};
+use kirosu_store::{ListQuery, PlanRun, RunStep, StepId, StepTotals, StoreReader, Texts};
+use std::collections::HashMap;
 
 /// Bytes of result and error in the answer to `run`.
 const TEXT_BYTES: usize = 16 << 10;
@@ -169,6 +171,28 @@ fn plan_text(store: &mut StoreReader, task: &Task) -> Result<PlanText, QueryFail
     })
 }
 
+/// Refuses a plan with which a run cannot go on.
+pub(super) fn check_plan(
+    store: &mut StoreReader,
+    id: TaskId,
+    plan: &PlanText,
+) -> Result<(), QueryFailure> {
+    let Some(task) = store.many(&[id])?.pop() else {
+        return Err(answers::no_such_task(id).into());
+    };
+    if task.task_type != TYPE_PLAN {
+        return Err(not_a_run(id).into());
+    }
+    let own = plan_text(store, &task)?;
+    match LiveRun::new(&task, Some(own), Vec::new()).with_plan(plan) {
+        Ok(_) => Ok(()),
+        Err(why) => {
+            let message = format!("the run {id} cannot go on with this plan: {why}");
+            Err(Error::invalid_params(message).into())
+        }
+    }
+}
+
 /// The state of a run whose task has this status.
 fn state_of(status: Status, run: Option<&PlanRun>) -> RunState {
     match (status, run) {
@@ -228,9 +252,15 @@ pub(super) fn items(
         None => (0, 0),
     };
     let limit = params.limit.unwrap_or(RUN_ITEMS_LIMIT) as usize;
+    let places: Option<HashMap<StepId, i64>> = match &params.key {
+        Some(key) => Some(store.items_with_key(id, key)?.into_iter().collect()),
+        None => None,
+    };
     let (mut found, mut bytes) = (Vec::new(), 0);
     let wanted = steps.into_iter().filter(|step| {
-        step.id >= from_step && params.step.as_ref().is_none_or(|path| step.path == *path)
+        step.id >= from_step
+            && params.step.as_ref().is_none_or(|path| step.path == *path)
+            && places.as_ref().is_none_or(|it| it.contains_key(&step.id))
     });
     for step in wanted {
         if step.id != from_step {
@@ -239,7 +269,14 @@ pub(super) fn items(
         loop {
             // One more than fits shows whether others follow.
             let room = limit - found.len();
-            let page = store.plan_items(step.id, params.state, from, room as i64 + 1)?;
+            let page = match places.as_ref().and_then(|it| it.get(&step.id)) {
+                Some(at) => {
+                    let mut one = store.plan_items(step.id, params.state, from.max(*at), 1)?;
+                    one.retain(|item| item.index == *at);
+                    one
+                }
+                None => store.plan_items(step.id, params.state, from, room as i64 + 1)?,
+            };
             let is_last = page.len() <= room;
             let mut next = None;
             for item in page {

@@ -1,26 +1,29 @@
 //! `run_resume`: lets a run of a plan go on, with its own plan or with another one.
 
-use super::{Begun, Command, RequestScope, Started, finish_ok};
+use super::{Begun, Command, RequestScope, Started, StoreQuery, finish_ok};
+use crate::connection::{CommandPart, Responding};
 use kirosu_plan::{PlanFormat, compile};
 use kirosu_protocol::{Error, PlanText, RunResumeParams};
 use kirosu_store::{PlanOrder, RunControl};
 
-pub fn begin(params: RunResumeParams, _: &mut RequestScope<'_>) -> Begun {
-    let control = match params.plan {
-        None => RunControl::Resume,
-        Some(plan) => {
-            check(&plan)?;
-            RunControl::Replan {
-                plan,
-                unless_running: params.unless_running,
-            }
-        }
+pub fn begin(params: RunResumeParams, scope: &mut RequestScope<'_>) -> Begun {
+    let run = params.task_id;
+    let order = move |control| Command::Plan(Box::new(PlanOrder::Control { run, control }));
+    let Some(plan) = params.plan else {
+        return Ok(Started::Submit(order(RunControl::Resume), finish_ok));
     };
-    let control = PlanOrder::Control {
-        run: params.task_id,
-        control,
+    check(&plan)?;
+    // The run compares the plans again when it goes over: until then another one may be taken.
+    let query = StoreQuery::CheckPlan(run, Box::new(plan.clone()));
+    let control = RunControl::Replan {
+        plan,
+        unless_running: params.unless_running,
     };
-    Ok(Started::Submit(Command::Plan(Box::new(control)), finish_ok))
+    scope.query(query, move |scope, _| {
+        scope.set_responding(Responding::Once(finish_ok));
+        scope.submit(CommandPart::First, order(control));
+    });
+    Ok(Started::Pending)
 }
 
 /// Refuses a plan with faults.

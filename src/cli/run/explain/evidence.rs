@@ -100,22 +100,19 @@ async fn tasks(ids: impl Iterator<Item = TaskId>, hub: &HubClient) -> Result<Vec
 pub async fn items_by_key(
     run: TaskId,
     key: &str,
-    most: usize,
+    most: u32,
     hub: &HubClient,
 ) -> Result<Vec<ItemInfo>, Failure> {
     let params = RunItemsParams {
         task_id: run,
+        key: Some(key.to_owned()),
+        limit: Some(most),
         ..RunItemsParams::default()
     };
-    let (mut pages, mut found) = (ItemPages::new(hub, params, None), Vec::new());
-    while let Some(page) = pages.next().await? {
-        found.extend(page.into_iter().filter(|item| item.key == key));
-        if found.len() >= most {
-            break;
-        }
-    }
-    found.truncate(most);
-    Ok(found)
+    let mut items = hub.request_idempotent(&params).await?.items;
+    // A hub of an earlier version does not know the parameter.
+    items.retain(|item| item.key == key);
+    Ok(items)
 }
 
 /// A run with its task and, if it can be read, its plan.

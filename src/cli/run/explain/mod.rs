@@ -15,7 +15,7 @@ use serde_json::json;
 /// Steps that are explained for a whole run: those that need attention most.
 const STEPS: usize = 20;
 /// Items with one key that are explained.
-const ITEMS: usize = 5;
+const ITEMS: u32 = 5;
 
 /// The subject of the explanation.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,9 @@
 use super::evidence::TASKS;
 use crate::cli::text::{count, fit, one_line};
 use crate::cli::time::span;
-use kirosu_protocol::{BudgetInfo, BudgetState, ItemInfo, Status, StepInfo, Task, TaskId};
+use kirosu_protocol::{
+    BudgetInfo, BudgetState, CacheMiss, ItemInfo, Status, StepInfo, Task, TaskId,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -121,6 +123,33 @@ pub fn decisions(task: &Task) -> Vec<Remedy> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// Why the result of a task of a step with `cache` was not taken from an earlier one.
+pub fn not_cached(task: &Task, now: f64) -> Option<Cause> {
+    let miss = task.metadata.as_ref()?.get("run")?.get("not_cached")?;
+    let why = match serde_json::from_value(miss.clone()).ok()? {
+        CacheMiss::Nothing => "nothing was stored for this item".to_owned(),
+        CacheMiss::Differs { task_id, parts } => match parts.as_slice() {
+            [] => format!("task {task_id} is not the same"),
+            [one] => format!("the {one} differs from that of task {task_id}"),
+            [first @ .., last] => format!(
+                "the {} and the {last} differ from those of task {task_id}",
+                first.join(", the ")
+            ),
+        },
+        CacheMiss::Expired { task_id, at } => format!(
+            "the result of task {task_id} expired {} ago",
+            span((now - at).max(0.0))
+        ),
+        CacheMiss::NotDone { task_id } => {
+            format!("task {task_id}, which is the same, had no result")
+        }
+    };
+    Some(Cause::new(format!(
+        "not taken from the cache: {}",
+        one_line(&why)
+    )))
 }
 
 /// A budget of a run, and the part of it that is used.

@@ -2,8 +2,8 @@
 
 use super::evidence::{RunEvidence, StepEvidence};
 use super::parts::{
-    Cause, Remedy, TEXT_COLUMNS, decisions, of_budget, of_failures, of_tasks, quoted, remedy,
-    waiting,
+    Cause, Remedy, TEXT_COLUMNS, decisions, not_cached, of_budget, of_failures, of_tasks, quoted,
+    remedy, waiting,
 };
 use crate::cli::show::run::is_question;
 use crate::cli::text::{count, fit, one_line};
@@ -275,6 +275,12 @@ pub fn of_item(
     }
     if let Some((task, attempts)) = task {
         let id = task.task_id;
+        match item.cached {
+            true => causes.push(Cause::new(format!(
+                "its result was taken from the cache: it is that of task {id}"
+            ))),
+            false => causes.extend(not_cached(task, now)),
+        }
         if let (Status::Leased, Some(worker)) = (task.status, &task.worker_id) {
             let since = span((now - task.updated_at).max(0.0));
             causes.push(Cause::new(format!(

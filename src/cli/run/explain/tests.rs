@@ -270,3 +270,47 @@ fn an_item_has_its_error_and_the_command_that_repeats_it() {
         r"kirosu run retry 42 --step read --item 'it'\''s a.md'"
     );
 }
+
+#[test]
+fn an_item_that_was_made_in_spite_of_a_cache_says_why() {
+    let of = |not_cached: serde_json::Value| {
+        let item = ItemInfo {
+            state: ItemState::Done,
+            error: None,
+            class: None,
+            ..item("a", "", "")
+        };
+        let task = Task {
+            metadata: Some(json!({"run": {"id": 1, "not_cached": not_cached}})),
+            ..task(46, Status::Done, "chat")
+        };
+        let explained = of_item(&item, Some(&(task, Vec::new())), 1, 10_000.0);
+        explained.causes.first().map(|cause| cause.text.clone())
+    };
+    for (miss, why) in [
+        (
+            json!({"reason": "nothing"}),
+            "nothing was stored for this item",
+        ),
+        (
+            json!({"reason": "differs", "task_id": 12, "parts": ["prompt"]}),
+            "the prompt differs from that of task 12",
+        ),
+        (
+            json!({"reason": "differs", "task_id": 12, "parts": ["pool", "model", "prompt"]}),
+            "the pool, the model and the prompt differ from those of task 12",
+        ),
+        (
+            json!({"reason": "expired", "task_id": 12, "at": 2800.0}),
+            "the result of task 12 expired 2 h ago",
+        ),
+        (
+            json!({"reason": "not_done", "task_id": 12}),
+            "task 12, which is the same, had no result",
+        ),
+    ] {
+        let expected = format!("not taken from the cache: {why}");
+        assert_eq!(of(miss), Some(expected));
+    }
+    assert_eq!(of(json!({"reason": "of a later version"})), None);
+}
