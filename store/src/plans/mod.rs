@@ -14,6 +14,7 @@ pub(crate) mod control;
 mod expand;
 mod forget;
 mod records;
+mod retry;
 mod source;
 
 use crate::backend::Result;
