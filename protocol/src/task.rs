@@ -258,6 +258,12 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether the conversation with which it goes on is one of its own: that of a run that has waited for children.
+    pub fn continues_itself(&self) -> bool {
+        let continues = self.continues.as_deref();
+        continues.is_some_and(|it| it.task_id == self.task_id)
+    }
+
     /// The number of a leased task's attempt, from 1. It counts every attempt: also those that were given back and those
     /// before a `retry`.
     pub fn attempt_number(&self) -> u32 {

@@ -70,6 +70,8 @@ impl Flags {
     pub const HANDED_OVER: i64 = 1 << 22;
     /// Its run is about to end to wait for children.
     pub const WAITS_CHILDREN: i64 = 1 << 23;
+    /// A run has added it to its own task, or such a task has handed over to it: that task can wait for it.
+    pub const OF_RUN: i64 = 1 << 25;
     /// An attempt of it has ended to wait for children.
     pub const WAITED_CHILDREN: i64 = 1 << 24;
     /// It has a row in the table `conversation`.

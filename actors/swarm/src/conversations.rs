@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{Conversation, RunResult};
+use kirosu_providers::{Conversation, FailureKind, RunResult};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::resume::{LastAttempt, is_cut_short};
@@ -86,6 +86,14 @@ impl Conversations {
         }
     }
 
+    /// Forgets a conversation that waited for the task's children. The task has not got their results: a person has cancelled it
+    /// meanwhile, and retried it.
+    pub(crate) fn forget_parked(&self, task: TaskId) {
+        let parked = FailureKind::Parked.as_str();
+        self.lock()
+            .retain(|it| it.task != task || it.ended != parked);
+    }
+
     /// Forgets the task's conversation.
     pub(crate) fn forget(&self, task: TaskId) {
         self.lock().retain(|it| it.task != task);
@@ -99,7 +107,7 @@ impl Conversations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_providers::{FailureKind, RunFailure};
+    use kirosu_providers::RunFailure;
 
     fn named(session: &str) -> Conversation {
         Conversation {

@@ -110,6 +110,8 @@ impl Core {
     pub(super) fn mark_dependents(&mut self, ids: &[TaskId]) -> Result<()> {
         if ids.len() < MARKED_AT_ONCE {
             for id in ids {
+                // Only a row in memory can be changed.
+                self.row(*id)?;
                 self.change(*id, |row| row.flags.set(Flags::HAS_DEPENDENTS));
             }
             return Ok(());

@@ -365,6 +365,9 @@ fn flags_of(new: &NewTask) -> Flags {
     if new.ends_with_parent {
         flags.set(Flags::ENDS_WITH_PARENT);
     }
+    if new.run.is_some() && !new.handoff {
+        flags.set(Flags::OF_RUN);
+    }
     match new.on_lost {
         OnLost::Retry => {}
         OnLost::Fail => flags.set(Flags::LOST_FAILS),

@@ -97,6 +97,7 @@ impl Core {
         let alike = [
             Flags::IN_PLAN,
             Flags::ENDS_WITH_PARENT,
+            Flags::OF_RUN,
             Flags::LOST_FAILS,
             Flags::LOST_ASKS,
         ];

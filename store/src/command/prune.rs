@@ -94,7 +94,10 @@ impl Core {
             return Ok(false);
         }
         let flags = Flags(task.flags);
-        if self.is_needed(task.id)? || (flags.has(Flags::IN_PLAN) && self.is_in_run(task.id)?) {
+        if self.is_needed(task.id)?
+            || (flags.has(Flags::IN_PLAN) && self.is_in_run(task.id)?)
+            || (flags.has(Flags::OF_RUN) && self.is_awaited(task.id)?)
+        {
             // The next sweep examines it again.
             scan.stays(before_ms);
             return Ok(false);
@@ -127,6 +130,16 @@ impl Core {
         }
         let (dependents, unfinished) = self.db.dependents(id, DEPENDENTS + 1)?;
         Ok(dependents > DEPENDENTS || unfinished > 0)
+    }
+
+    /// Whether a task that waits for its children has not got the result of this one yet.
+    fn is_awaited(&mut self, id: TaskId) -> Result<bool> {
+        let Some(parent) = self.task_options(id)?.parent_id else {
+            return Ok(false);
+        };
+        let waits =
+            |flags: Flags| flags.has(Flags::WAITS_CHILDREN) || flags.has(Flags::WAITED_CHILDREN);
+        Ok(self.row(parent)?.is_some_and(|row| waits(row.flags)))
     }
 
     /// Removes the task from its trees with a budget; with the last task of a tree the budget is deleted. Returns false

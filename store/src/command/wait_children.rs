@@ -12,17 +12,24 @@ use crate::row::Flags;
 use crate::rules::transition;
 use crate::sql::children_wait::{
     DeleteChildDependencies, DeleteChildrenWait, DeleteDependency, PutChildrenWait,
-    SelectUnfinishedChildren,
+    SelectChildrenOfRuns,
 };
-use crate::sql::work::SelectNextChildren;
+use crate::sql::cold::InsertDependencies;
+use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::{
-    Ack, AckStatus, Continued, FailureClass, Fence, Task, TaskId, WaitChildrenAnswer,
+    Ack, AckStatus, Continued, Error, ErrorCode, FailureClass, Fence, Status, Task, TaskId,
+    WaitChildrenAnswer,
 };
+use serde_json::json;
 
 /// Bytes of the results of all children that one lease hands out.
 const RESULTS_BYTES: usize = 1 << 20;
 /// Bytes of the result of one child.
 const RESULT_BYTES: usize = 64 << 10;
+
+/// Above the number of any state, and that of the first final one.
+const ALL: i64 = i64::MAX;
+const UNFINISHED: i64 = 5;
 
 impl Core {
     /// A run is about to end to wait for children.
@@ -31,26 +38,27 @@ impl Core {
         task_id: TaskId,
         fence: Fence,
     ) -> CommandResult<Outcome> {
-        self.held("wait for the children of", task_id, fence)?;
-        if let Some(next) = self.handed_to(task_id)? {
+        let lane = self.held("wait for the children of", task_id, fence)?.lane;
+        if self
+            .lanes
+            .get(lane)
+            .is_some_and(|lane| &*lane.task_type == TYPE_PYTHON)
+        {
+            let message = format!(
+                "task {task_id} is code, which would run again from its beginning: let it wait with the method `wait`"
+            );
+            return Err(self.wrong_state_of(task_id, message));
+        }
+        if let Some(next) = self.open_handoff(task_id)? {
             let message = format!(
                 "this run has handed over to task {next}, which goes on with the work: it cannot wait for children, too"
             );
             return Err(self.wrong_state_of(task_id, message));
         }
         self.flush_rows()?;
-        let after = self.waited_upto(task_id)?;
-        let (upto, limit) = (self.tasks.last_id(), i64::MAX);
-        let children = self.db.ids(
-            SelectNextChildren {
-                parent_id: task_id,
-                after,
-                upto,
-                limit,
-            }
-            .into(),
-        )?;
-        let unfinished = self.unfinished_children(task_id, after)?;
+        let (after, upto) = (self.waited_upto(task_id)?, self.tasks.last_id());
+        let children = self.children_of_runs(task_id, (after, upto), ALL)?;
+        let unfinished = self.children_of_runs(task_id, (after, upto), UNFINISHED)?;
         if unfinished.is_empty() {
             let why = match children.len() {
                 0 => "it has added no children since it began or last waited".to_owned(),
@@ -74,33 +82,36 @@ impl Core {
         let row = self.known(ack.task_id)?;
         let waits = row.flags.has(Flags::WAITS_CHILDREN);
         let is_parked = ack.class == Some(FailureClass::Parked);
+        let (id, status) = (ack.task_id, row.state);
         let message = match (waits, is_parked, ack.status) {
-            (true, false, AckStatus::Done) => format!(
-                "cannot ack task {} as done: its run has called `wait_children`; ack it as failed with class parked",
-                ack.task_id
+            (true, _, AckStatus::Done) => format!(
+                "cannot ack task {id} as done: its run has called `wait_children`; ack it as failed with class parked"
             ),
-            (false, true, _) => format!(
-                "cannot ack task {} as parked: its run has not called `wait_children`",
-                ack.task_id
-            ),
+            (false, true, _) => {
+                format!("cannot ack task {id} as parked: its run has not called `wait_children`")
+            }
             _ => return Ok(()),
         };
-        Err(self.wrong_state_of(ack.task_id, message))
+        // A worker that did not know it sends the other ack.
+        let data = json!({ "task_id": id, "status": status, "waits_children": waits });
+        Err(Error::new(ErrorCode::WrongState, message)
+            .with_data(data)
+            .into())
     }
 
     /// An attempt has ended as `parked`: the task waits for its unfinished children, if there are any left.
     pub(crate) fn park(&mut self, task_id: TaskId) -> Result<()> {
-        self.flush_rows()?;
-        let after = self.waited_upto(task_id)?;
-        let unfinished = self.unfinished_children(task_id, after)?;
         let Some(fence) = self.tasks.get(task_id).map(|row| row.fence) else {
             return Ok(());
         };
+        self.flush_rows()?;
+        let (after, upto) = (self.waited_upto(task_id)?, self.tasks.last_id());
+        let unfinished = self.children_of_runs(task_id, (after, upto), UNFINISHED)?;
         self.write(PutChildrenWait {
             task_id,
             fence,
             after,
-            upto: self.tasks.last_id(),
+            upto,
         })?;
         self.insert_dependencies(task_id, &unfinished)?;
         self.mark_dependents(&unfinished)?;
@@ -115,13 +126,48 @@ impl Core {
         Ok(child > task_id && row.is_some_and(|row| row.flags.has(Flags::WAITED_CHILDREN)))
     }
 
-    /// A child for which a task waits has ended.
+    /// A child for which a task waits has ended. One that has handed over goes on as that other task.
     pub(crate) fn child_ended(&mut self, task_id: TaskId, child: TaskId) -> Result<()> {
         self.write(DeleteDependency {
             depends_on: child,
             task_id,
         })?;
-        self.unblock(task_id)
+        let is_done = self
+            .row(child)?
+            .is_some_and(|row| row.state == Status::Done);
+        let next = match is_done {
+            true => self.open_handoff(child)?,
+            false => None,
+        };
+        let Some(next) = next else {
+            return self.unblock(task_id);
+        };
+        if let Some(wait) = self.db.children_wait(task_id)? {
+            self.write(PutChildrenWait {
+                task_id,
+                fence: wait.fence,
+                after: wait.after,
+                upto: wait.upto.max(next),
+            })?;
+        }
+        let added = self.write(InsertDependencies {
+            task_id,
+            depends_on: &json!([next]).to_string(),
+        })?;
+        if added == 0 {
+            // It is one of those for which the task waits already.
+            return self.unblock(task_id);
+        }
+        self.mark_dependents(&[next])
+    }
+
+    /// The unfinished task to which the newest attempt of a task has handed over.
+    fn open_handoff(&mut self, task_id: TaskId) -> Result<Option<TaskId>> {
+        let Some(next) = self.handed_to(task_id)? else {
+            return Ok(None);
+        };
+        let is_open = self.row(next)?.is_some_and(|row| !row.state.is_final());
+        Ok(is_open.then_some(next))
     }
 
     /// A task has ended: it waits for no child, and a retry of it begins anew.
@@ -148,15 +194,9 @@ impl Core {
             return Err(StoreFault::value("a task that waited, without its wait"));
         };
         self.flush_rows()?;
-        let children = self.db.ids(
-            SelectNextChildren {
-                parent_id: task.task_id,
-                after: wait.after,
-                upto: wait.upto,
-                limit: i64::MAX,
-            }
-            .into(),
-        )?;
+        let range = (wait.after, wait.upto);
+        let children = self.children_of_runs(task.task_id, range, ALL)?;
+        // A child has a result or an error, and rarely both.
         let most = RESULT_BYTES.min(RESULTS_BYTES / children.len().max(1));
         task.children = self.db.ended_children(&children, most)?;
         if let Some(conversation) = self.conversation_at(task.task_id, wait.fence)?
@@ -170,14 +210,26 @@ impl Core {
         Ok(())
     }
 
-    /// The id up to which a task has waited for its children before; 0 if it has not.
+    /// The id up to which a task has waited for its children before. Children have greater ids than their parents.
     fn waited_upto(&mut self, task_id: TaskId) -> Result<TaskId> {
         let wait = self.db.children_wait(task_id)?;
-        Ok(wait.map_or(0, |wait| wait.upto))
+        Ok(wait.map_or(task_id, |wait| wait.upto))
     }
 
-    fn unfinished_children(&mut self, parent_id: TaskId, after: TaskId) -> Result<Vec<TaskId>> {
-        self.db
-            .ids(SelectUnfinishedChildren { parent_id, after }.into())
+    /// The children that runs of the task have added, with ids in a range and states below `before`.
+    fn children_of_runs(
+        &mut self,
+        parent_id: TaskId,
+        (after, upto): (TaskId, TaskId),
+        before: i64,
+    ) -> Result<Vec<TaskId>> {
+        let query = SelectChildrenOfRuns {
+            parent_id,
+            after,
+            upto,
+            flag: Flags::OF_RUN,
+            before,
+        };
+        self.db.ids(query.into())
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn lease(
     row.leased_by = holder.key;
     row.flags
         .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::LOST);
+    row.flags.clear(Flags::WAITS_CHILDREN);
     row.updated_at = now;
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn lease(
 fn end_lease(row: &mut TaskRow, now: i64) {
     row.lease_until = None;
     row.session = None;
-    row.flags.clear(Flags::LOST | Flags::WAITS_CHILDREN);
+    row.flags.clear(Flags::LOST);
     row.updated_at = now;
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, result_flag: i64, now: i
     row.finished_at = Some(now);
     row.flags
         .clear(Flags::RESULT_IN_ATTEMPT | Flags::RESULT_IN_NOTE | Flags::RETRIED | Flags::GAVE_UP);
+    row.flags.clear(Flags::WAITS_CHILDREN);
     row.flags.set(result_flag);
 }
 
@@ -109,21 +111,22 @@ pub(crate) fn attempt_failed(row: &mut TaskRow, next: NextState, now: i64) {
     }
 }
 
-/// Ends the attempt, which does not count: the task waits for this many children.
+/// Ends the attempt, which does not count: the task waits for this many children. Its lease may have been lost before: then the
+/// report of its end, which was late, undoes what the loss has made of the task.
 pub(crate) fn park(row: &mut TaskRow, unfinished: u32, now: i64) {
     end_lease(row, now);
     row.attempts = row.attempts.saturating_sub(1);
+    row.flags.clear(Flags::WAITS_CHILDREN);
     row.flags.set(Flags::WAITED_CHILDREN);
     row.blocked_by = unfinished;
-    row.state = match unfinished {
-        0 => Status::Queued,
-        _ => Status::Blocked,
-    };
+    row.run_at = None;
+    row.state = waiting_state(row, now);
 }
 
 /// Returns the lease; the attempt does not count.
 pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
     end_lease(row, now);
+    row.flags.clear(Flags::WAITS_CHILDREN);
     row.attempts = row.attempts.saturating_sub(1);
     if delay_ms > 0 {
         row.state = Status::Scheduled;

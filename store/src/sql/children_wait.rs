@@ -33,9 +33,10 @@ pub(crate) struct ChildrenWait {
 row! { ChildrenWait { fence, after, upto } }
 
 statement! {
-    /// The children with ids above `after` that have not ended.
-    SelectUnfinishedChildren { parent_id: i64, after: i64 }
-    "SELECT c.task_id FROM child c CROSS JOIN task t ON t.id = c.task_id WHERE c.parent_id = ? AND c.task_id > ? AND +t.state < 5"
+    /// The children of a task with ids above `after`, and up to `upto`, that have this flag and a state below `before`.
+    SelectChildrenOfRuns { parent_id: i64, after: i64, upto: i64, flag: i64, before: i64 }
+    "SELECT c.task_id FROM child c CROSS JOIN task t ON t.id = c.task_id \
+     WHERE c.parent_id = ? AND c.task_id > ? AND c.task_id <= ? AND t.flags & ? <> 0 AND +t.state < ? ORDER BY c.task_id"
 }
 
 statement! {

@@ -77,7 +77,7 @@ records! {
 records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
-        SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectUnfinishedChildren, SelectTrees, SelectUnused,
+        SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectChildrenOfRuns, SelectTrees, SelectUnused,
         SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectMerges, SelectHeldTasks<'a>,
         SelectDueSchedules,
     }

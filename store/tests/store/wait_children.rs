@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use kirosu_protocol::{
-    Ack, FailureClass, NewTask, Status, Task, TaskConversation, TaskId, TaskRun,
+    Ack, FailureClass, NewTask, OnLost, Status, Task, TaskConversation, TaskId, TaskRun,
 };
 use kirosu_store::*;
 
@@ -229,4 +229,166 @@ fn a_task_that_is_cancelled_while_it_waits_begins_anew_with_a_retry() {
     let again = leased(&mut b);
     assert_eq!((again.task_id, again.children.len()), (lease.task_id, 0));
     assert!(again.continues.is_none());
+}
+
+#[test]
+fn a_lease_that_was_lost_before_the_report_is_taken_back() {
+    let mut b = Bench::new();
+    b.enqueue(NewTask {
+        max_attempts: Some(1),
+        on_lost: OnLost::Ask,
+        ..NewTask::chat("whole")
+    });
+    let lease = leased(&mut b);
+    let part = child(&mut b, &lease);
+    b.one(wait(&lease)).unwrap();
+    b.now += 3_600_000;
+    assert_eq!(b.expire().len(), 1);
+    assert_eq!(b.task(lease.task_id).status, Status::AwaitingApproval);
+    let mut b = b.reopen();
+    let refused = b.ack(done(lease.task_id, Some(lease.fence))).unwrap_err();
+    assert_eq!(refused.data.unwrap()["waits_children"], true);
+    b.ack(parked(&lease)).unwrap();
+    b.ack(parked(&lease)).unwrap();
+    let task = b.task(lease.task_id);
+    assert_eq!((task.status, task.attempts), (Status::Blocked, 0));
+    b.one(cancel(part)).unwrap();
+    assert_eq!(b.task(lease.task_id).status, Status::Queued);
+    assert_eq!(leased(&mut b).task_id, lease.task_id);
+}
+
+#[test]
+fn a_task_waits_only_for_what_its_runs_have_added() {
+    let mut b = Bench::new();
+    b.chat("whole");
+    let lease = leased(&mut b);
+    // Of other clients: also one that cannot end before the task does.
+    let others = [vec![], vec![lease.task_id]].map(|depends_on| {
+        b.enqueue(NewTask {
+            parent_id: Some(lease.task_id),
+            depends_on,
+            priority: -1,
+            ..NewTask::chat("of another client")
+        })
+    });
+    let refused = b.one(wait(&lease)).unwrap_err();
+    assert!(refused.message.contains("added no children"), "{refused}");
+    let part = child(&mut b, &lease);
+    b.one(wait(&lease)).unwrap();
+    b.ack(parked(&lease)).unwrap();
+    b.one(cancel(part)).unwrap();
+    let again = leased(&mut b);
+    let ends: Vec<_> = again.children.iter().map(|it| it.task_id).collect();
+    assert_eq!(ends, [part]);
+    assert_eq!(b.task(others[0]).status, Status::Queued);
+}
+
+#[test]
+fn a_handoff_of_an_earlier_attempt_is_no_child() {
+    let mut b = Bench::new();
+    b.chat("whole");
+    let first = leased(&mut b);
+    b.enqueue(NewTask {
+        handoff: true,
+        ..handed(&first)
+    });
+    b.now += 3_600_000;
+    b.expire();
+    let lease = leased(&mut b);
+    let refused = b.one(wait(&lease)).unwrap_err();
+    assert!(refused.message.contains("added no children"), "{refused}");
+}
+
+fn handed(lease: &Task) -> NewTask {
+    NewTask {
+        handoff: true,
+        parent_id: Some(lease.task_id),
+        run: Some(TaskRun {
+            task_id: lease.task_id,
+            fence: lease.fence,
+        }),
+        ..NewTask::chat("go on")
+    }
+}
+
+#[test]
+fn a_child_that_hands_over_is_waited_for_to_the_end_of_its_work() {
+    for known_before in [false, true] {
+        let mut b = Bench::new();
+        b.chat("whole");
+        let lease = leased(&mut b);
+        let part = child(&mut b, &lease);
+        let mut held = None;
+        if known_before {
+            let run = leased(&mut b);
+            let next = b.enqueue(handed(&run));
+            held = Some((run, next));
+        }
+        b.one(wait(&lease)).unwrap();
+        b.ack(parked(&lease)).unwrap();
+        let (run, next) = held.unwrap_or_else(|| {
+            let run = leased(&mut b);
+            let next = b.enqueue(handed(&run));
+            (run, next)
+        });
+        assert_eq!(run.task_id, part);
+        b.ack(Ack::done(part, Some(run.fence), "handed over"))
+            .unwrap();
+        let mut b = b.reopen();
+        assert_eq!(b.task(lease.task_id).status, Status::Blocked);
+        let last = leased(&mut b);
+        assert_eq!(last.task_id, next);
+        b.ack(Ack::done(next, Some(last.fence), "the end")).unwrap();
+        let again = leased(&mut b);
+        let ends: Vec<_> = again
+            .children
+            .iter()
+            .map(|it| (it.task_id, it.result.as_deref()))
+            .collect();
+        assert_eq!(ends, [(part, Some("handed over")), (next, Some("the end"))]);
+    }
+}
+
+#[test]
+fn results_stay_until_the_task_has_got_them() {
+    let mut b = Bench::new();
+    let (lease, [one, two]) = with_two(&mut b);
+    b.one(cancel(one)).unwrap();
+    let prune = |b: &mut Bench| {
+        b.now += 1000 * 86_400_000;
+        let before_ms = b.now;
+        b.one(Command::Prune {
+            before_ms,
+            limit: 100,
+        })
+        .unwrap();
+    };
+    prune(&mut b);
+    b.one(cancel(two)).unwrap();
+    prune(&mut b);
+    let again = leased(&mut b);
+    assert_eq!((again.task_id, again.children.len()), (lease.task_id, 2));
+    b.ack(done(lease.task_id, Some(again.fence))).unwrap();
+    prune(&mut b);
+    prune(&mut b);
+    assert!(
+        b.reader
+            .list(&ListQuery::default())
+            .unwrap()
+            .tasks
+            .is_empty()
+    );
+}
+
+#[test]
+fn code_does_not_wait_without_a_lease() {
+    let mut b = Bench::new();
+    b.enqueue(NewTask {
+        task_type: "python".to_owned(),
+        ..NewTask::chat("print(1)")
+    });
+    let lease = leased(&mut b);
+    child(&mut b, &lease);
+    let refused = b.one(wait(&lease)).unwrap_err();
+    assert!(refused.message.contains("is code"), "{refused}");
 }

@@ -17,18 +17,14 @@ use crate::link::SessionLink;
 use crate::options::PoolOptions;
 use crate::workspace::{RunFolder, failed_after};
 
+/// The error of a run that waits.
+pub(crate) const WAITS_CHILDREN: &str = "the run has ended to wait for the children of its task";
 /// Pause before the question is repeated that the hub has not answered.
 const REPEAT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Whether the conversation with which a task goes on is one of its own.
-pub(super) fn is_own(task: &Task) -> bool {
-    let continues = task.continues.as_deref();
-    continues.is_some_and(|it| it.task_id == task.task_id)
-}
-
 /// Drops an own conversation with which this pool cannot go on: the run begins a new one, and has the results.
 pub(super) fn drop_unfit(options: &PoolOptions, provider: &dyn Provider, task: &mut Task) {
-    if is_own(task) && continued::check(options, provider, task).is_err() {
+    if task.continues_itself() && continued::check(options, provider, task).is_err() {
         task.continues = None;
     }
 }
@@ -43,7 +39,7 @@ pub(super) async fn folder(
     task: &mut Task,
 ) -> Result<RunFolder, NotRun> {
     match job::run_folder(options, session, task).await {
-        Err(NotRun::Task(FailureClass::BadInput, why)) if is_own(task) => {
+        Err(NotRun::Task(FailureClass::BadInput, why)) if task.continues_itself() => {
             tracing::info!("the conversation that waited for children is not gone on with: {why}");
             task.continues = None;
             job::run_folder(options, session, task).await
@@ -62,8 +58,7 @@ pub(super) async fn parked(
     let finished = run.await?;
     match has_asked(&link, lease, &cancel).await {
         true => {
-            let why = "the run has ended to wait for the children of its task";
-            let failure = RunFailure::new(FailureKind::Parked, why);
+            let failure = RunFailure::new(FailureKind::Parked, WAITS_CHILDREN);
             Err(failed_after(finished, failure))
         }
         false => Ok(finished),
@@ -81,7 +76,7 @@ async fn has_asked(link: &SessionLink, lease: HeldLease, cancel: &Cancel) -> boo
         match link.client().request(&params).await {
             Ok(answer) => return answer.waits_children,
             Err(CallError::Refused(error)) if error.code == ErrorCode::Busy => {}
-            // The lease is over, so the ack is refused or repeats one.
+            // The lease is over, or lost. If the run has asked, the hub refuses its ack, and the session sends the other one.
             Err(CallError::Refused(_) | CallError::BadAnswer { .. }) => return false,
             Err(_) => {}
         }

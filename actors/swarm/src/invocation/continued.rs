@@ -68,7 +68,7 @@ pub(crate) fn folder_of(task: &Task) -> Option<EarlierFolder> {
     let dir = continued.conversation.workdir.clone();
     Some(EarlierFolder {
         task_id: continued.task_id,
-        is_own: continued.task_id == task.task_id,
+        is_own: task.continues_itself(),
         dir: dir.unwrap_or_default().into(),
         root: facts.root,
         worktree: facts.worktree,

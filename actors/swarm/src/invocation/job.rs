@@ -195,7 +195,7 @@ pub(crate) fn prepare(
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
     }
-    let must_continue = task.continues.is_some() && !children::is_own(&task);
+    let must_continue = task.continues.is_some() && !task.continues_itself();
     let continues = task.continues.as_deref();
     let not_accepted = task.not_accepted.as_deref().or(folder.not_accepted());
     let mut prompt = task.prompt.clone();

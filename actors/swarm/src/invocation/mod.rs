@@ -9,7 +9,7 @@ pub(crate) mod activity;
 mod admission;
 mod batch;
 mod budget;
-mod children;
+pub(crate) mod children;
 pub(crate) mod continued;
 mod hooks;
 pub(crate) mod job;
@@ -155,7 +155,7 @@ async fn run(
     (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
 ) -> FinishedRun {
     let lease = lease_of(&task);
-    let number = task.attempts;
+    let (number, waited) = (task.attempts, !task.children.is_empty());
     let (ready, reservation) = match prepare(&pool, session, task, &link, &cancel).await {
         Ok(prepared) => prepared,
         Err(NotRun::Task(class, why)) => {
@@ -213,6 +213,13 @@ async fn run(
     };
     if folder.begins_anew() {
         pool.conversations.forget(task);
+        if !job.must_continue {
+            // An own one, which belongs to the files.
+            job.conversation = None;
+        }
+    }
+    if !waited {
+        pool.conversations.forget_parked(task);
     }
     let kept = pool.conversations.get(here);
     let kept = kept.or_else(|| folder.conversation(provider_name));

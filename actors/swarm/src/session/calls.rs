@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
+use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::{
     AckParams, AckStatus, ErrorCode, HeartbeatParams, HeldLease, LeaseParams, ReleaseParams,
     Status, millis,
@@ -77,7 +77,17 @@ fn is_cancelled(refusal: &kirosu_protocol::Error) -> bool {
         && status.and_then(|status| status.as_str()) == Some(Status::Cancelled.as_str())
 }
 
-/// Sends the hub the end of a lease. The second value is true when the hub has taken an ack `done`.
+/// Whether a refusal says that the run has asked to wait for the children of its task.
+fn waits_children(refusal: &kirosu_protocol::Error) -> bool {
+    let waits = refusal
+        .data
+        .as_ref()
+        .and_then(|data| data.get("waits_children"));
+    waits.and_then(serde_json::Value::as_bool) == Some(true)
+}
+
+/// Sends the hub the end of a lease. The second value is true when the hub has taken an ack after which no run goes on in the
+/// folder: `done`, or one of a run that waits for children and has no conversation.
 pub(crate) async fn send_report(
     client: Client,
     lease: HeldLease,
@@ -85,7 +95,8 @@ pub(crate) async fn send_report(
 ) -> (ReportResult, bool) {
     let (outcome, done) = match report {
         LeaseReport::Ack(ack) => {
-            let done = ack.status == AckStatus::Done;
+            let parked = ack.class == Some(FailureClass::Parked);
+            let done = ack.status == AckStatus::Done || (parked && ack.conversation.is_none());
             (client.request(&AckParams::one(*ack)).await.map(drop), done)
         }
         LeaseReport::Release { reason, delay } => {
@@ -103,6 +114,7 @@ fn result_of(client: &Client, lease: HeldLease, error: CallError) -> ReportResul
     let HeldLease { task_id, fence } = lease;
     match error {
         CallError::Refused(error) => match error.code {
+            ErrorCode::WrongState if waits_children(&error) => ReportResult::WaitsChildren,
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
                 tracing::info!(task_id, fence, %error, "the hub no longer needs the run's report");
                 ReportResult::Answered

@@ -65,7 +65,10 @@ impl EarlierFolder {
                 NoFolder::NotThere(why) => self.gone(why),
                 other => other,
             })?;
-            return Ok(RunFolder::of_worktree(opened));
+            return Ok(RunFolder {
+                reopened: true,
+                ..RunFolder::of_worktree(opened)
+            });
         }
         let (earlier, options) = (self.clone(), options.clone());
         blocking(move || earlier.open_plain(&options)).await
@@ -88,6 +91,7 @@ impl EarlierFolder {
         let held = FolderHandle::of(root).map_err(|error| self.gone(error))?;
         Ok(RunFolder {
             held: Some(held),
+            reopened: true,
             made: self.is_own && options.workspace == WorkspaceMode::Ephemeral,
             claim: Some(claim(root)?),
             ..RunFolder::of(root.clone())

@@ -45,6 +45,8 @@ pub(crate) struct RunFolder {
     held: Option<FolderHandle>,
     /// `root` was made for this task alone: it is removed once the task's result is confirmed.
     pub(crate) made: bool,
+    /// It is the folder of an earlier run, with that one's work.
+    reopened: bool,
     /// Lines for the beginning of the run's output.
     notes: Vec<String>,
     /// The task's worktree: its changes are committed when the run has ended.
@@ -63,6 +65,7 @@ impl RunFolder {
             dir,
             held: None,
             made: false,
+            reopened: false,
             notes: Vec::new(),
             worktree: None,
             has_results: false,
@@ -241,11 +244,14 @@ pub(crate) async fn prepare(
     }
 }
 
-/// Gives up a folder that no run will use.
+/// Gives up a folder that no run will use. That of an earlier run stays for the next attempt.
 pub(crate) async fn abandon(place: RunFolder) {
     if let Some(opened) = &place.worktree {
         results::remove(&place).await;
-        Box::pin(worktree::abandon(opened)).await;
+        Box::pin(worktree::abandon(opened, place.reopened)).await;
+    }
+    if place.reopened {
+        return;
     }
     let discarded = tokio::task::spawn_blocking(move || discard(&place)).await;
     if let Err(error) = discarded {

@@ -28,6 +28,8 @@ pub(crate) enum ReportResult {
     Answered,
     /// Unknown: the report has to be sent again.
     Unknown,
+    /// The run has asked to wait for the children of its task, so it is not done.
+    WaitsChildren,
     /// The hub never takes the report in this form; the text is the hub's reason.
     Unfit(String),
 }

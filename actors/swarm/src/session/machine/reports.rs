@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kirosu_protocol::task::FailureClass;
-use kirosu_protocol::{Ack, HeldLease};
+use kirosu_protocol::{Ack, AckStatus, HeldLease};
 
 use super::{Action, ReportResult, SessionMachine, SessionState, StrayCause};
+use crate::invocation::children::WAITS_CHILDREN;
 use crate::run_end::{CancelCause, LeaseReport, RunEnd};
 
 pub(super) const LEAVING: &str = "the session is stopping";
@@ -55,6 +56,10 @@ impl SessionMachine {
         match reported {
             ReportResult::Answered => self.rest(),
             ReportResult::Unknown => vec![Action::PauseReport(of)],
+            ReportResult::WaitsChildren => match parked(report, of) {
+                Some(report) => self.send_report(of, report),
+                None => self.rest(),
+            },
             ReportResult::Unfit(why) => match substitute(report, of, &why) {
                 Some(report) => self.send_report(of, report),
                 None => self.rest(),
@@ -93,6 +98,24 @@ pub(super) fn release(leases: Vec<HeldLease>, cause: StrayCause) -> Vec<Action> 
         .into_iter()
         .map(|lease| Action::ReleaseStray(lease, cause))
         .collect()
+}
+
+/// Returns the report that a run waits for children, in place of one that it is done. `None` if the report is no such one, so that
+/// this happens once.
+fn parked(report: &LeaseReport, lease: HeldLease) -> Option<LeaseReport> {
+    match report {
+        LeaseReport::Ack(ack) if ack.status == AckStatus::Done => {
+            let class = FailureClass::Parked;
+            let failed = Ack::failed(lease.task_id, Some(lease.fence), class, WAITS_CHILDREN);
+            Some(LeaseReport::Ack(Box::new(Ack {
+                usage: ack.usage.clone(),
+                provider: ack.provider.clone(),
+                conversation: ack.conversation.clone(),
+                ..failed
+            })))
+        }
+        _ => None,
+    }
 }
 
 /// Returns a report that the hub accepts in place of one that it refused: a failure with the reason. `None` if the

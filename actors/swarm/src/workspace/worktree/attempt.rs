@@ -1,6 +1,7 @@
 //! Begins an attempt in a task's worktree: in the files of an earlier attempt, or in those of the base.
 
 use kirosu_protocol::task::Task;
+use kirosu_providers::FailureKind;
 
 use super::aside;
 use super::finish::commit_rest;
@@ -30,9 +31,13 @@ pub(super) async fn again(
     task: &Task,
     notes: &mut Vec<String>,
 ) -> Result<bool, GitFault> {
+    let continues_another = task.continues.is_some() && !task.continues_itself();
+    // Without the results of its children, the task was cancelled and retried while it waited for them.
+    let is_stale =
+        record.ended.as_deref() == Some(FailureKind::Parked.as_str()) && task.children.is_empty();
     // After the run of a task that continued it, a person has retried this one.
-    let goes_on = task.continues.is_some()
-        || (record.continued_by.is_empty() && record.last_attempt().resumes_in(task.attempts));
+    let resumes = record.continued_by.is_empty() && record.last_attempt().resumes_in(task.attempts);
+    let goes_on = continues_another || (resumes && !is_stale);
     let (before, ended) = (record.attempt_number(), record.ended.clone());
     for repaired in restore(git, record).await? {
         tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");

@@ -286,13 +286,15 @@ async fn commit_beside(git: &Git, record: &Worktree) -> Result<Option<String>, G
     commit(git, tree(record)?, "HEAD").await
 }
 
-/// Removes a worktree that no run will begin in. If it has work of an earlier attempt, it is kept, as after a cancel.
-pub(crate) async fn abandon(opened: &OpenWorktree) {
+/// Removes a worktree that no run will begin in. If it has work of an earlier attempt, or one goes on in it (`keep`), it is kept, as
+/// after a cancel.
+pub(crate) async fn abandon(opened: &OpenWorktree, keep: bool) {
     let record = opened.record();
     let tip = tip_of(&opened.git, &record).await.ok().flatten();
     let left = left(&opened.git, &record).await;
     // That of an earlier task stays for the next one that continues it.
-    if !record.continued_by.is_empty()
+    if keep
+        || !record.continued_by.is_empty()
         || tip.as_ref() != Some(&record.base)
         || !left.is_ok_and(|it| it.is_empty())
     {
