@@ -40,7 +40,7 @@ TOOLS = {
     ),
     "list_runs": ([], "state limit before", True, None),
     "get_run": (["task_id"], "max_chars", True, None),
-    "list_run_items": (["task_id"], "step state results limit cursor max_chars", True, None),
+    "list_run_items": (["task_id"], "step key state results limit cursor max_chars", True, None),
     "retry_run": (["task_id"], "step item", False, False),
     "answer_task": (["task_id", "text"], "", False, True),
     "approve_task": ([], "task_id approval_id comment option", False, True),

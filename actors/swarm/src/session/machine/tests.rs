@@ -116,6 +116,19 @@ fn a_result_the_hub_does_not_take_becomes_a_failure_once() {
 }
 
 #[test]
+fn a_run_that_waits_for_children_is_not_reported_as_done() {
+    let (mut machine, held) = running();
+    machine.on(Event::Ended(held, RunEnd::Report(done(held))));
+    let waits = || Event::Reported(held, ReportResult::WaitsChildren);
+    let actions = machine.on(waits());
+    let [Action::SendReport(_, LeaseReport::Ack(ack))] = actions.as_slice() else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(ack.class, Some(FailureClass::Parked));
+    assert_eq!(machine.on(waits()), [Action::Queue], "once");
+}
+
+#[test]
 fn a_run_continues_without_the_hub_and_sends_a_heartbeat_when_it_is_back() {
     let (mut machine, held) = running();
     assert!(machine.on(Event::Disconnected).is_empty());
