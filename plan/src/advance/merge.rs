@@ -40,6 +40,19 @@ pub(super) fn begins_early(
     may_be_ready && ended_first(scope, id, world) >= to
 }
 
+/// Whether a step is a reduce that may end before the step that it merges, which goes on: steps that depend on it read the results
+/// of both.
+pub(super) fn source_goes_on(run: &RunFacts<'_>, scope: &StepScope<'_>, id: &str) -> bool {
+    let step = scope.steps.iter().find(|step| step.id == id);
+    step.is_some_and(|step| match &step.work {
+        Work::Reduce(reduce) => {
+            let of = source(run, scope, reduce);
+            step.merges_early(&reduce.of) && !of.is_ok_and(|of| of.state.is_final())
+        }
+        _ => false,
+    })
+}
+
 /// Whether the items of a step that goes on can be merged: their number is fixed, and neither its sample nor its breaker
 /// holds it.
 fn gives_results(scope: &StepScope<'_>, reduce: &ReduceWork, of: &StepFacts) -> bool {

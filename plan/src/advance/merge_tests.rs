@@ -228,3 +228,48 @@ inputs: { list: {} }
         Some(ReduceShape::new(made, 3).total())
     );
 }
+
+#[test]
+fn what_depends_on_a_reduce_that_ended_early_waits_for_the_step_that_it_merges() {
+    let steps = "
+  - { id: m, map: { over: 'inputs.list' }, prompt: p }
+  - { id: r, MAY reduce: { of: m, arity: 3 }, prompt: '{{ results }}' }
+  - { id: after, depends_on: [r], prompt: '{{ steps.m.result }}' }
+  - id: polish
+    depends_on: [r]
+    loop: { max: 1, on_max: done }
+    steps: [{ id: write, prompt: '{{ steps.m.result }}' }]
+inputs: { list: {} }
+";
+    let bench = |reduce: &str| {
+        let mut bench = Bench::new(&steps.replace("MAY", reduce));
+        (bench.world.items, bench.window) = (10, 4);
+        bench.world.false_ones.insert("inputs.list".into());
+        bench.settle();
+        bench.end("m", 2, 0);
+        bench.end("m", 1, 0);
+        bench
+    };
+    let check = |mut bench: Bench, state: StepState| {
+        assert_eq!(bench.state("r"), state);
+        for path in ["after", "polish", "polish[1].write"] {
+            assert_eq!(bench.state(path), StepState::Pending, "{path}");
+        }
+        finish(&mut bench);
+        assert_eq!(bench.state("m"), StepState::Done);
+        for path in ["after", "polish", "polish[1].write"] {
+            assert_eq!(bench.state(path), StepState::Open, "{path}");
+        }
+    };
+    check(bench("if: 'inputs.list',"), StepState::Skipped);
+    let mut failing = bench("may_fail: true,");
+    failing.end("r", 0, 1);
+    check(failing, StepState::Failed);
+
+    // One that is left out says so as late.
+    let mut failing = bench("");
+    failing.end("r", 0, 1);
+    assert_eq!(failing.state("after"), StepState::Pending);
+    finish(&mut failing);
+    assert_eq!(failing.state("after"), StepState::Omitted);
+}

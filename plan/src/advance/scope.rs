@@ -170,6 +170,9 @@ fn begin(
         if !row.state.is_final() && !merge::begins_early(run, scope, step, id, world) {
             return None;
         }
+        if merge::source_goes_on(run, scope, id) {
+            return None;
+        }
         if let Some(reason) = unmet(scope, step, id, row) {
             return open(StepState::Omitted, Some(reason), None);
         }

@@ -14,7 +14,7 @@ fn plan(steps: &str) -> Plan {
 #[derive(Default)]
 pub(super) struct Answers {
     /// Expressions that do not hold.
-    false_ones: BTreeSet<String>,
+    pub false_ones: BTreeSet<String>,
     pub items: u64,
     scores: BTreeMap<String, f64>,
     are_equal: bool,

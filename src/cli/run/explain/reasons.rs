@@ -8,8 +8,8 @@ use super::parts::{
 use crate::cli::show::run::is_question;
 use crate::cli::text::{count, fit, one_line};
 use crate::cli::time::span;
-use kirosu_plan::Step;
 use kirosu_plan::advance::waits;
+use kirosu_plan::{Step, Work};
 use kirosu_protocol::{
     Attempt, BUDGET_REASON, ItemInfo, ItemState, RunState, Status, StepInfo, StepState, Task,
     TaskId,
@@ -229,7 +229,7 @@ pub fn of_planned(step: &Step, evidence: &RunEvidence) -> Explanation {
             let state = evidence.step(id).map(|row| row.state);
             let state = state.filter(|state| *state != StepState::Pending);
             match state {
-                Some(state) if state.is_final() => None,
+                Some(state) if state.is_final() => open_source(id, evidence),
                 Some(state) if step.merges_early(id) => Some(format!(
                     "it waits for the first results of the step {id}, which is {state}"
                 )),
@@ -258,6 +258,19 @@ pub fn of_planned(step: &Step, evidence: &RunEvidence) -> Explanation {
         next: Some(next),
         commands: Vec::new(),
     }
+}
+
+/// The wait for the step that a reduce merges, if the reduce has ended before it.
+fn open_source(id: &str, evidence: &RunEvidence) -> Option<String> {
+    let reduce = evidence.planned(id)?;
+    let Work::Reduce(work) = &reduce.work else {
+        return None;
+    };
+    let of = &work.of;
+    let state = evidence.step(of)?.state;
+    (reduce.merges_early(of) && !state.is_final()).then(|| {
+        format!("it waits for the step {of}, which the step {id} merges and which is {state}")
+    })
 }
 
 /// Explains the state of an item. `task`: its newest task, with its attempts.

@@ -51,6 +51,7 @@ pipeline:
   - { id: read, map: { over: [1] }, prompt: p }
   - { id: digest, depends_on: [read], prompt: p }
   - { id: merge, reduce: { of: read }, prompt: p }
+  - { id: after, depends_on: [merge], prompt: p }
   - { id: tell, always: true, prompt: p }
 ";
     let mut run = run(steps);
@@ -176,7 +177,7 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
     );
     let steps = evidence.not_begun();
     let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
-    assert_eq!(ids, ["digest", "merge", "tell"]);
+    assert_eq!(ids, ["digest", "merge", "after", "tell"]);
     let digest = of_planned(steps[0], &evidence);
     assert_eq!(
         texts(&digest),
@@ -207,10 +208,24 @@ fn a_step_that_has_not_begun_names_the_steps_that_it_waits_for() {
         found.next.as_deref(),
         Some("2 further items get their tasks when what they merge has ended")
     );
-    let tell = of_planned(steps[2], &evidence);
+    let tell = of_planned(steps[3], &evidence);
     assert!(
         texts(&tell)[0].contains("at the end of the run"),
         "{tell:?}"
+    );
+}
+
+#[test]
+fn a_step_after_a_reduce_that_was_skipped_early_waits_for_its_map() {
+    let steps = vec![
+        step("read", "map", StepState::Open),
+        step("merge", "reduce", StepState::Skipped),
+    ];
+    let evidence = evidence(steps, RunState::Open, None);
+    let after = of_planned(evidence.planned("after").unwrap(), &evidence);
+    assert_eq!(
+        texts(&after),
+        ["it waits for the step read, which the step merge merges and which is open"]
     );
 }
 
