@@ -7,7 +7,9 @@ use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
-use crate::query::plans::{EarlierResult, HeldItems, PlanItem, SourcePiece, StepTotals};
+use crate::query::plans::{
+    EarlierResult, HeldItems, NOT_DONE, NOT_ENDED, PlanItem, SourcePiece, StepTotals,
+};
 use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
@@ -281,7 +283,12 @@ impl StoreReader {
 
     /// The position of the first item of a step that has not ended, of those that have a row.
     pub fn first_open_item(&mut self, step: StepId) -> Result<Option<i64>, StoreError> {
-        self.snapshot(|conn| query::plans::first_open_item(conn, step))
+        self.snapshot(|conn| query::plans::first_item(conn, step, &NOT_ENDED))
+    }
+
+    /// The position of the first item of a step that is not done, of those that have a row.
+    pub fn first_item_not_done(&mut self, step: StepId) -> Result<Option<i64>, StoreError> {
+        self.snapshot(|conn| query::plans::first_item(conn, step, &NOT_DONE))
     }
 
     /// The items of a step with a task, by position.

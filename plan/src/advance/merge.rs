@@ -94,7 +94,8 @@ pub(super) fn mergeable(
         return 0;
     };
     let shape = ReduceShape::of(reduce.arity, of, row);
-    // The first items that have ended: of the source, and of the reduce itself, whose lost items end it.
+    // The first items that have ended: of the source; and those that are done of the reduce itself, whose lost items end it, also
+    // one that was lost since the rows were read.
     let (mut results, mut merged) = (None, None);
     let mut last = row.cursor;
     while last < row.cursor + room {
@@ -105,7 +106,10 @@ pub(super) fn mergeable(
             1 if of.state.is_final() => u64::MAX,
             1 if of.ended() < to || !gives_results(scope, reduce, of) => 0,
             1 => *results.get_or_insert_with(|| ended_first(scope, &reduce.of, world)),
-            _ => *merged.get_or_insert_with(|| ended_first(scope, &step.id, world)),
+            _ => *merged.get_or_insert_with(|| {
+                let done = world.done_first(&scope.path(&step.id));
+                done.unwrap_or(0)
+            }),
         };
         if ended < to {
             break;

@@ -52,7 +52,7 @@ fn a_group_begins_when_its_items_have_ended_and_the_last_ones_after_all() {
     bench.world.ended_first.clear();
     bench.end("r", 1, 0);
     assert_eq!((bench.rows["r"].cursor, bench.open("r")), (2, 1));
-    bench.world.ended_first.insert("r".into(), 1);
+    bench.world.done_first.insert("r".into(), 1);
     finish(&mut bench);
     assert_eq!(
         (bench.state("m"), bench.rows["r"].cursor),
@@ -61,10 +61,10 @@ fn a_group_begins_when_its_items_have_ended_and_the_last_ones_after_all() {
     // The next level waits for what it merges.
     bench.end("r", 1, 0);
     assert_eq!(bench.rows["r"].cursor, 4);
-    bench.world.ended_first.insert("r".into(), 4);
+    bench.world.done_first.insert("r".into(), 4);
     bench.end("r", 2, 0);
     assert_eq!(bench.rows["r"].cursor, 6);
-    bench.world.ended_first.clear();
+    bench.world.done_first.clear();
     bench.end("r", 2, 0);
     bench.end("r", 1, 0);
     assert_eq!(bench.rows["r"].result, Some(ResultRef::Item(6)));
@@ -272,4 +272,20 @@ inputs: { list: {} }
     assert_eq!(failing.state("after"), StepState::Pending);
     finish(&mut failing);
     assert_eq!(failing.state("after"), StepState::Omitted);
+}
+
+#[test]
+fn a_group_that_is_lost_after_the_rows_were_read_is_not_left_out() {
+    let mut bench = merged("", PROMPT);
+    while bench.state("m") == StepState::Open {
+        bench.end("m", 1, 0);
+    }
+    // By the time of the question the third group has failed.
+    bench.world.done_first.insert("r".into(), 2);
+    while bench.rows["r"].done < 3 {
+        bench.end("r", 1, 0);
+    }
+    assert_eq!(bench.rows["r"].cursor, 5, "that of the first two groups");
+    bench.end("r", 0, 1);
+    assert_eq!(bench.rows["r"].cursor, 5);
 }

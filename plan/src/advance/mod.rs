@@ -213,6 +213,9 @@ pub trait World {
     /// The number of a step's items before the first one that has not ended.
     fn ended_first(&mut self, path: &str) -> Result<u64, String>;
 
+    /// The number of a step's items before the first one that is not done.
+    fn done_first(&mut self, path: &str) -> Result<u64, String>;
+
     /// The stage of a planner whose items have ended.
     fn planner(&mut self, path: &str) -> Result<PlannerStage, String>;
 

@@ -21,6 +21,8 @@ pub(super) struct Answers {
     majority: Option<u64>,
     /// The items before the first one that has not ended; without a number all that have ended are the first ones.
     pub ended_first: BTreeMap<String, u64>,
+    /// The items before the first one that is not done, in the same way.
+    pub done_first: BTreeMap<String, u64>,
     /// The stages of a planner, the last one first.
     stages: Vec<PlannerStage>,
 }
@@ -46,6 +48,9 @@ impl World for Answers {
     }
     fn ended_first(&mut self, path: &str) -> Result<u64, String> {
         Ok(self.ended_first.get(path).copied().unwrap_or(u64::MAX))
+    }
+    fn done_first(&mut self, path: &str) -> Result<u64, String> {
+        Ok(self.done_first.get(path).copied().unwrap_or(u64::MAX))
     }
     fn planner(&mut self, _: &str) -> Result<PlannerStage, String> {
         Ok(self.stages.pop().unwrap())

@@ -206,14 +206,25 @@ pub(crate) fn items(
     sql::all(conn, sql_query(text))
 }
 
-/// The position of the first item of a step that has not ended, of those that have a row. Two steps in an index, however many
-/// there are.
-pub(crate) fn first_open_item(
+/// States of items whose tasks have not ended.
+pub(crate) const NOT_ENDED: [ItemState; 2] = [ItemState::Waiting, ItemState::Open];
+/// States of items that are not done.
+pub(crate) const NOT_DONE: [ItemState; 4] = [
+    ItemState::Waiting,
+    ItemState::Open,
+    ItemState::Failed,
+    ItemState::Cancelled,
+];
+
+/// The position of the first item of a step in one of these states, of which none is done. A step in an index for each state,
+/// however many items there are.
+pub(crate) fn first_item(
     conn: &mut SqliteConnection,
     step: StepId,
+    states: &[ItemState],
 ) -> QueryResult<Option<i64>> {
     let mut first = None;
-    for state in [ItemState::Waiting, ItemState::Open].map(item_number) {
+    for state in states.iter().copied().map(item_number) {
         let text = format!(
             "SELECT idx FROM plan_item INDEXED BY plan_item_state WHERE step_id = {step} AND state = {state} AND state <> 2 \
              ORDER BY idx LIMIT 1"

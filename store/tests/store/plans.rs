@@ -906,6 +906,8 @@ fn the_first_item_that_has_not_ended_is_found_and_a_merged_one_does_not_come_bac
     };
     cancel(&mut b);
     assert_eq!(first(&mut b), Some(3));
+    let not_done = |b: &mut Bench| b.reader.first_item_not_done(step.id).unwrap();
+    assert_eq!(not_done(&mut b), Some(1));
 
     // Reduces of other lists have not merged it.
     let reduce = |path: &str| {

@@ -92,6 +92,12 @@ fn compared(text: &str, key: Option<&str>) -> Option<Value> {
     Some(value)
 }
 
+/// The number of a step's items before one. Those that were made since the rows were read do not count.
+fn before(step: &RunStep, first: Option<i64>) -> u64 {
+    let before = first.map_or(step.cursor, |first| first.min(step.cursor));
+    u64::try_from(before).unwrap_or(0)
+}
+
 impl World for RunWorld<'_> {
     fn holds(&mut self, scope: &StepScope<'_>, _: &Step, expression: &str) -> Result<bool, String> {
         let context = self
@@ -178,10 +184,13 @@ impl World for RunWorld<'_> {
     fn ended_first(&mut self, path: &str) -> Result<u64, String> {
         let step = self.step(path)?;
         let open = self.values.results.store.first_open_item(step.id);
-        let open = open.map_err(|why| why.to_string())?;
-        // Items that were made since the rows were read do not count.
-        let ended = open.map_or(step.cursor, |open| open.min(step.cursor));
-        Ok(u64::try_from(ended).unwrap_or(0))
+        Ok(before(&step, open.map_err(|why| why.to_string())?))
+    }
+
+    fn done_first(&mut self, path: &str) -> Result<u64, String> {
+        let step = self.step(path)?;
+        let other = self.values.results.store.first_item_not_done(step.id);
+        Ok(before(&step, other.map_err(|why| why.to_string())?))
     }
 
     fn planner(&mut self, path: &str) -> Result<PlannerStage, String> {
