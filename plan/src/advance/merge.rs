@@ -40,17 +40,24 @@ pub(super) fn begins_early(
     may_be_ready && ended_first(scope, id, world) >= to
 }
 
+/// The path of the step that a reduce may merge, if it goes on.
+pub(super) fn open_source(
+    run: &RunFacts<'_>,
+    scope: &StepScope<'_>,
+    step: &Step,
+) -> Option<String> {
+    let Work::Reduce(reduce) = &step.work else {
+        return None;
+    };
+    let is_over = source(run, scope, reduce).is_ok_and(|of| of.state.is_final());
+    (step.merges_early(&reduce.of) && !is_over).then(|| scope.path(&reduce.of))
+}
+
 /// Whether a step is a reduce that may end before the step that it merges, which goes on: steps that depend on it read the results
 /// of both.
 pub(super) fn source_goes_on(run: &RunFacts<'_>, scope: &StepScope<'_>, id: &str) -> bool {
     let step = scope.steps.iter().find(|step| step.id == id);
-    step.is_some_and(|step| match &step.work {
-        Work::Reduce(reduce) => {
-            let of = source(run, scope, reduce);
-            step.merges_early(&reduce.of) && !of.is_ok_and(|of| of.state.is_final())
-        }
-        _ => false,
-    })
+    step.is_some_and(|step| open_source(run, scope, step).is_some())
 }
 
 /// Whether the items of a step that goes on can be merged: their number is fixed, and neither its sample nor its breaker

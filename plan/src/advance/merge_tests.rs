@@ -230,6 +230,18 @@ inputs: { list: {} }
 }
 
 #[test]
+fn the_groups_of_a_reduce_are_those_with_which_it_began() {
+    // Both numbers of results give the same number of tasks.
+    let mut of = StepFacts::open(Some(10));
+    (of.state, of.cursor) = (StepState::Failed, 9);
+    let mut row = StepFacts::open(Some(ReduceShape::new(9, 4).total()));
+    assert_eq!(row.total, Some(ReduceShape::new(10, 4).total()));
+    assert_eq!(ReduceShape::of(4, &of, &row), ReduceShape::new(9, 4));
+    row.began_early = true;
+    assert_eq!(ReduceShape::of(4, &of, &row), ReduceShape::new(10, 4));
+}
+
+#[test]
 fn what_depends_on_a_reduce_that_ended_early_waits_for_the_step_that_it_merges() {
     let steps = "
   - { id: m, map: { over: 'inputs.list' }, prompt: p }

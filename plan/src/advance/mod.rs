@@ -53,6 +53,8 @@ pub struct StepFacts {
     pub class: Option<String>,
     /// Where the result is.
     pub result: Option<ResultRef>,
+    /// Whether it is a reduce that began while the step went on whose results it merges.
+    pub began_early: bool,
 }
 
 impl StepFacts {
@@ -71,6 +73,7 @@ impl StepFacts {
             streak: 0,
             class: None,
             result: None,
+            began_early: false,
         }
     }
 
@@ -134,6 +137,8 @@ pub enum Act {
         reason: Option<String>,
         /// The number of its items.
         total: Option<u64>,
+        /// The path of the step whose results it merges while that step goes on.
+        merges: Option<String>,
     },
     /// Tasks are made for some items of a step.
     Expand {

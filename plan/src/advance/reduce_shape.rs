@@ -27,13 +27,11 @@ impl ReduceShape {
     /// A reduce may begin before that step has ended, with a group for each of its items. If the step ends without having begun
     /// all of them, the last groups are smaller or empty, and those that are merged already stay as they are.
     pub fn of(arity: u64, of: &StepFacts, row: &StepFacts) -> ReduceShape {
-        let all = ReduceShape::new(of.total.unwrap_or(of.cursor), arity);
-        // The number of its tasks says with which number of results it began. Where both give the same, each will do, if it is
-        // always the same one.
-        match row.total == Some(all.total()) {
-            true => all,
-            false => ReduceShape::new(of.cursor, arity),
-        }
+        let results = match row.began_early {
+            true => of.total.unwrap_or(of.cursor),
+            false => of.cursor,
+        };
+        ReduceShape::new(results, arity)
     }
 
     /// All tasks.

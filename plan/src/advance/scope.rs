@@ -153,6 +153,10 @@ fn begin(
             state,
             reason,
             total,
+            merges: match state {
+                StepState::Open => merge::open_source(run, scope, step),
+                _ => None,
+            },
         })
     };
     if step.always {

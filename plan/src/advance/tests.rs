@@ -118,9 +118,11 @@ impl Bench {
                 state,
                 reason,
                 total,
+                merges,
                 ..
             } => {
                 let mut row = StepFacts::open(total);
+                row.began_early = merges.is_some();
                 (row.state, row.reason) = (state, reason);
                 self.rows.insert(path, row);
             }

@@ -204,6 +204,7 @@ impl Core {
             result: None,
             started_ms: now,
             ended_ms: new.state.is_final().then_some(now),
+            merges: new.merges.clone(),
         };
         self.plans.steps.insert(id, step);
         self.touch_step(id);
@@ -232,6 +233,7 @@ impl Core {
         step.version += 1;
         if step.state == StepState::Pending {
             step.started_ms = now;
+            step.merges.clone_from(&change.merges);
         }
         if step.state.is_final() && !change.state.is_final() {
             step.generation += 1;

@@ -433,5 +433,6 @@ fn put(step: &RunStep) -> PutPlanStep<'_> {
         result: step.result.as_deref(),
         started_at: step.started_ms,
         ended_at: step.ended_ms,
+        merges: step.merges.as_deref(),
     }
 }

@@ -85,6 +85,8 @@ pub struct RunStep {
     pub started_ms: i64,
     /// The time of its end.
     pub ended_ms: Option<i64>,
+    /// Of a reduce that began while the step went on whose results it merges: the path of that step.
+    pub merges: Option<String>,
 }
 
 /// A change of runs of plans. Each answers [`Outcome::Plan`](crate::Outcome), unless said otherwise.
@@ -261,6 +263,8 @@ pub struct NewStep {
     pub reason: Option<String>,
     /// The number of items; `None`: not known yet.
     pub total: Option<i64>,
+    /// See [`RunStep::merges`].
+    pub merges: Option<String>,
 }
 
 /// Items of a step to make, with their tasks.
@@ -323,6 +327,8 @@ pub struct StepChange {
     pub total: Option<i64>,
     /// Where the result is, as JSON; `None` leaves it.
     pub result: Option<String>,
+    /// See [`RunStep::merges`]; for a step that begins.
+    pub merges: Option<String>,
 }
 
 /// Items to make again.

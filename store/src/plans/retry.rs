@@ -5,7 +5,7 @@ use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::sql::plan::{SelectItemByKey, SelectMerges, SelectStepAt};
+use crate::sql::plan::{SelectItemByKey, SelectMerge, SelectStepAt};
 use kirosu_protocol::{RunRetryParams, TaskId};
 
 impl Core {
@@ -81,9 +81,9 @@ impl Core {
             None => None,
         };
         let step = step.filter(|step| !step.state.is_final());
-        let live = step.map(|step| (step.run_id, step.kind.clone(), step.path.clone()));
-        if let Some((run, kind, path)) = live {
-            if kind != "map" || !self.may_be_merged(run, &path)? {
+        let live = step.map(|step| (step.run_id, step.path.clone()));
+        if let Some((run, path)) = live {
+            if !self.may_be_merged(run, &path)? {
                 return Ok(());
             }
             let message = format!(
@@ -98,18 +98,12 @@ impl Core {
         Err(self.wrong_state_of(id, message))
     }
 
-    /// Whether a reduce next to a map may have merged some of its items.
+    /// Whether a reduce may have merged some items of a step that goes on.
     fn may_be_merged(&mut self, run_id: TaskId, path: &str) -> Result<bool> {
-        // The steps of one list have paths that differ in their last parts only.
-        let list = |path: &str| path.rsplit_once('.').map(|(list, _)| list.to_owned());
         self.flush_plans()?;
-        for step in self.db.ids(SelectMerges { run_id }.into())? {
-            let merge = self.plan_step(step)?;
-            if merge.is_some_and(|merge| list(&merge.path) == list(path)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let merges = path;
+        let merge = SelectMerge { run_id, merges };
+        Ok(self.db.number(merge.into())?.is_some())
     }
 }
 

@@ -28,7 +28,7 @@ row! { PlanRun { task_id, state, reason, name, hash, made, wishes, started_ms, e
 macro_rules! step_columns {
     () => {
         "id, run_id, path, kind, each, shared, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled, \
-         streak, class, result, started_at, ended_at"
+         streak, class, result, started_at, ended_at, merges"
     };
 }
 pub(crate) use step_columns;
@@ -36,7 +36,7 @@ pub(crate) use step_columns;
 row! {
     RunStep {
         id, run_id, path, kind, each, shared, state, reason, generation, version, total, cursor, waiting, open, done, failed, cancelled,
-        streak, class, result, started_ms, ended_ms,
+        streak, class, result, started_ms, ended_ms, merges,
     }
 }
 
@@ -184,8 +184,9 @@ statement! {
         result: Option<&'a str>,
         started_at: i64,
         ended_at: Option<i64>,
+        merges: Option<&'a str>,
     } concat!("INSERT OR REPLACE INTO plan_step (", step_columns!(), ") VALUES \
-               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+               (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 }
 
 /// The steps of a run, in the order in which they began.
@@ -281,9 +282,9 @@ statement! {
 }
 
 statement! {
-    /// The reduces of a run that may have merged items of steps that go on.
-    SelectMerges { run_id: i64 }
-    "SELECT id FROM plan_step WHERE run_id = ? AND kind = 'reduce' AND state IN ('open', 'failed', 'cancelled')"
+    /// A reduce of a run that began while the step with this path went on, and may have merged items of it.
+    SelectMerge<'a> { run_id: i64, merges: &'a str }
+    "SELECT id FROM plan_step WHERE run_id = ? AND merges = ? AND state IN ('open', 'failed', 'cancelled') LIMIT 1"
 }
 
 statement! {

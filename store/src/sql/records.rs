@@ -78,7 +78,7 @@ records! {
     /// A query for ids of tasks.
     IdQuery<'a>: all -> Vec<TaskId> {
         SelectDue, SelectExpired, SelectLeasedIds, SelectNextChildren, SelectNextDependents, SelectSessionTasks<'a>, SelectChildrenOfRuns, SelectTrees, SelectUnused,
-        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectMerges, SelectHeldTasks<'a>,
+        SelectLostItems, SelectOpenRuns, SelectOpenTasks, SelectQueuedTasks, SelectBusySteps, SelectHeldTasks<'a>,
         SelectDueSchedules,
     }
 }
@@ -89,7 +89,7 @@ records! {
         CountAttempts, CountBelow, CountChildren, CountDependencies, CountOpen, FreePages, SelectContinuedBy, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
         SelectLastText, SelectNextExpiry, SelectNoteHas<'a>, SelectPartBefore, SelectReplacement<'a>,
         SelectSameDecision<'a>, SelectSkipped, SelectStaged, SelectVerdict<'a>,
-        SelectHandedBefore, SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
+        SelectHandedBefore, SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectMerge<'a>, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
         CountSchedules, SelectNextSchedule,
     }

@@ -53,6 +53,7 @@ impl Taken {
             state: StepState::Open,
             reason: None,
             total: Some(total),
+            merges: None,
         };
         assert!(self.change(b, PlanChange::Open(new)));
         self.step(b, path)
@@ -217,6 +218,7 @@ fn a_change_that_was_decided_on_an_older_state_changes_nothing() {
         state: StepState::Open,
         reason: None,
         total: None,
+        merges: None,
     };
     assert!(
         !taken.change(&mut b, PlanChange::Open(reopened)),
@@ -229,6 +231,7 @@ fn a_change_that_was_decided_on_an_older_state_changes_nothing() {
         state: StepState::Failed,
         reason: None,
         total: None,
+        merges: None,
         result: None,
     };
     assert!(
@@ -321,6 +324,7 @@ fn lost_items_are_made_again_and_a_cleared_step_begins_anew() {
         state: StepState::Failed,
         reason: Some("why".into()),
         total: None,
+        merges: None,
         result: None,
     };
     assert!(taken.change(&mut b, PlanChange::Set(end)));
@@ -744,6 +748,7 @@ fn set(step: &RunStep, state: StepState, reason: Option<&str>) -> PlanChange {
         state,
         reason: reason.map(str::to_owned),
         total: None,
+        merges: None,
         result: None,
     })
 }
@@ -868,6 +873,7 @@ fn an_item_that_rests_on_others_is_not_repeated_alone() {
         state: StepState::Open,
         reason: None,
         total: Some(2),
+        merges: None,
     };
     assert!(taken.change(&mut b, PlanChange::Open(new)));
     assert!(taken.expand(&mut b, "r", 2));
@@ -909,8 +915,8 @@ fn the_first_item_that_has_not_ended_is_found_and_a_merged_one_does_not_come_bac
     let not_done = |b: &mut Bench| b.reader.first_item_not_done(step.id).unwrap();
     assert_eq!(not_done(&mut b), Some(1));
 
-    // Reduces of other lists have not merged it.
-    let reduce = |path: &str| {
+    // Reduces that began after their map, or merge another one, have not merged it.
+    let reduce = |path: &str, merges: Option<&str>| {
         PlanChange::Open(NewStep {
             path: path.into(),
             kind: "reduce".into(),
@@ -919,16 +925,42 @@ fn the_first_item_that_has_not_ended_is_found_and_a_merged_one_does_not_come_bac
             state: StepState::Open,
             reason: None,
             total: Some(2),
+            merges: merges.map(str::to_owned),
         })
     };
-    assert!(taken.change(&mut b, reduce("r")));
+    assert!(taken.change(&mut b, reduce("l[1].late", None)));
+    assert!(taken.change(&mut b, reduce("l[1].other", Some("l[1].n"))));
     b.one(Command::Retry { task: lost }).unwrap();
     assert_eq!(first(&mut b), Some(1));
     cancel(&mut b);
-    assert!(taken.change(&mut b, reduce("l[1].r")));
+    assert!(taken.change(&mut b, reduce("l[1].r", Some("l[1].m"))));
     let refused = b.one(Command::Retry { task: lost }).unwrap_err();
     assert!(refused.message.contains("--step l[1].m`"), "{refused}");
     assert_eq!(check(&mut b, &taken, "l[1].m"), [0, 1, 2, 0, 1]);
+
+    // One that begins anew after the end of the map merges it no more while it goes on.
+    let merge = taken.step(&mut b, "l[1].r");
+    let clear = PlanChange::Reset {
+        step: merge.id,
+        version: merge.version,
+        items: ResetItems::All,
+        limit: 9,
+    };
+    assert!(taken.change(&mut b, clear));
+    b.one(Command::Retry { task: lost }).unwrap();
+    let merge = taken.step(&mut b, "l[1].r");
+    let begin = StepChange {
+        step: merge.id,
+        version: merge.version,
+        ended: None,
+        state: StepState::Open,
+        reason: None,
+        total: Some(1),
+        result: None,
+        merges: None,
+    };
+    assert!(taken.change(&mut b, PlanChange::Set(begin)));
+    assert_eq!(taken.step(&mut b, "l[1].r").merges, None);
 }
 
 #[test]

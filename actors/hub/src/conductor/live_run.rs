@@ -294,6 +294,7 @@ fn facts(step: &RunStep) -> StepFacts {
         streak: number(step.streak),
         class: step.class.clone(),
         result: step.result.as_deref().and_then(result_ref),
+        began_early: step.merges.is_some(),
     }
 }
 

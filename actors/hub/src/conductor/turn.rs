@@ -309,7 +309,11 @@ impl RunTurn<'_> {
                 state,
                 reason,
                 total,
-            } => self.open(path, kind, state, reason, total),
+                merges,
+            } => {
+                let total = total.and_then(|total| i64::try_from(total).ok());
+                self.open(path, kind, (state, reason), total, merges);
+            }
             Act::Expand { path, again, count } => self.expand(around, &path, again, count),
             Act::Set {
                 path,
@@ -340,15 +344,19 @@ impl RunTurn<'_> {
         &mut self,
         path: String,
         kind: &'static str,
-        state: StepState,
-        reason: Option<String>,
-        total: Option<u64>,
+        (state, reason): (StepState, Option<String>),
+        total: Option<i64>,
+        merges: Option<String>,
     ) {
-        if self.snapshot.steps.contains_key(&path) {
-            self.set(&path, state, reason, total, None);
+        if let Some(step) = self.snapshot.steps.get(&path) {
+            let change = StepChange {
+                total,
+                merges,
+                ..change_of(step, state, reason)
+            };
+            self.change(Some(&path), PlanChange::Set(change));
             return;
         }
-        let total = total.and_then(|total| i64::try_from(total).ok());
         let found = find(&self.plan, &path);
         let has_batches = found.as_ref().is_some_and(|found| has_batches(found.step));
         let gives_one_each = found.is_some_and(|found| gives_one_each(found.step));
@@ -360,6 +368,7 @@ impl RunTurn<'_> {
             state,
             reason,
             total,
+            merges,
         };
         self.change(Some(&path), PlanChange::Open(new));
     }
@@ -426,5 +435,6 @@ fn change_of(step: &RunStep, state: StepState, reason: Option<String>) -> StepCh
         reason,
         total: None,
         result: None,
+        merges: None,
     }
 }
