@@ -301,3 +301,30 @@ fn a_group_that_is_lost_after_the_rows_were_read_is_not_left_out() {
     bench.end("r", 0, 1);
     assert_eq!(bench.rows["r"].cursor, 5);
 }
+
+#[test]
+fn a_retry_of_a_map_that_goes_on_without_losses_leaves_what_is_merged() {
+    let mut bench = merged("", PROMPT);
+    bench.end("m", 3, 0);
+    assert_eq!(bench.state("r"), StepState::Open);
+    let all = repeats(&bench.plan, &bench.rows, Some("m"), None);
+    assert!(all.is_empty(), "{all:?}");
+    bench.end("m", 0, 1);
+    let all = repeats(&bench.plan, &bench.rows, Some("m"), None);
+    assert_eq!(all.dependents, [Repeat::Anew("r".into())]);
+}
+
+#[test]
+fn a_step_that_is_to_begin_anew_is_cleared_to_its_last_item() {
+    let mut bench = merged("", PROMPT);
+    let row = bench.rows.get_mut("m").unwrap();
+    *row = StepFacts {
+        state: StepState::Pending,
+        cursor: 9,
+        ..StepFacts::open(Some(10))
+    };
+    for step in [Some("m"), None] {
+        let all = repeats(&bench.plan, &bench.rows, step, None);
+        assert_eq!(all.causes, [Repeat::Anew("m".into())]);
+    }
+}

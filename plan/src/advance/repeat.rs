@@ -50,10 +50,13 @@ pub fn repeats(plan: &Plan, rows: &StepRows, step: Option<&str>, item: Option<&s
             let row = rows.get(path);
             if row.is_some_and(|row| row.failed + row.cancelled > 0) {
                 causes.insert(Repeat::Lost(path.to_owned()));
-            } else if row.is_some_and(|row| row.state.is_final()) {
+            } else if row.is_some_and(|row| row.state.is_final() || is_half_cleared(row)) {
                 causes.insert(Repeat::Anew(path.to_owned()));
             }
-            add_dependents(plan, rows, path, &mut others);
+            // Of a step that goes on nothing is repeated.
+            if !causes.is_empty() {
+                add_dependents(plan, rows, path, &mut others);
+            }
         }
         (None, _) => {
             for (path, row) in rows {
@@ -116,6 +119,11 @@ pub fn repeats(plan: &Plan, rows: &StepRows, step: Option<&str>, item: Option<&s
     }
 }
 
+/// Whether a step is to begin anew of which a command has removed some items, but not all.
+fn is_half_cleared(row: &StepFacts) -> bool {
+    !row.has_begun() && row.cursor > 0
+}
+
 /// The treatment of a step by a retry of all that failed; `None`: it did not fail, or what failed in it does not count.
 fn of_failed(plan: &Plan, rows: &StepRows, path: &str, row: &StepFacts) -> Option<Repeat> {
     let found = find(plan, path)?;
@@ -128,6 +136,9 @@ fn of_failed(plan: &Plan, rows: &StepRows, path: &str, row: &StepFacts) -> Optio
     let path = path.to_owned();
     if row.failed + row.cancelled > 0 {
         return Some(Repeat::Lost(path));
+    }
+    if is_half_cleared(row) {
+        return Some(Repeat::Anew(path));
     }
     if !matches!(row.state, StepState::Failed | StepState::Cancelled) {
         return None;

@@ -1,12 +1,12 @@
 //! Retries in runs: of what failed, of one step, of one item; and of a single task that a step has made.
 
-use super::RunWish;
+use super::{RunWish, item_state};
 use crate::backend::Result;
 use crate::core::{CommandResult, Core};
 use crate::outcome::Outcome;
 use crate::row::Flags;
-use crate::sql::plan::{SelectItemByKey, SelectMerge, SelectStepAt};
-use kirosu_protocol::{RunRetryParams, TaskId};
+use crate::sql::plan::{SelectItemByKey, SelectItemState, SelectMerge, SelectStepAt};
+use kirosu_protocol::{ItemState, RunRetryParams, StepState, TaskId};
 
 impl Core {
     pub(super) fn retry_run(
@@ -26,20 +26,32 @@ impl Core {
             if what.item.is_some() {
                 self.check_item_alone(id, path, step_id)?;
             }
-            if let Some(key) = &what.item
-                && self
-                    .db
-                    .number(SelectItemByKey { step_id, key }.into())?
-                    .is_none()
-            {
-                let message = format!(
-                    "the step {path} of the run {id} has no item {key:?}; `kirosu run items {id} --step {path}` lists them"
-                );
-                return Err(self.wrong_state_of(id, message));
+            if let Some(key) = &what.item {
+                let Some(idx) = self.db.number(SelectItemByKey { step_id, key }.into())? else {
+                    let message = format!(
+                        "the step {path} of the run {id} has no item {key:?}; `kirosu run items {id} --step {path}` lists them"
+                    );
+                    return Err(self.wrong_state_of(id, message));
+                };
+                if self.goes_on_anyway(id, step_id, idx)? {
+                    return self.go_on(id);
+                }
             }
         }
         self.wish(id, retry(what))?;
         self.go_on(id)
+    }
+
+    /// Whether an item has not ended of a step that goes on: nothing is to be repeated, and what rests on it stays.
+    fn goes_on_anyway(&mut self, id: TaskId, step_id: i64, idx: i64) -> CommandResult<bool> {
+        self.settle_plans()?;
+        let step = self.plan_step(step_id)?.map(|step| step.state);
+        let item = self
+            .db
+            .number(SelectItemState { step_id, idx }.into())?
+            .map(item_state);
+        let has_ended = !matches!(item, Some(ItemState::Waiting | ItemState::Open));
+        Ok(self.is_live_run(id)? && step == Some(StepState::Open) && !has_ended)
     }
 
     /// Refuses the retry of one item of a step whose items rest on each other.

@@ -862,6 +862,31 @@ fn tasks_that_have_not_begun_are_taken_out_of_the_queue_and_made_again() {
 }
 
 #[test]
+fn the_retry_of_an_item_that_runs_is_no_wish() {
+    let mut b = Bench::new();
+    let taken = Taken::new(&mut b);
+    taken.open(&mut b, "m", 4);
+    assert!(taken.expand(&mut b, "m", 2));
+    let begun = b.lease(1);
+    b.ack(done(begun[0].task_id, None)).unwrap();
+    for (key, is_wish) in [("k1", false), ("k0", true)] {
+        let retry = RunControl::Retry(RunRetryParams {
+            step: Some("m".into()),
+            item: Some(key.into()),
+            ..RunRetryParams::default()
+        });
+        let run = taken.run;
+        b.one(plan(PlanOrder::Control {
+            run,
+            control: retry,
+        }))
+        .unwrap();
+        let (row, _) = b.reader.plan_run(run).unwrap().unwrap();
+        assert_eq!(row.wishes.is_some(), is_wish, "{key}");
+    }
+}
+
+#[test]
 fn an_item_that_rests_on_others_is_not_repeated_alone() {
     let mut b = Bench::new();
     let taken = Taken::new(&mut b);
