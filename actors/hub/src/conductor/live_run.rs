@@ -55,7 +55,12 @@ pub(crate) struct LiveRun {
     pub lists: HashMap<(String, i64), Arc<Vec<Value>>>,
     /// The piece of a source that was read last: the position of its first item, and the items.
     pub piece: Option<(SourceId, i64, Arc<Vec<Value>>)>,
+    /// The plan to which the run is about to go over. Steps are cleared in several turns, and it is checked in the first one.
+    pub next_plan: Option<(PlanText, NextPlan)>,
 }
+
+/// A plan that was checked for a run, and the fate of each step.
+pub(crate) type NextPlan = (CheckedPlan, Vec<(String, StepFate)>);
 
 impl LiveRun {
     /// A run as its task is, and the runs above it. `text`: the plan with which it goes on instead of that of its task.
@@ -109,6 +114,7 @@ impl LiveRun {
             faults: BTreeMap::new(),
             lists: HashMap::new(),
             piece: None,
+            next_plan: None,
         }
     }
 
@@ -116,10 +122,7 @@ impl LiveRun {
     ///
     /// # Errors
     /// It has faults, the inputs of the run do not fit, it is beyond the limits of the run above, or it reads other items.
-    pub fn with_plan(
-        &self,
-        text: &PlanText,
-    ) -> Result<(CheckedPlan, Vec<(String, StepFate)>), String> {
+    pub fn with_plan(&self, text: &PlanText) -> Result<NextPlan, String> {
         let new = CheckedPlan::read(text, &self.metadata)?;
         let Ok(plan) = &self.plan else {
             // It has ended before it began any step.

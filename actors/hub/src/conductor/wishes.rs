@@ -53,7 +53,12 @@ impl RunTurn<'_> {
     /// Goes over to another plan: clears what it changes, and takes it then. Each turn, also one after a crash, finds the rest.
     pub fn replan(&mut self, text: &PlanText) {
         self.live.faults.clear();
-        let (new, fates) = match self.live.with_plan(text) {
+        let known = self.live.next_plan.take().filter(|(of, _)| of == text);
+        let checked = match known {
+            Some((_, checked)) => Ok(checked),
+            None => self.live.with_plan(text),
+        };
+        let (new, fates) = match checked {
             Ok(checked) => checked,
             Err(why) => return self.refuse(&why),
         };
@@ -68,6 +73,7 @@ impl RunTurn<'_> {
             self.clear(path);
         }
         if !left.is_empty() {
+            self.live.next_plan = Some((text.clone(), (new, fates)));
             return;
         }
         let gone = fates.iter().filter(|(_, fate)| *fate == StepFate::Gone);
