@@ -24,6 +24,9 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Files of which is known what they have.
 const KNOWN: usize = 1000;
 
+/// Files that are not complete and are passed over for a new one.
+const LEFT_FILES: usize = 1000;
+
 /// A file that this process has written.
 #[derive(Debug, Clone, PartialEq)]
 struct Written {
@@ -108,10 +111,8 @@ impl ResultFolder {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn begin(self) -> Result<NewResult, NoFolder> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".{}-{}-{number}", self.name, std::process::id());
-        match self.folder.create(&name) {
-            Ok(file) => Ok(NewResult {
+        match create(&self.folder, &format!(".{}", self.name)) {
+            Ok((name, file)) => Ok(NewResult {
                 folder: self,
                 name,
                 file,
@@ -178,6 +179,19 @@ fn make(dir: &AgentFolder, run: &str, user: Option<&RunUser>) -> io::Result<Agen
     Ok(folder)
 }
 
+/// Makes a file that is not complete. Processes with the same id, as in containers, may have left others when they were killed.
+fn create(folder: &AgentFolder, name: &str) -> io::Result<(String, File)> {
+    let mut left = LEFT_FILES;
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let new = format!("{name}-{}-{number}", std::process::id());
+        match folder.create(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && left > 0 => left -= 1,
+            made => return made.map(|file| (new, file)),
+        }
+    }
+}
+
 fn named(name: &str, why: &io::Error) -> io::Error {
     io::Error::new(why.kind(), format!("{name}: {why}"))
 }
@@ -188,9 +202,7 @@ fn ignore(results: &AgentFolder, user: Option<&RunUser>) -> io::Result<()> {
     if results.mark(NAME).is_some() {
         return Ok(());
     }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let new = format!("{NAME}-{}-{number}", std::process::id());
-    let mut file = results.create(&new)?;
+    let (new, mut file) = create(results, NAME)?;
     let written = file
         .write_all(b"*\n")
         .and_then(|()| results.publish(&file, (&new, NAME), user));
@@ -235,4 +247,27 @@ fn remove_from(place: &RunFolder) -> io::Result<()> {
     // Others may have files there.
     let _ = dir.remove_empty(above);
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_killed_process_has_left_are_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = AgentFolder::beneath(root.path(), Path::new("")).unwrap();
+        let next = NUMBER.load(Ordering::Relaxed);
+        for number in next..next + 20 {
+            let left = format!(".a.txt-{}-{number}", std::process::id());
+            std::fs::write(root.path().join(left), "left").unwrap();
+        }
+        let (name, mut file) = create(&folder, ".a.txt").unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(
+            std::fs::read_to_string(root.path().join(name)).unwrap(),
+            "new"
+        );
+    }
 }
