@@ -16,6 +16,7 @@ use rustix::fs::{
     open, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::agent_file::open_folder;
 use crate::containment::RunUser;
@@ -66,7 +67,8 @@ impl AgentFolder {
         opened.map(Self).map_err(reason)
     }
 
-    /// Opens a folder in it, and makes it if it is missing, for this user. Returns whether it was made.
+    /// Opens a folder in it, and makes it if it is missing, for this user. Returns whether it was made. A folder that took the place of
+    /// the new one meanwhile is as one that was there: its owner and mode stay.
     ///
     /// # Errors
     /// As [`beneath`](Self::beneath), or it cannot be made.
@@ -77,6 +79,9 @@ impl AgentFolder {
         }
         let made = self.folder(name)?;
         let listed = made.listable()?;
+        if !is_new(&listed)? {
+            return Ok((made, false));
+        }
         // Whatever the umask is.
         fchmod(&listed, FOLDER)?;
         if let Some(user) = user {
@@ -231,6 +236,19 @@ impl FileMark {
     }
 }
 
+/// Whether a folder can be one that this process has just made: it is the owner, and nothing is in it.
+fn is_new(folder: &OwnedFd) -> io::Result<bool> {
+    if rustix::fs::fstat(folder)?.st_uid != geteuid().as_raw() {
+        return Ok(false);
+    }
+    for entry in Dir::read_from(folder)? {
+        if !is_itself(entry?.file_name()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn is_itself(name: &CStr) -> bool {
     [c".", c".."].contains(&name)
 }
@@ -275,6 +293,22 @@ mod tests {
         folder.remove("link").unwrap();
         assert_eq!(fs::read_to_string(other.join("mine")).unwrap(), "mine");
         assert_eq!(fs::read_dir(work.join("sub")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_with_files_is_not_taken_for_a_new_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = AgentFolder::beneath(root.path(), Path::new("")).unwrap();
+        let is_new = |name: &str| is_new(&folder.folder(name).unwrap().listable().unwrap());
+        assert!(folder.make("new", None).unwrap().1);
+        assert!(is_new("new").unwrap());
+        assert!(!folder.make("new", None).unwrap().1);
+        fs::write(root.path().join("new/file"), "").unwrap();
+        assert!(!is_new("new").unwrap());
+        // The owner of the root folder is another one, unless root runs the test.
+        if !geteuid().is_root() {
+            assert!(!super::is_new(&File::open("/").unwrap().into()).unwrap());
+        }
     }
 
     #[test]
