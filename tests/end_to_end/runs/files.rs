@@ -78,6 +78,36 @@ pipeline:
 }
 
 #[test]
+fn the_result_of_a_batch_is_in_the_line_of_its_first_item() {
+    let field = Field::new();
+    let hub = agents(&field, "shared", "").hub;
+    let plan = r#"
+inputs: { words: { type: list } }
+pipeline:
+  - id: read
+    pool: echo
+    map: { over: inputs.words, batch: 200 }
+    prompt: '{{ items | join(" ") }} {{ "x" * 700000 }}'
+  - { id: all, reduce: { of: read, into: json } }
+  - { id: lines, pool: p, depends_on: [read], prompt: "grep -n result {{ steps.read.file }} | cut -c1-22; sed -n 450p {{ steps.read.file }}; wc -l <{{ steps.read.file }}" }
+  - { id: list, pool: p, depends_on: [all], prompt: "python3 -c 'import json, sys; print([len(it.split()) for it in json.load(open(sys.argv[1]))])' {{ steps.all.file }}" }
+"#;
+    let words: Vec<String> = (0..450).map(|n| format!("w{n}")).collect();
+    let (mut client, run) = carried_out(&hub, plan, json!({"inputs": {"words": words}}));
+    assert_eq!(run["state"], "done", "{run:#}");
+    let told = result(&mut client, &run, "lines");
+    let lines: Vec<&str> = told.lines().map(str::trim).collect();
+    let shared = r##"{"key":"#450","same_as":"#401","state":"done"}"##;
+    let firsts = [1, 201, 401].map(|n| format!(r##"{n}:{{"key":"#{n}","result""##));
+    assert_eq!(lines.len(), 5, "{told}");
+    for (line, first) in lines.iter().zip(&firsts) {
+        assert!(first.starts_with(line) || line.starts_with(first), "{told}");
+    }
+    assert_eq!(lines[3..], [shared, "450"]);
+    assert_eq!(result(&mut client, &run, "list").trim(), "[201, 201, 51]");
+}
+
+#[test]
 fn failed_items_and_earlier_passes_have_files_too() {
     let field = Field::new();
     let hub = agents(&field, "ephemeral", "size=2").hub;

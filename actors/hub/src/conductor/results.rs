@@ -5,14 +5,15 @@ use kirosu_plan::advance::ResultRef;
 use kirosu_protocol::{ItemState, Status, Task, TaskId};
 use kirosu_store::{PlanItem, RunStep, StoreReader};
 use serde_json::{Value, json};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of results that are read into memory at once.
 const BYTES: usize = 8 << 20;
 /// Items that one query reads.
-const PAGE: i64 = 200;
+pub(crate) const PAGE: i64 = 200;
 /// Tasks that one query reads: a result may have several MiB.
-pub(super) const TASKS: usize = 8;
+pub(crate) const TASKS: usize = 8;
 /// References that are followed from one step to another.
 const HOPS: usize = 32;
 
@@ -117,6 +118,9 @@ pub(crate) fn place_of_file<'a>(
         Some(ResultPlace::Items(map))
     }))
 }
+
+/// The position and the key of the first item of tasks.
+pub(crate) type FirstItems = HashMap<TaskId, (i64, String)>;
 
 /// Reads results from the store.
 pub(crate) struct Results<'a> {
@@ -247,35 +251,50 @@ impl Results<'_> {
         step: &RunStep,
         items: Vec<ItemOutcome>,
     ) -> Result<Vec<ItemOutcome>, String> {
-        if !step.shared {
-            return Ok(items);
-        }
-        let mut firsts: HashMap<TaskId, i64> = HashMap::new();
+        let mut firsts = FirstItems::new();
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
-            let Some(task) = item.task_id.filter(|_| item.state == ItemState::Done) else {
-                kept.push(item);
-                continue;
+            let task = shared_task(step, (item.state, item.task_id, item.position));
+            let is_first = match task {
+                Some(task) => self.first_of(step, task, &mut firsts)?.0 == item.index,
+                None => true,
             };
-            if item.position == 0 {
-                kept.push(item);
-                continue;
-            }
-            // The first of the batch may have another task since it was repeated alone.
-            let first = match firsts.get(&task) {
-                Some(first) => *first,
-                None => {
-                    let all = self.store.items_of_task(step.id, task).map_err(unread)?;
-                    let first = all.first().map_or(item.index, |first| first.index);
-                    firsts.insert(task, first);
-                    first
-                }
-            };
-            if first == item.index {
+            if is_first {
                 kept.push(item);
             }
         }
         Ok(kept)
+    }
+
+    /// The key of the earlier item whose result an item shares.
+    pub fn same_as(
+        &mut self,
+        step: &RunStep,
+        item: &PlanItem,
+        firsts: &mut FirstItems,
+    ) -> Result<Option<String>, String> {
+        let Some(task) = shared_task(step, (item.state, item.task_id, item.position)) else {
+            return Ok(None);
+        };
+        let (index, key) = self.first_of(step, task, firsts)?;
+        Ok((*index != item.index).then(|| key.clone()))
+    }
+
+    /// The first item of a task of a step. That of the batch may have another task since it was repeated alone.
+    fn first_of<'f>(
+        &mut self,
+        step: &RunStep,
+        task: TaskId,
+        firsts: &'f mut FirstItems,
+    ) -> Result<&'f (i64, String), String> {
+        Ok(match firsts.entry(task) {
+            Entry::Occupied(first) => first.into_mut(),
+            Entry::Vacant(entry) => {
+                let all = self.store.items_of_task(step.id, task).map_err(unread)?;
+                let first = all.into_iter().next().map(|first| (first.index, first.key));
+                entry.insert(first.ok_or_else(|| format!("no item has the task {task}"))?)
+            }
+        })
     }
 
     /// The result of a step as text; `None` if it has none.
@@ -316,6 +335,14 @@ impl Results<'_> {
             }
         })
     }
+}
+
+/// The task of an item that may share the result of an earlier one.
+fn shared_task(
+    step: &RunStep,
+    (state, task, position): (ItemState, Option<TaskId>, i64),
+) -> Option<TaskId> {
+    task.filter(|_| step.shared && state == ItemState::Done && position > 0)
 }
 
 /// The element for an item in the result of its batch.

@@ -2,21 +2,27 @@
 
 use super::QueryFailure;
 use crate::answers;
-use crate::conductor::results::{ItemOutcome, ResultPlace, Results, place_of_file, value_of};
+use crate::conductor::results::{
+    FirstItems, ItemOutcome, PAGE, ResultPlace, Results, TASKS, place_of_file, value_of,
+};
 use kirosu_protocol::run::StepTask;
 use kirosu_protocol::text::head;
 use kirosu_protocol::{
     Effect, Error, ErrorCode, ItemState, RunFileAnswer, RunFileParams, Task, TaskId,
 };
-use kirosu_store::{RunStep, StoreReader};
+use kirosu_store::{PlanItem, RunStep, StoreReader};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
 /// Bytes of a piece, about.
 const PIECE_BYTES: usize = 512 << 10;
-/// Items that are read at once while their results are small, or shared by a batch, which is parsed once for all of them.
-const ITEMS: i64 = 8;
-/// Bytes of small results together.
+/// Items after which a piece ends even if they have little text.
+const ITEMS: i64 = 10_000;
+/// Items whose results are read at once. A list of results of a batch is parsed once for them.
+const PART: usize = 32;
+/// Bytes of small results together: those of several tasks are read at once.
 const SMALL_BYTES: usize = 64 << 10;
 
 /// A piece of a result.
@@ -154,12 +160,13 @@ impl Form {
     }
 
     /// The text of an item.
-    fn text(self, item: ItemOutcome, is_first: bool) -> Option<String> {
+    fn text(self, item: ItemOutcome, same_as: Option<String>, is_first: bool) -> Option<String> {
         let mut text = match self {
             Form::Items => {
                 let mut line = json!({"key": item.key, "state": item.state});
                 let more = [
                     ("result", item.result),
+                    ("same_as", same_as),
                     (
                         "error",
                         item.error.filter(|_| item.state != ItemState::Done),
@@ -218,45 +225,91 @@ impl PieceWriter<'_> {
         if form == Form::List && self.cursor == PieceCursor::default() {
             self.text.push('[');
         }
+        let end = step.cursor.min(self.cursor.index + ITEMS);
+        let mut firsts = FirstItems::new();
         // A piece that begins within a result has a large one.
-        let is_small = step.each || self.cursor.offset == 0;
-        let mut limit = if is_small { ITEMS } else { 1 };
-        while self.cursor.index < step.cursor {
-            let (from, before) = (self.cursor.index, self.text.len());
+        let mut tasks = if self.cursor.offset == 0 { TASKS } else { 1 };
+        while self.cursor.index < end {
+            let from = self.cursor.index;
+            let limit = PAGE.min(end - from);
             let page = self.results.store.plan_items(step.id, None, from, limit)?;
             let Some(last) = page.last().map(|item| item.index) else {
+                self.cursor.index = step.cursor;
                 break;
             };
-            let mut items = self.results.with_results(step, page).map_err(unread)?;
-            if form != Form::Items {
-                items = self.results.once_per_task(step, items).map_err(unread)?;
-            }
-            for item in items {
-                if item.state == ItemState::Done && item.task_id.is_some() && item.result.is_none()
-                {
-                    return Err(gone(self.path).into());
+            let (page, mut same) = self.once(step, form, page, &mut firsts)?;
+            let mut page = page.into_iter().peekable();
+            while page.peek().is_some() {
+                let before = self.text.len();
+                let part = part(&mut page, tasks);
+                if !self.part(step, form, part, &mut same)? {
+                    return Ok(Some(self.cursor));
                 }
-                if item.index != self.cursor.index {
-                    (self.cursor.index, self.cursor.offset) = (item.index, 0);
-                }
-                let text = form.text(item, !self.cursor.has_some);
-                if let Some(text) = text {
-                    if self.is_full() || !self.add(&text)? {
-                        return Ok(Some(self.cursor));
-                    }
-                    self.cursor.has_some = true;
-                }
-                self.cursor.index += 1;
-                self.cursor.offset = 0;
+                let is_small = self.text.len() - before < SMALL_BYTES;
+                tasks = if is_small { TASKS } else { 1 };
             }
             (self.cursor.index, self.cursor.offset) = (last + 1, 0);
-            let is_small = self.text.len() - before < SMALL_BYTES;
-            limit = if step.each || is_small { ITEMS } else { 1 };
+        }
+        if self.cursor.index < step.cursor {
+            return Ok(Some(self.cursor));
         }
         if form == Form::List {
             self.text.push(']');
         }
         Ok(None)
+    }
+
+    /// Items of which those that share the result of an earlier one have no task, and the key of that one; or are left out in a form
+    /// of results alone.
+    fn once(
+        &mut self,
+        step: &RunStep,
+        form: Form,
+        page: Vec<PlanItem>,
+        firsts: &mut FirstItems,
+    ) -> Result<(Vec<PlanItem>, SameAs), QueryFailure> {
+        let (mut kept, mut same) = (Vec::with_capacity(page.len()), SameAs::new());
+        for mut item in page {
+            let first = self.results.same_as(step, &item, firsts);
+            match first.map_err(unread)? {
+                None => {}
+                Some(_) if form != Form::Items => continue,
+                Some(first) => {
+                    item.task_id = None;
+                    same.insert(item.index, first);
+                }
+            }
+            kept.push(item);
+        }
+        Ok((kept, same))
+    }
+
+    /// The texts of items whose results are read at once. Returns whether all of them are in the piece.
+    fn part(
+        &mut self,
+        step: &RunStep,
+        form: Form,
+        part: Vec<PlanItem>,
+        same: &mut SameAs,
+    ) -> Result<bool, QueryFailure> {
+        for item in self.results.with_results(step, part).map_err(unread)? {
+            if item.state == ItemState::Done && item.task_id.is_some() && item.result.is_none() {
+                return Err(gone(self.path).into());
+            }
+            if item.index != self.cursor.index {
+                (self.cursor.index, self.cursor.offset) = (item.index, 0);
+            }
+            let same_as = same.remove(&item.index);
+            if let Some(text) = form.text(item, same_as, !self.cursor.has_some) {
+                if self.is_full() || !self.add(&text)? {
+                    return Ok(false);
+                }
+                self.cursor.has_some = true;
+            }
+            self.cursor.index += 1;
+            self.cursor.offset = 0;
+        }
+        Ok(true)
     }
 
     /// Adds the rest of a text up to the size of a piece. Returns whether that was all of it.
@@ -271,6 +324,26 @@ impl PieceWriter<'_> {
         self.cursor.offset = from + part.len();
         Ok(self.cursor.offset == text.len())
     }
+}
+
+/// The key of the first item with the result of another one, by the position of that one.
+type SameAs = BTreeMap<i64, String>;
+
+/// The next items whose results are read at once: those of at most `tasks` tasks.
+fn part(items: &mut Peekable<IntoIter<PlanItem>>, tasks: usize) -> Vec<PlanItem> {
+    let (mut part, mut last, mut count) = (Vec::new(), None, 0);
+    while part.len() < PART
+        && let Some(next) = items.peek()
+    {
+        if next.task_id.is_some() && next.task_id != last {
+            if count == tasks {
+                break;
+            }
+            (last, count) = (next.task_id, count + 1);
+        }
+        part.extend(items.next());
+    }
+    part
 }
 
 fn runs_again(path: &str) -> Error {
