@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# The most seconds that the end of the process waits for the loop.
+_END_SECONDS = 2
 
 _lock = threading.Lock()
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None
@@ -20,9 +27,41 @@ def background() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _loop[0] != os.getpid():
             loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="kirosu", daemon=True).start()
+            thread = threading.Thread(target=loop.run_forever, name="kirosu", daemon=True)
+            thread.start()
+            atexit.register(_end, os.getpid(), loop, thread)
             _loop = os.getpid(), loop
         return _loop[1]
+
+
+def _end(pid: int, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    """Ends what runs on the loop, at the end of its process."""
+    if pid != os.getpid():
+        return
+
+    async def cancel() -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    with contextlib.suppress(TimeoutError, FutureTimeout):
+        asyncio.run_coroutine_threadsafe(cancel(), loop).result(_END_SECONDS)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(_END_SECONDS)
+    if not thread.is_alive():
+        loop.close()
+
+
+def close_with(owner: object, close: Callable[[], None]) -> None:
+    """Calls a function on the loop when an object is collected, so that a forgotten client leaves no connection open."""
+    loop = background()
+
+    def collected() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(close)
+
+    weakref.finalize(owner, collected).atexit = False
 
 
 def run(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _address
 from ._link import Link
+from ._loop import close_with
 from ._loop import run as _run
 from ._requests import given, new_key, repeatable
 from .config import get_agent_config, load_mcp_config
@@ -60,6 +61,7 @@ class HubClient:
     async def _request(self, method: str, params: dict[str, Any]) -> Any:
         if self._link is None:
             self._link = Link(_address.Address(self.host, self.port), hello=None, patience=0)
+            close_with(self, self._link.close)
         try:
             return await self._link.request(method, params)
         except Disconnected:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:  # Python 3.10
-    tomllib = None  # type: ignore[assignment]
 
 log = logging.getLogger("kirosu.config")
 
@@ -30,12 +29,13 @@ LOCAL_MCP_FILE = LOCAL_CONFIG_DIR / "settings" / "mcp.json"
 
 def load_config() -> dict[str, Any]:
     """The settings of both files, the local ones first. A file with faults is left out, with a warning."""
-    if tomllib is None:
-        present = [path for path in (GLOBAL_CONFIG_FILE, LOCAL_CONFIG_FILE) if path.exists()]
-        if present:
-            log.warning("%s needs Python 3.11 or newer, and was not read", present[0])
-        return {}
-    return _merged({}, (GLOBAL_CONFIG_FILE, LOCAL_CONFIG_FILE), tomllib.load)
+    paths = GLOBAL_CONFIG_FILE, LOCAL_CONFIG_FILE
+    if sys.version_info >= (3, 11):
+        return _merged({}, paths, tomllib.load)
+    for path in paths:
+        if path.exists():
+            log.warning("%s was not read: TOML needs Python 3.11", path)
+    return {}
 
 
 def load_mcp_config() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._loop import iterate
+from ._loop import close_with, iterate
 from ._loop import run as _run
 from ._link import Json
 from ._requests import Template
@@ -39,6 +39,8 @@ class Hub:
             return AsyncHub(hub, key=key, patience=patience, name=name, tls_fingerprint=tls_fingerprint, tls_ca=tls_ca)
 
         self.asynchronous = _run(make())
+        # Flows, runs and iterators keep the inner client, so the connection ends after the last of them.
+        close_with(self.asynchronous, self.asynchronous._link.close)
 
     def __enter__(self) -> Self:
         self.call("ping")

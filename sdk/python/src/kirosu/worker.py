@@ -108,7 +108,9 @@ class Worker:
                 self._stop()
             await self._lease_tasks()
         finally:
-            self._stop()
+            # An error of the hub, such as a key that was revoked, ends the worker in the same order.
+            if not self._stopping.is_set():
+                self._stop()
             await self._end()
             for number in signals:
                 self._loop.remove_signal_handler(number)
