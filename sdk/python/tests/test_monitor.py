@@ -9,7 +9,7 @@ import sys
 import threading
 import unittest
 
-from support import PATIENCE, HubTest, kirosu, until
+from support import PATIENCE, ROOT, HubTest, kirosu, until
 
 PROGRAM = """
 import kirosu
@@ -106,15 +106,21 @@ class InAgents(HubTest):
         self.hub.cancel(task)
         self.assertEqual(self.hub.wait([task], timeout=PATIENCE)[0].status, "cancelled")
 
+
+class Parents(HubTest):
+    up = True
+    settings = (
+        "providers.script.kind=command",
+        f"providers.script.command={json.dumps([sys.executable, str(ROOT / 'tests' / 'waiting_program.py')])}",
+        "pool.p.provider=script",
+        InAgents.settings[-1],
+    )
+
     def test_a_program_of_a_run_waits_for_its_children(self) -> None:
-        program = (
-            "import kirosu\n"
-            "run = kirosu.current_run()\n"
-            "child = run.start('one', 'print(6 * 7)')\n"
-            "print('children:', [task.result for task in run.wait_children()])\n"
-        )
-        task = self.hub.enqueue(program)
-        self.assertEqual(self.hub.results([task], timeout=PATIENCE), ["children: ['42']"])
+        task = self.hub.enqueue("parent")
+        done = self.hub.wait([task], timeout=PATIENCE)[0]
+        self.assertEqual((done.status, done.result), ("done", "children: ['42']"), done.error)
+        self.assertEqual(done.raw["attempts"], 1)
 
 
 if __name__ == "__main__":

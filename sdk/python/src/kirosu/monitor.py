@@ -33,7 +33,7 @@ def current_run(hub: Hub | None = None) -> Run | None:
         return run_of_environment(client.asynchronous)
 
     found = _run(make())
-    return None if found is None else Run(found, loop)
+    return None if found is None else Run(found, loop, is_program=True)
 
 
 class Monitor:

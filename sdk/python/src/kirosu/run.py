@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._async_run import AsyncRun
+from ._async_run import AsyncRun, Parked
 from ._loop import run as _run
 from ._requests import Template
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Run:
     """A run: progress, children, and steps that belong to its task. See `AsyncRun`, whose methods these are."""
 
-    def __init__(self, run: AsyncRun, loop: asyncio.AbstractEventLoop) -> None:
-        self._run, self._loop = run, loop
+    def __init__(self, run: AsyncRun, loop: asyncio.AbstractEventLoop, *, is_program: bool = False) -> None:
+        self._run, self._loop, self._is_program = run, loop, is_program
         self._stopped = threading.Event()
         loop.call_soon_threadsafe(run.on_stop, self._stopped.set)
 
@@ -88,8 +88,17 @@ class Run:
         return _run(self._run.enqueue_child(prompt, **fields), self._loop)
 
     def wait_children(self) -> list[Task]:
-        """Waits for the children without occupying the worker: ends this run while some are unfinished."""
-        return _run(self._run.wait_children(), self._loop)
+        """Waits for the children without occupying the worker: ends this run while some are unfinished.
+
+        In a program that an agent host has started this ends the program.
+        """
+        try:
+            return _run(self._run.wait_children(), self._loop)
+        except Parked:
+            if self._is_program:
+                # Another exit status would be a failure of the task.
+                raise SystemExit(0) from None
+            raise
 
     def step(self, key: str, prompt: str, *, timeout: float | None = None, **fields: Unpack[TaskFields]) -> str:
         """The result of a child that is made once per key."""
