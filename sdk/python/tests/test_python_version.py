@@ -160,7 +160,7 @@ class Strategies(unittest.TestCase):
         command = run.call_args[0][0]
         self.assertEqual(command[-3:], ["--search", "-c a=b", "System: s\n\nUser: p"])
         with self.assertRaises(ValueError):
-            providers.get_provider("codx")
+            providers.get_provider("unknown")
 
 
 class Settings(unittest.TestCase):

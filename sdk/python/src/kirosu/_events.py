@@ -33,7 +33,7 @@ async def events(
     queue: asyncio.Queue[tuple[str, Json]] = asyncio.Queue(_QUEUE)
     at = _Position(since, boot_id)
 
-    # What comes between a subscription and its answer, which must be handled first.
+    # Events that came before the answer of the subscription, which must be handled first.
     early: list[tuple[str, Json]] | None = None
 
     async def notice(method: str, params: Json) -> None:
