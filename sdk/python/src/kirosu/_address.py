@@ -121,6 +121,18 @@ def find(
     )
 
 
+def key_for(host: str, port: int) -> str | None:
+    """The key of the environment for an address: `KIRO_SWARM_KEY`, or the token of a run if the address is that of its hub."""
+    if key := os.environ.get("KIRO_SWARM_KEY"):
+        return key
+    try:
+        of_run = split(os.environ.get("KIROSU_HUB", ""))
+    except ValueError:
+        return None
+    same = of_run == (host, port) or (of_run[1] == port and {of_run[0], host} <= _LOOPBACK)
+    return os.environ.get("KIROSU_TOKEN") if same else None
+
+
 def own_key(variables: Mapping[str, str]) -> str | None:
     """The key that the hub made in its data folder.
 

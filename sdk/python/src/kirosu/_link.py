@@ -20,6 +20,7 @@ Json = dict[str, Any]
 Notice = Callable[[str, Json], Awaitable[None]]
 
 _CHUNK = 256 * 1024
+_CONNECT_SECONDS = 10
 # The limits of a hub with default settings, until `hello` has returned those of this one.
 _LIMITS: Json = {
     "line_bytes": 16 * 1024 * 1024,
@@ -45,18 +46,15 @@ class Connection:
     @classmethod
     async def open(cls, address: Address, notice: Notice | None) -> Connection:
         """Connects. Raises `OSError`, and `WrongHub` for a hub that is not the expected one."""
-        if address.socket is not None:
-            reader, writer = await asyncio.open_unix_connection(address.socket)
-        else:
-            context = address.context()
-            reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=context, server_hostname=address.host if context else None
-            )
-            if context is not None:
-                address.check(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-        if address.key_is_own and not _is_own(address, writer):
+        try:
+            reader, writer = await asyncio.wait_for(_streams(address), _CONNECT_SECONDS)
+        except asyncio.TimeoutError:
+            raise Disconnected(f"no connection to {address.shown} within {_CONNECT_SECONDS} s") from None
+        try:
+            _prepare(address, writer)
+        except BaseException:
             writer.close()
-            raise WrongHub(f"the hub at {address.shown} is of another user, so it does not get the key of this user's hub; give its key")
+            raise
         return cls(reader, writer, notice)
 
     @property
@@ -92,6 +90,9 @@ class Connection:
             raise Disconnected(str(why)) from why
         finally:
             self._waiting.pop(number, None)
+            if answer.done() and not answer.cancelled():
+                # Else a failure that this request has met in another way is reported as one that no caller took.
+                answer.exception()
 
     async def ended(self) -> None:
         """Returns when the connection has ended."""
@@ -116,11 +117,13 @@ class Connection:
                     if line.strip():
                         await self._take(line)
             raise Disconnected("the hub closed the connection")
-        except (OSError, HubError, ValueError) as why:
+        except Exception as why:  # noqa: BLE001 - whatever comes that is no answer ends the connection
             self._end(why)
 
     async def _take(self, line: bytes | bytearray) -> None:
         message = json.loads(line)
+        if not isinstance(message, dict):
+            raise ValueError("the hub sent something else than an object")
         if "method" in message and "id" not in message:
             if self._notice is not None:
                 await self._notice(message["method"], message.get("params") or {})
@@ -149,10 +152,34 @@ class Connection:
                     answer.set_exception(Disconnected(str(self._failure) or type(self._failure).__name__))
 
 
-def _is_own(address: Address, writer: asyncio.StreamWriter) -> bool:
+async def _streams(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if address.socket is not None:
+        return await asyncio.open_unix_connection(address.socket)
+    context = address.context()
+    name = address.host if context else None
+    return await asyncio.open_connection(address.host, address.port, ssl=context, server_hostname=name)
+
+
+def _prepare(address: Address, writer: asyncio.StreamWriter) -> None:
+    """Checks who is at the other end, before a key is sent. Raises `WrongHub`."""
+    secure = writer.get_extra_info("ssl_object")
+    if secure is not None:
+        address.check(secure.getpeercert(binary_form=True))
+    peer: sockets.socket = writer.get_extra_info("socket")
+    if address.key_is_own and not _is_own(address, peer):
+        raise WrongHub(
+            f"the hub at {address.shown} is of another user, so it does not get the key of this user's hub; give its key"
+        )
+    if address.socket is None:
+        # A wait can be silent for an hour; without these a machine that vanished would not be noticed.
+        for option, value in ((sockets.TCP_KEEPIDLE, 30), (sockets.TCP_KEEPINTVL, 10), (sockets.TCP_KEEPCNT, 6)):
+            peer.setsockopt(sockets.IPPROTO_TCP, option, value)
+        peer.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+
+
+def _is_own(address: Address, peer: sockets.socket) -> bool:
     if address.socket is None:
         return listens_as_this_user(address.port)
-    peer: sockets.socket = writer.get_extra_info("socket")
     credentials = peer.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, struct.calcsize("3i"))
     return bool(struct.unpack("3i", credentials)[1] == os.getuid())
 

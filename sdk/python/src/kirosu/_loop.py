@@ -91,4 +91,12 @@ def iterate(items: AsyncIterator[T]) -> Iterator[T]:
         while (item := run(following())) is not None:
             yield item[0]
     finally:
-        run(end())
+        loop = background()
+        ending = end()
+        try:
+            ended = asyncio.run_coroutine_threadsafe(ending, loop)
+            # The collector may run this on the thread of the loop, which must not wait for itself.
+            if asyncio._get_running_loop() is not loop:
+                ended.result(_END_SECONDS)
+        except (RuntimeError, FutureTimeout, TimeoutError):
+            ending.close()

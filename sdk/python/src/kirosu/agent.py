@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import subprocess
+import threading
 import time
 import uuid
 from typing import Any
@@ -34,7 +35,7 @@ class HubClient:
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
-        self.auth_token = os.environ.get("KIRO_SWARM_KEY") or os.environ.get("KIROSU_TOKEN")
+        self.auth_token = _address.key_for(host, port)
         self._link: Link | None = None
 
     def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
@@ -122,7 +123,9 @@ class KiroAgent:
         task_id, kind = task["task_id"], task.get("type", "chat")
         log.info("Leased task %s (%s): %.50s", task_id, kind, task["prompt"])
         # Without the fence a late ack could end the run of another agent.
-        report: dict[str, Any] = given({"task_id": task_id, "fence": task.get("fence")})
+        lease: dict[str, Any] = given({"task_id": task_id, "fence": task.get("fence")})
+        report, ended = dict(lease), threading.Event()
+        threading.Thread(target=self._beat, args=(lease, ended), daemon=True).start()
         try:
             if kind == "python":
                 report.update(status="done", result=self._run_python(task["prompt"]))
@@ -130,9 +133,23 @@ class KiroAgent:
                 report.update(status="done", result=self._run_kiro(task["prompt"], self._system_prompt(task)))
         except Exception as why:
             report.update(status="failed", error=str(why))
+        finally:
+            ended.set()
         self.client.call("ack", report)
         log.info("Task %s %s.", task_id, report["status"])
         log.debug("Task %s: %s", task_id, json.dumps(report.get("result") or report.get("error")))
+
+    def _beat(self, lease: dict[str, Any], ended: threading.Event) -> None:
+        """Extends a lease until its run has ended, so that a run that is longer than the lease is not run twice."""
+        while not ended.wait(_LEASE_SECONDS / 3):
+            try:
+                self.client.call("heartbeat", lease)
+            except HubError as why:
+                # Without a key the hub has no heartbeats; a lost lease shows in the answer to the ack.
+                log.debug("No heartbeat for task %s: %s", lease["task_id"], why)
+                return
+            except OSError:
+                continue
 
     def _run_kiro(self, prompt: str, system_prompt: str | None = None) -> str:
         return self.provider.run(prompt, system_prompt, self.workdir)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +31,7 @@ class SwarmClient:
         if self._link is None:
             await self.connect()
         assert self._link is not None
-        token = os.environ.get("KIRO_SWARM_KEY") or os.environ.get("KIROSU_TOKEN")
-        wanted = given({"auth_token": token, **params})
+        wanted = given({"auth_token": _address.key_for(self.host, self.port), **params})
         if method == "enqueue":
             wanted.setdefault("idempotency_key", new_key())
         try:

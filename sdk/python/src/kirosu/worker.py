@@ -220,6 +220,8 @@ class Worker:
     async def _report(self, run: AsyncRun) -> Json | None:
         """The parameters of the ack, or `None` for a run that must not be acked."""
         handling = asyncio.ensure_future(self._handle(run))
+        # An exception of a run that is over has no further use.
+        handling.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         milliseconds = run.task.raw.get("timeout_ms")
         limit = milliseconds / 1000 if milliseconds else None
         stopped = asyncio.ensure_future(run.stopped.wait())
