@@ -79,7 +79,7 @@ class Leases(HubTest):
     settings = ("lease.heartbeat_grace=0s",)
 
     def test_heartbeats_keep_a_lease_that_is_shorter_than_its_run(self) -> None:
-        self.work(lambda run: str(run.pause(2.5)), lease_seconds=1)
+        self.work(lambda run: str(run.pause(4.5)), lease_seconds=2)
         task = self.hub.enqueue("x")
         self.assertEqual(self.hub.wait([task], timeout=PATIENCE)[0].result, "True")
         self.assertEqual(self.hub.get(task).raw["attempts"], 1)
@@ -146,7 +146,7 @@ class Stops(HubTest):
         "        run.pause(600)\n"
         "        return 'finished'\n"
         "    __import__('threading').Event().wait()\n"
-        "kirosu.Worker(handler, concurrency=2, grace_seconds=0.3).run()\n"
+        "kirosu.Worker(handler, concurrency=2, grace_seconds=3).run()\n"
         "print('ended')\n"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -106,8 +107,9 @@ def find(
         host, port = split(hub.removeprefix("tcp://"))
     key = key or token or variables.get("KIRO_SWARM_KEY") or None
     is_own = False
-    # Only a hub of this machine can have made the key in the data folder, and a run has no right to it.
-    if key is None and not variables.get("KIROSU_TOKEN") and (socket or host in _LOOPBACK):
+    # Only a hub of this machine can have made the key in the data folder, and a run has no right to it. Elsewhere than on
+    # Linux this package cannot see whose program listens.
+    if sys.platform == "linux" and key is None and not variables.get("KIROSU_TOKEN") and (socket or host in _LOOPBACK):
         key = own_key(variables)
         is_own = key is not None
     return Address(

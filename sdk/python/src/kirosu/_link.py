@@ -172,8 +172,9 @@ def _prepare(address: Address, writer: asyncio.StreamWriter) -> None:
         )
     if address.socket is None:
         # A wait can be silent for an hour; without these a machine that vanished would not be noticed.
-        for option, value in ((sockets.TCP_KEEPIDLE, 30), (sockets.TCP_KEEPINTVL, 10), (sockets.TCP_KEEPCNT, 6)):
-            peer.setsockopt(sockets.IPPROTO_TCP, option, value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
+            if hasattr(sockets, name):
+                peer.setsockopt(sockets.IPPROTO_TCP, getattr(sockets, name), value)
         peer.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
 
 
