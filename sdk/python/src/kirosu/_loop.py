@@ -9,8 +9,11 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
+
+from .errors import Disconnected
 
 T = TypeVar("T")
 
@@ -65,10 +68,19 @@ def close_with(owner: object, close: Callable[[], None]) -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
-    """Runs a coroutine on the loop and returns its result. An interruption, such as Ctrl-C, cancels it."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop or background())
+    """Runs a coroutine on the loop and returns its result. An interruption, such as Ctrl-C, cancels it.
+
+    Raises `Disconnected` on threads that still work while the process ends.
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop or background())
+    except RuntimeError:
+        coroutine.close()
+        raise Disconnected("the process ends") from None
     try:
         return future.result()
+    except CancelledError:
+        raise Disconnected("the process ends") from None
     except BaseException:
         future.cancel()
         raise
