@@ -43,6 +43,7 @@ mod programs;
 mod protocol_doc;
 mod providers;
 mod python_client;
+mod python_sdk;
 mod reload;
 mod rest;
 mod rest_flood;
