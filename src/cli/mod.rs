@@ -22,6 +22,7 @@ mod follow;
 mod globals;
 mod help;
 mod launch;
+mod legacy_settings;
 mod numbers;
 mod select;
 pub(crate) mod show;

@@ -112,7 +112,7 @@ impl Broken {
 /// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreCheck {
-    /// What is wrong, as sentences. Empty: nothing.
+    /// The faults, as sentences; empty for a sound store.
     pub findings: Vec<String>,
     /// Migrations that the next start will run. Until then only the file is checked, not its rows.
     pub pending: usize,

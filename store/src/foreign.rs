@@ -80,7 +80,7 @@ pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// What it is if it has tables, but none of a store. A file that cannot be read may be a damaged store or one that a hub
+/// Its content, if it has tables, but none of a store. A file that cannot be read may be a damaged store or one that a hub
 /// has open; opening it reports that.
 fn other_content(path: &Path) -> Option<&'static str> {
     let has_log = fs::metadata(beside(path, "-wal")).is_ok_and(|it| it.len() > 0);

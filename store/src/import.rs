@@ -12,7 +12,7 @@ use crate::open;
 use crate::options::StoreOptions;
 use crate::row::{Flags, LaneId, LongInput, TaskInput, TaskRow};
 use crate::sql::attempt::InsertAttempt;
-use crate::sql::cold::{InsertChild, InsertDependency, InsertLabel, PutNote};
+use crate::sql::cold::{InsertLabel, PutNote};
 use crate::sql::counter::{AddMinute, SelectLaneOf};
 use crate::sql::long_text::SelectLastText;
 use crate::sqlite::SqliteBackend;
@@ -28,9 +28,6 @@ pub(crate) struct ImportedAttempt {
     pub ended_at: i64,
     pub result: Option<String>,
     pub error: Option<String>,
-    /// JSON.
-    pub usage: Option<String>,
-    pub provider: Option<String>,
 }
 
 /// Result and error of a task that ended without an attempt.
@@ -50,7 +47,6 @@ pub(crate) struct ImportedTask {
     pub input: TaskInput,
     pub attempts: Vec<ImportedAttempt>,
     pub note: Option<ImportedNote>,
-    pub depends_on: Vec<TaskId>,
 }
 
 /// The store into which tasks are written. Without [`commit`](ImportWriter::commit) nothing of them stays.
@@ -114,7 +110,6 @@ impl ImportWriter {
             mut input,
             attempts,
             note,
-            depends_on,
         } = task;
         let task_id = row.id;
         row.lane = self.lane(&queue, &task_type)?;
@@ -128,16 +123,6 @@ impl ImportWriter {
         for label in &input.options.labels {
             self.db.write(InsertLabel { label, task_id }.into())?;
             row.flags.set(Flags::HAS_LABELS);
-        }
-        if let Some(parent_id) = input.options.parent_id {
-            self.db.write(InsertChild { parent_id, task_id }.into())?;
-        }
-        for depends_on in depends_on {
-            let dependency = InsertDependency {
-                depends_on,
-                task_id,
-            };
-            self.db.write(dependency.into())?;
         }
         self.db.apply(&Changes {
             tasks: vec![TaskChange {
@@ -240,8 +225,8 @@ impl ImportWriter {
             ended_at: attempt.ended_at,
             result,
             error,
-            usage: attempt.usage.as_deref(),
-            provider: attempt.provider.as_deref(),
+            usage: None,
+            provider: None,
             text_id,
         };
         self.db.write(attempt.into()).map(drop)

@@ -7,7 +7,7 @@ use kirosu_protocol::{FailureClass, Limits, Status, TYPE_PLAN, TaskId};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Ids above this one are refused: programs that read JSON could not tell them apart.
+/// Ids above this one are refused: programs that read JSON numbers as floats could confuse them.
 const LAST_ID: TaskId = 1 << 52;
 /// The last second of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
@@ -148,7 +148,6 @@ pub(crate) fn task_of(
         },
         attempts: Vec::new(),
         note: None,
-        depends_on: Vec::new(),
     };
     if by_worker {
         task.row.flags.set(Flags::RESULT_IN_ATTEMPT);
@@ -161,8 +160,6 @@ pub(crate) fn task_of(
             ended_at: updated_at,
             result,
             error,
-            usage: None,
-            provider: None,
         }];
     } else if has_ended {
         let unknown = || format!("it had the state {status:?} in the Python version");
@@ -173,7 +170,7 @@ pub(crate) fn task_of(
     Ok((status, task))
 }
 
-/// What the end of an attempt is called. The Python version did not record why one failed: it counts as a failure of the
+/// The outcome of an attempt. The Python version did not record why one failed: it counts as a failure of the
 /// provider, as an ack without a class does.
 fn outcome_of(state: Status) -> &'static str {
     match state {

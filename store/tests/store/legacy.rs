@@ -247,7 +247,7 @@ fn rows_that_cannot_be_taken_are_listed_and_only_left_out_on_request() {
 }
 
 #[test]
-fn older_files_and_other_files_are_told_apart() {
+fn older_files_are_read_and_other_files_refused() {
     let world = World::new();
     let old = "CREATE TABLE tasks (task_id INTEGER PRIMARY KEY, prompt TEXT, status TEXT, created_at REAL, updated_at REAL);";
     let source = world.source(old, &row(3, "queued", "", ""));
@@ -394,7 +394,7 @@ fn memory() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Runs in a process of its own: imports the file of the variable, and dies after some rows if it is told to.
+/// Runs in a process of its own: imports the file of the variable, and dies after some rows if a variable demands it.
 #[test]
 #[ignore = "the other tests run it in processes of their own"]
 fn import_in_a_process() {
