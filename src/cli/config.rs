@@ -1,16 +1,19 @@
 //! `kirosu config`: checks and shows the settings.
 
-use super::{Context, Failure, Paint};
+use super::{Context, Failure, Paint, legacy_settings};
 use clap::{Subcommand, ValueEnum};
 use kirosu_config::{Loaded, SecretDisplay};
 use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu config check --config kirosu.toml
   kirosu config show                        every value and its origin
   kirosu config example > kirosu.toml
-  kirosu config example --profile batch";
+  kirosu config example --profile batch
+  kirosu config import-legacy ~/.kiro/config.toml > kirosu.toml";
 
 /// Checks and shows the settings
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,12 @@ enum ConfigCommand {
     },
     /// Prints the path of the settings file
     Path,
+    /// Prints a config.toml of the Python version as a settings file
+    ImportLegacy {
+        /// The file, such as ~/.kiro/config.toml
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// Settings files for kinds of work.
@@ -85,9 +94,21 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
                 false => screen.print(loaded.to_toml(secrets).trim_start())?,
             }
         }
+        ConfigCommand::ImportLegacy { file } => import_legacy(file, context)?,
         ConfigCommand::Path => path(&globals.for_client()?, context)?,
     }
     Ok(0)
+}
+
+fn import_legacy(file: &Path, context: &Context) -> Result<(), Failure> {
+    let shown = file.display().to_string();
+    let failed = |why: &dyn std::fmt::Display| Failure::local(format!("cannot read {shown}"), why);
+    let text = fs::read_to_string(file).map_err(|why| failed(&why))?;
+    let new = legacy_settings::settings(&text, &shown).map_err(|why| failed(&why))?;
+    match context.screen.json {
+        true => context.screen.json(&json!({ "toml": new })),
+        false => context.screen.print(&new),
+    }
 }
 
 fn check(loaded: &Loaded, context: &Context) -> Result<(), Failure> {

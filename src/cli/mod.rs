@@ -22,6 +22,7 @@ mod follow;
 mod globals;
 mod help;
 mod launch;
+mod legacy_settings;
 mod numbers;
 mod select;
 pub(crate) mod show;
@@ -86,6 +87,7 @@ verbs! {
     }
     "Tasks" {
         enqueue: Enqueue, client;
+        task: Task, client;
         r#continue: Continue, client;
         status: Status, client;
         list: List, client;
@@ -133,6 +135,7 @@ verbs! {
         reload: Reload, client;
         backup: Backup, client;
         restore: Restore, blocking;
+        db: Db, blocking;
         drain: Drain, client;
         shutdown: Shutdown, client;
     }
@@ -347,6 +350,7 @@ mod tests {
             "hub --host 127.0.0.1 --port 0 --db x.db --lease-seconds 60 --trust-all-tools",
             "agent --host h --port 1 --model m --id a-1 --log-file f --verbose --trust-all-tools",
             "enqueue hello",
+            "task add hello --wait",
             "status --limit 5 --status failed",
             "approve 7",
             "dashboard",

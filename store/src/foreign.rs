@@ -23,6 +23,11 @@ statement! {
     CountOurs {} "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'task_input'"
 }
 
+statement! {
+    /// Whether it has the tables of the Python version.
+    CountLegacy {} "SELECT count(*) FROM pragma_table_info('tasks') WHERE name IN ('task_id', 'prompt', 'status', 'worker_id')"
+}
+
 /// The file to which a path leads, with links resolved. Lock and log of a store are in the directory of the file
 /// itself, so that a hub that opens the path and one that opens a link to it conflict. A dangling link means the file
 /// that it names.
@@ -70,23 +75,21 @@ pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     match head.as_slice() {
         // Created by a start that failed early, or by a person.
         [] => Ok(()),
-        MAGIC => match has_other_tables(path) {
-            true => Err(other("a database of another program")),
-            false => Ok(()),
-        },
+        MAGIC => other_content(path).map_or(Ok(()), |what| Err(other(what))),
         _ => Err(other("not a database")),
     }
 }
 
-/// Whether it has tables, but none of a store. A file that cannot be read may be a damaged store or one that a hub has
-/// open; opening it reports that.
-fn has_other_tables(path: &Path) -> bool {
+/// Its content, if it has tables, but none of a store. A file that cannot be read may be a damaged store or one that a hub
+/// has open; opening it reports that.
+fn other_content(path: &Path) -> Option<&'static str> {
     let has_log = fs::metadata(beside(path, "-wal")).is_ok_and(|it| it.len() > 0);
     let count = || {
         let mut conn = open::untouched(path, has_log).ok()?;
         let tables: i64 = sql::first(&mut conn, CountTables {}).ok()??;
         let ours: i64 = sql::first(&mut conn, CountOurs {}).ok()??;
-        Some((tables, ours))
+        let legacy: i64 = sql::first(&mut conn, CountLegacy {}).ok()??;
+        Some((tables, ours, legacy))
     };
     let index = beside(path, "-shm");
     let had_index = index.exists();
@@ -95,5 +98,11 @@ fn has_other_tables(path: &Path) -> bool {
         // Reading a file with a log creates it and leaves it behind.
         let _ = fs::remove_file(index);
     }
-    counted.is_some_and(|(tables, ours)| tables > 0 && ours == 0)
+    match counted? {
+        (1.., 0, 4) => Some(
+            "a database of the Python version, whose tasks `kirosu db import-legacy` brings into a new store",
+        ),
+        (1.., 0, _) => Some("a database of another program"),
+        _ => None,
+    }
 }

@@ -9,7 +9,9 @@ use crate::generation;
 use crate::lock::beside;
 use crate::open;
 use crate::schema::{self, Schema};
+use crate::sql::generation::SelectLastId;
 use crate::sql::{self, statement};
+use kirosu_protocol::TaskId;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::Read;
@@ -58,27 +60,75 @@ pub enum StoreState {
 /// It cannot be read, or is not a database.
 pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
     let path = &*foreign::real_path(path);
-    foreign::check(path)?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let seen = |state| Inspection {
         bytes: size(path),
         log_bytes: size(&beside(path, "-wal")),
         state,
     };
-    // Held until the end of the examination.
+    match alone(path, examine)? {
+        Ok(state) => state.map(seen),
+        Err(holder) => Ok(seen(StoreState::Held(holder))),
+    }
+}
+
+/// The highest task id that the store with this database file has given out; 0 if there is no file. It changes nothing.
+///
+/// # Errors
+/// A hub has the store, or it cannot be read.
+pub(crate) fn last_id(path: &Path) -> Result<TaskId, OpenError> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    alone(path, |path| {
+        generation::examine(path)?;
+        let mut conn = open::read_only(path)?;
+        match schema::compare(&mut conn, path)? {
+            // A file without tables.
+            Schema::Foreign => return Ok(0),
+            Schema::Newer(found) => {
+                let path = path.to_owned();
+                return Err(OpenError::Newer { path, found });
+            }
+            Schema::Behind(_) => {}
+        }
+        let last: Option<TaskId> = sql::first(&mut conn, SelectLastId {})
+            .map_err(open::database(path, "its ids cannot be read"))?;
+        Ok(last.unwrap_or(0))
+    })?
+    .map_err(|holder| locked(path, holder))
+    .flatten()
+}
+
+/// The error of a store that a hub has.
+pub(crate) fn locked(path: &Path, holder: String) -> OpenError {
+    OpenError::Locked {
+        path: path.to_owned(),
+        lock: beside(path, ".lock"),
+        holder,
+    }
+}
+
+/// Reads a store that no hub has, while its lock is held if it has one. `Err` inside: the process id of the holder.
+pub(crate) fn alone<T>(
+    path: &Path,
+    read: impl FnOnce(&Path) -> Result<T, OpenError>,
+) -> Result<Result<Result<T, OpenError>, String>, OpenError> {
+    foreign::check(path)?;
+    // Held until the end.
     let lock = match hold(&beside(path, ".lock")) {
         Ok(lock) => lock,
-        Err(holder) => return Ok(seen(StoreState::Held(holder))),
+        Err(holder) => return Ok(Err(holder)),
     };
     // SQLite creates these while reading, empty, if they are missing; so would the next start.
     let made = ["-shm", "-wal"].map(|suffix| beside(path, suffix));
     let made: Vec<_> = made.into_iter().filter(|file| !file.exists()).collect();
-    let state = examine(path);
+    let found = read(path);
     // Without the lock they may belong to a hub that starts at this moment.
     for file in made.iter().filter(|_| lock.is_some()) {
         let _ = fs::remove_file(file);
     }
-    Ok(seen(state?))
+    Ok(Ok(found))
 }
 
 /// Takes the lock; `None` without a lock file, as then no hub ever had the store. The error is the process id of the

@@ -58,6 +58,7 @@ mod backend;
 mod backup;
 mod batch;
 mod begin;
+mod check;
 mod checkpoint;
 pub mod command;
 #[cfg(test)]
@@ -72,9 +73,11 @@ mod generation;
 mod heads;
 mod human_prompt;
 mod idle;
+mod import;
 mod inspect;
 mod lanes;
 mod ledger;
+mod legacy;
 mod lock;
 mod open;
 mod options;
@@ -105,6 +108,7 @@ mod work;
 pub use audit::{AuditEntry, AuditRecord, Principal};
 pub use backend::StoreFault;
 pub use backup::{BackupError, backup};
+pub use check::{StoreCheck, check};
 pub use command::{
     AccessRecords, BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask,
     MANY_DEPENDENCIES, NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
@@ -113,6 +117,9 @@ pub use command::{
 pub use credentials::Credential;
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
+pub use legacy::{
+    BadRow, LegacyError, LegacyOptions, LegacyProgress, LegacyReport, LegacyState, import_legacy,
+};
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;

@@ -274,6 +274,14 @@ pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
     read_only_as(path, true, READER_BUSY_MS)
 }
 
+/// A connection to a copy of another program's file, which brings it to the state of its log.
+pub(crate) fn copy_of_other(path: &Path) -> Result<SqliteConnection, diesel::ConnectionError> {
+    let mut conn = SqliteConnection::establish(&uri(path, "unix"))?;
+    conn.batch_execute(&pragmas_of_reading(READER_BUSY_MS))
+        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
 /// The same without the log in the same directory, which does not belong to the file.
 pub(crate) fn read_alone(path: &Path) -> Result<SqliteConnection, OpenError> {
     read_only_as(path, false, READER_BUSY_MS)

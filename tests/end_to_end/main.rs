@@ -32,6 +32,7 @@ mod keys;
 mod kill_nine;
 mod lanes;
 mod large_requests;
+mod legacy;
 mod map;
 mod mcp;
 mod metrics;

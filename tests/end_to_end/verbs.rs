@@ -40,7 +40,13 @@ fn help_of_a_verb_is_the_same_as_its_flag() {
         assert_eq!(by_verb.status.code(), Some(0), "{verb}");
         assert_eq!(text(&by_verb.stdout), text(&by_flag.stdout), "{verb}");
     }
-    for nested in [["config", "example"], ["pool", "resize"], ["pool", "probe"]] {
+    for nested in [
+        ["config", "example"],
+        ["pool", "resize"],
+        ["pool", "probe"],
+        ["task", "add"],
+        ["db", "import-legacy"],
+    ] {
         let by_verb = kirosu(&["help", nested[0], nested[1]]);
         assert_eq!(
             by_verb.stdout,

@@ -59,6 +59,55 @@ fn beginning(text: &str) -> &str {
     }
 }
 
+/// The number of a piece: `which` is 0 for the first text of the row, 1 for the second.
+fn piece_id(text: TextId, which: usize, place: usize) -> i64 {
+    text << TEXT_BITS | (which << PLACE_BITS | place) as i64
+}
+
+/// The ranges of the pieces of a text: equal ones, so that the last one is not short.
+fn ranges(whole: &str) -> impl Iterator<Item = Range<usize>> {
+    let begin = beginning(whole).len();
+    let rest = &whole[begin..];
+    let count = rest.len().div_ceil(PIECE_BYTES);
+    let bound = move |place: usize| begin + head(rest, rest.len() * place / count).len();
+    (0..count).map(move |place| bound(place)..bound(place + 1))
+}
+
+/// The texts of a row that is written at once: what the row has, and the records of their pieces.
+pub(crate) struct DividedTexts<'a> {
+    /// The texts or their beginnings.
+    pub row: [Option<&'a str>; 2],
+    /// The pieces, if there are any; `InsertPiece` stores each.
+    pub pieces: Vec<InsertPiece<'a>>,
+    /// The record that a row refers to them.
+    pub long: Option<InsertLongText>,
+}
+
+/// Divides the texts of a row.
+pub(crate) fn divide(texts: [Option<&str>; 2], id: TextId) -> DividedTexts<'_> {
+    let row = texts.map(|text| text.map(beginning));
+    let mut pieces = Vec::new();
+    for (which, whole) in texts.into_iter().enumerate() {
+        let whole = whole.unwrap_or_default();
+        let piece = |(place, range): (usize, Range<usize>)| InsertPiece {
+            id: piece_id(id, which, place),
+            text: whole.get(range).unwrap_or_default(),
+        };
+        pieces.extend(ranges(whole).enumerate().map(piece));
+    }
+    let rest = |which: usize| {
+        let bytes = |text: Option<&str>| text.map_or(0, str::len);
+        (bytes(texts[which]) - bytes(row[which])) as i64
+    };
+    let long = (!pieces.is_empty()).then(|| InsertLongText {
+        id,
+        state: 1,
+        first: rest(0),
+        second: rest(1),
+    });
+    DividedTexts { row, pieces, long }
+}
+
 /// The texts of one row.
 #[derive(Clone, Debug, PartialEq)]
 enum RowTexts {
@@ -85,19 +134,14 @@ impl RowTexts {
         let mut commands = Vec::new();
         let mut bytes = [0; 2];
         for (which, whole) in self.get().into_iter().enumerate() {
-            let begin = beginning(whole).len();
-            let rest = &whole[begin..];
-            bytes[which] = rest.len();
-            let count = rest.len().div_ceil(PIECE_BYTES);
-            // Equal pieces, so that the last one is not short.
-            let bound = |place: usize| begin + head(rest, rest.len() * place / count).len();
-            commands.extend((0..count).map(|place| {
+            bytes[which] = whole.len() - beginning(whole).len();
+            commands.extend(ranges(whole).enumerate().map(|(place, range)| {
                 Command::StagePiece(TextPiece {
                     text,
                     which,
                     place,
                     of: self.clone(),
-                    range: bound(place)..bound(place + 1),
+                    range,
                 })
             }));
         }
@@ -258,9 +302,8 @@ impl Core {
 
     /// Stores a piece.
     pub(crate) fn stage_piece(&mut self, piece: &TextPiece) -> Result<Outcome> {
-        let place = (piece.which << PLACE_BITS | piece.place) as i64;
         self.write(InsertPiece {
-            id: piece.text << TEXT_BITS | place,
+            id: piece_id(piece.text, piece.which, piece.place),
             text: piece.text(),
         })?;
         Ok(Outcome::Ok)

@@ -87,6 +87,12 @@ insert! {
     InsertLabel<'a> { label: &'a str, task_id: i64 } "INSERT INTO task_label"
 }
 
+statement! {
+    /// A task with this label that was added at this time.
+    SelectLabelled<'a> { label: &'a str, created_at: i64 }
+    "SELECT t.id FROM task_label l JOIN task t ON t.id = l.task_id WHERE l.label = ? AND t.created_at = ? LIMIT 1"
+}
+
 insert! {
     /// The newest report of progress of a running task.
     PutProgress<'a> { task_id: i64, fence: i64, data: &'a str, at: i64 } "INSERT OR REPLACE INTO progress"

@@ -5,7 +5,7 @@ use diesel::deserialize::{self, FromSql};
 use diesel::query_builder::AstPass;
 use diesel::result::Error;
 use diesel::row::{Field, Row};
-use diesel::sql_types::{BigInt, Double, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Double, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ macro_rules! column {
     };
 }
 pub(super) use column;
-column! { i64 as BigInt, f64 as Double, String as Text }
+column! { i64 as BigInt, f64 as Double, String as Text, Vec<u8> as Binary }
 column! {
     i32: i64 => |number| Ok(number.try_into()?),
     u32: i64 => |number| Ok(number.try_into()?),

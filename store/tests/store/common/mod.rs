@@ -117,6 +117,7 @@ impl Bench {
         } = self;
         drop(reader);
         drop(store);
+        assert_sound(&options);
         let store = Store::open(&options).unwrap();
         let reader = StoreReader::open(&options.path).unwrap();
         Bench {
@@ -129,6 +130,13 @@ impl Bench {
             directory,
         }
     }
+}
+
+/// A store that no hub has keeps every rule of `check`.
+pub fn assert_sound(options: &StoreOptions) {
+    let checked = check(&options.path).unwrap();
+    assert_eq!(checked.findings, Vec::<String>::new());
+    assert_eq!(checked.pending, 0);
 }
 
 pub fn ask(max: u32) -> LeaseParams {
