@@ -15,7 +15,7 @@ use crate::lock::beside;
 use crate::options::StoreOptions;
 use crate::sql::cold::SelectLabelled;
 use kirosu_protocol::{Limits, Status, TaskId};
-use row::{SourceRow, TextLimits, task_of};
+use row::{LAST_ID, SourceRow, TextLimits, task_of};
 use source::LegacyFile;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -154,7 +154,8 @@ pub fn import_legacy(
     progress: &mut dyn FnMut(LegacyProgress),
 ) -> Result<LegacyReport, LegacyError> {
     let store = foreign::real_path(&options.path);
-    if foreign::real_path(source) == store {
+    let real = foreign::real_path(source);
+    if real == store {
         return Err(LegacyError::Unfit {
             path: source.to_owned(),
             why: "it is the file of the store; name another file for the store with --db"
@@ -168,7 +169,7 @@ pub fn import_legacy(
             last_id: before,
         });
     }
-    let mut file = LegacyFile::open(source, &scratch(&store))?;
+    let mut file = LegacyFile::open(&real, &scratch(&store))?;
     let limits = TextLimits::from(limits);
     let mut report = examine(&mut file, limits, options.lane_limit, source, progress)?;
     report.last_id = before;
@@ -294,7 +295,8 @@ fn write(
         )));
     }
     if !how.renumber {
-        writer.give_out(last_id);
+        // A greater one is that of a row that was not taken, and none could follow it.
+        writer.give_out(last_id.min(LAST_ID));
     }
     report.last_id = writer.last_id();
     writer.commit()?;

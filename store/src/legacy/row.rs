@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Ids above this one are refused: programs that read JSON numbers as floats could confuse them.
-const LAST_ID: TaskId = 1 << 52;
+pub(super) const LAST_ID: TaskId = 1 << 52;
 /// The last second of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 

@@ -47,17 +47,21 @@ pub(super) struct LegacyFile {
     _copy: Option<Copies>,
 }
 
+/// The name of a copy, in a folder of its own.
+const COPY: &str = "legacy.db";
+
 /// A folder with copies; removed when dropped.
 struct Copies(PathBuf);
 
 impl Drop for Copies {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        remove_copies(&self.0);
     }
 }
 
 impl LegacyFile {
-    /// Opens the file. `scratch`: the folder for a copy, which is needed if the file has a log; an existing one is removed.
+    /// Opens the file, by its real path: SQLite keeps the log next to that. `scratch`: the beginning of the name of a folder for a copy,
+    /// which is needed if the file has a log.
     ///
     /// # Errors
     /// A process has it open, it cannot be read, or it is not a file of the Python version.
@@ -211,11 +215,11 @@ fn has_log(path: &Path) -> bool {
 
 /// Copies the file and its logs into a new folder that only this user can read.
 fn copies(path: &Path, scratch: &Path) -> io::Result<(PathBuf, Copies)> {
-    // One that a killed import has left behind.
-    let _ = fs::remove_dir_all(scratch);
-    DirBuilder::new().mode(0o700).create(scratch)?;
-    let copies = Copies(scratch.to_owned());
-    let copied = scratch.join("legacy.db");
+    remove_left(scratch);
+    let folder = beside(scratch, &format!("-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let copied = folder.join(COPY);
+    let copies = Copies(folder);
     fs::copy(path, &copied)?;
     for suffix in LOGS {
         match fs::copy(beside(path, suffix), beside(&copied, suffix)) {
@@ -224,6 +228,32 @@ fn copies(path: &Path, scratch: &Path) -> io::Result<(PathBuf, Copies)> {
         }
     }
     Ok((copied, copies))
+}
+
+/// Removes what killed imports have left behind: folders of this name and the id of a process that has ended.
+fn remove_left(scratch: &Path) {
+    let name = scratch.file_name().unwrap_or_default().to_string_lossy();
+    let entries = scratch.parent().map(fs::read_dir);
+    for entry in entries.into_iter().flatten().flatten().flatten() {
+        let found = entry.file_name();
+        let id = found
+            .to_str()
+            .and_then(|found| found.strip_prefix(&*name)?.strip_prefix('-')?.parse().ok());
+        let has_ended =
+            |id: u32| id == std::process::id() || !Path::new("/proc").join(id.to_string()).exists();
+        if id.is_some_and(has_ended) {
+            remove_copies(&entry.path());
+        }
+    }
+}
+
+/// Removes a folder with copies, and nothing else that may be in it.
+fn remove_copies(folder: &Path) {
+    let copy = folder.join(COPY);
+    for suffix in ["", "-shm"].iter().chain(&LOGS) {
+        let _ = fs::remove_file(beside(&copy, suffix));
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 /// The process id of another process that has the file open, as far as this user can see that (`/proc`).

@@ -327,9 +327,10 @@ fn a_log_of_a_killed_python_hub_is_read_and_left_alone() {
             .iter()
             .any(|(name, bytes)| name == "legacy.db-wal" && !bytes.is_empty())
     );
-    let report = world
-        .import(&killed.path().join("legacy.db"), plain())
-        .unwrap();
+    // SQLite keeps the log next to the file to which a link leads.
+    let link = world.folder.path().join("link.db");
+    std::os::unix::fs::symlink(killed.path().join("legacy.db"), &link).unwrap();
+    let report = world.import(&link, plain()).unwrap();
     assert_eq!(report.tasks, 2);
     assert_eq!(files(killed.path()), before);
     let beside_store = world
@@ -342,6 +343,46 @@ fn a_log_of_a_killed_python_hub_is_read_and_left_alone() {
         .flatten();
     let left: Vec<_> = beside_store.filter(|it| it.path().is_dir()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_source_among_copies_of_killed_imports_stays() {
+    let world = World::new();
+    let beside_store = world.options.path.parent().unwrap().to_owned();
+    // That of a process that has ended, which the next import removes, and a folder of a person.
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    let left = beside_store.join(format!("kirosu.db.legacy-{}", ended.id()));
+    ended.wait().unwrap();
+    let own = beside_store.join("kirosu.db.legacy");
+    for folder in [&left, &own] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(left.join("legacy.db"), "x").unwrap();
+    let made = world.source(SCHEMA, &row(1, "queued", "", ""));
+    let mut conn = SqliteConnection::establish(&made.to_string_lossy()).unwrap();
+    conn.batch_execute(&row(2, "queued", "", "")).unwrap();
+    for suffix in ["", "-wal"] {
+        let name = |path: &Path| format!("{}{suffix}", path.display());
+        fs::copy(name(&made), name(&own.join("old.db"))).unwrap();
+    }
+    let before = files(&own);
+    let report = world.import(&own.join("old.db"), plain()).unwrap();
+    assert_eq!((report.tasks, files(&own)), (2, before));
+    assert!(!left.exists());
+}
+
+#[test]
+fn the_next_id_is_within_the_bounds_of_ids() {
+    let world = World::new();
+    let rows = format!(
+        "{} UPDATE sqlite_sequence SET seq = {};",
+        row(1, "queued", "", ""),
+        i64::MAX
+    );
+    let source = world.source(SCHEMA, &rows);
+    assert_eq!(world.import(&source, plain()).unwrap().last_id, 1 << 52);
+    let mut b = world.open();
+    assert_eq!(b.chat("next"), (1 << 52) + 1);
 }
 
 #[test]
