@@ -12,6 +12,7 @@ mod options;
 mod panics;
 mod restoring;
 mod signals;
+mod stopped_store;
 mod terminal;
 mod watchdog;
 mod worktrees;

@@ -1,22 +1,18 @@
 //! `kirosu db check`: checks a store without a hub.
 
 use super::{Context, Failure, StoreArgs, spinner, text};
+use crate::stopped_store;
 use serde_json::json;
 
 /// Checks the store and prints what is wrong. The exit code is 1 if something is.
 pub(super) fn run(args: &StoreArgs, context: &Context) -> Result<u8, Failure> {
     let screen = &context.screen;
-    let store = args.settings(context)?.settings.store.path;
-    if !store.exists() {
-        return Err(Failure::Local(format!(
-            "there is no store {}",
-            store.display()
-        )));
-    }
+    let settings = args.settings(context)?.settings;
+    let store = &settings.store.path;
     let spinner = spinner::spinner(screen, "checking the store");
-    let checked = kirosu_store::check(&store);
+    let checked = stopped_store::check(&settings);
     spinner.finish_and_clear();
-    let checked = checked.map_err(|why| Failure::Local(why.to_string()))?;
+    let checked = checked.map_err(Failure::Local)?;
     let is_sound = checked.findings.is_empty();
     let answer = json!({
         "ok": is_sound, "path": store, "tasks": checked.tasks, "pending_migrations": checked.pending,

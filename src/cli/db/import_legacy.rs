@@ -1,9 +1,8 @@
 //! `kirosu db import-legacy`: takes over the tasks of the Python version.
 
 use super::{Context, Failure, Screen, StoreArgs, spinner, text};
-use crate::options;
+use crate::stopped_store::{LegacyOptions, LegacyProgress, LegacyReport, import_legacy};
 use kirosu_config::Settings;
-use kirosu_store::{LegacyOptions, LegacyReport, import_legacy};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -53,16 +52,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         dry_run: args.dry_run,
     };
     let bar = spinner::bar(screen, 0, "rows");
-    let mut progress = |at: kirosu_store::LegacyProgress| {
+    let mut progress = |at: LegacyProgress| {
         // Both passes are half of it.
         bar.set_length(at.of * 2);
         bar.set_position(at.rows + if at.is_writing { at.of } else { 0 });
     };
-    let limits = options::limits(&settings);
-    let store = options::store(&settings);
-    let report = import_legacy(&args.file, &store, &limits, how, &mut progress);
+    let report = import_legacy(&args.file, &settings, how, &mut progress);
     bar.finish_and_clear();
-    let report = report.map_err(|why| Failure::Local(why.to_string()))?;
+    let report = report.map_err(Failure::Local)?;
     screen.answer(&to_json(args, &report, &settings), || {
         print(args, &report, &settings, screen)
     })?;
