@@ -558,8 +558,9 @@ async fn service_errors_are_classified_in_every_form() {
             r#"error {"code":-32603,"message":"Internal error","data":{"codex_error_info":"usage_limit_exceeded","message":"try again at 3:42 PM."}}"#,
             "rate_limited",
         ),
+        // A time of day that has just passed names no time to wait for.
         (
-            "refused You've hit your limit · resets 3pm (Europe/Berlin)",
+            "refused You've hit your limit · resets in 2 hours",
             "rate_limited",
         ),
         (
