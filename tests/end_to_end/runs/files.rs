@@ -249,7 +249,7 @@ fn only_the_task_of_a_step_that_names_a_file_has_it() {
     let plan = "
 pipeline:
   - { id: a, pool: echo, prompt: secret }
-  - { id: b, pool: nobody, depends_on: [a], prompt: '{{ steps.a.file }}' }
+  - { id: b, pool: unserved, depends_on: [a], prompt: '{{ steps.a.file }}' }
   - { id: c, pool: other, depends_on: [a], prompt: 'x' }
 ";
     let mut client = hub.client();
@@ -261,7 +261,7 @@ pipeline:
             Some(leased["tasks"][0].clone()).filter(|task| !task.is_null())
         })
     };
-    let (own, other) = (lease("nobody"), lease("other"));
+    let (own, other) = (lease("unserved"), lease("other"));
     let files = &own["metadata"]["run"]["files"];
     assert_eq!(
         (&files[0]["step"], &files[0]["path"]),
