@@ -7,6 +7,7 @@ use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
 use super::web_stream::ClientCertificate;
 use crate::link::HubError;
 use crate::options::HttpPeer;
+use crate::page;
 use crate::rest::{self, HttpError};
 use crate::state::{AppState, OfKey};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt};
@@ -26,6 +27,7 @@ pub(super) fn factory(state: AppState) -> impl HttpApp {
     let shared = state.clone();
     App::new()
         .app_data(state.clone())
+        .configure(page::configure)
         .configure(rest::configure)
         .configure(|routes| crate::mcp::configure(routes, &state))
         .default_service(web::to(rest::no_such_route))
@@ -51,6 +53,9 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
     };
     let heads = RequestHeads {
         path: request.path(),
+        method: request.method(),
+        session: page::cookie_of(request.headers()),
+        csrf: header("x-kirosu-csrf"),
         key: header("x-kiro-key"),
         authorization: header("authorization"),
         host: header("host"),
@@ -73,11 +78,15 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         HttpAdmission::Keyless => String::new(),
         HttpAdmission::Key(key) => format!("{PASSED_ON}{key}"),
         HttpAdmission::Certificate(of) => format!("{PASSED_ON}{of}"),
+        HttpAdmission::Session(secret) => {
+            state.sessions.find(secret).ok_or_else(page::no_session)?
+        }
     };
     let hub = match state.clients.find(&key, &state.hub).await {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
             return Err(match admission {
                 HttpAdmission::Certificate(of) => guard::unknown_certificate(of),
+                HttpAdmission::Session(_) => page::no_session(),
                 _ => guard::wrong_key(),
             });
         }

@@ -6,8 +6,10 @@
 //! origin).
 
 use crate::options::HttpPeer;
+use crate::page;
 use crate::rest::HttpError;
 use crate::state::GatewayKey;
+use actix_web::http::Method;
 use kirosu_protocol::access::{RUN_TOKEN_PREFIX, SECRET_PREFIX, is_same_secret};
 use kirosu_tls::Fingerprint;
 use std::net::IpAddr;
@@ -19,9 +21,14 @@ const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestHeads<'a> {
     pub(super) path: &'a str,
+    pub(super) method: &'a Method,
     /// `x-kiro-key`
     pub(super) key: Option<&'a str>,
     pub(super) authorization: Option<&'a str>,
+    /// The secret of a session in the cookie.
+    pub(super) session: Option<&'a str>,
+    /// `x-kirosu-csrf`
+    pub(super) csrf: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
     /// `sec-fetch-site`
@@ -40,6 +47,8 @@ pub(super) enum HttpAdmission<'a> {
     Keyless,
     /// That of this key, which the hub must check.
     Key(&'a str),
+    /// That of this session of a browser, which the hub must check.
+    Session(&'a str),
     /// That of this certificate, which the hub must check.
     Certificate(Fingerprint),
 }
@@ -54,6 +63,9 @@ pub(super) fn admit<'a>(
 ) -> Result<HttpAdmission<'a>, HttpError> {
     let needs_none = !key.is_required && heads.peer == HttpPeer::Own;
     match (heads.given_key(), key.own.as_deref()) {
+        _ if heads.path == page::SESSION_PATH => by_login(heads, needs_none),
+        // A link of another site may lead to the page, which has no confidential content.
+        _ if page::is_file(heads.path) => own_host(heads, needs_none),
         _ if OPEN.contains(&heads.path) && !needs_none => Ok(HttpAdmission::Own),
         (None, _) if OPEN.contains(&heads.path) => is_local(heads).map(|()| HttpAdmission::Own),
         (Some(given), Some(own)) if is_same_secret(given, own) => match heads.peer {
@@ -61,9 +73,58 @@ pub(super) fn admit<'a>(
             _ => Ok(HttpAdmission::Own),
         },
         (Some(given), _) if of_hub(given) => Ok(HttpAdmission::Key(given)),
+        (None, _) if let Some(session) = heads.session => {
+            own_host(heads, needs_none)?;
+            by_session(heads).map(|()| HttpAdmission::Session(session))
+        }
         (None, _) if heads.certificate.is_some() => by_certificate(heads),
         _ if key.is_required => Err(wrong_key()),
         _ => is_local(heads).map(|()| HttpAdmission::Keyless),
+    }
+}
+
+/// Refuses a request for another host than this machine, if the gateway listens for this machine only: it may be one of a web
+/// page whose own host name was changed to this machine's address.
+fn own_host<'a>(
+    heads: &RequestHeads<'a>,
+    is_of_machine: bool,
+) -> Result<HttpAdmission<'a>, HttpError> {
+    let host = heads
+        .host
+        .filter(|host| is_of_machine && !is_loopback(host));
+    refuse_foreign(host.map(ForeignRequest::Host)).map(|()| HttpAdmission::Own)
+}
+
+/// Admits a request to log in or out. Its key or ticket is in its body.
+fn by_login<'a>(
+    heads: &RequestHeads<'a>,
+    is_of_machine: bool,
+) -> Result<HttpAdmission<'a>, HttpError> {
+    if heads.peer == HttpPeer::Run {
+        return Err(needs_token());
+    }
+    match heads.session {
+        Some(_) if heads.method == Method::DELETE => by_session(heads)?,
+        _ => refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?,
+    }
+    own_host(heads, is_of_machine)
+}
+
+/// Checks a request that carries the cookie of a session. A browser sends it with the requests of pages at all ports of the host.
+fn by_session(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
+    if heads.peer == HttpPeer::Run {
+        return Err(needs_token());
+    }
+    refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?;
+    if heads.method.is_safe() {
+        return Ok(());
+    }
+    let is_of_page = heads.origin.is_some() || heads.fetch_site == Some("same-origin");
+    match heads.csrf == Some("1") && is_of_page {
+        true => Ok(()),
+        false => Err(HttpError::forbidden(
+            "refusing a change with the cookie of a session: it needs the header X-Kirosu-Csrf: 1, and Origin or Sec-Fetch-Site of this page",
+        )),
     }
 }
 
@@ -201,6 +262,9 @@ mod tests {
 
     const HEADS: RequestHeads<'static> = RequestHeads {
         path: "/tasks",
+        method: &Method::POST,
+        session: None,
+        csrf: None,
         key: None,
         authorization: None,
         host: None,
@@ -234,7 +298,7 @@ mod tests {
             origin: Some("http://other.example"),
             fetch_site: Some("cross-site"),
             peer: HttpPeer::Other,
-            certificate: None,
+            ..HEADS
         };
         let key = Some("k1");
         for good in [

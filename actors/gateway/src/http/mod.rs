@@ -14,6 +14,7 @@ pub use counts::HttpCounts;
 use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
+use crate::page::Sessions;
 use crate::state::{AppState, GatewayKey};
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
@@ -34,6 +35,7 @@ pub(crate) struct HttpServerFactory {
     options: HttpServerOptions,
     socket: Arc<TcpListener>,
     counts: Arc<HttpCounts>,
+    sessions: Sessions,
 }
 
 impl HttpServerFactory {
@@ -51,6 +53,7 @@ impl HttpServerFactory {
             options: http.clone(),
             socket,
             counts,
+            sessions: Sessions::default(),
         }
     }
 }
@@ -80,6 +83,7 @@ impl Actor for HttpServer {
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
+            sessions: factory.sessions.clone(),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),
