@@ -16,8 +16,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage, web};
 use futures_util::FutureExt;
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::access::PASSED_ON;
+use kirosu_protocol::{ErrorCode, PingParams};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -78,11 +78,16 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         HttpAdmission::Keyless => String::new(),
         HttpAdmission::Key(key) => format!("{PASSED_ON}{key}"),
         HttpAdmission::Certificate(of) => format!("{PASSED_ON}{of}"),
-        HttpAdmission::Session(secret) => {
-            state.sessions.find(secret).ok_or_else(page::no_session)?
-        }
+        HttpAdmission::Session(secret) => format!("{PASSED_ON}{secret}"),
     };
-    let hub = match state.clients.find(&key, &state.hub).await {
+    let mut found = state.clients.find(&key, &state.hub).await;
+    // A session may have ended since its connection began, and the page then asks for a login.
+    if let (HttpAdmission::Session(_), Ok(hub)) = (admission, &found)
+        && let Err(error) = hub.request(PingParams {}).await
+    {
+        found = Err(error);
+    }
+    let hub = match found {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
             return Err(match admission {
                 HttpAdmission::Certificate(of) => guard::unknown_certificate(of),

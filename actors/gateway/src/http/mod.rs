@@ -14,7 +14,7 @@ pub use counts::HttpCounts;
 use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
-use crate::page::Sessions;
+use crate::page;
 use crate::state::{AppState, GatewayKey};
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
@@ -22,6 +22,7 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Maximum time for current requests to end at a stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
@@ -35,7 +36,6 @@ pub(crate) struct HttpServerFactory {
     options: HttpServerOptions,
     socket: Arc<TcpListener>,
     counts: Arc<HttpCounts>,
-    sessions: Sessions,
 }
 
 impl HttpServerFactory {
@@ -53,7 +53,6 @@ impl HttpServerFactory {
             options: http.clone(),
             socket,
             counts,
-            sessions: Sessions::default(),
         }
     }
 }
@@ -83,7 +82,8 @@ impl Actor for HttpServer {
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
-            sessions: factory.sessions.clone(),
+            logins: Arc::new(Semaphore::new(page::LOGINS)),
+            is_secure: factory.options.tls.is_some(),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

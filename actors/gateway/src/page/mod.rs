@@ -2,7 +2,6 @@
 
 mod files;
 mod login;
-mod memory;
 
 use crate::rest::{HttpError, no_such_route};
 use actix_web::http::{StatusCode, header};
@@ -12,8 +11,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-pub(crate) use login::{SESSION_PATH, cookie_of};
-pub(crate) use memory::Sessions;
+pub(crate) use login::{LOGINS, SESSION_PATH, cookie_of};
 
 /// The headers of every page: no script, style or address but the own ones, and no element from a text.
 const HEADERS: [(&str, &str); 6] = [
