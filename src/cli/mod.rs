@@ -120,6 +120,7 @@ verbs! {
         schedule: Schedule, client;
     }
     "Look inside" {
+        web: Web, client;
         dashboard: Dashboard, blocking;
         tree: Tree, client;
         watch: Watch, client;
@@ -309,6 +310,9 @@ mod tests {
         (Method::KeyAdd, "key add"),
         (Method::KeyList, "key list"),
         (Method::KeyRevoke, "key revoke"),
+        (Method::WebTicket, "web"),
+        (Method::WebLogin, "browsers send it through the gateway"),
+        (Method::WebLogout, "browsers send it through the gateway"),
     ];
 
     #[test]

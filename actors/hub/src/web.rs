@@ -7,10 +7,9 @@ use crate::credentials::hash;
 use crate::hub::Hub;
 use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::listener::process::{self, PeerProcess};
-use kirosu_protocol::access::{
-    WEB_SESSION_PREFIX, WEB_TICKET_PREFIX, is_same_secret, new_secret_of,
-};
-use kirosu_protocol::{Effect, Error, ErrorCode};
+use kirosu_protocol::access::{WEB_TICKET_PREFIX, is_same_secret, new_secret_of};
+use kirosu_protocol::verbs::hello::SessionSecret;
+use kirosu_protocol::{Effect, Error, ErrorCode, Right, WebTicketAnswer};
 use kirosu_store::WebSession;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -180,10 +179,11 @@ impl Hub {
     /// The rights that a client may give to a browser, where `is_person` says whether a person sits at its terminal.
     ///
     /// # Errors
-    /// `forbidden`: the client has no key, or is itself such a browser, whose session would then have no end.
+    /// `forbidden`: the client has no key, or belongs to a run, or is itself such a browser, whose session would then have no end.
     pub(crate) fn web_rights(
         &self,
         identity: &ClientIdentity,
+        owner: PeerOwner,
         is_person: bool,
         by: Option<&str>,
     ) -> Result<WebRights, Error> {
@@ -192,6 +192,9 @@ impl Hub {
             return refused(
                 "a session of the web page cannot begin another one: use `kirosu web`, or log in with a key",
             );
+        }
+        if owner == PeerOwner::Run {
+            return refused("a program of a run cannot log in to the web page");
         }
         match (&identity.key, identity.access) {
             (Some(key), _) => Ok(WebRights {
@@ -219,31 +222,54 @@ impl Hub {
 
     /// A ticket with all rights for the person who has started this process on a terminal, outside of runs. `None`: nobody has.
     /// Takes milliseconds: it reads about all processes of the machine.
-    pub fn ticket_of_operator(&self, who: &str, now_ms: i64) -> Option<String> {
+    pub fn ticket_of_operator(&self, who: &str, now_ms: i64) -> Option<WebTicketAnswer> {
         let own = i32::try_from(std::process::id()).ok()?;
         if !process::find(PeerProcess::Id(own)).at_terminal {
             return None;
         }
-        let secret = new_secret_of(WEB_TICKET_PREFIX).ok()?;
         let rights = WebRights {
             who: who.into(),
             key_hash: self.own_key_hash(),
             is_person: true,
         };
-        self.tickets().add(&secret, rights, false, now_ms);
-        Some(secret)
+        self.new_ticket(rights, all_rights(), false, now_ms).ok()
+    }
+
+    /// Makes a ticket that gives some rights. `shown`: their names. `same_user`: whether only a browser of the gateway's user may use
+    /// it.
+    ///
+    /// # Errors
+    /// `internal`: the system gives no random bytes.
+    pub(crate) fn new_ticket(
+        &self,
+        rights: WebRights,
+        shown: Vec<String>,
+        same_user: bool,
+        now_ms: i64,
+    ) -> Result<WebTicketAnswer, Error> {
+        let secret = new_secret(WEB_TICKET_PREFIX)?;
+        let answer = WebTicketAnswer {
+            ticket: SessionSecret(secret.clone()),
+            who: rights.who.to_string(),
+            rights: shown,
+            expires_at: now_ms.saturating_add(TICKET_MS) as f64 / 1000.0,
+            url: self.page().map(str::to_owned),
+        };
+        self.tickets().add(&secret, rights, same_user, now_ms);
+        Ok(answer)
     }
 }
 
-/// Makes the secret of a session or a ticket.
+/// The names of all rights.
+pub fn all_rights() -> Vec<String> {
+    Right::ALL.map(|right| right.to_string()).to_vec()
+}
+
+/// Makes a random secret with this beginning.
 ///
 /// # Errors
 /// `internal`: the system gives no random bytes.
-pub fn new_web_secret(is_ticket: bool) -> Result<String, Error> {
-    let prefix = match is_ticket {
-        true => WEB_TICKET_PREFIX,
-        false => WEB_SESSION_PREFIX,
-    };
+pub fn new_secret(prefix: &str) -> Result<String, Error> {
     new_secret_of(prefix).map_err(|error| {
         let message = format!("the system gives no random bytes for a login: {error}");
         Error::internal(Effect::None, message)

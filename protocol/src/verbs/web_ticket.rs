@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct WebTicketParams {
     /// The person, for records of what is done in the page. A client with a key of its own has that key's name.
     pub by: Option<String>,
-    /// Whether only a browser of the gateway's own user on its machine may use the ticket: other users of the machine may read the
-    /// arguments of the browser's process.
+    /// Whether only a browser of the gateway's own user on its machine may use the ticket, if the client is one of that user: other
+    /// users of the machine may read the arguments of the browser's process.
     pub same_user: bool,
 }
 

@@ -119,6 +119,8 @@ impl Setup {
         command
             .env("HOME", home)
             .env("NO_COLOR", "1")
+            // Most tests need no gateway, and many hubs run at the same time.
+            .env("KIROSU_GATEWAY__ENABLED", "false")
             .current_dir(home);
         own_settings(&mut command, home);
         if !self.has_key() {

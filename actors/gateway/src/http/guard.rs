@@ -5,6 +5,7 @@
 //! rebinding; its requests have another host), or a page that sends requests across sites (its requests have another
 //! origin).
 
+use super::session_guard::{by_login, by_session, own_host};
 use crate::options::HttpPeer;
 use crate::page;
 use crate::rest::HttpError;
@@ -83,51 +84,6 @@ pub(super) fn admit<'a>(
     }
 }
 
-/// Refuses a request for another host than this machine, if the gateway listens for this machine only: it may be one of a web
-/// page whose own host name was changed to this machine's address.
-fn own_host<'a>(
-    heads: &RequestHeads<'a>,
-    is_of_machine: bool,
-) -> Result<HttpAdmission<'a>, HttpError> {
-    let host = heads
-        .host
-        .filter(|host| is_of_machine && !is_loopback(host));
-    refuse_foreign(host.map(ForeignRequest::Host)).map(|()| HttpAdmission::Own)
-}
-
-/// Admits a request to log in or out. Its key or ticket is in its body.
-fn by_login<'a>(
-    heads: &RequestHeads<'a>,
-    is_of_machine: bool,
-) -> Result<HttpAdmission<'a>, HttpError> {
-    if heads.peer == HttpPeer::Run {
-        return Err(needs_token());
-    }
-    match heads.session {
-        Some(_) if heads.method == Method::DELETE => by_session(heads)?,
-        _ => refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?,
-    }
-    own_host(heads, is_of_machine)
-}
-
-/// Checks a request that carries the cookie of a session. A browser sends it with the requests of pages at all ports of the host.
-fn by_session(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
-    if heads.peer == HttpPeer::Run {
-        return Err(needs_token());
-    }
-    refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?;
-    if heads.method.is_safe() {
-        return Ok(());
-    }
-    let is_of_page = heads.origin.is_some() || heads.fetch_site == Some("same-origin");
-    match heads.csrf == Some("1") && is_of_page {
-        true => Ok(()),
-        false => Err(HttpError::forbidden(
-            "refusing a change with the cookie of a session: it needs the header X-Kirosu-Csrf: 1, and Origin or Sec-Fetch-Site of this page",
-        )),
-    }
-}
-
 fn by_certificate<'a>(heads: &RequestHeads<'a>) -> Result<HttpAdmission<'a>, HttpError> {
     // A browser sends a certificate with the requests of any page.
     refuse_foreign(foreign_page(heads.host, heads.origin, heads.fetch_site))?;
@@ -137,7 +93,7 @@ fn by_certificate<'a>(heads: &RequestHeads<'a>) -> Result<HttpAdmission<'a>, Htt
 }
 
 /// The refusal of a program of a run that sends no token, or the hub's key.
-fn needs_token() -> HttpError {
+pub(super) fn needs_token() -> HttpError {
     HttpError::forbidden(
         "refusing a program of a run: send the variable KIROSU_TOKEN as header Authorization: Bearer",
     )
@@ -186,7 +142,7 @@ fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
     refuse_foreign(foreign(heads.host, heads.origin, heads.fetch_site))
 }
 
-fn refuse_foreign(found: Option<ForeignRequest<'_>>) -> Result<(), HttpError> {
+pub(super) fn refuse_foreign(found: Option<ForeignRequest<'_>>) -> Result<(), HttpError> {
     match found {
         None => Ok(()),
         Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
@@ -225,7 +181,7 @@ pub(crate) fn foreign<'a>(
 }
 
 /// Whether a request with these headers may be one of a web page of another site.
-fn foreign_page<'a>(
+pub(super) fn foreign_page<'a>(
     host: Option<&str>,
     origin: Option<&'a str>,
     fetch_site: Option<&str>,
@@ -240,7 +196,7 @@ fn foreign_page<'a>(
 }
 
 /// Whether a `Host` header names the loopback interface.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let (bare, port) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
         None => host.split_at(host.find(':').unwrap_or(host.len())),

@@ -4,6 +4,7 @@ mod accept_loop;
 mod app;
 mod counts;
 pub(crate) mod guard;
+mod session_guard;
 mod timed_stream;
 mod turn_away;
 mod web_stream;

@@ -1,6 +1,8 @@
 //! The files of the web page, in the folder `page/` of this crate.
 
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::fmt::Write;
 #[cfg(debug_assertions)]
 use std::path::Path;
 
@@ -40,25 +42,55 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain)
 }
 
-/// The bytes of a file. A debug build reads it from the source tree, so that a change is seen without a build.
+/// A file as it is served.
+#[derive(Clone)]
+pub(super) struct PageFile {
+    pub(super) content_type: &'static str,
+    /// Its entity tag: the SHA-256 of its bytes.
+    pub(super) tag: String,
+    pub(super) bytes: Cow<'static, [u8]>,
+}
+
+impl PageFile {
+    fn new(name: &str, bytes: Cow<'static, [u8]>) -> Option<PageFile> {
+        let mut tag = String::from("\"");
+        for byte in Sha256::digest(&bytes) {
+            // Writing to a string does not fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        tag.push('"');
+        Some(PageFile {
+            content_type: content_type(name)?,
+            tag,
+            bytes,
+        })
+    }
+}
+
+/// A file by its name. A debug build reads it from the source tree, so that a change is seen without a build.
 #[cfg(debug_assertions)]
-fn bytes_of(name: &str) -> Option<Cow<'static, [u8]>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
-    std::fs::read(folder.join(name)).ok().map(Cow::Owned)
-}
-
-#[cfg(not(debug_assertions))]
-fn bytes_of(name: &str) -> Option<Cow<'static, [u8]>> {
-    let found = EMBEDDED.iter().find(|(known, _)| *known == name);
-    found.map(|(_, bytes)| Cow::Borrowed(*bytes))
-}
-
-/// A file by its name, with its content type.
-pub(super) fn find(name: &str) -> Option<(&'static str, Cow<'static, [u8]>)> {
+pub(super) fn find(name: &str) -> Option<PageFile> {
     if !is_name(name) {
         return None;
     }
-    Some((content_type(name)?, bytes_of(name)?))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+    let bytes = std::fs::read(folder.join(name)).ok()?;
+    PageFile::new(name, Cow::Owned(bytes))
+}
+
+/// A file by its name.
+#[cfg(not(debug_assertions))]
+pub(super) fn find(name: &str) -> Option<PageFile> {
+    use std::collections::BTreeMap;
+    use std::sync::LazyLock;
+    static FILES: LazyLock<BTreeMap<&str, PageFile>> = LazyLock::new(|| {
+        let files = EMBEDDED.iter().filter(|(name, _)| is_name(name));
+        let files = files.map(|(name, bytes)| (*name, PageFile::new(name, Cow::Borrowed(bytes))));
+        files
+            .filter_map(|(name, file)| Some((name, file?)))
+            .collect()
+    });
+    FILES.get(name).cloned()
 }
 
 #[cfg(test)]
@@ -111,8 +143,8 @@ mod tests {
             "page/files.rs lists the files"
         );
         for (name, bytes) in folder {
-            let (_, served) = find(&name).unwrap_or_else(|| panic!("{name} has no content type"));
-            assert_eq!(*served, *bytes);
+            let served = find(&name).unwrap_or_else(|| panic!("{name} has no content type"));
+            assert_eq!(*served.bytes, *bytes);
         }
     }
 

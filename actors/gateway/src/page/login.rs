@@ -140,7 +140,7 @@ async fn by_ticket(
         same_user: request.conn_data::<HttpPeer>() == Some(&HttpPeer::Own),
     };
     match state.hub.request(params).await {
-        Err(HubError::Refused(error)) => {
+        Err(HubError::Refused(error)) if error.code == ErrorCode::NotFound => {
             tokio::time::sleep(WRONG_TICKET_PAUSE).await;
             Err(refused(error.message))
         }

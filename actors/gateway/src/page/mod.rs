@@ -7,9 +7,7 @@ use crate::rest::{HttpError, no_such_route};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::fmt::Write;
 
 pub(crate) use login::{LOGINS, SESSION_PATH, cookie_of};
 
@@ -61,40 +59,28 @@ async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
 
 /// Serves a file, or only says that the browser's copy is the same.
 async fn serve(request: &HttpRequest, name: &str) -> HttpResponse {
-    let Some((content_type, bytes)) = files::find(name) else {
+    let Some(file) = files::find(name) else {
         return no_such_route(request.clone()).await;
     };
-    let tag = tag_of(&bytes);
     let is_known = request
         .headers()
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|known| known.split(',').any(|it| is_tag(it, &tag)));
+        .is_some_and(|known| known.split(',').any(|it| is_tag(it, &file.tag)));
     let mut response = HttpResponse::build(match is_known {
         true => StatusCode::NOT_MODIFIED,
         false => StatusCode::OK,
     });
     protect(&mut response);
-    response.insert_header((header::ETAG, tag));
+    response.insert_header((header::ETAG, file.tag));
     if is_known {
         return response.finish();
     }
-    response.content_type(content_type);
-    match bytes {
+    response.content_type(file.content_type);
+    match file.bytes {
         Cow::Borrowed(bytes) => response.body(bytes),
         Cow::Owned(bytes) => response.body(bytes),
     }
-}
-
-/// The entity tag of some bytes: their SHA-256.
-fn tag_of(bytes: &[u8]) -> String {
-    let mut tag = String::from("\"");
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string does not fail.
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    tag
 }
 
 /// Whether one tag of `If-None-Match` is this one. A proxy that compresses makes it a weak one.

@@ -9,7 +9,7 @@ use super::watches::EventWatch;
 use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::{Access, ClientIdentity};
+use crate::identity::{Access, ClientIdentity, PeerOwner};
 use crate::leases::RunWaits;
 use crate::listener::process;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
@@ -54,6 +54,11 @@ impl RequestScope<'_> {
 
     pub fn peer(&self) -> &str {
         &self.connection.transport.peer
+    }
+
+    /// The owner of the client's process.
+    pub fn owner(&self) -> PeerOwner {
+        self.connection.transport.owner
     }
 
     /// The party for which the request speaks.

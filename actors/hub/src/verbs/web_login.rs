@@ -3,7 +3,8 @@
 use super::{Begun, Command, RequestScope, submit_prepared};
 use crate::credentials::hash;
 use crate::identity::Access;
-use crate::web::{SESSION_MS, WebRights, new_web_secret};
+use crate::web::{SESSION_MS, WebRights, new_secret};
+use kirosu_protocol::access::WEB_SESSION_PREFIX;
 use kirosu_protocol::verbs::hello::SessionSecret;
 use kirosu_protocol::{Error, ErrorCode, WebLoginAnswer, WebLoginParams};
 use kirosu_store::WebSession;
@@ -15,7 +16,7 @@ pub fn begin(params: WebLoginParams, scope: &mut RequestScope<'_>) -> Begun {
     };
     let now_ms = scope.now_ms();
     let expires_ms = now_ms.saturating_add(SESSION_MS);
-    let secret = new_web_secret(false)?;
+    let secret = new_secret(WEB_SESSION_PREFIX)?;
     let session = WebSession {
         hash: hash(&secret),
         who: rights.who.to_string(),
@@ -42,7 +43,7 @@ fn of_ticket(
     let rights = taken.filter(|rights| hub.still_gives(rights, now_ms));
     rights.ok_or_else(|| {
         Error::new(
-            ErrorCode::Forbidden,
+            ErrorCode::NotFound,
             "this ticket was used before, is over, or is for another user of the machine: `kirosu web` makes another one",
         )
     })
@@ -50,7 +51,7 @@ fn of_ticket(
 
 /// The rights of the client itself. A program that knows the hub's key is not a person by that.
 fn of_client(scope: &mut RequestScope<'_>) -> Result<WebRights, Error> {
-    let hub = scope.hub().clone();
+    let (hub, owner) = (scope.hub().clone(), scope.owner());
     let identity = scope.identity().ok_or_else(Error::unauthorized)?;
-    hub.web_rights(identity, identity.access == Access::Everything, None)
+    hub.web_rights(identity, owner, identity.access == Access::Everything, None)
 }
