@@ -237,8 +237,8 @@ pub fn gateway(
     Ok(Some(options))
 }
 
-/// Whether the gateway may have another port than that of the settings: a hub must not fail because of a port that nobody has
-/// chosen. Clients of `kirosu api` count on its port.
+/// Whether the gateway may have another port than that of the settings: a hub must not fail because of a port that no layer of the
+/// settings has chosen. Clients of `kirosu api` count on its port.
 fn takes_free_port(loaded: &Loaded, role: Role) -> bool {
     let is_default = matches!(
         loaded.origins.get("gateway.port"),

@@ -34,7 +34,7 @@ pub struct WebRights {
 
 /// A ticket that waits for its use.
 #[derive(Debug)]
-struct Ticket {
+struct LoginTicket {
     hash: String,
     rights: WebRights,
     /// Whether only a browser of the gateway's user may use it.
@@ -45,7 +45,7 @@ struct Ticket {
 
 /// The tickets that wait for their use, oldest first. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Tickets(Arc<Mutex<Vec<Ticket>>>);
+pub struct Tickets(Arc<Mutex<Vec<LoginTicket>>>);
 
 impl Tickets {
     /// Adds a ticket at a time in Unix milliseconds.
@@ -55,7 +55,7 @@ impl Tickets {
         if all.len() >= TICKETS {
             all.remove(0);
         }
-        all.push(Ticket {
+        all.push(LoginTicket {
             hash: hash(secret),
             rights,
             same_user,
@@ -117,9 +117,9 @@ impl LiveSession {
 
 /// The sessions, shared by the writer and the connections. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct WebSessions(Arc<Mutex<Vec<Arc<LiveSession>>>>);
+pub struct BrowserSessions(Arc<Mutex<Vec<Arc<LiveSession>>>>);
 
-impl WebSessions {
+impl BrowserSessions {
     /// Takes over the stored sessions. Connections keep those that are still there. Returns whether any has ended.
     pub fn replace<'a>(&self, stored: impl Iterator<Item = &'a WebSession>) -> bool {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ impl Hub {
                 .is_some_and(|key| key.is_valid(now_ms))
     }
 
-    /// A ticket with all rights for the person who has started this process on a terminal, outside of runs. `None`: nobody has.
+    /// A ticket with all rights for the person who has started this process on a terminal, outside of runs. `None`: there is no such person.
     /// Takes milliseconds: it reads about all processes of the machine.
     pub fn ticket_of_operator(&self, who: &str, now_ms: i64) -> Option<WebTicketAnswer> {
         let own = i32::try_from(std::process::id()).ok()?;
@@ -326,7 +326,7 @@ mod tests {
             expires_ms: 100,
         };
         let (one, two) = (stored("krw_1"), stored("krw_2"));
-        let sessions = WebSessions::default();
+        let sessions = BrowserSessions::default();
         assert!(!sessions.replace([&one, &two].into_iter()));
         let held = sessions.find("krw_1").unwrap();
         assert!(held.is_valid(99) && !held.is_valid(100));

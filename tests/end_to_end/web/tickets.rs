@@ -112,7 +112,7 @@ fn a_client_without_a_key_or_without_the_right_to_look_on_gets_no_ticket() {
     assert_eq!(refused["data"]["right"], "observe", "{refused}");
 }
 
-/// Ways of a program of a run to the page. Each prints a line with what it was told.
+/// Ways of a program of a run to the page. Each prints a line with the answer.
 const TRIES: &str = r#"
 import json, os, pathlib, socket, subprocess, sys, urllib.request, urllib.error
 host, port = os.environ["KIROSU_HUB"].rsplit(":", 1)

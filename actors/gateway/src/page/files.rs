@@ -101,7 +101,7 @@ mod tests {
 
     /// The most bytes of all files together.
     const MOST_BYTES: usize = 60_000;
-    /// What would let a text of a task become a part of the page, or a script that the page did not bring along.
+    /// Words of code that makes elements or code from texts.
     const FORBIDDEN: [&str; 9] = [
         "dangerouslySetInnerHTML",
         "innerHTML",

@@ -25,10 +25,10 @@ pub(crate) const LOGINS: usize = 4;
 /// Pause before a wrong ticket is refused.
 const WRONG_TICKET_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a browser logs in with.
+/// The body of a login.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-enum Credential {
+enum LoginBody {
     Key { key: String },
     Ticket { ticket: String },
 }
@@ -108,8 +108,8 @@ pub(super) async fn begin(
         ));
     };
     let session = match credential {
-        Credential::Key { key } => by_key(&state, &key).await?,
-        Credential::Ticket { ticket } => by_ticket(&request, &state, ticket).await?,
+        LoginBody::Key { key } => by_key(&state, &key).await?,
+        LoginBody::Ticket { ticket } => by_ticket(&request, &state, ticket).await?,
     };
     Ok(HttpResponse::NoContent()
         .insert_header(set_cookie(&request, state.is_secure, Some(&session)))

@@ -16,7 +16,7 @@ use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::unknown_clients::UnknownClients;
 use crate::waiting::WaitContext;
-use crate::web::{Tickets, WebSessions};
+use crate::web::{BrowserSessions, Tickets};
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
@@ -59,7 +59,7 @@ pub(crate) struct HubShared {
     /// The keys of clients.
     pub keys: Keys,
     /// The sessions of browsers.
-    pub web_sessions: WebSessions,
+    pub web_sessions: BrowserSessions,
     /// Refusals and uses of keys until the next commit.
     pub access_log: AccessLog,
     /// The open connections.
@@ -97,7 +97,7 @@ struct HubInner {
     examinations: Arc<Semaphore>,
     tuning: Tuning,
     keys: Keys,
-    web_sessions: WebSessions,
+    web_sessions: BrowserSessions,
     tickets: Tickets,
     page: OnceLock<String>,
     access_log: AccessLog,
@@ -184,7 +184,7 @@ impl Hub {
     }
 
     /// The sessions of browsers.
-    pub(crate) fn web_sessions(&self) -> &WebSessions {
+    pub(crate) fn web_sessions(&self) -> &BrowserSessions {
         &self.0.web_sessions
     }
 
