@@ -261,7 +261,9 @@ fn a_session_is_no_key_and_begins_no_other_one() {
         let refused = client.refused(method, json!({}));
         assert_eq!(word(&refused), "forbidden", "{refused}");
     }
-    let refused = hub.client().refused("list", json!({"auth_token": secret}));
+    let refused = hub
+        .client()
+        .refused("key_list", json!({"auth_token": secret}));
     assert!(
         matches!(word(&refused), "unauthorized" | "forbidden"),
         "{refused}"

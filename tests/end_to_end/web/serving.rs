@@ -10,9 +10,8 @@ use std::net::TcpListener;
 
 /// A hub with the default settings of the gateway.
 fn default_setup() -> Setup {
-    // Overrides what most tests say.
     Setup::new()
-        .environment("KIROSU_GATEWAY__ENABLED", "")
+        .with_default_gateway()
         .environment("KIROSU_HUB__KEYLESS", "owner")
 }
 
@@ -51,7 +50,13 @@ fn a_port_that_the_user_has_set_and_that_is_taken_is_an_error() {
 
 #[test]
 fn a_hub_without_a_tcp_port_serves_no_page_unless_the_settings_say_so() {
-    let closed = || default_setup().without_port().set("hub.port=off");
+    let closed = || {
+        let setup = default_setup().without_port();
+        let socket = setup.directory.path().join("hub.sock");
+        setup
+            .set("hub.port=off")
+            .set(&format!("hub.socket={}", socket.display()))
+    };
     let hub = closed().start();
     assert!(
         hub.first_line.starts_with("KIRO_SWARM_HUB unix://"),
