@@ -27,6 +27,7 @@ mod examples;
 mod faults;
 mod faults_disk;
 mod getting_started;
+mod jsonl;
 mod key_ends;
 mod keyless;
 mod keys;
