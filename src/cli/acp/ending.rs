@@ -9,7 +9,7 @@ use kirosu_providers::rpc::INTERNAL_ERROR;
 use serde_json::json;
 
 /// A turn whose task has ended, with all that decides how the end is shown.
-pub struct End<'t> {
+pub struct EndedTurn<'t> {
     /// The turn.
     pub turn: &'t PromptTurn,
     /// The printed output.
@@ -20,7 +20,7 @@ pub struct End<'t> {
     pub is_rejected: bool,
 }
 
-impl End<'_> {
+impl EndedTurn<'_> {
     /// Shows the end of a task, and notes it in the session.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ impl<'t> Follow<'t> {
         self.read_last().await?;
         self.show(Splitter::finish).await;
         self.close().await;
-        let end = ending::End {
+        let end = ending::EndedTurn {
             turn: self.turn,
             printed: &self.splitter,
             is_cancelled: self.is_cancelled,
