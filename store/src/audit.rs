@@ -173,6 +173,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         Command::Resume(queue) => NewEntry::of_target("resume", all_or(queue)),
         Command::AddCredential(new) => NewEntry::of_target("key_add", &*new.name),
         Command::RevokeCredential(name) => NewEntry::of_target("key_revoke", name),
+        Command::TestTarget(name) => NewEntry::of_target("notify_test", name),
         Command::StagePart(_)
         | Command::InsertDependencies(_)
         | Command::DropBatch(_)
@@ -198,6 +199,9 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         | Command::Record(_)
         | Command::PruneAudit { .. }
         | Command::FireSchedules { .. }
+        | Command::AddNotice { .. }
+        | Command::TakeNotices(_)
+        | Command::PruneNotices { .. }
         | Command::Stats => return Vec::new(),
     }]
 }

@@ -17,6 +17,7 @@ use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
+use crate::notify::Outbox;
 use crate::options::StoreOptions;
 use crate::outputs::Outputs;
 use crate::parked::Parked;
@@ -84,6 +85,7 @@ pub(crate) struct Core {
     pub tree_sizes: TreeSizes,
     pub credentials: Credentials,
     pub batch: BatchState,
+    pub notices: Outbox,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
 }
@@ -115,6 +117,7 @@ impl Core {
             tree_sizes: TreeSizes::default(),
             credentials: Credentials::default(),
             batch: BatchState::new(now_ms),
+            notices: Outbox::default(),
             fence_base: 0,
         };
         core.reload()?;
@@ -144,6 +147,7 @@ impl Core {
         let last_source = self.db.number(SelectLastSource {}.into())?;
         self.plans = Plans::new(last_step.unwrap_or(0), last_source.unwrap_or(0));
         self.tree_sizes = TreeSizes::default();
+        self.notices = Outbox::load(&mut *self.db, self.options.notify.clone())?;
         self.fence_base = self.db.fence_base();
         self.parked.reload(&self.lanes);
         Ok(())
@@ -175,7 +179,9 @@ impl Core {
     /// Writes all changes that are in memory only, and commits the batch.
     pub fn commit(&mut self) -> Result<()> {
         self.flush_works()?;
+        self.note_events()?;
         self.flush_plans()?;
+        self.flush_notices()?;
         self.forget_empty_lanes()?;
         self.db.commit(&Changes {
             tasks: self.tasks.changes(),

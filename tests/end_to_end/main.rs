@@ -39,6 +39,7 @@ mod mcp;
 mod metrics;
 mod metrics_log;
 mod models;
+mod notifications;
 mod people;
 mod plans;
 mod programs;
