@@ -91,6 +91,16 @@ impl DerivedDefaults<'_> {
             self.fill("pool", name, &mut reader);
             self.pool(name, &mut reader);
         }
+        for name in &self.names.targets {
+            self.fill("notify", name, &mut reader);
+            let path = ["notify", name, "name"];
+            put(
+                &mut reader,
+                &path,
+                name.as_str().into(),
+                derived(&format!("notify.{name}.kind")),
+            );
+        }
         reader.leaves
     }
 
@@ -125,7 +135,7 @@ impl DerivedDefaults<'_> {
     }
 
     /// Adds a fault for a missing key, and a placeholder so that the settings can be deserialised and the other keys
-    /// checked. The only such key is the kind of a provider.
+    /// checked. The only such keys are the kinds of providers and targets.
     fn require(&self, key: &SettingKey, path: &[String], reader: &mut LayerReader<'_>) {
         if self.written.contains(path) {
             return;

@@ -9,6 +9,7 @@ use crate::signals::{Signal, Signals};
 use kirosu_config::{HubSection, Loaded, Settings};
 use kirosu_gateway::GatewayHandle;
 use kirosu_hub::Hub;
+use kirosu_notify::NotifyHandle;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Error, ReloadAnswer};
 use kirosu_providers::{Cgroups, Containment};
@@ -32,6 +33,8 @@ pub struct App {
     pub local: Option<Endpoint>,
     /// Handle on the pools.
     pub swarm: Option<SwarmHandle>,
+    /// Handle on the targets of notifications.
+    pub(super) notices: Option<NotifyHandle>,
     /// Handle on REST, MCP and metrics.
     pub gateway: Option<GatewayHandle>,
     /// The certificates of the process's servers.
@@ -220,7 +223,7 @@ impl App {
     /// Stops all actors in reverse order and joins the threads.
     pub async fn stop(self) -> ExitReason {
         if let Some(hub) = &self.hub {
-            hub.drain();
+            hub.drain(false);
             // With a timeout, because a hub whose actors hang must still stop.
             let _ = tokio::time::timeout(STOP_NOTICE_TIMEOUT, hub.announce_stop()).await;
         }

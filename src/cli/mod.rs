@@ -119,6 +119,7 @@ verbs! {
         run: Run, client;
         runs: Runs, client;
         schedule: Schedule, client;
+        notify: Notify, client;
     }
     "Look inside" {
         web: Web, client;
@@ -307,6 +308,10 @@ mod tests {
         (Method::ScheduleRun, "schedule run"),
         (Method::ScheduleRemove, "schedule remove"),
         (Method::Pools, "pool list, pool resize and pool probe"),
+        (Method::NotifyList, "notify"),
+        (Method::NotifyTest, "notify test"),
+        (Method::NotifyTake, "the hub's own deliveries send it"),
+        (Method::PoolDown, "only workers send it"),
         (Method::Metrics, "the gateway serves it"),
         (Method::KeyAdd, "key add"),
         (Method::KeyList, "key list"),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod faults;
+mod notify;
 mod policy;
 mod pools;
 mod providers;
@@ -9,6 +10,7 @@ mod tls;
 
 pub use bounds::bounds;
 pub use faults::definition_faults;
+pub use notify::{notify, notify_targets};
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
 pub use tls::{TlsAcceptors, hub_at};
@@ -129,6 +131,8 @@ pub fn rules(settings: &Settings) -> Rules {
         strict_expiry: settings.lease.strict_expiry,
         budgets: pools::all_budgets(settings),
         children: settings.children.rules(),
+        notify: Arc::new(notify::wanted(settings)),
+        notify_retention: settings.store.notify_retention,
     }
 }
 

@@ -179,6 +179,7 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
             tasks: None,
             target: None,
         },
+        Command::TestTarget(name) => NewEntry::of_target("notify_test", name),
         Command::StagePart(_)
         | Command::InsertDependencies(_)
         | Command::DropBatch(_)
@@ -204,6 +205,9 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         | Command::Record(_)
         | Command::PruneAudit { .. }
         | Command::FireSchedules { .. }
+        | Command::AddNotice { .. }
+        | Command::TakeNotices(_)
+        | Command::PruneNotices { .. }
         | Command::Stats => return Vec::new(),
     }]
 }

@@ -17,6 +17,7 @@ use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
+use crate::notify::Outbox;
 use crate::options::StoreOptions;
 use crate::outputs::Outputs;
 use crate::parked::Parked;
@@ -86,6 +87,7 @@ pub(crate) struct Core {
     pub credentials: Credentials,
     pub web_sessions: WebSessions,
     pub batch: BatchState,
+    pub notices: Outbox,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
 }
@@ -118,6 +120,7 @@ impl Core {
             credentials: Credentials::default(),
             web_sessions: WebSessions::default(),
             batch: BatchState::new(now_ms),
+            notices: Outbox::default(),
             fence_base: 0,
         };
         core.reload()?;
@@ -148,6 +151,7 @@ impl Core {
         let last_source = self.db.number(SelectLastSource {}.into())?;
         self.plans = Plans::new(last_step.unwrap_or(0), last_source.unwrap_or(0));
         self.tree_sizes = TreeSizes::default();
+        self.notices = Outbox::load(&mut *self.db, self.options.notify.clone())?;
         self.fence_base = self.db.fence_base();
         self.parked.reload(&self.lanes);
         Ok(())
@@ -179,7 +183,9 @@ impl Core {
     /// Writes all changes that are in memory only, and commits the batch.
     pub fn commit(&mut self) -> Result<()> {
         self.flush_works()?;
+        self.note_events()?;
         self.flush_plans()?;
+        self.flush_notices()?;
         self.forget_empty_lanes()?;
         self.db.commit(&Changes {
             tasks: self.tasks.changes(),

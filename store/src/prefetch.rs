@@ -69,6 +69,10 @@ impl<'a> BatchNames<'a> {
             | Command::Plan(_)
             | Command::Schedule(_)
             | Command::FireSchedules { .. }
+            | Command::AddNotice { .. }
+            | Command::TestTarget(_)
+            | Command::TakeNotices(_)
+            | Command::PruneNotices { .. }
             | Command::Stats => {}
         }
     }

@@ -40,6 +40,7 @@ mod mcp;
 mod metrics;
 mod metrics_log;
 mod models;
+mod notifications;
 mod people;
 mod plans;
 mod programs;

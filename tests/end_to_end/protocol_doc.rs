@@ -98,6 +98,9 @@ impl DocumentedHub {
         for setting in ["provider=echo", "size=1", "queues=echo"] {
             command.arg("--set").arg(format!("pool.echo.{setting}"));
         }
+        for setting in ["kind=command", "command=[\"true\"]", "events=[\"drained\"]"] {
+            command.arg("--set").arg(format!("notify.ops.{setting}"));
+        }
         command.env_clear().env("HOME", folder.path());
         // The examples show every method, without a key.
         command.env("KIROSU_HUB__KEYLESS", "all");

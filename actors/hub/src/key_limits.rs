@@ -46,6 +46,7 @@ pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
             let pool = request.pool.as_deref().unwrap_or_default();
             check_name(key, "pools", &key.scope.pools, pool)?;
         }
+        Request::PoolDown(params) => check_name(key, "pools", &key.scope.pools, &params.pool)?,
         _ => {}
     }
     Ok(())

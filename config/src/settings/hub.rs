@@ -68,6 +68,9 @@ define_section! {
         /// Age at which entries of the audit trail are removed.
         #[serde(with = "humantime_serde")]
         audit_retention: Duration = Time(HOUR, DECADE), Is("\"90days\"");
+        /// Age at which events that a target of notifications has not got are dropped.
+        #[serde(with = "humantime_serde")]
+        notify_retention: Duration = Time(MINUTE, DECADE), Is("\"7days\"");
         /// Number of read-only connections.
         readers: u32 = Int(1, 64), Is("2"), restart;
         /// Size in bytes above which the write-ahead log is truncated.

@@ -41,9 +41,13 @@ pub mod key_revoke;
 pub mod lease;
 pub mod list;
 pub mod metrics;
+pub mod notify_list;
+pub mod notify_take;
+pub mod notify_test;
 pub mod output;
 pub mod pause;
 pub mod ping;
+pub mod pool_down;
 pub mod pools;
 pub mod progress;
 pub mod reject;
@@ -208,6 +212,14 @@ macro_rules! for_each_verb {
             schedule_run: ScheduleRun(ScheduleRunParams), Change, Enqueue;
             /// Removes a schedule.
             schedule_remove: ScheduleRemove(ScheduleRemoveParams), Change, Enqueue;
+            /// Lists the targets of notifications.
+            notify_list: NotifyList(NotifyListParams), Read, Observe;
+            /// Sends a test to a target of notifications.
+            notify_test: NotifyTest(NotifyTestParams), Change, Admin;
+            /// Reports deliveries to a target of notifications, and returns its next events.
+            notify_take: NotifyTake(NotifyTakeParams), Change, Admin;
+            /// Reports that a pool cannot run tasks.
+            pool_down: PoolDown(PoolDownParams), Change, Work;
             /// Reads the configuration again.
             reload: Reload(ReloadParams), Read, Admin;
             /// Stops leasing until the next start; running tasks go on.

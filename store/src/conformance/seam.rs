@@ -11,6 +11,7 @@ const ABOVE: [&str; 16] = [
     "deadlines.rs",
     "idle.rs",
     "ledger.rs",
+    "notify.rs",
     "outputs.rs",
     "schedules.rs",
     "prefetch.rs",

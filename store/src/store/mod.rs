@@ -125,6 +125,11 @@ impl Store {
         self.core.next_deadline()
     }
 
+    /// Whether an empty batch would change the rows of the targets of notifications, as the settings say.
+    pub fn has_new_targets(&self) -> bool {
+        self.core.notices.is_stale()
+    }
+
     /// Gives out an id for a large batch, above those of all earlier starts.
     pub fn new_batch(&mut self) -> BatchId {
         self.batches += 1;
@@ -290,6 +295,12 @@ impl Store {
             .collect()
     }
 
+    /// The number of leased tasks, without runs of plans, which the hub itself leases.
+    pub fn running(&self) -> i64 {
+        let lanes = self.core.lanes.iter().filter(|lane| !lane.is_plan());
+        lanes.map(|lane| lane.in_state(Status::Leased)).sum()
+    }
+
     /// Statistics of tasks since the store was opened.
     pub fn task_stats(&self) -> TaskStats {
         self.core.task_stats.clone()
@@ -380,8 +391,12 @@ impl Store {
             retry_jitter: options.retry_jitter,
             strict_expiry: options.strict_expiry,
             children: options.children,
+            notify: options.notify,
             ..(*self.options).clone()
         });
+        if self.core.options.notify != options.notify {
+            self.core.notices.set_targets(options.notify.clone());
+        }
         self.core.options = options.clone();
         self.options = options;
     }
@@ -446,6 +461,7 @@ fn applied(core: &mut Core, outcomes: BatchAnswers) -> Applied {
         finished: core.works.take_finished(),
         ended: std::mem::take(&mut core.works.leases),
         plans: core.plans.take_news(),
+        noticed: core.notices.take_news(),
         changes: core.batch.take_events(),
     }
 }

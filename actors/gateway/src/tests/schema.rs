@@ -128,6 +128,8 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::ScheduleSet => Ok(("post", "/schedules/{name}/{act}")),
         Method::ScheduleRun => Ok(("post", "/schedules/{name}/run")),
         Method::ScheduleRemove => Ok(("delete", "/schedules/{name}")),
+        Method::NotifyList | Method::NotifyTest => Err(OPERATOR),
+        Method::NotifyTake | Method::PoolDown => Err(WORKER),
         Method::Reload | Method::Drain | Method::Shutdown => Err(OPERATOR),
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct HubShared {
     pub connections: ConnectionRegistry,
     /// The live leases.
     pub live_runs: LiveRuns,
+    /// The number of the newest event for targets of notifications.
+    pub notices: Arc<watch::Sender<i64>>,
 }
 
 struct HubInner {
@@ -107,6 +109,7 @@ struct HubInner {
     unknown_clients: UnknownClients,
     run_tokens: RunTokens,
     live_runs: LiveRuns,
+    notices: Arc<watch::Sender<i64>>,
 }
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
@@ -139,6 +142,7 @@ impl Hub {
             limits: RwLock::new(Arc::new(options.limits.clone())),
             run_tokens: RunTokens::new(&options.run_secret),
             live_runs: shared.live_runs,
+            notices: shared.notices,
             options,
             boot_id,
             draining,
@@ -201,6 +205,11 @@ impl Hub {
     /// The live leases of sessions.
     pub(crate) fn live_runs(&self) -> &LiveRuns {
         &self.0.live_runs
+    }
+
+    /// The number of the newest event for targets of notifications; 0 until this process has stored one.
+    pub(crate) fn notices(&self) -> &watch::Sender<i64> {
+        &self.0.notices
     }
 
     /// The turns of requests whose clauses must be compiled.
@@ -271,13 +280,13 @@ impl Hub {
             state: "stopping".into(),
         };
         // After the writer's event that the hub drains. If an actor is gone, there is nothing to publish.
-        let _ = self.writer().send(Drain).await;
+        let _ = self.writer().send(Drain { is_asked: false }).await;
         let _ = self.bus().send(Publish(vec![stopping])).await;
     }
 
-    /// Stops leasing tasks until the process ends.
-    pub fn drain(&self) {
-        self.writer().do_send(Drain);
+    /// Stops leasing tasks until the process ends. `is_asked`: an operator asked for it, and the process goes on.
+    pub fn drain(&self, is_asked: bool) {
+        self.writer().do_send(Drain { is_asked });
     }
 
     /// Resolves when a client has sent `shutdown`.

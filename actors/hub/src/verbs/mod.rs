@@ -10,8 +10,8 @@ use crate::leases::lease::HolderReport;
 use crate::readers::StoreQuery;
 use kirosu_protocol::verbs::DONE;
 use kirosu_protocol::{
-    CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, Request, RetryParams,
-    RunResumeParams, Target, TaskId, VerbEffect,
+    CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, NotifyTakeParams, Request,
+    RetryParams, RunResumeParams, Target, TaskId, VerbEffect,
 };
 use kirosu_store::{Command, Outcome};
 use serde::Serialize;
@@ -57,6 +57,8 @@ pub fn kind_of(request: &Request) -> RequestKind {
         // These two reach the writer through the actor of their lease. As queries they are answered before the ack that
         // follows them starts: it must not overtake them.
         Request::Output(_) | Request::Progress(_) => RequestKind::Query,
+        // It waits before its command.
+        Request::NotifyTake(NotifyTakeParams { known: Some(_), .. }) => RequestKind::Query,
         // A query is before its command.
         Request::RunResume(RunResumeParams { plan: Some(_), .. }) => RequestKind::Query,
         // These are many commits, with a query before each.

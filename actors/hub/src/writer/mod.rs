@@ -24,6 +24,7 @@ use crate::tuning::Tuning;
 use actix::prelude::*;
 use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests};
+use kirosu_protocol::NoticeKind;
 use kirosu_store::{
     BatchId, Command, OpenError, Outcome, Principal, Store, StoreOptions, TextId, WorkId,
 };
@@ -149,6 +150,10 @@ pub struct Writer {
     clock_shift_ms: i64,
     /// Whether a commit is scheduled for refusals and uses of keys.
     record_scheduled: bool,
+    /// Whether an operator asked for the drain.
+    drain_is_asked: bool,
+    /// Whether the event that the drained hub runs no task any more is stored.
+    has_noted_drained: bool,
 }
 
 supervised!(Writer);
@@ -160,6 +165,8 @@ impl Writer {
             clocks: ClockReading::new(now_ms(&child), child.clock().now()),
             clock_shift_ms: 0,
             record_scheduled: false,
+            drain_is_asked: false,
+            has_noted_drained: false,
             child,
             factory,
             store: None,
@@ -237,7 +244,10 @@ impl Writer {
             Some(_) => self.factory.shared.access_log.take(),
             None => None,
         };
-        if batch.is_empty() && self.clock_shift_ms == 0 && records.is_none() {
+        let is_drained = self.is_drained();
+        let has_targets = self.store.as_ref().is_some_and(Store::has_new_targets);
+        let is_idle = batch.is_empty() && self.clock_shift_ms == 0 && records.is_none();
+        if is_idle && !is_drained && !has_targets {
             return;
         }
         let contexts: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
@@ -257,6 +267,13 @@ impl Writer {
             batch.push(Command::Record(Box::new(records.clone())));
             by.resize(batch.len(), None);
         }
+        if is_drained {
+            batch.push(Command::AddNotice {
+                kind: NoticeKind::Drained,
+                data: Box::default(),
+            });
+            by.resize(batch.len(), None);
+        }
         let changes_keys = batch.iter().any(changes_keys);
         let (began, size) = (Instant::now(), batch.len());
         // Durable when it returns: answers and events follow the effect, never the other way round.
@@ -264,6 +281,12 @@ impl Writer {
         if changes_keys {
             // Before the answers: after that of a revocation no client uses the key.
             self.factory.take_keys(store);
+        }
+        if is_drained {
+            self.has_noted_drained = applied.outcomes.pop().is_some_and(|it| it.is_ok());
+        }
+        if let Some(newest) = applied.noticed {
+            self.factory.shared.notices.send_replace(newest);
         }
         if let Some(records) = records
             && let Some(Err(error)) = applied.outcomes.pop()
@@ -286,6 +309,10 @@ impl Writer {
         self.crowded = size > 1 || !self.queue.is_empty();
         self.resolve_settled();
         self.deadline = deadline;
+        if !is_drained && self.is_drained() {
+            // The last task has ended with this commit.
+            self.flush();
+        }
         // A later deadline is not sent: the reaper then wakes too early and requests the next one, which costs less than a message per
         // commit. An earlier one must reach it.
         if let Some(at) = deadline
@@ -329,6 +356,13 @@ impl Writer {
 
     fn draining(&self) -> bool {
         self.factory.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator asked the hub to drain, no task is running any more, and no event says so yet.
+    fn is_drained(&self) -> bool {
+        let is_at_rest = |store: &Store| store.running() == 0;
+        let is_due = self.drain_is_asked && !self.has_noted_drained;
+        is_due && self.store.as_ref().is_some_and(is_at_rest)
     }
 
     /// Applies all waiting commands and closes the store.
@@ -388,6 +422,8 @@ impl Actor for Writer {
                 self.send_deadline();
                 self.store = Some(store);
                 self.send_leases();
+                // The rows of targets of notifications follow the settings.
+                self.flush();
             }
             Err(error) => self.child.fail(ctx, error.to_string()),
         }
