@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(width("हिन्दी"), 5);
         assert_eq!(fit("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
         assert_eq!(fit_counted("日本語です", 5), "日本…");
-        assert_eq!(fit_counted("make e\u{301}everything", 12), "make… [+12]");
+        assert_eq!(fit_counted("make e\u{301}everything", 12), "make … [+12]");
         assert_eq!(end("日本語", 5), "本語");
         let mut typed = "ae\u{301}".to_owned();
         pop(&mut typed);

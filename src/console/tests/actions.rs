@@ -133,7 +133,7 @@ fn an_option_is_chosen_for_a_permission_request_that_has_some() {
     press(&mut model, KeyCode::Up);
     let shown = drawn(&mut model);
     assert!(
-        shown.contains("o18 (Option 18)") && !shown.contains("o11 ("),
+        shown.contains("o18 (Option 18)") && !shown.contains("│  o11 ("),
         "{shown}"
     );
     let subject = Subject::Approval(18);

@@ -7,16 +7,20 @@ use crate::cli::agents;
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::console::model::Model;
 use crate::console::query::TaskFilter;
+use crate::console::transcript::wrap;
 use crate::console::view::View;
 use crate::terminal::paint::Paint;
-use crate::terminal::text::grouped;
+use crate::terminal::text::{grouped, one_line};
 use crate::terminal::time::{ago, minute};
 
 use kirosu_protocol::{ALL_QUEUES, AgentInfo, LaneInfo, PoolInfo, TaskId};
+use ratatui::layout::Rect;
 use std::ops::Range;
 
-/// Lines that are not rows: three titles, three headings, two blank lines.
-pub const OTHER_LINES: usize = 8;
+/// Lines of the chosen row below the tables: a blank one, and its queues or pools with its note.
+const DETAIL: usize = 4;
+/// Lines that are not rows: three titles, three headings, two blank lines, and the chosen row.
+pub const OTHER_LINES: usize = 8 + DETAIL;
 
 /// An account with the names of the pools that use it.
 struct Account<'a> {
@@ -69,8 +73,15 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
             table: &agents,
         },
     ];
-    let at = model.cursors[View::Pools as usize].at;
-    sections::draw(&sections, at.min(shown.len() - 1), canvas);
+    let at = model.cursors[View::Pools as usize].at.min(shown.len() - 1);
+    let (area, high) = (canvas.area, canvas.height());
+    let height = high.saturating_sub(DETAIL).max(1) as u16;
+    sections::draw(&sections, at, &mut canvas.part(Rect { height, ..area }));
+    let text = shown.row(at).map_or(String::new(), |row| row.detail(model));
+    let lines = wrap(&one_line(&text), canvas.width().saturating_sub(2));
+    for (y, line) in lines.iter().take(DETAIL - 1).enumerate() {
+        canvas.line(1, high + 1 + y - DETAIL.min(high), line, Paint::Dim);
+    }
 }
 
 fn pool_table(pools: &[&PoolInfo], model: &Model) -> TextTable {
@@ -95,7 +106,7 @@ fn pool_table(pools: &[&PoolInfo], model: &Model) -> TextTable {
             Cell::new(depth),
             Cell::new(&pool.provider),
             Cell::new(pool.model.as_deref().unwrap_or_default()),
-            queues(pool, model),
+            queue_cell(pool, model),
             Cell::new(pool.note.as_deref().unwrap_or_default()),
         ]);
     }
@@ -118,19 +129,25 @@ fn is_paused(queue: &str, model: &Model) -> bool {
 }
 
 /// The queues, with a mark at paused ones.
-fn queues(pool: &PoolInfo, model: &Model) -> Cell {
-    let any = pool.queues.iter().any(|queue| is_paused(queue, model));
+fn queues(pool: &PoolInfo, model: &Model) -> String {
     let one = |queue: &String| match is_paused(queue, model) {
         true => format!("{queue} (paused)"),
         false => queue.clone(),
     };
-    let names: Vec<String> = pool.queues.iter().map(one).collect();
-    let cell = Cell::new(names.join(", "));
-    if any {
-        cell.painted(Paint::Attention)
-    } else {
-        cell
-    }
+    pool.queues.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn queue_cell(pool: &PoolInfo, model: &Model) -> Cell {
+    let any = pool.queues.iter().any(|queue| is_paused(queue, model));
+    let paint = if any { Paint::Attention } else { Paint::Plain };
+    Cell::new(queues(pool, model)).painted(paint)
+}
+
+/// The time at which a parked account is tried again, and its distance.
+fn until(lane: &LaneInfo, model: &Model) -> Option<String> {
+    let until = lane.until? as f64;
+    let clock = minute(until, model.now, model.zone.as_ref());
+    Some(format!("{clock} ({})", ago(until, model.now)))
 }
 
 fn account_table(accounts: &[Account<'_>], model: &Model) -> TextTable {
@@ -145,11 +162,6 @@ fn account_table(accounts: &[Account<'_>], model: &Model) -> TextTable {
     ]);
     for Account { lane, pools } in accounts {
         let (state, paint) = state(lane);
-        let until = lane.until.map(|until| {
-            let until = until as f64;
-            let clock = minute(until, model.now, model.zone.as_ref());
-            format!("{clock} ({})", ago(until, model.now))
-        });
         let runs = match lane.concurrency {
             Some(most) => format!("{} of {most}", lane.running),
             None => lane.running.to_string(),
@@ -157,7 +169,7 @@ fn account_table(accounts: &[Account<'_>], model: &Model) -> TextTable {
         table.row([
             Cell::new(&lane.account),
             Cell::new(state).painted(paint),
-            Cell::new(until.unwrap_or_default()),
+            Cell::new(until(lane, model).unwrap_or_default()),
             Cell::new(runs),
             Cell::new(lane.waiting.to_string()),
             Cell::new(pools.join(", ")),
@@ -258,6 +270,34 @@ pub fn names(model: &Model) -> Vec<String> {
 }
 
 impl Row<'_> {
+    /// The parts of the row that a narrow table cuts.
+    fn detail(&self, model: &Model) -> String {
+        match self {
+            Row::Pool(pool) => {
+                let note = pool.note.as_ref().map(|note| format!("; {note}"));
+                let queues = queues(pool, model);
+                format!(
+                    "{} leases from {queues}{}",
+                    pool.name,
+                    note.unwrap_or_default()
+                )
+            }
+            Row::Account(Account { lane, pools }) => {
+                let until = until(lane, model).map(|until| format!(" until {until}"));
+                let note = lane.note.as_ref().map(|note| format!("; {note}"));
+                format!(
+                    "{}: {}{}, used by {}{}",
+                    lane.account,
+                    state(lane).0,
+                    until.unwrap_or_default(),
+                    pools.join(", "),
+                    note.unwrap_or_default()
+                )
+            }
+            Row::Agent(_) => String::new(),
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Row::Pool(pool) => format!("pool {}", pool.name),

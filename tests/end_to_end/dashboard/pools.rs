@@ -78,7 +78,7 @@ fn pools_are_resized_and_paused_and_accounts_tell_when_they_are_back() {
     tmux.see(&["the next task of svc tests whether it works again"]);
     client.call("pools", json!({"resize": {"pool": "one", "size": 2}}));
     // The probe succeeds: the account is open again and the tasks run, without a key.
-    tmux.see(&["4 done"]);
+    tmux.see(&["2 done", "available"]);
     tmux.gone(&["parked"]);
     tmux.keys(&["q"]);
     tmux.see(&["[exit 0]"]);

@@ -141,7 +141,7 @@ fn a_run_below_another_is_steered_and_shows_its_end() {
     assert!(screen.contains("answer to fine"), "{screen}");
     choose(&tmux, &["G"], "each");
     tmux.keys(&["Enter"]);
-    let screen = tmux.see(&["step each: 3 items", "it went wrong"]);
+    let screen = tmux.see(&["step each: 3 items", "python3"]);
     let at = |text: &str| {
         screen
             .find(text)
