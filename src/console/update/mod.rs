@@ -137,15 +137,15 @@ fn step_by(model: &mut Model, step: CursorStep) {
         View::Task => scroll(model, step),
         View::Runs if model.run.is_some() => {
             let len = views::list_len(model);
-            match model.run.as_mut() {
-                Some(pane) => match pane.items.as_mut() {
-                    Some(items) => {
-                        items.cursor.step(step, len, height);
-                        items.look_ahead(height);
-                    }
-                    None => pane.cursor.step(step, len, height),
-                },
-                None => {}
+            let Some(pane) = model.run.as_mut() else {
+                return;
+            };
+            match pane.items.as_mut() {
+                Some(items) => {
+                    items.cursor.step(step, len, height);
+                    items.look_ahead(height);
+                }
+                None => pane.cursor.step(step, len, height),
             }
         }
         view => {

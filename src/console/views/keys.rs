@@ -22,7 +22,7 @@ const COMMON: [KeyText; 9] = [
     ("Esc", "back; removes the filter"),
     (
         "/",
-        "filter: words; of tasks also status: queue: type: label: parent:",
+        "filter: words; of tasks status: queue: type: label: parent:",
     ),
     ("Ctrl-L", "draws the screen again"),
     ("q, Ctrl-C", "quit"),
