@@ -18,10 +18,14 @@ pub fn clusters(text: &str) -> impl DoubleEndedIterator<Item = (&str, usize)> {
     })
 }
 
+/// Whether each byte is a visible character of one column: the most frequent case, which needs no search for clusters.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// Columns that a text occupies on a terminal.
 pub fn width(text: &str) -> usize {
-    // The most frequent case, without a search for clusters.
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    if is_plain(text) {
         return text.len();
     }
     clusters(text).map(|(_, wide)| wide).sum()
@@ -29,6 +33,9 @@ pub fn width(text: &str) -> usize {
 
 /// The longest start of a text that fits into `max` columns and ends between two clusters.
 pub fn start(text: &str, max: usize) -> &str {
+    if is_plain(text) {
+        return &text[..max.min(text.len())];
+    }
     let mut used = 0;
     let mut end = 0;
     for (cluster, wide) in clusters(text) {
