@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::nothing;
-use super::sections::{self, Section};
+use super::sections::{self, TableSection};
 use crate::cli::agents;
 use crate::cli::show::table::{Cell, Column, TextTable};
 use crate::console::model::Model;
@@ -57,17 +57,17 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         agents::table(&rows, model.now)
     };
     let sections = [
-        Section {
+        TableSection {
             title: "Pools",
             rows: shown.pools.len(),
             table: &pools,
         },
-        Section {
+        TableSection {
             title: "Accounts",
             rows: shown.accounts.len(),
             table: &accounts,
         },
-        Section {
+        TableSection {
             title: "Agents",
             rows: shown.agents.len(),
             table: &agents,

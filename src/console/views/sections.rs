@@ -10,7 +10,7 @@ use std::ops::Range;
 const AROUND: usize = 64;
 
 /// One of the tables.
-pub struct Section<'a> {
+pub struct TableSection<'a> {
     /// The heading.
     pub title: &'a str,
     /// Number of rows.
@@ -49,8 +49,8 @@ pub fn list(
 }
 
 /// Draws the sections that have rows, with a blank line between two, so that row `at` of all their rows is visible.
-pub fn draw(sections: &[Section<'_>], at: usize, canvas: &mut Canvas<'_>) {
-    let shown: Vec<&Section<'_>> = sections.iter().filter(|it| it.rows > 0).collect();
+pub fn draw(sections: &[TableSection<'_>], at: usize, canvas: &mut Canvas<'_>) {
+    let shown: Vec<&TableSection<'_>> = sections.iter().filter(|it| it.rows > 0).collect();
     let top = top(&shown, at, canvas.height());
     let bottom = top + canvas.height();
     let (mut line, mut row) = (0, 0);
@@ -90,7 +90,7 @@ pub fn draw(sections: &[Section<'_>], at: usize, canvas: &mut Canvas<'_>) {
 }
 
 /// The first visible line, so that row `at` is visible.
-fn top(sections: &[&Section<'_>], at: usize, height: usize) -> usize {
+fn top(sections: &[&TableSection<'_>], at: usize, height: usize) -> usize {
     let mut before = 0;
     let mut row = 0;
     for section in sections {
