@@ -97,7 +97,7 @@ fn an_answer_has_several_lines_and_keeps_what_is_typed_or_inserted() {
     press(&mut model, KeyCode::Backspace);
     press(&mut model, KeyCode::Backspace);
     update::key(&mut model, KeyEvent::new(KeyCode::Enter, KeyModifiers::ALT));
-    // What is inserted is text, not keys; its line ends do not send it.
+    // An insertion is text, not keys; its line ends do not send it.
     update::paste(&mut model, "q\r\nc\tyn\u{7}日本\r");
     matches_snapshot("answer-80x24", &drawn(&mut model));
     let text = "one\ntwoe\u{301}\nq\nc yn日本\n".to_owned();
