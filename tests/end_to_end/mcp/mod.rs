@@ -1,150 +1,18 @@
-//! The official MCP client (the Python package `mcp`) against the built binary, over stdio and over HTTP.
+//! `kirosu mcp` and /mcp against the official MCP clients: every tool over standard io and over HTTP, and the process itself.
 //!
-//! tests/end_to_end/mcp/client.py holds the scenarios. The client is installed into target/, once, from pinned versions
-//! (tests/end_to_end/mcp/requirements.txt), which needs python3 with venv, and pip's access to its packages.
+//! The scenarios are in tests/end_to_end/mcp/: client.py and its modules for the client in Python, client.mjs for those in
+//! TypeScript. The clients are installed into target/, once, from pinned versions, which needs python3 with venv, and node with npm.
 
-use crate::common::{Hub, PATIENCE, Setup, until};
-use rustix::fs::{FlockOperation, flock};
+mod clients;
+mod full;
+
+use crate::common::{Hub, Setup, until};
+use clients::Scenario;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/mcp");
-
-// ---------------------------------------------------------------- the client
-
-/// The Python that has the client; made when it is not there yet or the versions have changed.
-fn python() -> PathBuf {
-    let requirements = format!("{HERE}/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(target).unwrap();
-    // Tests run side by side, also as processes: the first one installs.
-    let lock = File::create(target.join("mcp-client.lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    let home = target.join("mcp-client");
-    let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
-    if fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        return python;
-    }
-    install(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    );
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
-    install(Command::new(&python).args(pip).args(["-r", &requirements]));
-    fs::write(installed, wanted).unwrap();
-    python
-}
-
-fn install(command: &mut Command) {
-    let tried = format!("{command:?}");
-    let outcome = command.stdin(Stdio::null()).output();
-    let why = match outcome {
-        Ok(output) if output.status.success() => return,
-        Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            String::from_utf8_lossy(&said).into_owned()
-        }
-        Err(error) => error.to_string(),
-    };
-    panic!(
-        "cannot install the official MCP client for this test with {tried}: {why}\n\
-         install Python 3.10 or newer with venv (on Debian: apt-get install python3 python3-venv), and let pip reach \
-         its package index"
-    );
-}
-
-/// A scenario of client.py that runs.
-struct Scenario {
-    child: Child,
-    stdin: ChildStdin,
-    said: Receiver<String>,
-    log: PathBuf,
-    begun: Instant,
-}
-
-impl Scenario {
-    fn start(name: &str, hub: &Setup, setup: &Value) -> Scenario {
-        let python = python();
-        let home = hub.directory.path();
-        let file = home.join(format!("{name}.json"));
-        fs::write(&file, setup.to_string()).unwrap();
-        let log = home.join(format!("{name}.log"));
-        let mut command = Command::new(python);
-        command
-            .args([&format!("{HERE}/client.py"), name])
-            .arg(file)
-            .env_clear();
-        command
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap());
-        let mut child = command.spawn().expect("the client starts");
-        let (saying, said) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let lines = stdout.lines().map_while(Result::ok);
-            lines.for_each(|line| drop(saying.send(line)));
-        });
-        Scenario {
-            stdin: child.stdin.take().unwrap(),
-            child,
-            said,
-            log,
-            begun: Instant::now(),
-        }
-    }
-
-    /// Waits until the client asks for that.
-    fn asks(&self, wish: &str) {
-        match self.said.recv_timeout(PATIENCE * 2) {
-            Ok(said) => assert_eq!(said, wish),
-            Err(_) => panic!("the client did not ask to {wish}:\n{}", self.errors()),
-        }
-    }
-
-    /// Tells the client that it is done.
-    fn done(&mut self) {
-        self.stdin.write_all(b"done\n").expect("the client reads");
-    }
-
-    /// Waits for a good end.
-    fn succeeds(mut self) {
-        let status = until("the client ended", || {
-            // It gives up by itself after two minutes.
-            assert!(self.begun.elapsed() < Duration::from_secs(150), "stuck");
-            Some(self.child.wait().unwrap())
-        });
-        assert!(status.success(), "{}", self.errors());
-    }
-
-    fn errors(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Scenario {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 // ---------------------------------------------------------------- the servers
 
