@@ -9,17 +9,22 @@ use serde_json::json;
 use std::fs;
 
 fn calls_the_tools(program: Program) {
-    let world = World::new(&[program.name]);
+    // As commands these get no MCP servers from a pool.
+    let kind = match program.name {
+        "goose" | "gemini" => "acp",
+        _ => "command",
+    };
+    let world = World::new(&[program.program(kind)]);
     let setup = Setup::new().up();
     let name = program.name;
     let env = program.environment(&world.folder().join("home"), &world.url);
     // Two agents: the parts run while the first one waits for them.
     let settings = format!(
-        "data_dir = {}\n[providers.{name}]\nkind = \"command\"\n{}\n\
+        "data_dir = {}\n[providers.{name}]\nkind = \"{kind}\"\n{}\n\
          [[pool]]\nname = \"p\"\nqueues = [\"default\"]\nsize = 2\nprovider = \"{name}\"\ntrust_all_tools = true\n\
          workspace = \"isolated\"\nenv = {env}\n",
         json!(setup.directory.path().join("data")),
-        program.keys
+        if kind == "command" { program.keys } else { "" }
     );
     fs::write(setup.directory.path().join("kirosu.toml"), settings).unwrap();
     let hub = setup.environment("PATH", &path_with_programs()).start();

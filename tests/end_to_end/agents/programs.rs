@@ -16,7 +16,7 @@ pub struct Program {
     /// Its tool that runs a shell command, and the arguments for it.
     tool: &'static str,
     command: &'static str,
-    /// The beginning of the names of tools of the MCP server `kirosu`.
+    /// The beginning of the names of tools of the MCP server `kirosu`; before a slash the namespace of the name.
     mcp_prefix: &'static str,
     /// Input, cached input and output that one call of the model costs; unknown of one that calls it for itself as well.
     pub call_costs: Option<[u64; 3]>,
@@ -175,7 +175,7 @@ plugins = false
     keys: "",
     tool: "exec_command",
     command: "cmd",
-    mcp_prefix: "mcp__kirosu__",
+    mcp_prefix: "mcp__kirosu/",
     call_costs: Some([1000, 200, 34]),
     resumes: true,
     early: true,
