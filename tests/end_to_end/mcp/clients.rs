@@ -1,5 +1,6 @@
 //! The official MCP clients: installed into target/ from pinned versions, and run with a scenario.
 
+use crate::agents::world::{install as install_programs, installed};
 use crate::common::{PATIENCE, Setup, until};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
@@ -16,7 +17,12 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/mcp");
 fn python() -> PathBuf {
     let requirements = format!("{HERE}/requirements.txt");
     let wanted = fs::read_to_string(&requirements).unwrap();
-    let (home, _lock) = locked("mcp-client");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(target).unwrap();
+    // Tests run side by side, also as processes: the first one installs.
+    let lock = File::create(target.join("mcp-client.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let home = target.join("mcp-client");
     let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
     if fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
         return python;
@@ -38,44 +44,6 @@ fn python() -> PathBuf {
     python
 }
 
-/// The packages with the clients for TypeScript: that of the revisions with sessions, that of the newest one, and the Tasks
-/// extension for it.
-const PACKAGES: [&str; 4] = [
-    "@modelcontextprotocol/sdk@1.32.2",
-    "@modelcontextprotocol/client@2.4.0",
-    "@modelcontextprotocol/ext-tasks@0.2.2",
-    "zod@4.5.4",
-];
-
-/// The folder that has the clients for TypeScript; made when it is not there yet or the versions have changed.
-fn modules() -> PathBuf {
-    let wanted = PACKAGES.join(" ");
-    let (home, _lock) = locked("mcp-typescript");
-    let installed = home.join("installed.txt");
-    if !fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).unwrap();
-        let options = "install --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error --prefix .";
-        let mut npm = Command::new("npm");
-        install(
-            npm.current_dir(&home)
-                .args(options.split(' '))
-                .args(PACKAGES),
-        );
-        fs::write(installed, wanted).unwrap();
-    }
-    home
-}
-
-/// A folder below target/ and its lock: tests run side by side, also as processes, and the first one installs.
-fn locked(name: &str) -> (PathBuf, File) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(target).unwrap();
-    let lock = File::create(target.join(format!("{name}.lock"))).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    (target.join(name), lock)
-}
-
 fn install(command: &mut Command) {
     let tried = format!("{command:?}");
     let outcome = command.stdin(Stdio::null()).output();
@@ -89,8 +57,8 @@ fn install(command: &mut Command) {
     };
     panic!(
         "cannot install the official MCP client for this test with {tried}: {why}\n\
-         install Python 3.10 or newer with venv, and Node.js 20 or newer with npm (on Debian: apt-get install python3 \
-         python3-venv nodejs npm), and let them reach their package registries"
+         install Python 3.10 or newer with venv (on Debian: apt-get install python3 python3-venv), and let pip reach \
+         its package index"
     );
 }
 
@@ -113,8 +81,10 @@ impl Scenario {
 
     /// That of client.mjs.
     pub fn start_typescript(name: &str, hub: &Setup, setup: &Value) -> Scenario {
-        let mut command = Command::new("node");
-        command.arg(format!("{HERE}/client.mjs")).arg(modules());
+        install_programs(&["mcp-clients"]);
+        let modules = installed().join("mcp-clients");
+        let mut command = Command::new(modules.join("node"));
+        command.arg(format!("{HERE}/client.mjs")).arg(modules);
         Scenario::run(command, name, hub, setup)
     }
 

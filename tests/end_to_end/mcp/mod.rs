@@ -1,7 +1,8 @@
 //! `kirosu mcp` and /mcp against the official MCP clients: every tool over standard io and over HTTP, and the process itself.
 //!
 //! The scenarios are in tests/end_to_end/mcp/: client.py and its modules for the client in Python, client.mjs for those in
-//! TypeScript. The clients are installed into target/, once, from pinned versions, which needs python3 with venv, and node with npm.
+//! TypeScript. The clients are installed into target/, once, from pinned versions, which needs python3 with venv, and pip's and npm's
+//! access to their packages.
 
 mod clients;
 mod full;
