@@ -3,6 +3,7 @@
 
 mod accept;
 mod acp;
+mod acp_agent;
 mod agent_files;
 mod agent_hosts;
 mod agents;

@@ -1,7 +1,7 @@
 //! The plans in `.kirosu/plans` as prompts of MCP. They are read anew for each request.
 
 use crate::cli::launch::PreparedRun;
-use crate::cli::plan::file::{FOLDER, PlanFile, is_bare, known};
+use crate::cli::plan::file::{FOLDER, PlanFile, names};
 use kirosu_gateway::mcp::{PlansFuture, SavedInput, SavedPlan, SavedPlans};
 use kirosu_plan::Plan;
 use kirosu_protocol::text::{one_line, shorten};
@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Plans that are listed.
-const PLANS: usize = 200;
+/// The project: the current folder.
+const HERE: &str = ".";
 /// Characters of a description.
 const TEXT: usize = 300;
 
@@ -21,7 +21,7 @@ impl SavedPlans for PlansHere {
     fn list(&self) -> PlansFuture<'_, Vec<SavedPlan>> {
         Box::pin(async {
             let mut plans = Vec::new();
-            for name in names() {
+            for name in names(Path::new(HERE)) {
                 let plan = match PlanFile::open(Path::new(&name), None).await {
                     Ok(file) => file.compiled(),
                     Err(why) => Err(why),
@@ -47,7 +47,7 @@ impl SavedPlans for PlansHere {
     ) -> PlansFuture<'a, Result<Map<String, Value>, String>> {
         Box::pin(async move {
             // Only names of plans: a client reads no other files.
-            if !names().iter().any(|it| it == name) {
+            if !names(Path::new(HERE)).iter().any(|it| it == name) {
                 return Err(format!("there is no plan {name:?} in {FOLDER}"));
             }
             let given: Vec<(String, String)> = inputs.into_iter().collect();
@@ -56,15 +56,6 @@ impl SavedPlans for PlansHere {
                 .map_err(|why| why.to_string())
         })
     }
-}
-
-fn names() -> Vec<String> {
-    let mut names = known(Path::new(FOLDER));
-    names.retain(|name| is_bare(name));
-    names.sort();
-    names.dedup();
-    names.truncate(PLANS);
-    names
 }
 
 fn saved(name: String, plan: &Plan) -> SavedPlan {

@@ -33,7 +33,7 @@ statement! {
     DeleteSequence<'a> { name: &'a str } "DELETE FROM sqlite_sequence WHERE name = ?"
 }
 
-/// What an import has written.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonlImport {
     /// The number of rows.
@@ -76,7 +76,7 @@ pub fn import_jsonl(
     }
     open::make_directory(store)?;
     let part = Part(beside(store, &format!(".import-{}", std::process::id())));
-    let rows = write_file(&part.0, Lines::of(input), progress)?;
+    let rows = write_file(&part.0, ExportLines::of(input), progress)?;
     let checked = check::check(&part.0)?;
     if !checked.findings.is_empty() {
         let findings = checked.findings;
@@ -94,14 +94,14 @@ pub fn import_jsonl(
 }
 
 /// The lines of an export, with their numbers.
-struct Lines<'a> {
+struct ExportLines<'a> {
     input: &'a mut dyn BufRead,
     number: u64,
 }
 
-impl Lines<'_> {
-    fn of(input: &mut dyn BufRead) -> Lines<'_> {
-        Lines { input, number: 0 }
+impl ExportLines<'_> {
+    fn of(input: &mut dyn BufRead) -> ExportLines<'_> {
+        ExportLines { input, number: 0 }
     }
 
     /// The next line; `None` at the end.
@@ -135,7 +135,7 @@ impl Lines<'_> {
 /// Writes the rows into a new file and brings its schema up to date. Returns their number.
 fn write_file(
     part: &Path,
-    mut lines: Lines<'_>,
+    mut lines: ExportLines<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, JsonlError> {
     let scratch = |why: &dyn std::fmt::Display| JsonlError::Scratch {
@@ -159,7 +159,7 @@ fn write_file(
     Ok(rows)
 }
 
-fn read_head(lines: &mut Lines<'_>) -> Result<String, JsonlError> {
+fn read_head(lines: &mut ExportLines<'_>) -> Result<String, JsonlError> {
     let first = lines.next()?.unwrap_or_default();
     match serde_json::from_str::<Head>(&first) {
         Ok(head) if head.format == FORMAT && head.version == VERSION => Ok(head.schema),
@@ -178,7 +178,7 @@ fn read_head(lines: &mut Lines<'_>) -> Result<String, JsonlError> {
 fn write_rows(
     conn: &mut SqliteConnection,
     part: &Path,
-    lines: &mut Lines<'_>,
+    lines: &mut ExportLines<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, JsonlError> {
     let what = "its schema cannot be read";
@@ -208,7 +208,7 @@ fn write_rows(
 }
 
 /// The number of rows, if the line is the last one.
-fn read_end(lines: &mut Lines<'_>, line: &str, rows: u64) -> Option<Result<u64, JsonlError>> {
+fn read_end(lines: &mut ExportLines<'_>, line: &str, rows: u64) -> Option<Result<u64, JsonlError>> {
     let end = serde_json::from_str::<End>(line).ok()?;
     if end.rows != rows {
         let why = format!("the export should have {} rows, not {rows}", end.rows);

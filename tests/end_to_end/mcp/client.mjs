@@ -1,8 +1,8 @@
 // The official MCP clients for TypeScript against Kirosu's MCP server: each tool once, resources, and the Tasks extension.
 //
-//     node client.mjs MODULES SETUP.json
+//     node client.mjs every_tool SETUP.json
 //
-// MODULES is the folder with the clients. SETUP.json is as for client.py; its `sdk` names the client: `sdk` is the one of the
+// SETUP.json is as for client.py. Its `modules` is the folder with the clients and its `sdk` the name of one: `sdk` is that of the
 // revisions with a handshake (@modelcontextprotocol/sdk), `client` that of the newest revision, too (@modelcontextprotocol/client).
 // A client checks each structured result against the schema of its tool.
 
@@ -13,7 +13,7 @@ import { pathToFileURL } from "node:url";
 
 const SETUP = JSON.parse(readFileSync(process.argv[3], "utf8"));
 const TOOLS = JSON.parse(readFileSync(new URL("tools.json", import.meta.url), "utf8"));
-const load = (file) => import(pathToFileURL(`${process.argv[2]}/node_modules/@modelcontextprotocol/${file}`));
+const load = (file) => import(pathToFileURL(`${SETUP.modules}/node_modules/@modelcontextprotocol/${file}`));
 const TASKS = "io.modelcontextprotocol/tasks";
 const NEWEST = "2026-07-28";
 const US = { name: "typescript", version: "1" };

@@ -1,8 +1,9 @@
 //! Beside the tools: the Tasks extension, resources, prompts, the tools of a role, and the clients in TypeScript.
 
-use super::clients::Scenario;
-use super::{MODES, stdio, url, with_gateway};
+use super::{HERE, MODES, start, stdio, url, with_gateway};
+use crate::agents::world::{install, installed};
 use crate::common::Hub;
+use crate::common::scenario::Scenario;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -19,12 +20,17 @@ fn served(mode: &str, over_http: bool) -> (Hub, Value) {
 
 #[test]
 fn every_tool_from_typescript() {
+    install(&["mcp-clients"]);
+    let modules = installed().join("mcp-clients");
     for (sdk, mode) in [("sdk", "legacy"), ("client", "legacy"), ("client", "auto")] {
         for over_http in [false, true] {
             let (hub, mut setup) = served(mode, over_http);
             setup["sdk"] = sdk.into();
             eprintln!("{sdk}, {mode}, over HTTP: {over_http}");
-            Scenario::start_typescript("typescript", &hub.setup, &setup).succeeds();
+            setup["modules"] = json!(modules);
+            let script = format!("{HERE}/client.mjs");
+            let node = modules.join("node");
+            Scenario::start(&node, &script, "every_tool", &hub.setup, &setup).succeeds();
         }
     }
 }
@@ -33,7 +39,7 @@ fn every_tool_from_typescript() {
 fn a_long_call_is_a_task_that_outlives_server_and_hub() {
     for over_http in [false, true] {
         let (hub, setup) = served("auto", over_http);
-        let mut scenario = Scenario::start("tasks", &hub.setup, &setup);
+        let mut scenario = start("tasks", &hub.setup, &setup);
         let wish = scenario.wish();
         let task = wish.strip_prefix("restart ").expect("a number").to_owned();
         scenario.done();
@@ -47,7 +53,7 @@ fn a_long_call_is_a_task_that_outlives_server_and_hub() {
             true => setup["url"] = url(&hub).into(),
             false => setup["stdio"] = stdio(&hub.setup, hub.port, ""),
         }
-        Scenario::start("tasks_again", &hub.setup, &setup).succeeds();
+        start("tasks_again", &hub.setup, &setup).succeeds();
     }
 }
 
@@ -56,7 +62,7 @@ fn tasks_and_runs_are_resources() {
     for mode in MODES {
         for over_http in [false, true] {
             let (hub, setup) = served(mode, over_http);
-            Scenario::start("resources", &hub.setup, &setup).succeeds();
+            start("resources", &hub.setup, &setup).succeeds();
         }
     }
 }
@@ -90,7 +96,7 @@ fn the_plans_of_the_folder_are_prompts() {
         let mut stdio = stdio(&hub.setup, hub.port, "");
         stdio["folder"] = json!(hub.setup.directory.path().join("project"));
         let setup = json!({"mode": mode, "stdio": stdio, "hub": {"port": hub.port}});
-        Scenario::start("prompts", &hub.setup, &setup).succeeds();
+        start("prompts", &hub.setup, &setup).succeeds();
     }
 }
 
@@ -126,9 +132,9 @@ fn a_client_is_offered_the_tools_of_its_role() {
         });
         let mut by_pipe = setup.clone();
         by_pipe["stdio"] = stdio(&hub.setup, hub.port, key);
-        Scenario::start("roles", &hub.setup, &by_pipe).succeeds();
+        start("roles", &hub.setup, &by_pipe).succeeds();
         setup["url"] = url(&hub).into();
         setup["headers"] = json!({"x-kiro-key": key});
-        Scenario::start("roles", &hub.setup, &setup).succeeds();
+        start("roles", &hub.setup, &setup).succeeds();
     }
 }

@@ -4,16 +4,25 @@
 //! TypeScript. The clients are installed into target/, once, from pinned versions, which needs python3 with venv, and pip's and npm's
 //! access to their packages.
 
-mod clients;
 mod full;
 
-use crate::common::{Hub, Setup, until};
-use clients::Scenario;
+use crate::common::scenario::Scenario;
+use crate::common::{Hub, Setup, until, venv};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/mcp");
+
+// ---------------------------------------------------------------- the client
+
+/// Starts a scenario of client.py.
+fn start(name: &str, hub: &Setup, setup: &Value) -> Scenario {
+    let python = venv::python("mcp-client", &format!("{HERE}/requirements.txt"), &[]);
+    Scenario::start(&python, &format!("{HERE}/client.py"), name, hub, setup)
+}
 
 // ---------------------------------------------------------------- the servers
 
@@ -57,7 +66,7 @@ fn every_tool_over_stdio() {
         let hub = Hub::start();
         let stdio = stdio(&hub.setup, hub.port, "");
         let setup = json!({"mode": mode, "stdio": stdio, "hub": {"port": hub.port}});
-        Scenario::start("every_tool", &hub.setup, &setup).succeeds();
+        start("every_tool", &hub.setup, &setup).succeeds();
     }
 }
 
@@ -66,7 +75,7 @@ fn every_tool_over_http() {
     for mode in MODES {
         let hub = with_gateway().start();
         let setup = json!({"mode": mode, "url": url(&hub), "hub": {"port": hub.port}});
-        Scenario::start("every_tool", &hub.setup, &setup).succeeds();
+        start("every_tool", &hub.setup, &setup).succeeds();
         let log = hub.log();
         assert!(!log.contains("rmcp"), "noise in the hub's log:\n{log}");
     }
@@ -84,7 +93,7 @@ fn a_call_that_is_cancelled_ends_its_wait_and_nothing_else() {
                 false => setup["stdio"] = stdio(&hub.setup, hub.port, ""),
             }
             // Side by side, as each takes as long as a wait is parked at once.
-            running.push((Scenario::start("cancelled_wait", &hub.setup, &setup), hub));
+            running.push((start("cancelled_wait", &hub.setup, &setup), hub));
         }
     }
     for (scenario, _hub) in running {
@@ -102,7 +111,7 @@ fn the_server_outlives_its_hub_and_a_wait_its_crash() {
         drop(port);
         let stdio = stdio(&setup, setup.port, "");
         let described = json!({"mode": mode, "stdio": stdio, "hub": {"port": setup.port}});
-        let mut scenario = Scenario::start("hub_away", &setup, &described);
+        let mut scenario = start("hub_away", &setup, &described);
         scenario.asks("start the hub");
         let hub = setup.start();
         scenario.done();
@@ -121,9 +130,9 @@ fn only_the_right_key_opens_it() {
     let described = json!({"port": hub.port, "key": "right"});
     let wrong = stdio(&hub.setup, hub.port, "wrong");
     let setup = json!({"mode": "auto", "stdio": wrong, "hub": described});
-    Scenario::start("wrong_key", &hub.setup, &setup).succeeds();
+    start("wrong_key", &hub.setup, &setup).succeeds();
     let setup = json!({"mode": "auto", "url": url(&hub), "hub": described});
-    Scenario::start("wrong_key", &hub.setup, &setup).succeeds();
+    start("wrong_key", &hub.setup, &setup).succeeds();
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn manners_over_http() {
     let setup = json!({
         "mode": "legacy", "url": url(&hub), "body_bytes": 64 << 10, "hub": {"port": hub.port},
     });
-    let mut scenario = Scenario::start("manners", &hub.setup, &setup);
+    let mut scenario = start("manners", &hub.setup, &setup);
     scenario.asks("stop the server");
     hub.signal(Signal::TERM);
     scenario.done();
