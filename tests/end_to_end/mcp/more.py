@@ -114,7 +114,7 @@ async def tasks():
         result = CallToolResult.model_validate(state.result)
         assert state.status == "completed" and result.structured_content["result"] == "first", state
         assert json.loads(result.content[0].text) == result.structured_content
-        # What has ended already needs no handle.
+        # A task that has ended already needs no handle.
         ended = facts("wait_for_task", await client.call_tool("wait_for_task", {"task_id": int(enqueued.task_id)}))
         assert ended["result"] == "first", ended
 

@@ -186,7 +186,7 @@ struct Page {
 }
 
 impl Page {
-    /// What the hub returns at most of each text: enough for these characters. 0 means whole texts.
+    /// The most bytes of each text that the hub returns: enough for these characters. 0 means whole texts.
     fn preview_bytes(&self) -> Option<u32> {
         u32::try_from(self.chars.saturating_mul(4)).ok()
     }

@@ -12,7 +12,7 @@ struct OptionReport {
     name: String,
 }
 
-/// What waits for a person. Times are Unix seconds.
+/// A question to a person. Times are Unix seconds.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, JsonSchema)]
 struct QuestionReport {

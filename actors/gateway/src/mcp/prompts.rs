@@ -19,7 +19,7 @@ pub type PlansFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct SavedPlan {
     /// Its name.
     pub name: String,
-    /// What it does, or why it cannot be used.
+    /// Its purpose, or the reason why it cannot be used.
     pub description: String,
     /// Its inputs.
     pub inputs: Vec<SavedInput>,
@@ -30,7 +30,7 @@ pub struct SavedPlan {
 pub struct SavedInput {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its meaning.
     pub description: Option<String>,
     /// Whether it has no default.
     pub required: bool,

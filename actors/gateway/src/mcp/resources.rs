@@ -1,6 +1,6 @@
 //! Tasks and runs as resources, which a person can attach to a conversation and a program can read and subscribe to.
 //!
-//! All are text, of bounded size: JSON, or plain text. What is cut says how to read the rest.
+//! All are text, of bounded size: JSON, or plain text. A cut text says how to read the rest.
 
 use super::arguments::CHARS_DEFAULT;
 use super::as_tasks::refused;
@@ -54,7 +54,7 @@ const TEMPLATES: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// What an address names.
+/// The target of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Task(TaskId),
@@ -190,7 +190,7 @@ fn resource(task: &Task) -> Resource {
         .with_mime_type(JSON)
 }
 
-/// JSON with, beside cut texts, the way to the whole ones.
+/// JSON that says, next to cut texts, how to read the whole ones.
 fn pretty(report: &impl Serialize) -> String {
     let mut value = serde_json::to_value(report).unwrap_or_default();
     let is_cut = value.get("cut").is_some();

@@ -45,10 +45,10 @@ const OF_RUNS: [&str; 10] = [
     "wait_for_task",
     "wait_for_tasks",
 ];
-/// The tools for a client without a key, beside those of its rights.
+/// The tools for a client without a key, in addition to those of its rights.
 const KEYLESS: [&str; 3] = ["approve_task", "enqueue_task", "list_tasks"];
 
-/// What the hub's answer to `hello` says about the client.
+/// The part of the hub's answer to `hello` that is about the client.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Introduced {
     /// The role of the key, `admin` for the hub's own, `run` for the token of a run. Missing or `keyless` without a key.

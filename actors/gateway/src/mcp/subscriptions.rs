@@ -1,4 +1,4 @@
-//! Subscriptions to resources: a client is told that a task or run has changed.
+//! Subscriptions to resources: a client is notified that a task or run has changed.
 //!
 //! Each has a connection to the hub, which limits the events to those of its task, and counts as a wait. Notices are coalesced:
 //! the client reads the newest state after each.
@@ -128,7 +128,7 @@ impl McpTools {
         Ok(())
     }
 
-    async fn changes(&self, uri: &str) -> Result<Changes, ErrorData> {
+    async fn changes(&self, uri: &str) -> Result<ResourceChanges, ErrorData> {
         let address = Address::read(uri).ok_or_else(|| unknown(uri))?;
         let refused = super::as_tasks::refused;
         let ask = GetParams {
@@ -138,13 +138,13 @@ impl McpTools {
         let found = self.request_idempotent(ask).await;
         found.map_err(|why| refused(why.into()))?;
         let slot = self.waits().slot().map_err(refused)?;
-        let changes = Changes::begin(self.hub.new_client(), address, slot).await;
+        let changes = ResourceChanges::begin(self.hub.new_client(), address, slot).await;
         changes.map_err(refused)
     }
 }
 
 /// The changes of a task or run.
-struct Changes {
+struct ResourceChanges {
     client: Client,
     notifications: Receiver<Arc<Notification>>,
     state: watch::Receiver<ConnectionState>,
@@ -152,14 +152,14 @@ struct Changes {
     _slot: RequestSlot,
 }
 
-impl Changes {
+impl ResourceChanges {
     /// # Errors
     /// The hub refuses or cannot be reached.
     async fn begin(
         client: Client,
         address: Address,
         slot: RequestSlot,
-    ) -> Result<Changes, ToolError> {
+    ) -> Result<ResourceChanges, ToolError> {
         let kinds: &[&str] = match address {
             Address::Task(_) => &["task", "progress"],
             Address::Result(_) => &["task"],
@@ -176,7 +176,7 @@ impl Changes {
         // A failure is that of the request, too.
         let _ = tokio::time::timeout(CONNECT, connected).await;
         client.request(&watch).await.map_err(HubError::from)?;
-        Ok(Changes {
+        Ok(ResourceChanges {
             client,
             notifications,
             state,
@@ -203,7 +203,7 @@ impl Changes {
             }
         }
         tokio::time::sleep(MIN_INTERVAL).await;
-        // One notice tells of all changes of that time.
+        // One notice is for all changes of that time.
         while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.notifications.try_recv() {}
         true
     }
