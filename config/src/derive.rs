@@ -76,6 +76,14 @@ impl DerivedDefaults<'_> {
     ) -> Vec<Leaf> {
         let mut reader = LayerReader::new(None, faults);
         self.folders(var, &mut reader);
+        // A hub without a TCP port is closed to other users of the machine and to web pages.
+        let has_port = self.written.text(&["hub", "port"]) != Some("off");
+        put(
+            &mut reader,
+            &["gateway", "enabled"],
+            has_port.into(),
+            derived("hub.port"),
+        );
         for name in &self.names.providers {
             self.fill("providers", name, &mut reader);
         }

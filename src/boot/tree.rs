@@ -6,7 +6,7 @@
 use super::app::App;
 use super::parts::{self, Doors};
 use super::reload::ReloadRequests;
-use super::{BootError, Role};
+use super::{BootError, Role, page};
 use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
 use crate::watchdog;
@@ -90,7 +90,7 @@ pub async fn start(
         true => Some(parts::hub_key(settings)?.expose().to_owned()),
         false => settings.client_key(),
     };
-    let served = options::gateway(settings, endpoint.clone(), hub_key, role, &mut tls)?;
+    let served = options::gateway(loaded, endpoint.clone(), hub_key, role, &mut tls)?;
     if let Some(options) = served {
         let (spec, handle) = kirosu_gateway::specs(options);
         // On a thread of its own, so that its clients cannot delay the hub.
@@ -107,6 +107,9 @@ pub async fn start(
         hub.set_tree(root.tree());
         if let Some(swarm) = &swarm {
             hub.set_pools(parts::pools_of(swarm));
+        }
+        if let Some(url) = page::url(settings, gateway.as_ref()) {
+            hub.set_page(url);
         }
     }
     Ok(App {

@@ -121,6 +121,7 @@ verbs! {
         schedule: Schedule, client;
     }
     "Look inside" {
+        web: Web, client;
         dashboard: Dashboard, blocking;
         tree: Tree, client;
         watch: Watch, client;
@@ -310,6 +311,9 @@ mod tests {
         (Method::KeyAdd, "key add"),
         (Method::KeyList, "key list"),
         (Method::KeyRevoke, "key revoke"),
+        (Method::WebTicket, "web"),
+        (Method::WebLogin, "browsers send it through the gateway"),
+        (Method::WebLogout, "browsers send it through the gateway"),
     ];
 
     #[test]

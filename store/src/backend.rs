@@ -31,6 +31,7 @@ use crate::sql::records::{
 use crate::sql::sets::{FinishedTask, SelectFinished};
 use crate::sql::usage::{Reservation, SelectDay};
 use crate::sql::work::{DependencyStates, WorkRow};
+use crate::web_sessions::WebSession;
 use kirosu_protocol::{EndedChild, Fence, NotAccepted, PermissionId, Status, TaskId};
 use std::any::Any;
 
@@ -99,6 +100,8 @@ pub(crate) struct LoadedState {
     pub unused_texts: Vec<TextId>,
     /// All credentials.
     pub credentials: Vec<Credential>,
+    /// All sessions of browsers.
+    pub web_sessions: Vec<WebSession>,
 }
 
 /// A changed task.

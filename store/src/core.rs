@@ -31,6 +31,7 @@ use crate::sql::records::{TextQuery, Write};
 use crate::sql::task::SelectOptions;
 use crate::task_stats::{TaskStats, TaskStep};
 use crate::tasks::TaskCache;
+use crate::web_sessions::WebSessions;
 use crate::work::Works;
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use std::sync::Arc;
@@ -83,6 +84,7 @@ pub(crate) struct Core {
     /// The numbers of tasks in the trees to which runs have added some.
     pub tree_sizes: TreeSizes,
     pub credentials: Credentials,
+    pub web_sessions: WebSessions,
     pub batch: BatchState,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
@@ -114,6 +116,7 @@ impl Core {
             task_stats: TaskStats::default(),
             tree_sizes: TreeSizes::default(),
             credentials: Credentials::default(),
+            web_sessions: WebSessions::default(),
             batch: BatchState::new(now_ms),
             fence_base: 0,
         };
@@ -138,6 +141,7 @@ impl Core {
         self.works = Works::load(std::mem::take(&mut loaded.works));
         self.unused_texts = std::mem::take(&mut loaded.unused_texts);
         self.credentials = Credentials::new(std::mem::take(&mut loaded.credentials));
+        self.web_sessions = WebSessions::new(std::mem::take(&mut loaded.web_sessions));
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
         let last_step = self.db.number(SelectLastStep {}.into())?;

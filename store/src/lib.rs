@@ -104,6 +104,7 @@ mod task_stats;
 mod tasks;
 mod vfs;
 mod wal;
+mod web_sessions;
 mod work;
 
 pub use audit::{AuditEntry, AuditRecord, Principal};
@@ -142,4 +143,5 @@ pub use restore::{RestoreError, RestoreReport, restore};
 pub use schedules::{NewSchedule, ScheduleCommand, ScheduleEntry};
 pub use store::{LaneDepth, LiveLease, Store};
 pub use task_stats::{Histogram, Labels, QueueDepth, QueueStats, TaskStats, UsageStats};
+pub use web_sessions::WebSession;
 pub use work::WorkId;

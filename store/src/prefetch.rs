@@ -62,6 +62,8 @@ impl<'a> BatchNames<'a> {
             | Command::Prune { .. }
             | Command::AddCredential(_)
             | Command::RevokeCredential(_)
+            | Command::AddWebSession(_)
+            | Command::EndWebSession(_)
             | Command::Record(_)
             | Command::PruneAudit { .. }
             | Command::Plan(_)

@@ -72,6 +72,7 @@ mod unknown_clients;
 mod usage;
 mod verbs;
 mod waits_for_children;
+mod web;
 mod wire_additions;
 mod wire_bytes;
 mod wire_clients;

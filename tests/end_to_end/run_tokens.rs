@@ -178,6 +178,7 @@ fn a_run_can_do_nothing_else() {
             Method::RunFile => json!({"task_id": own, "step": "a"}),
             Method::KeyAdd => json!({"name": "x", "role": "admin"}),
             Method::KeyRevoke => json!({"name": "x"}),
+            Method::WebLogout => json!({"session": "x"}),
             Method::Source => json!({"items": ["x"]}),
             Method::Run
             | Method::RunItems

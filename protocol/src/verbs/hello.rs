@@ -29,8 +29,8 @@ pub struct HelloParams {
     pub session_secret: Option<SessionSecret>,
 }
 
-/// The secret of a session. It is not shown in the form for developers.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+/// The secret of a session, or one that begins a session. It is not shown in the form for developers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionSecret(pub String);
 
@@ -82,6 +82,15 @@ pub struct HelloAnswer {
     pub leases: Vec<HeldLease>,
     /// Unique per start of the hub. Event numbers start again with each start.
     pub boot_id: String,
+    /// The client's name in records: that of its key, `admin` with the hub's key, the person's in the web page.
+    #[serde(default)]
+    pub name: String,
+    /// The role of its key, or `admin` with the hub's, `keyless` without one, `run` with the token of a run.
+    #[serde(default)]
+    pub role: String,
+    /// Its rights. A client with the hub's key may also have the right `person`, which depends on its process.
+    #[serde(default)]
+    pub rights: Vec<String>,
 }
 
 impl Verb for HelloParams {

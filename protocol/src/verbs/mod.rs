@@ -73,6 +73,9 @@ pub mod usage;
 pub mod wait;
 pub mod wait_children;
 pub mod watch;
+pub mod web_login;
+pub mod web_logout;
+pub mod web_ticket;
 
 use crate::{Error, Limits, Method, Params};
 use serde::de::DeserializeOwned;
@@ -171,6 +174,12 @@ macro_rules! for_each_verb {
             key_list: KeyList(KeyListParams), Read, Admin;
             /// Ends the validity of a key.
             key_revoke: KeyRevoke(KeyRevokeParams), Change, Admin;
+            /// Makes a ticket with which a browser logs in to the web page once.
+            web_ticket: WebTicket(WebTicketParams), Read, Observe;
+            /// Begins a session of a browser.
+            web_login: WebLogin(WebLoginParams), Change, Connect;
+            /// Ends a session of a browser.
+            web_logout: WebLogout(WebLogoutParams), Change, Connect;
             /// Lists changes and refused requests.
             audit: Audit(AuditParams), Read, Admin;
             /// Stores items for a map of a plan.

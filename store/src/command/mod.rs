@@ -34,6 +34,7 @@ use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use crate::plans::PlanOrder;
 use crate::schedules::ScheduleCommand;
+use crate::web_sessions::WebSession;
 use kirosu_protocol::{
     AccessScope, Ack, AskParams, Budget, Fence, LeaseParams, NewTask, PermissionId, ReserveParams,
     TaskId, Verdict,
@@ -307,6 +308,10 @@ pub enum Command {
     AddCredential(Box<Credential>),
     /// Ends the validity of a credential by its name. Repeating it is harmless. Answer: `Ok`.
     RevokeCredential(String),
+    /// Adds the session of a browser. Those that have expired end, and the oldest of its key if it has too many. Answer: `Ok`.
+    AddWebSession(Box<WebSession>),
+    /// Ends the session of a browser by the hash of its secret. Repeating it is harmless. Answer: `Ok`.
+    EndWebSession(String),
     /// Stores entries of the audit trail and uses of credentials that the caller has gathered. Answer: `Ok`.
     Record(Box<AccessRecords>),
     /// Deletes entries of the audit trail from before a time, and the credentials that ended before it. Answer:
@@ -434,6 +439,8 @@ impl Core {
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
             Command::AddCredential(new) => self.add_credential(new)?,
             Command::RevokeCredential(name) => self.revoke_credential(name)?,
+            Command::AddWebSession(new) => self.add_web_session(new)?,
+            Command::EndWebSession(hash) => self.end_web_session(hash)?,
             Command::Record(records) => self.record(records)?,
             Command::PruneAudit { before_ms, limit } => self.prune_audit(*before_ms, *limit)?,
             Command::Plan(command) => self.plan(command)?,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The files above the seam: the state in memory and the commands.
-const ABOVE: [&str; 15] = [
+const ABOVE: [&str; 16] = [
     "core.rs",
     "audit.rs",
     "batch.rs",
@@ -15,6 +15,7 @@ const ABOVE: [&str; 15] = [
     "schedules.rs",
     "prefetch.rs",
     "tasks.rs",
+    "web_sessions.rs",
     "command",
     "parked",
     "rules",

@@ -1,7 +1,8 @@
 //! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
 
 use super::access::{
-    DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
+    DeleteCredential, DeleteSomeAudit, DeleteWebSession, InsertAudit, InsertCredential,
+    InsertWebSession, SetRevoked, SetUsed,
 };
 use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
@@ -60,7 +61,7 @@ records! {
         SetContinuedBy, UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
         InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>, DeleteHandoff, PutHandoff, DeleteChildDependencies, DeleteChildrenWait, DeleteDependency, PutChildrenWait, MoveItems, DropCachedItem, DropCachedItems,
-        DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
+        DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>, DeleteWebSession<'a>, InsertWebSession<'a>,
     }
 }
 

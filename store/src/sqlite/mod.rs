@@ -17,7 +17,7 @@ use crate::query::rows::{self, Texts};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::schedules::StoredSchedule;
-use crate::sql::access::SelectCredentials;
+use crate::sql::access::{SelectCredentials, SelectWebSessions};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::batch::{SelectBatchPart, StoredPart};
@@ -209,6 +209,7 @@ impl Backend for SqliteBackend {
             works: sql::all(c, SelectWork {})?,
             unused_texts: sql::all(c, SelectUnused {})?,
             credentials: sql::all(c, SelectCredentials {})?,
+            web_sessions: sql::all(c, SelectWebSessions {})?,
             ..loaded
         })
     }

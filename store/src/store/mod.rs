@@ -15,6 +15,7 @@ use crate::sql::long_text::SelectLastText;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::sqlite::SqliteBackend;
 use crate::task_stats::{QueueDepth, TaskStats};
+use crate::web_sessions::WebSession;
 use crate::{Applied, Command, OpenError, StoreError, StoreOptions};
 use kirosu_protocol::{Effect, Error, Fence, Stats, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -307,6 +308,11 @@ impl Store {
     /// All credentials, by name.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.core.credentials.iter()
+    }
+
+    /// All sessions of browsers.
+    pub fn web_sessions(&self) -> impl Iterator<Item = &WebSession> {
+        self.core.web_sessions.iter()
     }
 
     /// The live leases of a session; `None` means all live leases.

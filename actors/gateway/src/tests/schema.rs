@@ -121,6 +121,8 @@ fn route_of(method: Method) -> Result<(&'static str, &'static str), &'static str
         Method::RunItems => Ok(("get", "/runs/{id}/items")),
         Method::RunPause | Method::RunResume | Method::RunRetry => Ok(("post", "/runs/{id}/{act}")),
         Method::Audit => Err(OPERATOR),
+        Method::WebTicket => Err("only a process on a terminal gives the rights of a person on"),
+        Method::WebLogin | Method::WebLogout => Err("browsers use /session"),
         Method::ScheduleAdd => Ok(("post", "/schedules")),
         Method::ScheduleList => Ok(("get", "/schedules")),
         Method::ScheduleSet => Ok(("post", "/schedules/{name}/{act}")),

@@ -16,6 +16,7 @@ use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::unknown_clients::UnknownClients;
 use crate::waiting::WaitContext;
+use crate::web::{BrowserSessions, Tickets};
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
@@ -57,6 +58,8 @@ pub(crate) struct Addresses {
 pub(crate) struct HubShared {
     /// The keys of clients.
     pub keys: Keys,
+    /// The sessions of browsers.
+    pub web_sessions: BrowserSessions,
     /// Refusals and uses of keys until the next commit.
     pub access_log: AccessLog,
     /// The open connections.
@@ -94,6 +97,9 @@ struct HubInner {
     examinations: Arc<Semaphore>,
     tuning: Tuning,
     keys: Keys,
+    web_sessions: BrowserSessions,
+    tickets: Tickets,
+    page: OnceLock<String>,
     access_log: AccessLog,
     wrong_keys: RefusalLog,
     gone_clients: RefusalLog,
@@ -152,6 +158,9 @@ impl Hub {
             examinations: Arc::new(Semaphore::new(examinations.max(1))),
             tuning,
             keys: shared.keys,
+            web_sessions: shared.web_sessions,
+            tickets: Tickets::default(),
+            page: OnceLock::new(),
             access_log: shared.access_log,
             wrong_keys: RefusalLog::new(
                 "a client sent a wrong key",
@@ -172,6 +181,16 @@ impl Hub {
     /// The keys of clients.
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// The sessions of browsers.
+    pub(crate) fn web_sessions(&self) -> &BrowserSessions {
+        &self.0.web_sessions
+    }
+
+    /// The tickets with which browsers log in.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.0.tickets
     }
 
     /// Makes and reads the tokens of runs.
@@ -234,6 +253,11 @@ impl Hub {
     /// Sets the pools of this process, for the verb `pools`. Later calls have no effect.
     pub fn set_pools(&self, pools: Arc<dyn Pools>) {
         let _ = self.0.pools.set(pools);
+    }
+
+    /// Sets the address of the web page that this process serves, for the verb `web_ticket`. Later calls have no effect.
+    pub fn set_page(&self, url: String) {
+        let _ = self.0.page.set(url);
     }
 
     /// Sets the settings of this process, for the verb `reload`. Later calls have no effect.
@@ -317,6 +341,11 @@ impl Hub {
             draining: self.is_draining(),
             python: self.options().trust_all_tools,
         }
+    }
+
+    /// The address of the web page of this process.
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.0.page.get().map(String::as_str)
     }
 
     pub(crate) fn reload(&self) -> Option<&Arc<dyn ReloadSettings>> {

@@ -98,8 +98,12 @@ fn answer(
     session_id: Option<String>,
     resumed: bool,
     leases: Vec<HeldLease>,
-    scope: &RequestScope<'_>,
+    scope: &mut RequestScope<'_>,
 ) -> HelloAnswer {
+    let identity = scope.identity();
+    let (name, role, rights) = identity.map_or_else(Default::default, |it| {
+        (it.who.to_string(), it.role().to_owned(), it.rights())
+    });
     HelloAnswer {
         protocol: PROTOCOL_VERSION,
         server: "kirosu".into(),
@@ -109,5 +113,8 @@ fn answer(
         resumed,
         leases,
         boot_id: scope.hub().boot_id().into(),
+        name,
+        role,
+        rights,
     }
 }

@@ -4,7 +4,7 @@
 pub mod group;
 
 use crate::caller::PendingReply;
-use crate::connection::{RequestKind, RequestScope, Responding};
+use crate::connection::{CommandPart, RequestKind, RequestScope, Responding};
 use crate::leases::Forward;
 use crate::leases::lease::HolderReport;
 use crate::readers::StoreQuery;
@@ -14,6 +14,8 @@ use kirosu_protocol::{
     RunResumeParams, Target, TaskId, VerbEffect,
 };
 use kirosu_store::{Command, Outcome};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 /// Turns the writer's outcome into the answer of a request. The outcome is never an error: that is answered without the verb.
 pub type Finish = fn(Outcome, &mut RequestScope<'_>);
@@ -94,6 +96,21 @@ fn finish_ok(outcome: Outcome, scope: &mut RequestScope<'_>) {
 fn refuse_unexpected(outcome: &Outcome, scope: &mut RequestScope<'_>) {
     let message = format!("the store answered with an unexpected outcome: {outcome:?}");
     scope.refuse(Error::internal(Effect::Unknown, message));
+}
+
+/// Submits the request's one command. The answer, if it succeeds, is this one.
+fn submit_prepared(
+    command: Command,
+    answer: &impl Serialize,
+    scope: &mut RequestScope<'_>,
+) -> Begun {
+    let answer = to_raw_value(answer).map_err(|error| {
+        let message = format!("the answer could not be written: {error}");
+        Error::internal(Effect::None, message)
+    })?;
+    scope.set_responding(Responding::Prepared(answer));
+    scope.submit(CommandPart::First, command);
+    Ok(Started::Pending)
 }
 
 fn unsupported(what: &str) -> Error {

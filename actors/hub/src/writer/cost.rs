@@ -111,6 +111,8 @@ pub(super) fn of(command: &Command) -> u64 {
         | Command::Prune { .. }
         | Command::AddCredential(_)
         | Command::RevokeCredential(_)
+        | Command::AddWebSession(_)
+        | Command::EndWebSession(_)
         | Command::PruneAudit { .. }
         | Command::Stats => USUAL,
     }

@@ -82,23 +82,28 @@ impl WriterFactory {
 }
 
 impl WriterFactory {
-    /// Takes over the keys of the store, and ends what waits under those that are revoked now.
+    /// Takes over the keys and the sessions of browsers of the store, and ends what waits under those that have ended now.
     fn take_keys(&self, store: &Store) {
         let revoked = self.shared.keys.replace(store.credentials());
         for key in &revoked {
             tracing::info!(name = &*key.name, "a key was revoked");
         }
-        if !revoked.is_empty() {
+        let has_logged_out = self.shared.web_sessions.replace(store.web_sessions());
+        if has_logged_out || !revoked.is_empty() {
             self.shared.connections.broadcast(&Notify::KeysRevoked);
         }
     }
 }
 
-/// Whether a command may change the keys of clients.
+/// Whether a command may change the keys of clients or the sessions of browsers.
 fn changes_keys(command: &Command) -> bool {
     matches!(
         command,
-        Command::AddCredential(_) | Command::RevokeCredential(_) | Command::PruneAudit { .. }
+        Command::AddCredential(_)
+            | Command::RevokeCredential(_)
+            | Command::PruneAudit { .. }
+            | Command::AddWebSession(_)
+            | Command::EndWebSession(_)
     )
 }
 
