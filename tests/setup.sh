@@ -66,7 +66,7 @@ fi
 # cargo-deny reads the sources of all crates in Cargo.lock, also of those for other systems, which a build does not fetch.
 cargo fetch --quiet --locked
 
-# Real agent programs (tests/end_to_end/agents/), some hundred MB from the npm registry.
-say "agent programs into target/agents"
-tests/end_to_end/agents/install.sh target/agents codex claude opencode goose codex-acp
+# Real agent programs (tests/end_to_end/agents/), some hundred MB from the npm registry, and MCP clients (tests/end_to_end/mcp/).
+say "agent programs and MCP clients into target/agents"
+tests/end_to_end/agents/install.sh target/agents codex claude opencode goose codex-acp mcp-clients
 say "nothing is missing"
