@@ -3,6 +3,7 @@
 use crate::clients::KeyLinks;
 use crate::http::HttpCounts;
 use crate::link::HubLink;
+use crate::v1::EventFeeds;
 use actix_web::dev::Payload;
 use actix_web::error::ErrorInternalServerError;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
@@ -20,6 +21,8 @@ pub(crate) struct AppState {
     pub(crate) hub: HubLink,
     /// The connections for the keys of clients.
     pub(crate) clients: KeyLinks,
+    /// The streams of events, by key.
+    pub(crate) feeds: EventFeeds,
     /// The hub's key, and whether clients must send one.
     pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.

@@ -72,6 +72,8 @@ pub const KEYLESS: &str = "keyless";
 pub const INTERNAL: &str = "kirosu";
 /// All runs together.
 const RUNS: &str = "runs";
+/// The role of the token of a run.
+const RUN_ROLE: &str = "run";
 /// A client with a wrong key.
 pub const UNKNOWN: &str = "unknown";
 
@@ -151,7 +153,7 @@ impl ClientIdentity {
         Principal {
             who: self.who.to_string(),
             role: match &self.run {
-                Some(_) => Some("run".to_owned()),
+                Some(_) => Some(RUN_ROLE.to_owned()),
                 None => self.key.as_ref().map(|key| key.role.to_string()),
             },
             peer: peer.to_owned(),
@@ -209,6 +211,28 @@ impl ClientIdentity {
             None => Ok(()),
             Some(right) => Err(forbidden(method, right, role)),
         }
+    }
+
+    /// The role of its key, for the client itself.
+    pub fn role(&self) -> Option<String> {
+        match self.access {
+            Access::Internal | Access::Everything | Access::Keyless => None,
+            Access::Admin => Some(AccessRole::Admin.to_string()),
+            Access::Role(role) => Some(role.to_string()),
+            Access::Run => Some(RUN_ROLE.to_owned()),
+        }
+    }
+
+    /// The rights that it has whatever the parameters of a request are.
+    pub fn rights(&self) -> Vec<Right> {
+        let has = |right: &Right| match self.access {
+            Access::Internal | Access::Everything => true,
+            // It decides as a person only at a terminal of the hub's user.
+            Access::Admin => AccessRole::Admin.has(*right),
+            Access::Role(role) => role.has(*right),
+            Access::Keyless | Access::Run => *right == Right::Connect,
+        };
+        Right::ALL.into_iter().filter(has).collect()
     }
 
     /// Whether it may use a method with some parameters.

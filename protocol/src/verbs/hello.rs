@@ -5,7 +5,7 @@
 //! {"id":1,"result":{"protocol":1,"server":"kirosu","version":"0.1.0","limits":{...},"session_id":"host-7-pool-a-1","resumed":false,"leases":[],"boot_id":"..."},"error":null}
 //! ```
 
-use crate::{Error, ErrorCode, Fence, Limits, Method, Params, TaskId, Verb};
+use crate::{Error, ErrorCode, Fence, Limits, Method, Params, Right, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this crate implements.
@@ -54,6 +54,7 @@ impl Default for HelloParams {
 
 /// A current lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeldLease {
     /// The task.
     pub task_id: TaskId,
@@ -63,6 +64,7 @@ pub struct HeldLease {
 
 /// The hub's introduction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HelloAnswer {
     /// The version of the protocol.
     pub protocol: u32,
@@ -82,6 +84,13 @@ pub struct HelloAnswer {
     pub leases: Vec<HeldLease>,
     /// Unique per start of the hub. Event numbers start again with each start.
     pub boot_id: String,
+    /// The role of the client's key, `admin` for the hub's own, `run` for the token of a run. `None` without a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The rights that the client has at this connection, whatever a request is about. A single verb may be allowed or refused beyond
+    /// them: see the verbs without a key and those of a run.
+    #[serde(default)]
+    pub rights: Vec<Right>,
 }
 
 impl Verb for HelloParams {

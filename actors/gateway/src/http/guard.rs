@@ -13,7 +13,7 @@ use kirosu_tls::Fingerprint;
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/v1/openapi.json"];
 
 /// The headers on which the admission depends.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
 use crate::state::{AppState, GatewayKey};
+use crate::v1::EventFeeds;
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
@@ -80,6 +81,7 @@ impl Actor for HttpServer {
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
+            feeds: EventFeeds::new(factory.options.connections),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

@@ -17,8 +17,9 @@ mod schema;
 mod tasks;
 mod usage;
 
-pub(crate) use body::read as read_body;
+pub(crate) use body::{RequestBody, read as read_body};
 pub(crate) use error::{HttpError, no_such_route};
+pub(crate) use forward::{forward_stream, object};
 #[cfg(test)]
 pub(crate) use openapi::description;
 

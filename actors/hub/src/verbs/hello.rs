@@ -98,8 +98,11 @@ fn answer(
     session_id: Option<String>,
     resumed: bool,
     leases: Vec<HeldLease>,
-    scope: &RequestScope<'_>,
+    scope: &mut RequestScope<'_>,
 ) -> HelloAnswer {
+    let identity = scope.identity();
+    let role = identity.and_then(ClientIdentity::role);
+    let rights = identity.map(ClientIdentity::rights).unwrap_or_default();
     HelloAnswer {
         protocol: PROTOCOL_VERSION,
         server: "kirosu".into(),
@@ -109,5 +112,7 @@ fn answer(
         resumed,
         leases,
         boot_id: scope.hub().boot_id().into(),
+        role,
+        rights,
     }
 }
