@@ -14,18 +14,22 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The client's introduction.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HelloParams {
     /// The version of the protocol: 1.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub protocol: u32,
     /// The session to open or resume. `None` means no session.
     pub session_id: Option<String>,
     /// Whether to resume a known session with its leases. False means a new worker under the same id: the session's leases are
     /// lost at once.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub resume: bool,
     /// A name for people.
     pub name: Option<String>,
     /// A secret of the client's choice for the session: while the hub knows the session, only a `hello` with the same one can
     /// take it over. `None`: any client with the same rights can.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub session_secret: Option<SessionSecret>,
 }
 

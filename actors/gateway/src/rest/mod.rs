@@ -22,6 +22,7 @@ pub(crate) use error::{HttpError, no_such_route};
 pub(crate) use forward::{forward_stream, object};
 #[cfg(test)]
 pub(crate) use openapi::description;
+pub(crate) use schema::new_run_schema;
 
 use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};

@@ -28,7 +28,7 @@ type RestResult = Result<HttpResponse, HttpError>;
 type Query = web::Query<BTreeMap<String, String>>;
 
 /// Enqueues a task. It is durable when the response is sent.
-#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = schema::NewTaskSchema, responses(
+#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = NewTask, responses(
     (status = 200, description = "the number of the new task", body = EnqueueAnswer),
     (status = 400, description = "the body is not JSON", body = schema::RefusedSchema),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),

@@ -1,7 +1,8 @@
 //! One request: its parameters are read with the protocol's parser, sent to the hub, and the answer is forwarded unchanged.
 
 use super::page::next_link;
-use super::table::{Route, RouteKind, RouteMethod};
+use super::schema::{Fields, changes};
+use super::table::{Route, RouteKind};
 use super::{events, params, parked};
 use crate::new_run;
 use crate::rest::{HttpError, forward_stream, read_body};
@@ -11,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{Error, Limits, Method, Params, Verb, verbs};
 use serde_json::value::{RawValue, to_raw_value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Lists with a higher limit are forwarded in pieces.
@@ -93,12 +95,16 @@ fn is_long(verb: Method, params: &RawValue) -> bool {
 /// Answers a request for a route.
 pub(super) async fn serve(
     route: Route,
+    fields: Arc<Fields>,
     request: HttpRequest,
     payload: web::Payload,
     state: ClientState,
 ) -> V1Result {
     let text = match route.method.has_body() {
-        false => params::from_url(&request)?,
+        false => {
+            let refused = |name: &str| route.is_safe() && changes(route.verb, name);
+            params::from_url(&request, &fields.properties, refused)?
+        }
         true => {
             let body = read_body(&request, payload, &state).await?;
             params::from_body(&route, &request, &body)?
@@ -128,9 +134,6 @@ async fn send(
     state: &ClientState,
     call: HubCall,
 ) -> V1Result {
-    if route.method == RouteMethod::Get {
-        check_safe(&call)?;
-    }
     match call.verb {
         Method::Wait => return parked::wait(request, state, call).await,
         Method::Lease => return parked::lease(state, call).await,
@@ -165,16 +168,4 @@ pub(super) fn json(answer: Box<RawValue>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .body(text)
-}
-
-/// Refuses parameters that would change something, which a GET must not do.
-fn check_safe(call: &HubCall) -> Result<(), HttpError> {
-    let changes = call.verb == Method::Pools && call.params.get() != "{}";
-    match changes {
-        false => Ok(()),
-        true => Err(Error::invalid_params(
-            "invalid params: `resize` and `probe` change pools: send them with POST /v1/pools",
-        )
-        .into()),
-    }
 }

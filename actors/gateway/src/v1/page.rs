@@ -6,7 +6,7 @@ use kirosu_protocol::Method;
 use serde_json::value::RawValue;
 
 /// The parameter that takes `next` of an answer of this verb.
-fn cursor(verb: Method) -> Option<&'static str> {
+pub(super) fn cursor(verb: Method) -> Option<&'static str> {
     match verb {
         Method::List | Method::Runs => Some("before"),
         Method::Approvals | Method::Audit | Method::RunItems | Method::RunFile => Some("cursor"),

@@ -1,5 +1,6 @@
 //! The parameters of a request, from path, query and body, as the JSON object that the protocol's parser reads.
 
+use super::schema::{QueryType, query_type};
 use super::table::Route;
 use crate::rest::{HttpError, RequestBody, object};
 use actix_web::HttpRequest;
@@ -11,11 +12,6 @@ use std::collections::BTreeMap;
 
 /// The header with the `idempotency_key` of a new task or run.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// Parameters of a query that are switches: a query has only texts.
-const SWITCHES: [&str; 6] = ["output", "with_plan", "results", "all", "resume", "follow"];
-/// Parameters of a query that are lists.
-const LISTS: [&str; 3] = ["label", "kinds", "ids"];
 
 /// The parameters in the path.
 fn in_path(request: &HttpRequest) -> BTreeMap<String, String> {
@@ -33,10 +29,21 @@ pub(super) fn in_query(request: &HttpRequest) -> Result<Vec<(String, String)>, H
 }
 
 /// The parameters of a GET or DELETE.
-pub(super) fn from_url(request: &HttpRequest) -> Result<String, HttpError> {
+pub(super) fn from_url(
+    request: &HttpRequest,
+    fields: &BTreeMap<String, Value>,
+    refused: impl Fn(&str) -> bool,
+) -> Result<String, HttpError> {
     let mut params = Map::new();
     for (name, value) in in_query(request)? {
-        add(&mut params, name, value);
+        if refused(&name) {
+            return Err(Error::invalid_params(format!(
+                "invalid params: `{name}` changes something: send it with POST"
+            ))
+            .into());
+        }
+        let kind = fields.get(&name).map_or(QueryType::Text, query_type);
+        add(&mut params, kind, name, value);
     }
     for (name, value) in in_path(request) {
         params.insert(name, Value::String(value));
@@ -45,22 +52,22 @@ pub(super) fn from_url(request: &HttpRequest) -> Result<String, HttpError> {
 }
 
 /// Adds a parameter of a query with the type that the parser expects. A list may be repeated, or have commas.
-fn add(params: &mut Map<String, Value>, name: String, value: String) {
-    if LISTS.contains(&name.as_str()) {
-        let values = value
-            .split(',')
-            .map(|it| Value::String(it.trim().to_owned()));
-        let list = params
-            .entry(name)
-            .or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(list) = list {
-            list.extend(values);
+fn add(params: &mut Map<String, Value>, kind: QueryType, name: String, value: String) {
+    let value = match (kind, value.as_str()) {
+        (QueryType::List, _) => {
+            let values = value
+                .split(',')
+                .map(|it| Value::String(it.trim().to_owned()));
+            let list = params
+                .entry(name)
+                .or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(list) = list {
+                list.extend(values);
+            }
+            return;
         }
-        return;
-    }
-    let value = match (SWITCHES.contains(&name.as_str()), value.as_str()) {
-        (true, "true" | "1") => true.into(),
-        (true, "false" | "0" | "") => false.into(),
+        (QueryType::Switch, "true" | "1") => true.into(),
+        (QueryType::Switch, "false" | "0" | "") => false.into(),
         _ => Value::String(value),
     };
     params.insert(name, value);
@@ -102,4 +109,26 @@ pub(super) fn from_body(
 
 fn bad(why: &serde_json::Error) -> HttpError {
     Error::invalid_params(format!("invalid params: {why}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn texts_of_a_query_get_the_types_of_the_parameters() {
+        let mut params = Map::new();
+        let mut add = |kind, name: &str, value: &str| {
+            super::add(&mut params, kind, name.to_owned(), value.to_owned());
+        };
+        add(QueryType::List, "label", "a, b");
+        add(QueryType::List, "label", "c");
+        add(QueryType::Switch, "output", "true");
+        add(QueryType::Switch, "other", "maybe");
+        add(QueryType::Text, "limit", "7");
+        let expected =
+            json!({"label": ["a", "b", "c"], "output": true, "other": "maybe", "limit": "7"});
+        assert_eq!(Value::Object(params), expected);
+    }
 }

@@ -12,6 +12,15 @@ pub(crate) enum RouteMethod {
 }
 
 impl RouteMethod {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            RouteMethod::Get => "GET",
+            RouteMethod::Post => "POST",
+            RouteMethod::Patch => "PATCH",
+            RouteMethod::Delete => "DELETE",
+        }
+    }
+
     /// Whether its parameters are in the body, and not in the query.
     pub(crate) fn has_body(self) -> bool {
         matches!(self, RouteMethod::Post | RouteMethod::Patch)
@@ -56,6 +65,11 @@ impl Route {
 
     const fn kind(self, kind: RouteKind) -> Route {
         Route { kind, ..self }
+    }
+
+    /// Whether it must not change anything.
+    pub(crate) fn is_safe(&self) -> bool {
+        self.method == RouteMethod::Get
     }
 
     /// Whether the header `Idempotency-Key` counts as the parameter `idempotency_key`.
