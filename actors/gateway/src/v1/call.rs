@@ -1,8 +1,8 @@
 //! One request: its parameters are read with the protocol's parser, sent to the hub, and the answer is forwarded unchanged.
 
 use super::page::next_link;
-use super::schema::{Fields, changes};
-use super::table::{Route, RouteKind};
+use super::schema::{RouteFields, changes};
+use super::table::{RouteKind, V1Route};
 use super::{events, params, parked};
 use crate::new_run;
 use crate::rest::{HttpError, forward_stream, read_body};
@@ -94,8 +94,8 @@ fn is_long(verb: Method, params: &RawValue) -> bool {
 
 /// Answers a request for a route.
 pub(super) async fn serve(
-    route: Route,
-    fields: Arc<Fields>,
+    route: V1Route,
+    fields: Arc<RouteFields>,
     request: HttpRequest,
     payload: web::Payload,
     state: ClientState,
@@ -129,7 +129,7 @@ pub(super) async fn serve(
 }
 
 async fn send(
-    route: &Route,
+    route: &V1Route,
     request: &HttpRequest,
     state: &ClientState,
     call: HubCall,

@@ -24,7 +24,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use kirosu_protocol::ErrorCode;
 use std::sync::Arc;
-use table::{Route, RouteMethod};
+use table::{RouteMethod, V1Route};
 
 /// Adds the routes.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
@@ -83,7 +83,7 @@ fn of_table(routes: &mut ServiceConfig) {
 }
 
 fn handler(
-    route: Route,
+    route: V1Route,
 ) -> impl Fn(
     HttpRequest,
     web::Payload,
@@ -108,7 +108,7 @@ fn methods(method: RouteMethod) -> Vec<actix_web::http::Method> {
 }
 
 /// The value of the header `Allow` of a path.
-fn allowed(routes: &[Route]) -> String {
+fn allowed(routes: &[V1Route]) -> String {
     let methods = routes.iter().flat_map(|route| methods(route.method));
     let mut names: Vec<String> = methods.map(|method| method.to_string()).collect();
     names.push("OPTIONS".to_owned());

@@ -2,8 +2,8 @@
 
 use super::params::IDEMPOTENCY_KEY;
 use super::problem::TYPE_PREFIX;
-use super::schema::{Fields, QueryType, query_type, schemas, without_null};
-use super::table::{self, Route, RouteKind};
+use super::schema::{QueryType, RouteFields, query_type, schemas, without_null};
+use super::table::{self, RouteKind, V1Route};
 use actix_web::HttpResponse;
 use kirosu_protocol::{ErrorCode, Method, VerbEffect};
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ fn problem() -> Value {
     })
 }
 
-fn operation(route: &Route, is_first: bool) -> Value {
+fn operation(route: &V1Route, is_first: bool) -> Value {
     let fields = schemas().fields(route);
     let purpose = schemas().of(route.verb).map_or("", |it| it.purpose).trim();
     let (verb, right) = (route.verb.name(), route.verb.right());
@@ -124,7 +124,7 @@ fn operation(route: &Route, is_first: bool) -> Value {
 }
 
 /// The verb's name; of its further routes with the words of the path.
-fn operation_id(route: &Route, is_first: bool) -> String {
+fn operation_id(route: &V1Route, is_first: bool) -> String {
     let words = route.path.trim_start_matches("/v1/");
     let words = words.replace(['{', '}'], "").replace('/', "_");
     let verb = route.verb.name();
@@ -137,11 +137,11 @@ fn operation_id(route: &Route, is_first: bool) -> String {
     }
 }
 
-fn tag(route: &Route) -> &'static str {
+fn tag(route: &V1Route) -> &'static str {
     route.path.split('/').nth(2).unwrap_or_default()
 }
 
-fn parameters(route: &Route, fields: &Fields) -> Vec<Value> {
+fn parameters(route: &V1Route, fields: &RouteFields) -> Vec<Value> {
     let in_path: Vec<&str> = route.path_parameters().collect();
     let mut parameters = Vec::new();
     for (name, schema) in &fields.properties {
@@ -188,7 +188,7 @@ fn parameters(route: &Route, fields: &Fields) -> Vec<Value> {
 }
 
 /// The schema of the body: the parameters that are not in the path.
-fn body(route: &Route, fields: Fields) -> Value {
+fn body(route: &V1Route, fields: RouteFields) -> Value {
     let in_path: Vec<&str> = route.path_parameters().collect();
     let is_in_body = |name: &String| !in_path.contains(&name.as_str());
     let properties: BTreeMap<String, Value> = fields
@@ -200,7 +200,7 @@ fn body(route: &Route, fields: Fields) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-fn responses(route: &Route) -> Value {
+fn responses(route: &V1Route) -> Value {
     let content = match route.kind {
         RouteKind::Events | RouteKind::Output => {
             json!({"text/event-stream": {"schema": {"type": "string"}}})

@@ -1,7 +1,7 @@
 //! The parameters of a request, from path, query and body, as the JSON object that the protocol's parser reads.
 
 use super::schema::{QueryType, query_type};
-use super::table::Route;
+use super::table::V1Route;
 use crate::rest::{HttpError, RequestBody, object};
 use actix_web::HttpRequest;
 use actix_web::web;
@@ -75,7 +75,7 @@ fn add(params: &mut Map<String, Value>, kind: QueryType, name: String, value: St
 
 /// The parameters of a POST or PATCH: the body, which may be empty, with those in the path.
 pub(super) fn from_body(
-    route: &Route,
+    route: &V1Route,
     request: &HttpRequest,
     body: &RequestBody,
 ) -> Result<String, HttpError> {

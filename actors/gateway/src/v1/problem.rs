@@ -19,7 +19,7 @@ const PROBLEM: &str = "application/problem+json";
 /// The beginning of the `type` of an error, before its code.
 pub(crate) const TYPE_PREFIX: &str = "urn:kirosu:error:";
 
-/// What identifies a request in its response and in the log.
+/// The id of a request in its response and in the log, with its path.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLabel {
     pub(crate) id: String,

@@ -1,6 +1,6 @@
 //! The parameters and answers of the routes as JSON schemas, from the types of the protocol.
 
-use super::table::{Route, RouteKind};
+use super::table::{RouteKind, V1Route};
 use kirosu_protocol::{Method, Verb, verbs};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ pub(super) struct Schemas {
 
 /// The parameters of a route.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Fields {
+pub(super) struct RouteFields {
     pub(super) properties: BTreeMap<String, Value>,
     pub(super) required: BTreeSet<String>,
 }
@@ -141,10 +141,10 @@ impl Schemas {
     }
 
     /// The parameters of a route, those in the path included.
-    pub(super) fn fields(&self, route: &Route) -> Fields {
+    pub(super) fn fields(&self, route: &V1Route) -> RouteFields {
         let mut named = BTreeMap::new();
         let special = match route.kind {
-            RouteKind::Hello => return Fields::default(),
+            RouteKind::Hello => return RouteFields::default(),
             RouteKind::Verb => None,
             RouteKind::NewRun => Some(crate::rest::new_run_schema(&mut named)),
             RouteKind::Events => Some(schema_of::<EventsQuery>(&mut named)),
@@ -153,7 +153,7 @@ impl Schemas {
         let verb = self.of(route.verb).map(|schema| &schema.params);
         let mut fields = match special.as_ref().or(verb) {
             Some(schema) => self.flatten(schema),
-            None => Fields::default(),
+            None => RouteFields::default(),
         };
         if route.kind == RouteKind::NewRun {
             // A run has the other fields of a task, too.
@@ -173,14 +173,14 @@ impl Schemas {
     }
 
     /// The members of an object whose schema may consist of several.
-    fn flatten(&self, schema: &Value) -> Fields {
+    fn flatten(&self, schema: &Value) -> RouteFields {
         if let Some(name) = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()) {
             return self
                 .named
                 .get(name)
-                .map_or_else(Fields::default, |it| self.flatten(it));
+                .map_or_else(RouteFields::default, |it| self.flatten(it));
         }
-        let mut fields = Fields::default();
+        let mut fields = RouteFields::default();
         if let Some(properties) = schema["properties"].as_object() {
             let all = properties
                 .iter()
@@ -196,7 +196,7 @@ impl Schemas {
             fields.required.extend(part.required);
         }
         for form in ["oneOf", "anyOf"] {
-            // What only one of several forms needs is not required.
+            // A parameter that only one of several forms needs is not required.
             for part in schema[form].as_array().into_iter().flatten() {
                 fields.properties.extend(self.flatten(part).properties);
             }
@@ -302,13 +302,13 @@ mod tests {
     }
 
     /// The required parameters of a route, but for one.
-    fn needed(fields: &Fields, but: &str, schemas: &Schemas) -> Value {
+    fn needed(fields: &RouteFields, but: &str, schemas: &Schemas) -> Value {
         let required = fields.required.iter().filter(|it| *it != but);
         let all = required.map(|name| (name.clone(), sample(&fields.properties[name], schemas)));
         Value::Object(all.collect())
     }
 
-    fn of_verbs() -> impl Iterator<Item = (Route, Fields)> {
+    fn of_verbs() -> impl Iterator<Item = (V1Route, RouteFields)> {
         let routes = table::all().into_iter();
         let routes = routes.filter(|route| route.kind == RouteKind::Verb);
         routes.map(|route| (route, schemas().fields(&route)))

@@ -44,7 +44,7 @@ pub(crate) enum RouteKind {
 
 /// A route.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
+pub(crate) struct V1Route {
     pub(crate) method: RouteMethod,
     /// Names in braces are parameters of the verb.
     pub(crate) path: &'static str,
@@ -52,10 +52,10 @@ pub(crate) struct Route {
     pub(crate) kind: RouteKind,
 }
 
-impl Route {
-    const fn new(verb: Method, method: RouteMethod, path: &'static str) -> Route {
+impl V1Route {
+    const fn new(verb: Method, method: RouteMethod, path: &'static str) -> V1Route {
         let kind = RouteKind::Verb;
-        Route {
+        V1Route {
             method,
             path,
             verb,
@@ -63,8 +63,8 @@ impl Route {
         }
     }
 
-    const fn kind(self, kind: RouteKind) -> Route {
-        Route { kind, ..self }
+    const fn kind(self, kind: RouteKind) -> V1Route {
+        V1Route { kind, ..self }
     }
 
     /// Whether it must not change anything.
@@ -85,9 +85,9 @@ impl Route {
 }
 
 /// The routes of a verb; at least one.
-fn of(verb: Method) -> Vec<Route> {
+fn of(verb: Method) -> Vec<V1Route> {
     use RouteMethod::{Delete, Get, Patch, Post};
-    let route = |method, path| Route::new(verb, method, path);
+    let route = |method, path| V1Route::new(verb, method, path);
     let one = |method, path| vec![route(method, path)];
     match verb {
         Method::Hello => vec![route(Get, "/v1/hello").kind(RouteKind::Hello)],
@@ -168,8 +168,8 @@ fn of(verb: Method) -> Vec<Route> {
 }
 
 /// Every route, by path, those without parameters first: a path such as `/v1/tasks/batch` is not that of a task.
-pub(crate) fn all() -> Vec<Route> {
-    let mut routes: Vec<Route> = Method::ALL.into_iter().flat_map(of).collect();
+pub(crate) fn all() -> Vec<V1Route> {
+    let mut routes: Vec<V1Route> = Method::ALL.into_iter().flat_map(of).collect();
     routes.sort_by_key(|route| (route.path_parameters().count(), route.path, route.method));
     routes
 }

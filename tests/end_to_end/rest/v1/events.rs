@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Adds a task that nobody runs.
+/// Adds a task that no worker runs.
 fn add(at: &str, key: &str, prompt: &str) -> i64 {
     let task = json!({"prompt": prompt, "queue": "nobody"});
     let added = post_with(at, "/v1/tasks", key, task).json();
@@ -217,7 +217,7 @@ fn the_output_of_a_task_is_a_stream_that_ends_with_it() {
         ("end", &json!("done"))
     );
     assert_eq!(stream.next(), None);
-    // A browser that connects again is told not to.
+    // A browser that connects again learns that it must not.
     let resume = format!("{key}Last-Event-ID: {}\r\n", end.id);
     assert_eq!(
         with(&at, "GET", &format!("{path}?follow=true"), &resume, "").status,

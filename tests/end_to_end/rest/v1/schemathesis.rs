@@ -15,7 +15,7 @@ const REQUIREMENTS: &str = concat!(
 );
 /// Seconds of the requests with random values.
 const SECONDS: &str = "45";
-/// What an answer must be like.
+/// The rules for every answer.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
      response_schema_conformance,unsupported_method";
 /// Operations that end the hub's work, and streams, which do not end.

@@ -1,6 +1,6 @@
 //! Several events as one: of those about the same thing the newest, and the output of a task as one text.
 
-use super::item::{ItemName, StreamItem};
+use super::item::{ItemName, SseItem};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ impl EventBatch {
 }
 
 /// Coalesces events, which are in their order. The result has the order of the newest event about each thing.
-pub(super) fn coalesce(items: &[Arc<StreamItem>]) -> EventBatch {
+pub(super) fn coalesce(items: &[Arc<SseItem>]) -> EventBatch {
     let mut newest: HashMap<&str, usize> = HashMap::with_capacity(items.len());
-    let mut output: HashMap<&str, Vec<&StreamItem>> = HashMap::new();
+    let mut output: HashMap<&str, Vec<&SseItem>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         newest.insert(&item.subject, at);
         if is_output(item) {
@@ -49,14 +49,14 @@ pub(super) fn coalesce(items: &[Arc<StreamItem>]) -> EventBatch {
     batch
 }
 
-fn is_output(item: &StreamItem) -> bool {
+fn is_output(item: &SseItem) -> bool {
     item.name == ItemName::Event && &*item.kind == "output"
 }
 
 /// The output of a task as one event: that of the newest attempt, with the number of its first chunk as `chunk`, and the number of
 /// chunks as `chunks`. `cut` if the beginning is left out.
-fn joined(parts: &[&StreamItem]) -> String {
-    let read = |part: &&StreamItem| serde_json::from_str::<Map<String, Value>>(&part.data).ok();
+fn joined(parts: &[&SseItem]) -> String {
+    let read = |part: &&SseItem| serde_json::from_str::<Map<String, Value>>(&part.data).ok();
     let parts: Vec<Map<String, Value>> = parts.iter().filter_map(read).collect();
     let Some(last) = parts.last() else {
         return "{}".to_owned();
@@ -96,11 +96,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn items(events: &[Value]) -> Vec<Arc<StreamItem>> {
+    fn items(events: &[Value]) -> Vec<Arc<SseItem>> {
         let item = |(seq, event): (usize, &Value)| {
             let mut event = event.clone();
             event["seq"] = seq.into();
-            Arc::new(StreamItem::event(&event).unwrap())
+            Arc::new(SseItem::event(&event).unwrap())
         };
         events.iter().enumerate().map(item).collect()
     }

@@ -1,6 +1,6 @@
 //! One subscription to the hub's events per key, for all clients with this key.
 
-use super::item::{GapReason, StreamItem, StreamPosition};
+use super::item::{GapReason, SseItem, StreamPosition};
 use super::ring::{EventRing, ReadItems};
 use crate::link::{HubError, HubLink, RequestSlot};
 use kirosu_protocol::client::{Client, ConnectionState, Notification};
@@ -144,7 +144,7 @@ impl EventFeed {
         &self,
         at: u64,
         bytes: usize,
-        takes: impl Fn(&StreamItem) -> bool,
+        takes: impl Fn(&SseItem) -> bool,
     ) -> (ReadItems, StreamPosition) {
         let ring = self.lock();
         (ring.read(at, bytes, takes), ring.newest())
@@ -171,7 +171,7 @@ impl EventFeed {
         self.clients.load(Ordering::Relaxed)
     }
 
-    fn push(&self, items: impl IntoIterator<Item = StreamItem>) {
+    fn push(&self, items: impl IntoIterator<Item = SseItem>) {
         let mut ring = self.lock();
         items.into_iter().for_each(|item| ring.push(item));
         let end = ring.end();
@@ -302,7 +302,7 @@ impl Subscription {
                 true => GapReason::Restarted,
                 false => GapReason::Expired,
             };
-            self.feed.push([StreamItem::gap(reason)]);
+            self.feed.push([SseItem::gap(reason)]);
         }
     }
 
@@ -359,12 +359,12 @@ impl Subscription {
                     is_over = true;
                     None
                 }
-                "event" => StreamItem::event(params),
-                "approval" => Some(StreamItem::approval(params)),
+                "event" => SseItem::event(params),
+                "approval" => Some(SseItem::approval(params)),
                 _ => None,
             }
         });
-        let items: Vec<StreamItem> = items.collect();
+        let items: Vec<SseItem> = items.collect();
         self.feed.push(items);
         self.resume = Some(self.feed.lock().newest());
         is_over

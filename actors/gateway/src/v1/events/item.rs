@@ -60,7 +60,7 @@ pub(super) enum ItemName {
 
 /// An event, a notification `approval`, or a gap.
 #[derive(Debug)]
-pub(super) struct StreamItem {
+pub(super) struct SseItem {
     pub(super) name: ItemName,
     /// The event's number.
     pub(super) seq: Option<u64>,
@@ -73,24 +73,24 @@ pub(super) struct StreamItem {
     pub(super) data: Box<str>,
 }
 
-impl StreamItem {
+impl SseItem {
     /// The item for the parameters of a notification `event`. `None` if they have no number.
-    pub(super) fn event(params: &Value) -> Option<StreamItem> {
+    pub(super) fn event(params: &Value) -> Option<SseItem> {
         let seq = params["seq"].as_u64()?;
-        Some(StreamItem::new(ItemName::Event, Some(seq), params))
+        Some(SseItem::new(ItemName::Event, Some(seq), params))
     }
 
     /// The item for the parameters of a notification `approval`.
-    pub(super) fn approval(params: &Value) -> StreamItem {
-        StreamItem::new(ItemName::Approval, None, params)
+    pub(super) fn approval(params: &Value) -> SseItem {
+        SseItem::new(ItemName::Approval, None, params)
     }
 
-    fn new(name: ItemName, seq: Option<u64>, params: &Value) -> StreamItem {
+    fn new(name: ItemName, seq: Option<u64>, params: &Value) -> SseItem {
         let kind = match name {
             ItemName::Event => params["event"].as_str().unwrap_or_default(),
             _ => "approval",
         };
-        StreamItem {
+        SseItem {
             name,
             seq,
             kind: kind.into(),
@@ -101,8 +101,8 @@ impl StreamItem {
     }
 
     /// The item for clients that have missed events.
-    pub(super) fn gap(reason: GapReason) -> StreamItem {
-        StreamItem {
+    pub(super) fn gap(reason: GapReason) -> SseItem {
+        SseItem {
             name: ItemName::Gap(reason),
             seq: None,
             kind: "gap".into(),
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn events_about_the_same_thing_have_the_same_subject() {
-        let subject = |params: Value| StreamItem::event(&params).unwrap().subject;
+        let subject = |params: Value| SseItem::event(&params).unwrap().subject;
         let task = |seq: u64| subject(json!({"seq": seq, "event": "task", "task_id": 7}));
         assert_eq!(task(1), task(2));
         let step = |id: &str| {

@@ -24,7 +24,7 @@ use item::{GapReason, StreamPosition, write_alive};
 use kirosu_protocol::{Error, Params, Verb, WatchParams};
 use std::convert::Infallible;
 use std::time::Duration;
-use stream::{ClientStream, StreamFilter, write_gap};
+use stream::{SseClientStream, StreamFilter, write_gap};
 use tokio::time::Instant;
 
 /// The header with which a client goes on after a loss of the connection.
@@ -120,7 +120,7 @@ pub(super) async fn serve(request: &HttpRequest, text: &str, state: ClientState)
         }
         (at, first.freeze())
     };
-    let stream = ClientStream {
+    let stream = SseClientStream {
         feed: feed.enter(),
         at,
         filter: params.filter,

@@ -1,7 +1,7 @@
 //! `GET /v1/tasks/{task_id}/output`: the output of a task's newest attempt, and what follows.
 
 use super::feed::FeedClient;
-use super::item::{ItemName, StreamItem, write_alive, write_frame};
+use super::item::{ItemName, SseItem, write_alive, write_frame};
 use super::{last_event_id, response};
 use crate::link::{HubError, HubLink, RequestSlot};
 use crate::rest::HttpError;
@@ -25,7 +25,7 @@ const READ_BYTES: usize = 256 << 10;
 /// The output that a client has: all of an attempt up to a number of bytes. Written as `FENCE:CHUNK:BYTES`, at the end of the task
 /// with `:end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct OutputPosition {
+struct TaskOutputPosition {
     fence: Fence,
     /// The number of the next chunk.
     next_chunk: u64,
@@ -33,8 +33,8 @@ struct OutputPosition {
     has_ended: bool,
 }
 
-impl OutputPosition {
-    fn parse(text: &str) -> Option<OutputPosition> {
+impl TaskOutputPosition {
+    fn parse(text: &str) -> Option<TaskOutputPosition> {
         let (text, has_ended) = match text.strip_suffix(":end") {
             Some(text) => (text, true),
             None => (text, false),
@@ -42,7 +42,7 @@ impl OutputPosition {
         let mut parts = text.split(':');
         let mut number = || parts.next()?.parse::<i64>().ok().filter(|n| *n >= 0);
         let (fence, chunk, bytes) = (number()?, number()?, number()?);
-        Some(OutputPosition {
+        Some(TaskOutputPosition {
             fence,
             next_chunk: chunk.unsigned_abs() + 1,
             bytes: usize::try_from(bytes).ok()?,
@@ -56,7 +56,7 @@ impl OutputPosition {
     }
 }
 
-impl std::fmt::Display for OutputPosition {
+impl std::fmt::Display for TaskOutputPosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:{}", self.fence, self.chunk(), self.bytes)?;
         match self.has_ended {
@@ -67,7 +67,7 @@ impl std::fmt::Display for OutputPosition {
 }
 
 /// The stored output of a task's newest attempt.
-struct StoredOutput {
+struct TaskOutputText {
     status: Status,
     fence: Fence,
     text: String,
@@ -76,7 +76,7 @@ struct StoredOutput {
     next_chunk: u64,
 }
 
-async fn stored(hub: &HubLink, task_id: TaskId) -> Result<StoredOutput, HubError> {
+async fn stored(hub: &HubLink, task_id: TaskId) -> Result<TaskOutputText, HubError> {
     let answer: GetAnswer = hub
         .request(GetParams {
             task_id,
@@ -86,7 +86,7 @@ async fn stored(hub: &HubLink, task_id: TaskId) -> Result<StoredOutput, HubError
         .await?;
     let output = answer.output.and_then(|mut all| all.pop());
     let output = output.unwrap_or_default();
-    Ok(StoredOutput {
+    Ok(TaskOutputText {
         status: answer.task.status,
         fence: match output.fence {
             0 => answer.task.fence,
@@ -99,24 +99,28 @@ async fn stored(hub: &HubLink, task_id: TaskId) -> Result<StoredOutput, HubError
 }
 
 /// The parameters of the stream.
-struct OutputParams {
+struct TaskOutputParams {
     task_id: TaskId,
     follow: bool,
     after: Option<u64>,
-    resume: Option<OutputPosition>,
+    resume: Option<TaskOutputPosition>,
 }
 
-impl OutputParams {
-    fn read(request: &HttpRequest, text: &str, limits: &Limits) -> Result<OutputParams, HttpError> {
+impl TaskOutputParams {
+    fn read(
+        request: &HttpRequest,
+        text: &str,
+        limits: &Limits,
+    ) -> Result<TaskOutputParams, HttpError> {
         let params = Params::parse(text)?;
         let resume = last_event_id(request)?.map(|id| {
-            OutputPosition::parse(&id).ok_or_else(|| {
+            TaskOutputPosition::parse(&id).ok_or_else(|| {
                 Error::invalid_params(
                     "the header Last-Event-ID must be the id of an event of this stream",
                 )
             })
         });
-        Ok(OutputParams {
+        Ok(TaskOutputParams {
             task_id: GetParams::read(&params, limits)?.task_id,
             follow: params.flag("follow", false)?,
             after: params
@@ -133,7 +137,7 @@ pub(in crate::v1) async fn serve(
     text: &str,
     state: ClientState,
 ) -> V1Result {
-    let params = OutputParams::read(request, text, &state.hub.limits())?;
+    let params = TaskOutputParams::read(request, text, &state.hub.limits())?;
     let slot = state.feeds.enter()?;
     // Before the stored output is read, so that nothing is missed in between.
     let (feed, at) = match params.follow {
@@ -181,7 +185,7 @@ struct OutputStream {
     /// `None`: the stored output only.
     feed: Option<FeedClient>,
     at: u64,
-    position: OutputPosition,
+    position: TaskOutputPosition,
     /// Frames that are not sent yet.
     out: BytesMut,
     is_over: bool,
@@ -192,9 +196,9 @@ struct OutputStream {
 
 impl OutputStream {
     /// Writes the stored output that the client does not have. `after` is the last chunk that it has.
-    fn begin(&mut self, stored: StoredOutput, after: Option<u64>) {
+    fn begin(&mut self, stored: TaskOutputText, after: Option<u64>) {
         if after.is_some_and(|after| after + 1 >= stored.next_chunk) {
-            self.position = OutputPosition {
+            self.position = TaskOutputPosition {
                 fence: stored.fence,
                 next_chunk: stored.next_chunk,
                 bytes: stored.text.len(),
@@ -207,14 +211,14 @@ impl OutputStream {
         }
     }
 
-    fn write_stored(&mut self, stored: &StoredOutput) {
+    fn write_stored(&mut self, stored: &TaskOutputText) {
         let has = self.position;
         let is_same = has.fence == stored.fence && !stored.is_cut;
         let new = match is_same {
             true => stored.text.get(has.bytes..),
             false => None,
         };
-        self.position = OutputPosition {
+        self.position = TaskOutputPosition {
             fence: stored.fence,
             next_chunk: stored.next_chunk,
             bytes: stored.text.len(),
@@ -295,7 +299,7 @@ impl OutputStream {
             }
         }
         let task_id = self.task_id;
-        let takes = |item: &StreamItem| {
+        let takes = |item: &SseItem| {
             item.task_id == Some(task_id) && matches!(&*item.kind, "output" | "task")
                 || matches!(item.name, ItemName::Gap(_))
         };
@@ -312,7 +316,7 @@ impl OutputStream {
     }
 
     /// Takes an event. `false` if the stored output must be read again.
-    fn take(&mut self, item: &Arc<StreamItem>) -> bool {
+    fn take(&mut self, item: &Arc<SseItem>) -> bool {
         let is_event = item.name == ItemName::Event;
         let Some(event) = serde_json::from_str::<Value>(&item.data)
             .ok()
@@ -333,9 +337,9 @@ impl OutputStream {
             return true;
         }
         if fence > has.fence {
-            self.position = OutputPosition {
+            self.position = TaskOutputPosition {
                 fence,
-                ..OutputPosition::default()
+                ..TaskOutputPosition::default()
             };
         }
         if chunk != self.position.next_chunk {
@@ -369,10 +373,10 @@ mod tests {
     #[test]
     fn a_position_is_written_and_read() {
         for text in ["3:0:17", "3:12:170:end"] {
-            assert_eq!(OutputPosition::parse(text).unwrap().to_string(), text);
+            assert_eq!(TaskOutputPosition::parse(text).unwrap().to_string(), text);
         }
         for bad in ["", "3", "3:1", "3:1:x", "-3:1:1", "3:1:1:"] {
-            let read = OutputPosition::parse(bad);
+            let read = TaskOutputPosition::parse(bad);
             assert!(read.is_none() || bad == "3:1:1:", "{bad}");
         }
     }

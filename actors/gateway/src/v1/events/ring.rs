@@ -1,7 +1,7 @@
 //! The newest events of a stream, for all its clients: each reads at its own position, and one that is too far behind has
 //! missed some.
 
-use super::item::{StreamItem, StreamPosition};
+use super::item::{SseItem, StreamPosition};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ const ITEMS: usize = 20_000;
 /// Most bytes that are kept.
 const BYTES: usize = 8 << 20;
 
-/// What a client reads at once.
+/// The items of one read.
 #[derive(Debug, Default)]
 pub(super) struct ReadItems {
-    pub(super) items: Vec<Arc<StreamItem>>,
+    pub(super) items: Vec<Arc<SseItem>>,
     /// The position after them.
     pub(super) at: u64,
     /// Whether items before them are lost.
@@ -26,7 +26,7 @@ pub(super) struct EventRing {
     boot_id: Arc<str>,
     /// The position of the first item.
     first: u64,
-    items: VecDeque<Arc<StreamItem>>,
+    items: VecDeque<Arc<SseItem>>,
     bytes: usize,
     /// The newest event's number.
     newest: u64,
@@ -74,7 +74,7 @@ impl EventRing {
     }
 
     /// Appends an item, unless it is an event that is here already.
-    pub(super) fn push(&mut self, item: StreamItem) {
+    pub(super) fn push(&mut self, item: SseItem) {
         if let Some(seq) = item.seq {
             if seq <= self.newest {
                 return;
@@ -98,7 +98,7 @@ impl EventRing {
     pub(super) fn find(&self, after: &StreamPosition) -> Option<u64> {
         let since = self.since?;
         let is_here = after.boot_id == self.boot_id && (since..=self.newest).contains(&after.seq);
-        let is_later = |item: &Arc<StreamItem>| item.seq.is_some_and(|seq| seq > after.seq);
+        let is_later = |item: &Arc<SseItem>| item.seq.is_some_and(|seq| seq > after.seq);
         is_here.then(|| match self.items.iter().position(is_later) {
             Some(at) => self.first + at as u64,
             None => self.end(),
@@ -110,7 +110,7 @@ impl EventRing {
         &self,
         at: u64,
         bytes: usize,
-        takes: impl Fn(&StreamItem) -> bool,
+        takes: impl Fn(&SseItem) -> bool,
     ) -> ReadItems {
         let mut read = ReadItems {
             at: at.max(self.first),
@@ -138,8 +138,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn event(seq: u64) -> StreamItem {
-        StreamItem::event(&json!({"seq": seq, "event": "task", "task_id": seq})).unwrap()
+    fn event(seq: u64) -> SseItem {
+        SseItem::event(&json!({"seq": seq, "event": "task", "task_id": seq})).unwrap()
     }
 
     fn ring(boot_id: &str, events: std::ops::RangeInclusive<u64>) -> EventRing {

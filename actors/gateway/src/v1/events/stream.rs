@@ -2,7 +2,7 @@
 
 use super::coalesce::coalesce;
 use super::feed::FeedClient;
-use super::item::{GapReason, ItemName, StreamItem, StreamPosition, write_alive, write_frame};
+use super::item::{GapReason, ItemName, SseItem, StreamPosition, write_alive, write_frame};
 use crate::link::RequestSlot;
 use actix_web::web::{Bytes, BytesMut};
 use kirosu_protocol::TaskId;
@@ -31,7 +31,7 @@ pub(super) struct StreamFilter {
 }
 
 impl StreamFilter {
-    pub(super) fn takes(&self, item: &StreamItem) -> bool {
+    pub(super) fn takes(&self, item: &SseItem) -> bool {
         if matches!(item.name, ItemName::Gap(_)) {
             return true;
         }
@@ -44,7 +44,7 @@ impl StreamFilter {
 }
 
 /// A client's stream.
-pub(super) struct ClientStream {
+pub(super) struct SseClientStream {
     pub(super) feed: FeedClient,
     /// The position of the next item.
     pub(super) at: u64,
@@ -58,7 +58,7 @@ pub(super) struct ClientStream {
     pub(super) stop: StopToken,
 }
 
-impl ClientStream {
+impl SseClientStream {
     /// The next bytes. `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
@@ -134,12 +134,12 @@ impl ClientStream {
 
 /// Appends the event `gap`.
 pub(super) fn write_gap(out: &mut BytesMut, reason: GapReason, from: Option<&StreamPosition>) {
-    let item = StreamItem::gap(reason);
+    let item = SseItem::gap(reason);
     let id = from.map(|from| from as &dyn std::fmt::Display);
     write_frame(out, id, "gap", &item.data);
 }
 
-fn write_items(out: &mut BytesMut, boot_id: &Arc<str>, items: &[Arc<StreamItem>]) {
+fn write_items(out: &mut BytesMut, boot_id: &Arc<str>, items: &[Arc<SseItem>]) {
     for item in items {
         let position = item.seq.map(|seq| StreamPosition {
             boot_id: boot_id.clone(),
@@ -156,7 +156,7 @@ fn write_items(out: &mut BytesMut, boot_id: &Arc<str>, items: &[Arc<StreamItem>]
 }
 
 /// Appends the items as one event `batch`, with what is not an event before it.
-fn write_batch(out: &mut BytesMut, boot_id: &Arc<str>, items: &[Arc<StreamItem>]) {
+fn write_batch(out: &mut BytesMut, boot_id: &Arc<str>, items: &[Arc<SseItem>]) {
     let (events, others): (Vec<_>, Vec<_>) = items
         .iter()
         .cloned()
