@@ -28,8 +28,8 @@ pub fn restore(file: &Path, settings: &Settings) -> Result<RestoreSummary, Strin
         false => in_backups,
     };
     let store = settings.store.path.clone();
-    let restored = kirosu_store::restore(&copy, &store, &stamp(options::now_ms()))
-        .map_err(|error| error.to_string())?;
+    let restored =
+        kirosu_store::restore(&copy, &store, &stamp()).map_err(|error| error.to_string())?;
     Ok(RestoreSummary {
         store,
         copy,
@@ -38,9 +38,9 @@ pub fn restore(file: &Path, settings: &Settings) -> Result<RestoreSummary, Strin
     })
 }
 
-/// `20261122T173905Z`.
-fn stamp(now_ms: i64) -> String {
-    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
+/// The part of the names of files that are replaced now: `20261122T173905Z`.
+pub fn stamp() -> String {
+    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(options::now_ms()).unwrap_or(0));
     let text = humantime::format_rfc3339_seconds(now).to_string();
     text.replace(['-', ':'], "")
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Time in seconds that a verb waits for the hub after its connection broke.
+/// Time that a verb waits for the hub after its connection broke.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Passed to every verb that prints.
@@ -39,6 +39,7 @@ impl Context {
         HubClient {
             client,
             screen: self.screen,
+            patience: PATIENCE,
             away: Arc::default(),
         }
     }
@@ -68,11 +69,17 @@ pub struct HubClient {
     /// The client.
     pub client: Client,
     screen: Screen,
+    patience: Duration,
     /// Whether the user knows that the hub is away; shared by all copies of this connection.
     away: Arc<AtomicBool>,
 }
 
 impl HubClient {
+    /// The same connection, with another time for which it waits for a hub that is away [default: a minute].
+    pub fn with_patience(self, patience: Duration) -> HubClient {
+        HubClient { patience, ..self }
+    }
+
     /// Sends a request once.
     ///
     /// # Errors
@@ -97,7 +104,7 @@ impl HubClient {
     /// Waits until the client has reconnected.
     ///
     /// # Errors
-    /// `why`, if the hub does not come back within a minute.
+    /// `why`, if the hub does not come back in time.
     pub async fn reconnected(&self, why: CallError) -> Result<(), Failure> {
         if !self.away.swap(true, Ordering::Relaxed) {
             self.screen
@@ -105,7 +112,7 @@ impl HubClient {
         }
         let mut state = self.client.state();
         let connected = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
-        let connected = tokio::time::timeout(PATIENCE, connected).await;
+        let connected = tokio::time::timeout(self.patience, connected).await;
         match connected {
             Ok(Ok(state)) if matches!(*state, ConnectionState::Connected(_)) => {
                 if self.away.swap(false, Ordering::Relaxed) {

@@ -83,6 +83,7 @@ verbs! {
         agent: Agent, blocking;
         api: Api, blocking;
         mcp: Mcp, client;
+        acp: Acp, leaving;
         demo: Demo, blocking;
     }
     "Tasks" {

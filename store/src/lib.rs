@@ -75,6 +75,7 @@ mod human_prompt;
 mod idle;
 mod import;
 mod inspect;
+mod jsonl;
 mod lanes;
 mod ledger;
 mod legacy;
@@ -117,6 +118,7 @@ pub use command::{
 pub use credentials::Credential;
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
+pub use jsonl::{JsonlError, JsonlImport, JsonlTarget, export_jsonl, import_jsonl};
 pub use legacy::{
     BadRow, LegacyError, LegacyOptions, LegacyProgress, LegacyReport, LegacyState, import_legacy,
 };

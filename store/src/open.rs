@@ -262,6 +262,23 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
     Ok(conn)
 }
 
+/// Creates a file for rows that are read from elsewhere, and opens it. It is written without a log and without syncs: whoever fills it
+/// copies it to its place, and removes it.
+///
+/// # Errors
+/// The file exists, or cannot be created.
+pub(crate) fn new_file(path: &Path) -> Result<SqliteConnection, OpenError> {
+    make_file(path)?;
+    let what = "it cannot be created";
+    let mut conn = SqliteConnection::establish(&uri(path, "unix")).map_err(database(path, what))?;
+    conn.batch_execute(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
+         PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
+    ))
+    .map_err(database(path, what))?;
+    Ok(conn)
+}
+
 /// Marks a copy as a backup that no hub has opened.
 pub(crate) fn mark_as_backup(copy: &Path) -> Result<(), diesel::result::Error> {
     let cannot = |error| diesel::result::Error::DeserializationError(Box::new(error));

@@ -58,3 +58,31 @@ pub(crate) fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<(), Op
         .map_err(database(path, "its schema cannot be brought up to date"))?;
     Ok(())
 }
+
+/// Gives a new file the schema that a version with this newest migration had. False, and nothing is done, if that migration is not
+/// known.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn migrate_to(
+    conn: &mut SqliteConnection,
+    path: &Path,
+    newest: &str,
+) -> Result<bool, OpenError> {
+    let mut known = known(path)?;
+    known.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
+    let Some(last) = known
+        .iter()
+        .position(|it| it.name().version().to_string() == newest)
+    else {
+        return Ok(false);
+    };
+    let what = "its schema cannot be made";
+    // Creates the table of the migrations.
+    conn.applied_migrations().map_err(database(path, what))?;
+    for migration in &known[..=last] {
+        conn.run_migration(migration.as_ref())
+            .map_err(database(path, what))?;
+    }
+    Ok(true)
+}

@@ -3,6 +3,7 @@
 
 mod accept;
 mod acp;
+mod acp_agent;
 mod agent_files;
 mod agent_hosts;
 mod agents;
@@ -26,6 +27,7 @@ mod examples;
 mod faults;
 mod faults_disk;
 mod getting_started;
+mod jsonl;
 mod key_ends;
 mod keyless;
 mod keys;

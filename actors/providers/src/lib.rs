@@ -70,6 +70,7 @@ mod session;
 mod shortage;
 mod text;
 
+pub use acp::rpc;
 pub use adapters::find::find_program;
 pub use agent_file::{AgentFile, FEW_LINES, MANY_LINES};
 pub use agent_folder::{AgentFolder, FileMark};

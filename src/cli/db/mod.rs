@@ -1,6 +1,8 @@
 //! `kirosu db`: works on the file of a store on which no hub runs.
 
 mod check;
+mod export;
+mod import;
 mod import_legacy;
 
 use super::{Context, Failure, Screen, restore, spinner, text};
@@ -14,6 +16,8 @@ Examples:
   kirosu db import-legacy ~/.kiro/kirosu.db
   kirosu db check
   kirosu db check --db /mnt/copies/kirosu.db --json | jq -r .findings[]
+  kirosu db export --out kirosu.jsonl
+  kirosu db import kirosu.jsonl --db /srv/kirosu/kirosu.db
   kirosu db restore nightly.db              the same as kirosu restore
 
 Stop the hub first, and run it as the user that runs the hub. A copy while the hub runs: kirosu backup.";
@@ -32,6 +36,10 @@ enum DbCommand {
     ImportLegacy(import_legacy::Args),
     /// Checks the file, its rows and its counters; exit code 1 if something is wrong
     Check(StoreArgs),
+    /// Writes the whole store as JSON lines
+    Export(export::Args),
+    /// Makes an export the store
+    Import(import::Args),
     /// Replaces the store with a backup, as kirosu restore does
     Restore(restore::Args),
 }
@@ -61,6 +69,8 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     match &args.command {
         DbCommand::ImportLegacy(args) => import_legacy::run(args, context),
         DbCommand::Check(args) => check::run(args, context),
+        DbCommand::Export(args) => export::run(args, context),
+        DbCommand::Import(args) => import::run(args, context),
         DbCommand::Restore(args) => restore::run(args, context),
     }
 }

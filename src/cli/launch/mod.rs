@@ -100,17 +100,23 @@ impl PreparedRun {
     pub async fn read(file: &Path, given: &[GivenInput]) -> Result<PreparedRun, Failure> {
         let plan = PlanFile::open(file, None).await?;
         let run = PreparedRun::of(plan, given).await?;
-        let takes_stdin = |it: &&PlanSource| matches!(it.source, ItemSource::Stdin(_));
-        let mut from_stdin = run.sources.iter().filter(takes_stdin).map(|it| &it.key);
-        match (from_stdin.next(), from_stdin.next()) {
-            (Some(step), _) if is_stdin(file) => Err(Failure::Local(format!(
+        let from_stdin: Vec<String> = run.steps_of_stdin().map(str::to_owned).collect();
+        match from_stdin.as_slice() {
+            [step, ..] if is_stdin(file) => Err(Failure::Local(format!(
                 "the step {step} reads standard input, which is the plan itself; give the plan as a file"
             ))),
-            (Some(one), Some(other)) => Err(Failure::Local(format!(
+            [one, other, ..] => Err(Failure::Local(format!(
                 "the steps {one} and {other} both read standard input, which can be read only once"
             ))),
             _ => Ok(run),
         }
+    }
+
+    /// The steps whose items come from standard input.
+    pub fn steps_of_stdin(&self) -> impl Iterator<Item = &str> {
+        let takes_stdin = |it: &&PlanSource| matches!(it.source, ItemSource::Stdin(_));
+        let steps = self.sources.iter().filter(takes_stdin);
+        steps.map(|it| it.key.as_str())
     }
 
     /// As [`read`](Self::read), for a plan that was read.

@@ -120,7 +120,7 @@ pub fn find(file: &Path) -> Result<PathBuf, Failure> {
             other.display()
         ))),
         (None, _) => {
-            let known = known();
+            let known = known(Path::new(FOLDER));
             let near = nearest(name, known.iter().map(String::as_str));
             let near = near.map(|near| format!("; did you mean {near}?"));
             let endings = PlanFormat::ENDINGS.join(", .");
@@ -132,9 +132,9 @@ pub fn find(file: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The names of the plans in [`FOLDER`]; empty if it cannot be read.
-fn known() -> Vec<String> {
-    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
+/// The names of the plans in a folder, such as [`FOLDER`]; empty if it cannot be read.
+pub fn known(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
     let plans = paths.filter(|path| {
         let ending = path.extension().and_then(|ending| ending.to_str());

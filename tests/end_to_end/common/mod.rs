@@ -7,7 +7,9 @@ mod client;
 pub mod http;
 mod hub;
 pub mod process;
+pub mod scenario;
 pub mod tmux;
+pub mod venv;
 
 pub use client::Client;
 pub use hub::{Hub, Setup, own_settings};

