@@ -4,9 +4,8 @@
 
 use super::{key_header, post_with};
 use crate::common::process::{address, setup};
+use crate::common::venv;
 use serde_json::json;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const REQUIREMENTS: &str = concat!(
@@ -31,38 +30,10 @@ fn good(command: &mut Command) {
     assert!(output.status.success(), "{tried}: {text}");
 }
 
-/// The program; installed when it is not there yet or the versions have changed.
-fn program() -> PathBuf {
-    let wanted = fs::read_to_string(REQUIREMENTS).unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
-    let installed = home.join("installed.txt");
-    if !fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
-        good(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&home),
-        );
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ];
-        good(
-            Command::new(home.join("bin/python"))
-                .args(pip)
-                .arg(REQUIREMENTS),
-        );
-        fs::write(installed, wanted).unwrap();
-    }
-    home.join("bin/schemathesis")
-}
-
 #[test]
 fn no_answer_is_outside_of_the_description() {
-    let program = program();
+    let python = venv::python("schemathesis", REQUIREMENTS, &[]);
+    let program = python.with_file_name("schemathesis");
     // Waits of random length end soon.
     let mut hub = setup().set("limits.wait_seconds_max=1s").start();
     let at = address(&hub);

@@ -112,6 +112,7 @@ impl EventFeed {
             feed: feed.clone(),
             client,
             resume: first,
+            newest: 0,
         };
         tokio::spawn(subscription.run());
         feed
@@ -207,6 +208,8 @@ struct Subscription {
     client: Client,
     /// The number after which events are missing.
     resume: Option<StreamPosition>,
+    /// The newest event's number when the hub answered. Clients can go on once it is here.
+    newest: u64,
 }
 
 /// The reason why a subscription over one connection is over.
@@ -251,11 +254,6 @@ impl Subscription {
         if self.take(&early) {
             return Interruption::Again;
         }
-        self.feed.state.send_if_modified(|state| {
-            let is_new = matches!(state, FeedState::Opening);
-            *state = FeedState::Open;
-            is_new
-        });
         self.follow(notifications, state).await
     }
 
@@ -296,6 +294,7 @@ impl Subscription {
         };
         let is_restart = self.resume.as_ref().filter(is_same).is_none();
         self.resume = Some(ring.newest());
+        self.newest = answer.seq;
         drop(ring);
         if had_events {
             let reason = match is_restart {
@@ -366,7 +365,15 @@ impl Subscription {
         });
         let items: Vec<SseItem> = items.collect();
         self.feed.push(items);
-        self.resume = Some(self.feed.lock().newest());
+        let newest = self.feed.lock().newest();
+        if newest.seq >= self.newest {
+            self.feed.state.send_if_modified(|state| {
+                let is_new = matches!(state, FeedState::Opening);
+                *state = FeedState::Open;
+                is_new
+            });
+        }
+        self.resume = Some(newest);
         is_over
     }
 }
