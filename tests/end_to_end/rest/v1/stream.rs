@@ -77,7 +77,7 @@ impl Stream {
                     return None;
                 }
                 // The comments that show that the connection is alive end no wait.
-                assert!(self.comments < 10, "no event came");
+                assert!(self.comments < 100, "no event came");
                 continue;
             };
             let mut sent = Sent::default();
