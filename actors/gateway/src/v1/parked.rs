@@ -80,7 +80,7 @@ pub(super) async fn ack(state: &ClientState, call: HubCall) -> V1Result {
         wait_ms: millis(left),
         ..*lease
     };
-    let later = as_fields(&*lease_until(state, rest).await?)?;
+    let later = as_fields(&lease_until(state, rest).await?)?;
     // The reports took effect with the first request, the tasks come from a later one.
     let mut whole = as_fields(&answer)?;
     whole.extend(later);
