@@ -126,6 +126,7 @@ pub fn read_approval_id(text: &str) -> Option<PermissionId> {
 
 /// The answer to `approve` and `reject`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DecisionAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,

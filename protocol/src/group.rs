@@ -50,16 +50,20 @@ impl Serialize for IdRange {
 /// The tasks that match every given condition. Serialises as the parameters of the verbs that take a group.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Group {
     /// The tasks have all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub labels: Vec<String>,
     /// The tasks are in this queue.
     pub queue: Option<String>,
     /// The tasks have this parent.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub parent_id: Option<TaskId>,
     /// The tasks' ids are in one of these ranges. Empty means any id.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>, required = false))]
     pub ranges: Vec<IdRange>,
 }
 

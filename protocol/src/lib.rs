@@ -41,6 +41,8 @@ pub mod redact;
 pub mod request;
 pub mod run;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod scope;
 pub mod settings;
 pub mod size;

@@ -23,6 +23,7 @@ pub const REASON_BYTES: usize = 64 << 10;
 /// never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Limits {
     /// The longest request line, in bytes without the line end.
     pub line_bytes: usize,

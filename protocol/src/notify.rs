@@ -54,6 +54,7 @@ wire_enum! {
 
 /// An event for targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeInfo {
     /// Its number in the hub's store; later events have higher numbers.
     pub number: i64,
@@ -70,6 +71,7 @@ pub struct NoticeInfo {
 /// The content of an event. The fields depend on the kind; none is a prompt or a result.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeData {
     /// The task, or that of a run.
     pub task_id: Option<TaskId>,

@@ -63,6 +63,7 @@ impl Status {
 /// The consequence of a lost or crashed run: its lease expired, its session was lost, or it ended without a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum OnLost {
     /// The task runs again, within `max_attempts` if given.
     #[default]

@@ -24,6 +24,7 @@ mod docker;
 mod doctor;
 mod doors;
 mod examples;
+mod faces;
 mod faults;
 mod faults_disk;
 mod getting_started;

@@ -33,6 +33,8 @@ mod rest;
 mod specs;
 mod state;
 mod streaming;
+mod v1;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

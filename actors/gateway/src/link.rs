@@ -13,6 +13,7 @@ use futures_util::{Stream, TryStreamExt};
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::{Error, ErrorCode, HelloAnswer, HelloParams, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::sync::Arc;
@@ -169,7 +170,7 @@ impl HubLink {
     ) -> Result<V::Answer, HubError> {
         let broken =
             |why: String| HubError::Interrupted(format!("the hub's answer is not usable: {why}"));
-        let answer = streaming::open(&self.endpoint, Some(key), ask).await?;
+        let answer = streaming::open(&self.endpoint, Some(key), V::METHOD, ask).await?;
         let pieces: Vec<Bytes> = answer
             .try_collect()
             .await
@@ -199,20 +200,38 @@ impl HubLink {
         V: Verb + Send + Sync + 'static,
         A: DeserializeOwned + Send + 'static,
     {
-        let client = self.client_for(V::METHOD).clone();
+        let parked = params.parked();
+        self.send(V::METHOD, params, parked).await
+    }
+
+    /// Sends a request whose parameters are read already. The hub may delay the answer by `parked`.
+    ///
+    /// # Errors
+    /// As [`request`](HubLink::request).
+    pub(crate) async fn send<P, A>(
+        &self,
+        method: Method,
+        params: P,
+        parked: Duration,
+    ) -> Result<A, HubError>
+    where
+        P: Serialize + Send + Sync + 'static,
+        A: DeserializeOwned + Send + 'static,
+    {
+        let client = self.client_for(method).clone();
         let hello = wait_connected(&client).await?;
-        let slots = self.enter(&hello.limits, !params.parked().is_zero())?;
+        let slots = self.enter(&hello.limits, !parked.is_zero())?;
         let call = tokio::spawn(async move {
             let _slots = slots;
-            let time = ANSWER_TIMEOUT.saturating_add(params.parked());
-            client.call_within(V::METHOD.name(), &params, time).await
+            let time = ANSWER_TIMEOUT.saturating_add(parked);
+            client.call_within(method.name(), &params, time).await
         });
         match call.await {
             Ok(outcome) => Ok(outcome?),
             // The thread ends, or serde panicked.
             Err(error) => Err(HubError::Interrupted(format!(
                 "the gateway gave up {}, which may or may not have taken effect: {error}",
-                V::METHOD.name()
+                method.name()
             ))),
         }
     }
@@ -242,9 +261,22 @@ impl HubLink {
         &self,
         ask: &V,
     ) -> Result<(impl Stream<Item = io::Result<Bytes>> + use<V>, RequestSlot), HubError> {
+        self.stream_of(V::METHOD, ask).await
+    }
+
+    /// As [`stream`](HubLink::stream), with parameters that are read already.
+    ///
+    /// # Errors
+    /// As [`request`](HubLink::request).
+    pub(crate) async fn stream_of<P: Serialize>(
+        &self,
+        method: Method,
+        params: &P,
+    ) -> Result<(impl Stream<Item = io::Result<Bytes>> + use<P>, RequestSlot), HubError> {
         let hello = self.connected().await?;
         let (slot, _) = self.enter(&hello.limits, false)?;
-        let answer = streaming::open(&self.endpoint, self.options.key.as_deref(), ask).await?;
+        let key = self.options.key.as_deref();
+        let answer = streaming::open(&self.endpoint, key, method, params).await?;
         Ok((answer, slot))
     }
 

@@ -11,6 +11,11 @@ type RunFields<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// Fields that only a run has. They become the prompt and the metadata of its task; all others are fields of a task.
 const OF_RUNS: [&str; 6] = ["plan", "name", "format", "inputs", "sources", "plans"];
+/// Whether a field of a task is one that a run sets itself.
+pub(crate) fn is_set(name: &str) -> bool {
+    SET.contains(&name)
+}
+
 /// Fields of a task that a run sets itself.
 const SET: [&str; 3] = ["prompt", "type", "metadata"];
 

@@ -3,6 +3,7 @@
 use crate::clients::KeyLinks;
 use crate::http::HttpCounts;
 use crate::link::HubLink;
+use crate::v1::EventFeeds;
 use actix_web::dev::Payload;
 use actix_web::error::ErrorInternalServerError;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
@@ -25,6 +26,8 @@ pub(crate) struct AppState {
     pub(crate) logins: Arc<Semaphore>,
     /// Whether browsers reach the gateway by TLS.
     pub(crate) is_secure: bool,
+    /// The streams of events, by key.
+    pub(crate) feeds: EventFeeds,
     /// The hub's key, and whether clients must send one.
     pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.

@@ -6,7 +6,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt, stream};
 use kirosu_protocol::answer::write_request;
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::{Error, RawId, Verb};
+use kirosu_protocol::{Error, Method, RawId};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
@@ -36,12 +36,13 @@ struct WithKey<'a, V> {
 ///
 /// # Errors
 /// All cases of [`HubError`], before the result has begun. A later failure is an error of the stream.
-pub(crate) async fn open<V: Verb>(
+pub(crate) async fn open<P: Serialize>(
     endpoint: &Endpoint,
     key: Option<&str>,
-    ask: &V,
-) -> Result<impl Stream<Item = io::Result<Bytes>> + use<V>, HubError> {
-    let method = V::METHOD.name();
+    method: Method,
+    ask: &P,
+) -> Result<impl Stream<Item = io::Result<Bytes>> + use<P>, HubError> {
+    let method = method.name();
     let mut line = Vec::new();
     let params = WithKey {
         ask,

@@ -75,6 +75,8 @@ pub const KEYLESS: &str = "keyless";
 pub const INTERNAL: &str = "kirosu";
 /// All runs together.
 const RUNS: &str = "runs";
+/// The role of the token of a run.
+const RUN_ROLE: &str = "run";
 /// A client with a wrong key.
 pub const UNKNOWN: &str = "unknown";
 
@@ -176,7 +178,7 @@ impl ClientIdentity {
         Principal {
             who: self.who.to_string(),
             role: match (&self.run, &self.key) {
-                (Some(_), _) => Some("run".to_owned()),
+                (Some(_), _) => Some(RUN_ROLE.to_owned()),
                 (None, Some(key)) => Some(key.role.to_string()),
                 (None, None) => self.session.as_ref().map(|_| ADMIN.to_owned()),
             },
@@ -265,7 +267,7 @@ impl ClientIdentity {
             Access::Internal | Access::Everything | Access::Admin => ADMIN,
             Access::Keyless => KEYLESS,
             Access::Role(role) => role.as_str(),
-            Access::Run => "run",
+            Access::Run => RUN_ROLE,
         }
     }
 

@@ -228,7 +228,7 @@ define_section! {
         /// Longest request body, in bytes.
         body_bytes: u64 = Size(KIB, GIB), Is("\"16 MiB\""), restart;
         /// Open connections; further ones get a 503.
-        connections: u32 = Int(1, 1_000_000), Is("1024"), restart;
+        connections: u32 = Int(1, 1_000_000), Is("2048"), restart;
     }
 }
 

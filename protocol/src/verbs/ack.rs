@@ -22,6 +22,7 @@ use std::time::Duration;
 /// The outcome of a run, as its worker reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum AckStatus {
     /// The run has a result.
     #[default]
@@ -33,10 +34,13 @@ pub enum AckStatus {
 /// The report of an ended run.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Ack {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     pub worker_id: Option<String>,
@@ -50,11 +54,13 @@ pub struct Ack {
     pub class: Option<FailureClass>,
     /// Unix milliseconds before which a retry would fail as well, at most 366 days ahead.
     #[serde(rename = "retry_at", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub retry_at_ms: Option<i64>,
     /// The tokens and the cost of the run.
     pub usage: Option<Usage>,
     /// Whether the task's `accept` clauses were checked and hold. Required for a task with clauses to be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub accepted: bool,
     /// The provider's name, for metrics, `usage` and budgets.
     pub provider: Option<String>,
@@ -198,12 +204,15 @@ impl Serialize for AckParams {
 /// The outcome of one of several reports.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AckOutcome {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// `true` if the report was accepted.
     pub ok: Option<bool>,
     /// The error if it was refused.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::schema::ErrorSchema>))]
     pub error: Option<Error>,
 }
 
@@ -221,6 +230,7 @@ impl AckOutcome {
 /// The answer to both forms.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AckAnswer {
     /// `true`, for the form with one report.
     pub ok: Option<bool>,

@@ -14,11 +14,14 @@ pub const AGENTS_LIMIT: u32 = 100;
 /// Whether, and which, connections to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AgentsParams {
     /// Whether to list all connections too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub all: bool,
     /// The most connections, 1 to 10,000. `None` means 100.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 10000))]
     pub limit: Option<u32>,
     /// Only connections with a greater number: `next` of the previous answer.
     pub after: Option<u64>,
@@ -26,6 +29,7 @@ pub struct AgentsParams {
 
 /// A session, or a connection that holds leases without one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AgentInfo {
     /// The session. `None` for a client that opened none.
     pub session_id: Option<String>,
@@ -45,6 +49,7 @@ pub struct AgentInfo {
 
 /// A connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ConnectionInfo {
     /// The connection's number, in the order of arrival.
     pub connection: u64,
@@ -61,6 +66,7 @@ pub struct ConnectionInfo {
 /// The agents, and a page of the connections.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AgentsAnswer {
     /// The agents, oldest first.
     pub agents: Vec<AgentInfo>,

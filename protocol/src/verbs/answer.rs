@@ -11,8 +11,10 @@ use serde::Serialize;
 /// The task and the answer.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AnswerParams {
     /// The task, of type `human`.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The answer: not blank, at most `Limits::prompt_bytes` bytes.
     pub text: String,

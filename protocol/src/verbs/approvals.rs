@@ -92,14 +92,19 @@ impl Serialize for Cursor {
 /// The page to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApprovalsParams {
     /// The states.
+    #[cfg_attr(feature = "schema", schema(value_type = String, required = false))]
     pub state: WhichState,
     /// Only of this task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// The most entries, 1 to [`APPROVALS_LIMIT_MAX`]. `None` means [`APPROVALS_LIMIT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous answer. `None` means the first page.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub cursor: Option<Cursor>,
 }
 

@@ -16,12 +16,15 @@ use serde::Serialize;
 /// The subject of the approval.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApproveParams {
     /// The task, or the permission request.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::SubjectSchema))]
     pub subject: Subject,
     /// Of a task: its `fence` at the time of the question. `None` means the current question; it is refused as `stale_approval` if
     /// the same person has approved an earlier question of the task with the same comment.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The person, for the record.
     pub by: Option<String>,

@@ -31,10 +31,13 @@ const WAIT_MS_MAX: u64 = 3650 * DAY_MS;
 /// A permission request.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AskParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The agent's name for the request, unique within the lease: the same name means the same request. At most 1 KiB.
     pub call: String,
@@ -43,6 +46,7 @@ pub struct AskParams {
     /// The kind of action (`read`, `edit`, `execute`, ...), if known.
     pub kind: Option<String>,
     /// The question, as one line for a person; at most 4 KiB.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub title: String,
     /// The tool's arguments, any JSON.
     pub args: Option<Value>,
@@ -50,20 +54,24 @@ pub struct AskParams {
     pub pool: Option<String>,
     /// The time, in milliseconds, after which the request expires and the tool may not run. `None` means that it does not expire.
     #[serde(rename = "wait_seconds", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub wait_ms: Option<u64>,
     /// The decision of a rule of the pool; the request is only for the record then.
     pub decided: Option<RuleDecision>,
     /// The options of which a person must choose one to approve. Empty if no choice is needed. At most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub options: Vec<PermissionOption>,
     /// Whether the agent no longer waits for the decision, because its program ended. The request stays open for the next attempt
     /// that makes the same request.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub withdrawn: bool,
 }
 
 /// The decision of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RuleDecision {
     /// Whether the tool may run.
     pub verdict: Verdict,
@@ -110,8 +118,10 @@ impl RuleDecision {
 /// The state of the permission request.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AskAnswer {
     /// The permission request's number.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub approval_id: PermissionId,
     /// `open`: wait for the notification `decided` and send `ask` again. `approved`: the tool may run. In any other state it may not.
     pub state: PermissionState,

@@ -19,15 +19,19 @@ pub const AUDIT_LIMIT_MAX: u32 = 1000;
 /// The entries to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditParams {
     /// Only of this client: the name of a key, `admin`, `keyless` or `kirosu`.
     pub who: Option<String>,
     /// Only about this task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// Unix milliseconds; only entries of this time or later.
     #[serde(rename = "since", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub since_ms: Option<i64>,
     /// The most entries, 1 to [`AUDIT_LIMIT_MAX`]. `None` means [`AUDIT_LIMIT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous answer. `None` means the newest entries.
     pub cursor: Option<i64>,
@@ -36,6 +40,7 @@ pub struct AuditParams {
 /// A page of the audit trail.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditAnswer {
     /// Newest first.
     pub entries: Vec<AuditLine>,
@@ -46,6 +51,7 @@ pub struct AuditAnswer {
 /// An entry of the audit trail.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditLine {
     /// Its number; later entries have higher numbers.
     pub id: i64,
@@ -61,8 +67,10 @@ pub struct AuditLine {
     /// The method.
     pub method: String,
     /// The task, or the first of several that one client added in a row.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// The last of several tasks.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub last_task_id: Option<TaskId>,
     /// A queue, a permission request or the name of a key.
     pub target: Option<String>,

@@ -15,6 +15,7 @@ const NAME_BYTES: usize = 200;
 /// The name of the copy.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BackupParams {
     /// A file name without a directory. `None` means a name made of the current time.
     pub name: Option<String>,
@@ -30,6 +31,7 @@ fn is_plain(name: &str) -> bool {
 
 /// The copy, which is checked and synced to the disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BackupAnswer {
     /// The file name.
     pub name: String,

@@ -14,9 +14,11 @@ use std::time::Duration;
 /// Which tasks to cancel. Of a group, tasks that have ended are skipped.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CancelParams {
     /// The task, or the group.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::TargetSchema))]
     pub target: Target,
     /// The person or program that cancels, for the record. `None`: the session's id, if the connection has one.
     pub by: Option<String>,
@@ -27,6 +29,7 @@ pub struct CancelParams {
 /// The tasks are cancelled.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CancelAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,

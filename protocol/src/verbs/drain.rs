@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The hub drains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DrainAnswer {
     /// Always true.
     pub ok: bool,

@@ -30,6 +30,7 @@ pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 /// A new task. Serialises as the parameters of `enqueue`. The hub reads an empty type as `chat` and an empty queue as `default`.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewTask {
     /// The instructions for the agent, or the code; may be empty.
     pub prompt: String,
@@ -37,13 +38,17 @@ pub struct NewTask {
     pub system_prompt: Option<String>,
     /// `chat`, `python`, `human`, or another name that workers agree on.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub task_type: String,
     /// The queue.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub queue: String,
     /// A task with a greater priority is leased first; see [`PRIORITIES`].
+    #[cfg_attr(feature = "schema", schema(minimum = -1000, maximum = 1000, required = false))]
     pub priority: i32,
     /// Unix milliseconds before which the task does not run.
     #[serde(rename = "run_at", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub run_at_ms: Option<i64>,
     /// Milliseconds from the enqueue before which the task does not run; at most 3660 days. 0 means no delay. Not together with
     /// `run_at_ms`.
@@ -52,33 +57,43 @@ pub struct NewTask {
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
+    #[cfg_attr(feature = "schema", schema(value_type = f64, required = false))]
     pub delay_ms: u64,
     /// The most attempts, 1 to 1000. `None` means 3 with `retry`; without it a failed ack is final and a lost lease is retried
     /// without a limit.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub max_attempts: Option<u32>,
     /// The pauses between attempts. `None` with `max_attempts` means the hub's default.
     #[serde(serialize_with = "retry_in_seconds")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::schema::RetrySchema>))]
     pub retry: Option<RetryPolicy>,
     /// The longest run, in milliseconds; at most 366 days.
     #[serde(rename = "timeout_seconds", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub timeout_ms: Option<u64>,
     /// A key; a second request with the same key returns the first one's task instead of a new one.
     pub idempotency_key: Option<String>,
     /// The tasks that must be done first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<i64>, required = false))]
     pub depends_on: Vec<TaskId>,
     /// The finished task whose conversation this one goes on with, in the same folder. Queue and type are empty then unless they
     /// are given, and come from that task like all that is not given.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub continues: Option<TaskId>,
     /// The task of which this one is a part.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub parent_id: Option<TaskId>,
     /// Whether the task is cancelled when its parent reaches a final state.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub ends_with_parent: bool,
     /// Whether it goes on with the work of the task whose run adds it, once that is done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub handoff: bool,
     /// Whether a person must approve the task before it runs.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub requires_approval: bool,
     /// The preferred provider; the pool decides.
     pub provider: Option<String>,
@@ -87,6 +102,7 @@ pub struct NewTask {
     /// The directory within the pool's workspace; at most 4096 bytes.
     pub workdir: Option<String>,
     /// The consequence of a lost or crashed run.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub on_lost: OnLost,
     /// The budget of the task, and of the task with its descendants.
     pub budget: Option<TaskBudget>,
@@ -94,6 +110,7 @@ pub struct NewTask {
     pub accept: Option<Box<Accept>>,
     /// Labels, by which groups of tasks are selected: at most [`LABELS`](crate::group::LABELS), without duplicates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub labels: Vec<String>,
     /// Any JSON; the hub stores it and returns it with the task.
     pub metadata: Option<Value>,

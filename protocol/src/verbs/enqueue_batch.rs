@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The tasks, each with the parameters of `enqueue`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EnqueueBatchParams {
     /// At least one, at most `Limits::batch`.
     pub tasks: Vec<NewTask>,
@@ -17,8 +18,10 @@ pub struct EnqueueBatchParams {
 
 /// The tasks, in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EnqueueBatchAnswer {
     /// One number per task.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<i64>))]
     pub task_ids: Vec<TaskId>,
     /// The tasks that earlier requests with the same idempotency keys added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -27,8 +30,10 @@ pub struct EnqueueBatchAnswer {
 
 /// A task that an earlier request added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Existing {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The task's state.
     pub status: Status,

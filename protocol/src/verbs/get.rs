@@ -12,12 +12,16 @@ use serde_json::Value;
 /// The task, and whether to return output.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GetParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// Whether to return the output of an attempt.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub output: bool,
     /// The fence of the attempt whose output to return. `None` means the newest attempt.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub attempt: Option<Fence>,
 }
 

@@ -12,20 +12,25 @@ use serde::{Deserialize, Serialize};
 /// The lease to extend.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeartbeatParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     pub worker_id: Option<String>,
     /// The new length of the lease from now, in milliseconds. `None` means its original length.
     #[serde(rename = "lease_seconds", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub lease_ms: Option<u64>,
 }
 
 /// The extended lease.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeartbeatAnswer {
     /// Always true. For a lost lease the error is `stale_lease`; its data has `"status":"cancelled"` if the task was cancelled.
     pub ok: bool,

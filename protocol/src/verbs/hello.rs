@@ -14,24 +14,29 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The client's introduction.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HelloParams {
     /// The version of the protocol: 1.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub protocol: u32,
     /// The session to open or resume. `None` means no session.
     pub session_id: Option<String>,
     /// Whether to resume a known session with its leases. False means a new worker under the same id: the session's leases are
     /// lost at once.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub resume: bool,
     /// A name for people.
     pub name: Option<String>,
     /// A secret of the client's choice for the session: while the hub knows the session, only a `hello` with the same one can
     /// take it over. `None`: any client with the same rights can.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub session_secret: Option<SessionSecret>,
 }
 
 /// The secret of a session, or one that begins a session. It is not shown in the form for developers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SessionSecret(pub String);
 
 impl std::fmt::Debug for SessionSecret {
@@ -54,6 +59,7 @@ impl Default for HelloParams {
 
 /// A current lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeldLease {
     /// The task.
     pub task_id: TaskId,
@@ -63,6 +69,7 @@ pub struct HeldLease {
 
 /// The hub's introduction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HelloAnswer {
     /// The version of the protocol.
     pub protocol: u32,

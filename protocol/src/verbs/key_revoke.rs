@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// The key to revoke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeyRevokeParams {
     /// Its name.
     pub name: String,

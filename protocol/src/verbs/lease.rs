@@ -17,13 +17,17 @@ pub const DEFAULT_WORKER: &str = "worker";
 /// The tasks to lease. Serialises as the parameters of `lease`.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LeaseParams {
     /// The worker's name, for people. The lease belongs to the session or the connection.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub worker_id: String,
     /// The most tasks to lease, 1 to `Limits::max_tasks_per_lease`.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, required = false))]
     pub max_tasks: u32,
     /// The length of the leases without a heartbeat, in milliseconds. `None` means `Limits::lease_ms_default`.
     #[serde(rename = "lease_seconds", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub lease_ms: Option<u64>,
     /// The longest wait if no task is ready, in milliseconds. 0 means no wait.
     #[serde(
@@ -31,14 +35,18 @@ pub struct LeaseParams {
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
+    #[cfg_attr(feature = "schema", schema(value_type = f64, required = false))]
     pub wait_ms: u64,
     /// The queues, never empty; by default the queue `default`.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub queues: Vec<String>,
     /// The types. Empty means every type except `human`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub types: Vec<String>,
     /// The types to exclude, also from `types`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub exclude_types: Vec<String>,
 }
 
@@ -56,6 +64,7 @@ impl LeaseParams {
 
 /// The leased tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LeaseAnswer {
     /// The greatest priority first, then the oldest; each with `fence` and `leased_until`. Empty if no task was ready in time.
     pub tasks: Vec<Task>,

@@ -36,8 +36,10 @@ impl Serialize for ListStatus {
 /// The tasks to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ListParams {
     /// Only tasks in this state.
+    #[cfg_attr(feature = "schema", schema(value_type = String, required = false))]
     pub status: ListStatus,
     /// The most tasks. `None` means no limit.
     #[serde(serialize_with = "zero_for_all")]
@@ -49,14 +51,18 @@ pub struct ListParams {
     #[serde(rename = "type")]
     pub task_type: Option<String>,
     /// Only children of this task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub parent_id: Option<TaskId>,
     /// Only tasks with a smaller id: `next` of the previous answer.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub before: Option<TaskId>,
     /// Only tasks with all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub labels: Vec<String>,
     /// Only ids in one of these ranges. Empty means any id.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>, required = false))]
     pub ranges: Vec<IdRange>,
     /// The most bytes of each text; 0 means whole texts. `None` means `Limits::preview_bytes`.
     pub preview_bytes: Option<u32>,

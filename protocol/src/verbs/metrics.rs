@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 /// A time series.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Metric {
     /// The name, in the form of Prometheus.
     pub name: String,
@@ -36,6 +37,7 @@ pub struct Metric {
 
 /// All series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MetricsAnswer {
     /// The series, grouped by name.
     pub metrics: Vec<Metric>,

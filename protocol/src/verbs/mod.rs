@@ -7,6 +7,7 @@ macro_rules! no_params {
     ($params:ident, $method:ident -> $answer:ty) => {
         /// No parameters; a client's are ignored.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub struct $params {}
 
         impl crate::Verb for $params {

@@ -26,19 +26,24 @@ pub const NOTIFY_ERROR_BYTES: usize = 500;
 /// The target, what happened to its last events, and how long to wait for the next.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NotifyTakeParams {
     /// The target's name.
     pub name: String,
     /// The number of the last event that was delivered.
+    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub done: Option<i64>,
     /// Why the delivery of the next event failed.
     pub error: Option<String>,
     /// With `error`: Unix milliseconds of the next try. `None` means that there is none.
     #[serde(rename = "next_at", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub next_ms: Option<i64>,
     /// The most events, 0 to [`NOTICES_LIMIT_MAX`]. `None` means [`NOTICES_LIMIT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 1000))]
     pub limit: Option<u32>,
     /// `known` of the last answer, which was empty.
+    #[cfg_attr(feature = "schema", schema(minimum = 0))]
     pub known: Option<i64>,
     /// How long to wait for an event with a number above `known`. Without that there is no wait.
     #[serde(
@@ -46,11 +51,13 @@ pub struct NotifyTakeParams {
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
+    #[cfg_attr(feature = "schema", schema(value_type = f64, required = false))]
     pub wait_ms: u64,
 }
 
 /// The next events for the target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NotifyTakeAnswer {
     /// Oldest first.
     pub notices: Vec<NoticeInfo>,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NotifyTestParams {
     /// Its name.
     pub name: String,

@@ -11,10 +11,13 @@ use serde::Serialize;
 /// A piece of output.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OutputParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     pub worker_id: Option<String>,

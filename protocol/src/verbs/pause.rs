@@ -14,6 +14,7 @@ pub const ALL_QUEUES: &str = "*";
 /// The queue to pause.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PauseParams {
     /// The queue. `None`, or `*` on the wire, means all queues, also new ones.
     pub queue: Option<String>,
@@ -21,6 +22,7 @@ pub struct PauseParams {
 
 /// The paused queues.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PauseAnswer {
     /// Always true.
     pub ok: bool,

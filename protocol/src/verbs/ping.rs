@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The hub answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PingAnswer {
     /// Unique per start of the hub: another value shows that the hub was restarted.
     pub boot_id: String,

@@ -13,6 +13,7 @@ use serde::Serialize;
 /// The pool, and why it is down.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PoolDownParams {
     /// The pool's name.
     pub pool: String,

@@ -14,16 +14,19 @@ pub const POOL_SIZES: RangeInclusive<i64> = 0..=10_000;
 
 /// A new size for a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Resize {
     /// The pool's name.
     pub pool: String,
     /// The number of sessions, within [`POOL_SIZES`].
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 10000))]
     pub size: u32,
 }
 
 /// Changes to make before the pools are listed.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PoolsParams {
     /// The pool to resize. The size holds until the next start or reload.
     pub resize: Option<Resize>,
@@ -34,6 +37,7 @@ pub struct PoolsParams {
 /// A pool.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PoolInfo {
     /// The pool's name.
     pub name: String,
@@ -70,6 +74,7 @@ pub struct PoolInfo {
 /// A provider account. All pools that use it share its limits.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LaneInfo {
     /// The account's name.
     pub account: String,
@@ -94,6 +99,7 @@ pub struct LaneInfo {
 
 /// The pools of the hub's process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PoolsAnswer {
     /// The pools, in the order of the configuration.
     pub pools: Vec<PoolInfo>,

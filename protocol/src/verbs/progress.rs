@@ -12,14 +12,18 @@ use serde_json::Value;
 /// The progress of a run.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProgressParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     pub worker_id: Option<String>,
     /// Any JSON; at most 64 KiB.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub data: Value,
 }
 

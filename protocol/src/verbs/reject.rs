@@ -14,11 +14,14 @@ use serde::Serialize;
 /// The subject of the rejection.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RejectParams {
     /// The task, or the permission request.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::SubjectSchema))]
     pub subject: Subject,
     /// Of a task: its `fence` at the time of the question; see [`ApproveParams`](super::approve::ApproveParams).
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The person, for the record.
     pub by: Option<String>,

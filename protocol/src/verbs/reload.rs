@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The settings that changed. A configuration with a fault is refused as `wrong_state` and changes nothing.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReloadAnswer {
     /// The file that was read. `None` if there is none.
     pub file: Option<String>,

@@ -16,13 +16,16 @@ use std::collections::HashSet;
 
 /// A budget of the hub's or the worker's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScopeLimit {
     /// `hub`, `pool:NAME` or `provider:NAME`.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub scope: Scope,
     /// The limit.
     #[serde(flatten)]
     pub limit: Budget,
     /// The length of its window in seconds: a divisor of a day. The first window of a day starts at midnight UTC.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub per_seconds: u64,
 }
 
@@ -56,26 +59,34 @@ impl ScopeLimit {
 
 /// The reservation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReserveParams {
     /// The task.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub fence: Fence,
     /// The configured budgets; the hub adds those of the task and its trees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub scopes: Vec<ScopeLimit>,
     /// The amount for the whole run.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub want: Budget,
     /// The amount that the run has used so far. It counts if the lease is lost without a report.
     #[serde(skip_serializing_if = "Budget::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub used: Budget,
 }
 
 /// The budget that has nothing left.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BudgetRefusal {
     /// The scope of the budget.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub scope: Scope,
     /// Whether the budget is used up. If not, current runs have reserved the rest.
     pub exhausted: bool,
@@ -88,6 +99,7 @@ pub struct BudgetRefusal {
 /// The reservation after the request.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReserveAnswer {
     /// Whether the run may start or continue.
     pub granted: bool,

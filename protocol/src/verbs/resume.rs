@@ -11,6 +11,7 @@ use serde::Serialize;
 /// The queue to resume.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ResumeParams {
     /// The queue. `None`, or `*` on the wire, means every queue.
     pub queue: Option<String>,

@@ -13,15 +13,19 @@ use std::time::Duration;
 
 /// Which failed and cancelled tasks to queue again. Of a group, other tasks are skipped.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RetryParams {
     /// The task, or the group.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::TargetSchema))]
     pub target: Target,
     /// Of a group: only tasks that have failed. Without effect on a single task.
     #[serde(skip_serializing_if = "Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub failed: bool,
     /// Whether the failed and cancelled tasks that they depend on, directly or not, are queued again too.
     #[serde(skip_serializing_if = "Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub with_dependencies: bool,
 }
 
@@ -39,6 +43,7 @@ impl RetryParams {
 /// The tasks are queued again.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RetryAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The failed tasks to queue again.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RetryFailedParams {
     /// Only tasks of this queue.
     pub queue: Option<String>,
@@ -18,6 +19,7 @@ pub struct RetryFailedParams {
 
 /// The tasks are queued again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RetryFailedAnswer {
     /// The number of tasks that were queued again.
     pub retried: u64,

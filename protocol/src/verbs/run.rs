@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 
 /// The run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunParams {
     /// The task of the run.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// Whether the answer has the text of the plan.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub with_plan: bool,
 }
 

@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 /// The result to read.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunFileParams {
     /// The task that gets the file. The session of the connection has its lease.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The lease's fence. `None` means the lease taken over this connection.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub fence: Option<Fence>,
     /// The path of the step with the result, in the task's run.
     pub step: String,

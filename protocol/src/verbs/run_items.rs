@@ -17,8 +17,10 @@ pub const RUN_ITEMS_LIMIT_MAX: u32 = 1000;
 /// The items to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunItemsParams {
     /// The task of the run.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// Only of the step with this path.
     pub step: Option<String>,
@@ -27,9 +29,11 @@ pub struct RunItemsParams {
     /// Only in this state.
     pub state: Option<ItemState>,
     /// Whether to return results.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub results: bool,
     /// The most items, 1 to [`RUN_ITEMS_LIMIT_MAX`]. A page with results may have fewer: their size is bounded. `None` means
     /// [`RUN_ITEMS_LIMIT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
     /// `next` of the previous answer. `None` means from the first item on.
     pub cursor: Option<String>,

@@ -17,13 +17,16 @@ const PLAN_BYTES: usize = 8 << 20;
 /// The run.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunResumeParams {
     /// The task of the run.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The plan with which it goes on: steps that it changes begin anew, and those that depend on them. `None`: its own one.
     pub plan: Option<PlanText>,
     /// With `plan`: steps whose tasks must not run now; otherwise nothing is changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub unless_running: Vec<String>,
 }
 

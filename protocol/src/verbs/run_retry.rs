@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 /// The steps or items to repeat.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunRetryParams {
     /// The task of the run.
+    #[cfg_attr(feature = "schema", schema(value_type = i64))]
     pub task_id: TaskId,
     /// The path of a step. `None`: all steps that failed, or of which items failed.
     pub step: Option<String>,

@@ -17,12 +17,15 @@ pub const RUNS_LIMIT_MAX: u32 = 200;
 /// The runs to list.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunsParams {
     /// Only in this state.
     pub state: Option<RunState>,
     /// The most runs, 1 to [`RUNS_LIMIT_MAX`]. `None` means [`RUNS_LIMIT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 200))]
     pub limit: Option<u32>,
     /// Only runs with a lower number: `next` of the previous answer.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub before: Option<TaskId>,
 }
 

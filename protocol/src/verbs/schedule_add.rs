@@ -37,6 +37,7 @@ const FOREIGN: [(&str, &str); 8] = [
 
 /// The schedule to add.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScheduleAddParams {
     /// Its unique name: letters, digits, `.`, `-`, `_` and `@`; at most 64.
     pub name: String,
@@ -47,8 +48,10 @@ pub struct ScheduleAddParams {
     /// `schedule:NAME`.
     pub task: Box<NewTask>,
     /// The treatment of times that passed while the hub was down.
+    #[cfg_attr(feature = "schema", schema(value_type = String, required = false))]
     pub missed: MissedPolicy,
     /// The behaviour while the last task is unfinished.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub overlap: OverlapPolicy,
     /// Each firing is delayed by a part of this, in milliseconds, which is always the same for one name and time.
     #[serde(
@@ -56,9 +59,11 @@ pub struct ScheduleAddParams {
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
+    #[cfg_attr(feature = "schema", schema(value_type = f64, required = false))]
     pub jitter_ms: u64,
     /// Whether it replaces a schedule of the same name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub replace: bool,
 }
 

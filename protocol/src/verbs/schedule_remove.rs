@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// The schedule to remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScheduleRemoveParams {
     /// Its name.
     pub name: String,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// The schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScheduleRunParams {
     /// Its name.
     pub name: String,

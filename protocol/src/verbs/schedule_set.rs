@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// The schedule, and its new state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ScheduleSetParams {
     /// Its name.
     pub name: String,

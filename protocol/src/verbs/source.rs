@@ -17,11 +17,14 @@ pub const SOURCE_PIECE_BYTES: usize = 1 << 20;
 /// The next items of a source.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SourceParams {
     /// The source. `None` makes a new one.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub source_id: Option<SourceId>,
     /// The position of the first of the items in the source, from 0: the number of those that were stored before. A piece that
     /// is sent twice is stored once.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub first: u64,
     /// At least one; together at most [`SOURCE_PIECE_BYTES`].
     pub items: Vec<Value>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A supervisor or a supervised actor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TreeNode {
     /// The name, unique among its siblings.
     pub name: String,
@@ -32,11 +33,13 @@ pub struct TreeNode {
     pub uptime: Option<f64>,
     /// The children, in the order of their start.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(no_recursion))]
     pub children: Vec<TreeNode>,
 }
 
 /// The tree from its root.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TreeAnswer {
     /// The root.
     pub tree: TreeNode,

@@ -34,17 +34,23 @@ wire_enum! {
 /// The attempts to sum up.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UsageParams {
     /// The key by which attempts are summed up.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub by: UsageBy,
     /// Unix milliseconds; only attempts that ended on that day (UTC) or later.
     #[serde(rename = "since", serialize_with = "seconds_or_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub since_ms: Option<i64>,
     /// Only this task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// Only this task and its descendants. Not together with `task_id`.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub tree_id: Option<TaskId>,
     /// The most rows, 1 to 100,000. `None` means [`USAGE_ROWS`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100000))]
     pub limit: Option<u32>,
 }
 

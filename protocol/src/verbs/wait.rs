@@ -46,18 +46,22 @@ impl WaitTarget {
 
 /// Which tasks to wait for, and how long.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WaitParams {
     /// The tasks, or the group.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::WaitTargetSchema))]
     pub target: WaitTarget,
     /// The longest wait, in milliseconds; by default `Limits::wait_ms_max`.
     #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schema(value_type = f64, required = false))]
     pub timeout_ms: u64,
 }
 
 /// The tasks at the end of the wait.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WaitAnswer {
     /// The tasks, in the order of the request. Of a group: its newest unfinished tasks, at most [`UNFINISHED_SHOWN`], with the
     /// reasons why they wait.

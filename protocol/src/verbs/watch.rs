@@ -12,20 +12,24 @@ use serde::{Deserialize, Serialize};
 /// The events to send.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WatchParams {
     /// The last event's number that the client has; later events are sent first. `None` means only new events.
     pub since: Option<u64>,
     /// The `boot_id` that belongs to `since`. If the hub was restarted since, the numbers are not comparable: the answer has `gap`.
     pub boot_id: Option<String>,
     /// Only events of this task.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// Only these kinds, names of [`EVENT_KINDS`]. Empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub kinds: Vec<String>,
 }
 
 /// The state of the stream of events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WatchAnswer {
     /// The newest event's number.
     pub seq: u64,

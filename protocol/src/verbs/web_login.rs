@@ -14,15 +14,18 @@ use serde::{Deserialize, Serialize};
 /// The login of a browser.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLoginParams {
     /// The ticket. `None`: the session is for the client that sends the request.
     pub ticket: Option<SessionSecret>,
     /// Whether the browser is one of the gateway's own user on its machine.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub same_user: bool,
 }
 
 /// A new session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLoginAnswer {
     /// Its secret.
     pub session: SessionSecret,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// The session to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLogoutParams {
     /// Its secret.
     pub session: SessionSecret,

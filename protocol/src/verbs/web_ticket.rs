@@ -14,16 +14,19 @@ use serde::{Deserialize, Serialize};
 /// The ticket to make.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebTicketParams {
     /// The person, for records of what is done in the page. A client with a key of its own has that key's name.
     pub by: Option<String>,
     /// Whether only a browser of the gateway's own user on its machine may use the ticket, if the client is one of that user: other
     /// users of the machine may read the arguments of the browser's process.
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub same_user: bool,
 }
 
 /// A new ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebTicketAnswer {
     /// The secret, which the page sends once.
     pub ticket: SessionSecret,

@@ -1,6 +1,7 @@
 //! REST, against the built binary: what scripts send, what goes wrong, what happens when hub or gateway fail.
 
 mod runs;
+mod v1;
 
 use crate::common::http::{get, post, raw, with};
 use crate::common::process::{Api, address, setup};

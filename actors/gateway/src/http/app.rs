@@ -10,9 +10,14 @@ use crate::options::HttpPeer;
 use crate::page;
 use crate::rest::{self, HttpError};
 use crate::state::{AppState, OfKey};
+use crate::v1::{
+    self,
+    problem::{REQUEST_ID, Refused, RequestLabel},
+};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt};
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage, web};
 use futures_util::FutureExt;
@@ -29,16 +34,20 @@ pub(super) fn factory(state: AppState) -> impl HttpApp {
         .app_data(state.clone())
         .configure(page::configure)
         .configure(rest::configure)
+        .configure(v1::configure)
         .configure(|routes| crate::mcp::configure(routes, &state))
         .default_service(web::to(rest::no_such_route))
         .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| {
             let active = request.request().conn_data::<ActiveRequests>();
             let answering = active.map(ActiveRequests::begin);
             let shared = shared.clone();
+            let label = RequestLabel::new(request.headers(), request.method(), request.path());
             async move {
+                let is_head = request.method() == Method::HEAD;
                 let admitted = admit(&request, &shared).await;
                 let admitted = admitted.map(|()| next.call(request));
-                answer(admitted, answering, shared).await
+                let answer = answer(admitted, answering, shared).await;
+                finish(answer, label, is_head)
             }
         }))
         .into_factory()
@@ -99,6 +108,32 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
     };
     request.extensions_mut().insert(OfKey { hub, key });
     Ok(())
+}
+
+/// Gives a response the id of its request. That to a HEAD has no body, so that no stream begins.
+fn finish(
+    answer: Result<ServiceResponse<BoxBody>, Error>,
+    label: RequestLabel,
+    is_head: bool,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut response = match answer {
+        Err(error) => return Err(Refused(label, error).into()),
+        Ok(response) => match response.response().error() {
+            None => response,
+            Some(error) => {
+                let failed = label.failed(error);
+                response.into_response(failed)
+            }
+        },
+    };
+    if let Some(id) = label.header() {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let is_stream = response.response().body().size() == BodySize::Stream;
+    Ok(match is_head && is_stream {
+        true => response.map_body(|_, _| BoxBody::new(())),
+        false => response,
+    })
 }
 
 /// Executes an admitted request and counts it. A panic of the handler becomes a response 500.

@@ -16,7 +16,15 @@ use kirosu_tls::Fingerprint;
 use std::net::IpAddr;
 
 /// Paths without confidential content, for probes and tools without a key.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
+const OPEN: [&str; 7] = [
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/v1/openapi.json",
+    "/v1/docs",
+    "/v1/docs/docs.js",
+    "/v1/docs/docs.css",
+];
 
 /// The headers on which the admission depends.
 #[derive(Clone, Copy, Debug)]

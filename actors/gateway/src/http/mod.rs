@@ -17,6 +17,7 @@ use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
 use crate::page;
 use crate::state::{AppState, GatewayKey};
+use crate::v1::EventFeeds;
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
@@ -85,6 +86,7 @@ impl Actor for HttpServer {
             clients: KeyLinks::default(),
             logins: Arc::new(Semaphore::new(page::LOGINS)),
             is_secure: factory.options.tls.is_some(),
+            feeds: EventFeeds::new(factory.options.connections),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

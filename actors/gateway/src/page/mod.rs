@@ -49,16 +49,16 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         );
 }
 
-async fn index(request: HttpRequest) -> HttpResponse {
+async fn index(request: HttpRequest) -> Result<HttpResponse, HttpError> {
     serve(&request, files::INDEX).await
 }
 
-async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
+async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, HttpError> {
     serve(&request, &name).await
 }
 
 /// Serves a file, or only says that the browser's copy is the same.
-async fn serve(request: &HttpRequest, name: &str) -> HttpResponse {
+async fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, HttpError> {
     let Some(file) = files::find(name) else {
         return no_such_route(request.clone()).await;
     };
@@ -74,13 +74,13 @@ async fn serve(request: &HttpRequest, name: &str) -> HttpResponse {
     protect(&mut response);
     response.insert_header((header::ETAG, file.tag));
     if is_known {
-        return response.finish();
+        return Ok(response.finish());
     }
     response.content_type(file.content_type);
-    match file.bytes {
+    Ok(match file.bytes {
         Cow::Borrowed(bytes) => response.body(bytes),
         Cow::Owned(bytes) => response.body(bytes),
-    }
+    })
 }
 
 /// Whether one tag of `If-None-Match` is this one. A proxy that compresses makes it a weak one.

@@ -28,7 +28,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// 400 if it is not UTF-8.
-    pub(super) fn text(&self) -> Result<Option<&str>, HttpError> {
+    pub(crate) fn text(&self) -> Result<Option<&str>, HttpError> {
         let bad = |why| {
             let message = format!("the body is not UTF-8: {why}");
             HttpError::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)

@@ -13,6 +13,8 @@ use serde_json::json;
 pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
     pub(crate) error: Error,
+    /// The methods of the path, for a response 405.
+    pub(crate) allow: Option<String>,
 }
 
 impl HttpError {
@@ -24,6 +26,7 @@ impl HttpError {
         HttpError {
             status,
             error: Error::new(code, message),
+            allow: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl From<Error> for HttpError {
         HttpError {
             status: status_of(error.code),
             error,
+            allow: None,
         }
     }
 }
@@ -114,10 +118,15 @@ impl ResponseError for HttpError {
 }
 
 /// 404 for an unknown path.
-pub(crate) async fn no_such_route(request: HttpRequest) -> HttpResponse {
+pub(crate) async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, HttpError> {
     let (method, path) = (request.method(), request.path());
-    let message = format!("there is no {method} {path}; /openapi.json lists all routes");
-    HttpError::new(StatusCode::NOT_FOUND, ErrorCode::MethodNotFound, message).error_response()
+    let list = match path.starts_with("/v1") {
+        true => "/v1/openapi.json",
+        false => "/openapi.json",
+    };
+    let message = format!("there is no {method} {path}; {list} lists all routes");
+    let code = ErrorCode::MethodNotFound;
+    Err(HttpError::new(StatusCode::NOT_FOUND, code, message))
 }
 
 /// 405 for a path with other methods.

@@ -31,7 +31,7 @@ pub(super) async fn forward<V: Verb + Send + Sync + 'static>(
 
 /// Forwards an answer that arrives in pieces. A short one is buffered, so that the response has a length, and an error
 /// status if the answer breaks off. Of a longer one, only one piece at a time is in memory.
-pub(super) async fn forward_stream(
+pub(crate) async fn forward_stream(
     request: &HttpRequest,
     state: &AppState,
     answer: impl Stream<Item = io::Result<Bytes>> + 'static,
@@ -120,7 +120,7 @@ pub(super) fn with_id(
 }
 
 /// Checks that the text is one JSON object, and returns it.
-pub(super) fn object(text: &str) -> Result<&str, HttpError> {
+pub(crate) fn object(text: &str) -> Result<&str, HttpError> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     match raw.get().starts_with('{') {
         true => Ok(raw.get()),

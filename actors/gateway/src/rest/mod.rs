@@ -17,10 +17,12 @@ mod schema;
 mod tasks;
 mod usage;
 
-pub(crate) use body::read as read_body;
+pub(crate) use body::{RequestBody, read as read_body};
 pub(crate) use error::{HttpError, no_such_route};
+pub(crate) use forward::{forward_stream, object};
 #[cfg(test)]
 pub(crate) use openapi::description;
+pub(crate) use schema::new_run_schema;
 
 use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};

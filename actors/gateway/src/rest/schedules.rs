@@ -26,7 +26,7 @@ pub(super) async fn list(state: ClientState) -> RestResult {
 }
 
 /// Adds a schedule, by which the hub adds a task again and again, or once.
-#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = schema::NewScheduleSchema, responses(
+#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = ScheduleAddParams, responses(
     (status = 200, description = "the time of the first task", body = ScheduleAddAnswer),
     (status = 400, description = "the body is not JSON", body = schema::RefusedSchema),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),

@@ -5,76 +5,14 @@
     reason = "only descriptions: the hub's answers are forwarded unchanged"
 )]
 
-use kirosu_protocol::{Accept, Budget, OverlapPolicy, PlanText, Task, TaskBudget};
+use kirosu_protocol::{Budget, PlanText, Task, TaskBudget};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// A new task. Unknown fields are ignored.
-#[derive(ToSchema)]
-#[schema(as = NewTask)]
-pub(super) struct NewTaskSchema {
-    /// The prompt; may be empty.
-    pub prompt: String,
-    /// Instructions that frame the prompt.
-    pub system_prompt: Option<String>,
-    /// `chat` (the default), `python`, `human`, or free text.
-    pub r#type: Option<String>,
-    /// The queue, `default` by default.
-    pub queue: Option<String>,
-    /// -1000 to 1000; a higher priority runs first.
-    pub priority: Option<i32>,
-    /// Earliest start, in Unix seconds.
-    pub run_at: Option<f64>,
-    /// Earliest start, in seconds from now; not together with `run_at`.
-    pub delay_seconds: Option<f64>,
-    /// Maximum number of attempts, 1 to 1000.
-    pub max_attempts: Option<u32>,
-    /// Delays between attempts.
-    pub retry: Option<Retry>,
-    /// Maximum time of a run in seconds.
-    pub timeout_seconds: Option<f64>,
-    /// A second task with the same key is not enqueued; the number of the first one is returned.
-    pub idempotency_key: Option<String>,
-    /// Tasks that must be done before it starts.
-    pub depends_on: Option<Vec<i64>>,
-    /// A finished task whose conversation this one goes on with, in the same folder.
-    pub continues: Option<i64>,
-    /// The task that enqueues this one.
-    pub parent_id: Option<i64>,
-    /// Whether it is cancelled when its parent reaches a final state.
-    pub ends_with_parent: Option<bool>,
-    /// In the run of a task, with its token: whether it goes on with the work of that task, once that is done.
-    pub handoff: Option<bool>,
-    /// Whether a person must approve before it runs.
-    pub requires_approval: Option<bool>,
-    /// The requested provider.
-    pub provider: Option<String>,
-    /// The requested model.
-    pub model: Option<String>,
-    /// The requested directory.
-    pub workdir: Option<String>,
-    /// Effect of a lost run: `retry` (the default), `fail` or `ask`.
-    pub on_lost: Option<String>,
-    /// Limits `tokens` and `usd` for all its attempts, and in `tree` for the task and its descendants.
-    pub budget: Option<TaskBudget>,
-    /// Conditions that must hold before it is done.
-    pub accept: Option<Accept>,
-    /// At most 16 labels.
-    pub labels: Option<Vec<String>>,
-    /// Data of the client.
-    pub metadata: Option<Value>,
-}
-
-/// Delays between attempts.
-#[derive(ToSchema)]
-pub(super) struct Retry {
-    /// First delay in seconds.
-    pub initial_seconds: Option<f64>,
-    /// Maximum delay in seconds.
-    pub max_seconds: Option<f64>,
-    /// Factor from one delay to the next, 1 to 100.
-    pub factor: Option<f64>,
+/// The schema of a run, with those that it names.
+pub(crate) fn new_run_schema(named: &mut BTreeMap<String, Value>) -> Value {
+    crate::v1::schema_of::<NewRunSchema>(named)
 }
 
 /// A run of a plan. It has the other fields of a task, too: `run_at`, `depends_on`, `requires_approval` and so on.
@@ -132,32 +70,6 @@ pub(super) struct RunActSchema {
     pub by: Option<String>,
     /// `cancel`: the reason.
     pub reason: Option<String>,
-}
-
-/// A schedule. One of `every_seconds`, `cron` and `at` is given.
-#[derive(ToSchema)]
-#[schema(as = NewSchedule)]
-pub(super) struct NewScheduleSchema {
-    /// 1 to 64 letters, digits, `.`, `-`, `_`, `@`.
-    pub name: String,
-    /// The task that is added each time. One of the type `plan` is a run: its prompt is the plan.
-    pub task: NewTaskSchema,
-    /// Seconds between two times, from 1 on.
-    pub every_seconds: Option<f64>,
-    /// Minute, hour, day of the month, month and day of the week; or a name such as `@daily`.
-    pub cron: Option<String>,
-    /// The IANA time zone of `cron`; `UTC` by default.
-    pub tz: Option<String>,
-    /// Once, in Unix seconds.
-    pub at: Option<f64>,
-    /// Times that passed while the hub was down: `one` task for all (the default), `skip`, or `all<=N`.
-    pub missed: Option<String>,
-    /// While the last task is unfinished: `skip` (the default), `queue` or `cancel`.
-    pub overlap: Option<OverlapPolicy>,
-    /// Each time is delayed by a part of this.
-    pub jitter_seconds: Option<f64>,
-    /// Whether it replaces a schedule of the same name.
-    pub replace: Option<bool>,
 }
 
 /// An action on a schedule.

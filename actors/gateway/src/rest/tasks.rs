@@ -6,22 +6,20 @@ use super::forward::{forward, forward_stream, object, read, switches, text_param
 use super::schema;
 use crate::state::ClientState;
 use crate::streaming::of_one_task;
+use crate::waiting::until_finished;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
     AnswerParams, ApproveParams, CancelParams, EnqueueAnswer, ErrorCode, GetAnswer, GetParams,
-    Group, IdRange, ListAnswer, ListParams, NewTask, Params, RejectParams, RetryParams,
-    StatsAnswer, StatsParams, Verb, WaitParams, WaitTarget, millis, verbs,
+    ListAnswer, ListParams, NewTask, Params, RejectParams, RetryParams, StatsAnswer, StatsParams,
+    Verb, WaitParams, verbs,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Default time of a wait in seconds.
 const WAIT_DEFAULT: &str = "30";
-/// Maximum time for which one request is parked in the hub: a client that has disconnected occupies a slot that long.
-const WAIT_SLICE: Duration = Duration::from_secs(15);
 
 /// Lists with a higher limit are forwarded in pieces.
 const LONG_LIST: u32 = 200;
@@ -30,7 +28,7 @@ type RestResult = Result<HttpResponse, HttpError>;
 type Query = web::Query<BTreeMap<String, String>>;
 
 /// Enqueues a task. It is durable when the response is sent.
-#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = schema::NewTaskSchema, responses(
+#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = NewTask, responses(
     (status = 200, description = "the number of the new task", body = EnqueueAnswer),
     (status = 400, description = "the body is not JSON", body = schema::RefusedSchema),
     (status = 403, description = "the key is wrong or missing", body = schema::RefusedSchema),
@@ -151,34 +149,8 @@ pub(super) async fn wait(
         *message = message.replace("`timeout_seconds`", "`seconds`");
         refusal
     })?;
-    let longest = Duration::from_millis(state.hub.limits().wait_ms_max);
-    let end = Instant::now() + Duration::from_millis(ask.timeout_ms);
-    let task_ids = match &ask.target {
-        WaitTarget::Tasks(task_ids) => task_ids.as_slice(),
-        WaitTarget::Group(_) => &[],
-    };
-    let ids = task_ids.iter();
-    let ranges = ids.map(|id| IdRange {
-        first: *id,
-        last: *id,
-    });
-    let group = Group {
-        ranges: ranges.collect(),
-        ..Group::default()
-    };
-    // The final request returns the error for an id that no task can have.
-    while task_ids.iter().all(|id| *id > 0) {
-        let left = end.saturating_duration_since(Instant::now());
-        let slice = left.min(WAIT_SLICE).min(longest);
-        // The answer to a wait for a group has no texts of the task, which are not needed yet.
-        let wait = WaitParams {
-            target: WaitTarget::Group(group.clone()),
-            timeout_ms: millis(slice),
-        };
-        if state.hub.request(wait).await?.finished || left <= slice {
-            break;
-        }
-    }
+    let time = Duration::from_millis(ask.timeout_ms);
+    until_finished(&state, &ask.target, time).await?;
     ask.timeout_ms = 0;
     let (answer, slot) = state.hub.stream(&ask).await?;
     forward_stream(&request, &state, of_one_task(answer), slot).await
