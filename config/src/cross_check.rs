@@ -7,6 +7,7 @@ use kirosu_protocol::settings::TrustLevel;
 
 use crate::bounds;
 use crate::fault::ConfigFault;
+use crate::notify;
 use crate::origin::{Origin, Origins};
 use crate::routers::{self, undefined};
 use crate::settings::{DEFINITION, HubPort, PoolSection, ProviderKind, ProviderSection, Settings};
@@ -49,6 +50,9 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Con
     for pool in &settings.pools {
         checker.pool(settings, pool);
     }
+    for target in &settings.targets {
+        notify::check(target, &mut |key, message| checker.refuse(&key, message));
+    }
     extend(faults, checker.faults);
 }
 
@@ -65,7 +69,7 @@ fn follows(earlier: &str, later: &str) -> bool {
     let scope = |key: &str| -> String {
         let parts: Vec<&str> = key.split('.').collect();
         match parts[..] {
-            [section @ ("pool" | "providers"), name, ..] => format!("{section}.{name}"),
+            [section @ ("pool" | "providers" | "notify"), name, ..] => format!("{section}.{name}"),
             ["hub", "key" | "key_file"] => "hub.host".to_owned(),
             _ => key.to_owned(),
         }

@@ -76,12 +76,30 @@ impl DerivedDefaults<'_> {
     ) -> Vec<Leaf> {
         let mut reader = LayerReader::new(None, faults);
         self.folders(var, &mut reader);
+        // A hub without a TCP port is closed to other users of the machine and to web pages.
+        let has_port = self.written.text(&["hub", "port"]) != Some("off");
+        put(
+            &mut reader,
+            &["gateway", "enabled"],
+            has_port.into(),
+            derived("hub.port"),
+        );
         for name in &self.names.providers {
             self.fill("providers", name, &mut reader);
         }
         for name in &self.names.pools {
             self.fill("pool", name, &mut reader);
             self.pool(name, &mut reader);
+        }
+        for name in &self.names.targets {
+            self.fill("notify", name, &mut reader);
+            let path = ["notify", name, "name"];
+            put(
+                &mut reader,
+                &path,
+                name.as_str().into(),
+                derived(&format!("notify.{name}.kind")),
+            );
         }
         reader.leaves
     }
@@ -117,7 +135,7 @@ impl DerivedDefaults<'_> {
     }
 
     /// Adds a fault for a missing key, and a placeholder so that the settings can be deserialised and the other keys
-    /// checked. The only such key is the kind of a provider.
+    /// checked. The only such keys are the kinds of providers and targets.
     fn require(&self, key: &SettingKey, path: &[String], reader: &mut LayerReader<'_>) {
         if self.written.contains(path) {
             return;

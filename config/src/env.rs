@@ -156,7 +156,7 @@ fn path(parts: &[&str], names: &DefinedNames) -> Result<Vec<String>, String> {
     let mut path = vec![section.clone()];
     let mut rest = parts.get(1..).unwrap_or_default();
     let known = match schema::section(&section).map(|section| section.shape) {
-        Some(Shape::Array) => Some(&names.pools),
+        Some(Shape::Array) => Some(names.of_array(&section)),
         Some(Shape::Named) => Some(&names.providers),
         _ => None,
     };

@@ -16,13 +16,25 @@ use crate::schema::{self, Allowed, Section, Shape};
 type TomlKey<'i> = Spanned<DeString<'i>>;
 type TomlValue<'i> = Spanned<DeValue<'i>>;
 
-/// Names of pools and providers that are defined.
+/// Names of pools, providers and targets of notifications that are defined.
 #[derive(Debug, Default)]
 pub(crate) struct DefinedNames {
     /// Pools in the order in which they are written.
     pub pools: Vec<String>,
     /// Providers.
     pub providers: Vec<String>,
+    /// Targets of notifications in the order in which they are written.
+    pub targets: Vec<String>,
+}
+
+impl DefinedNames {
+    /// The names in a section of the shape [`Shape::Array`].
+    pub fn of_array(&self, section: &str) -> &Vec<String> {
+        match section {
+            "notify" => &self.targets,
+            _ => &self.pools,
+        }
+    }
 }
 
 /// Reads the text of a file.
@@ -61,8 +73,8 @@ struct FileReader<'t, 'r, 'f> {
     path: &'t Path,
     text: &'t str,
     names: DefinedNames,
-    /// Where each pool was defined first.
-    first_lines: BTreeMap<String, Origin>,
+    /// Where each pool and each target was defined first, by path.
+    first_lines: BTreeMap<[String; 2], Origin>,
     reader: &'r mut LayerReader<'f>,
 }
 
@@ -157,7 +169,7 @@ impl FileReader<'_, '_, '_> {
         self.names.providers.push(name);
     }
 
-    /// One `[[pool]]`. Its keys are kept under its name, so that a variable or a flag can change it wherever it is
+    /// One `[[pool]]` or `[[notify]]`. Its keys are kept under its name, so that a variable or a flag can change it wherever it is
     /// written.
     fn element(&mut self, section: &Section, index: usize, item: &TomlValue<'_>) {
         let place = [format!("{}[{index}]", section.name)];
@@ -166,9 +178,17 @@ impl FileReader<'_, '_, '_> {
             let message = format!("not a table: write [[{}]]", section.name);
             return self.reader.fault(&place, &origin, message);
         };
-        let name = table.get("name").and_then(|name| name.get_ref().as_str());
+        let text = |key| table.get(key).and_then(|name| name.get_ref().as_str());
+        // The only target of its kind needs no name.
+        let is_unnamed = section.name == "notify" && !table.contains_key("name");
+        let name = text(if is_unnamed { "kind" } else { "name" });
         let Some(name) = name.filter(|name| is_name(name)) else {
-            if !table.contains_key("name") {
+            if is_unnamed {
+                if !table.contains_key("kind") {
+                    let message = "needs a key kind: webhook, command or desktop".to_owned();
+                    self.reader.fault(&place, &origin, message);
+                }
+            } else if !table.contains_key("name") {
                 let message = format!("needs a key name: {} is allowed", Allowed::Name);
                 self.reader.fault(&place, &origin, message);
             }
@@ -178,14 +198,26 @@ impl FileReader<'_, '_, '_> {
             return self.reader.leaves.truncate(kept);
         };
         let path = [section.name.to_owned(), name.to_owned()];
-        if let Some(first) = self.first_lines.get(name) {
-            let message =
-                format!("a second pool of this name (the first: {first}); names are unique");
+        if let Some(first) = self.first_lines.get(&path) {
+            let what = match section.name {
+                "notify" => "target",
+                _ => "pool",
+            };
+            let mut message =
+                format!("a second {what} of this name (the first: {first}); names are unique");
+            if is_unnamed {
+                message.push_str(
+                    ", and a target without a key name has that of its kind: give it one",
+                );
+            }
             return self.reader.fault(&path, &origin, message);
         }
         self.keys(section, &path, table);
-        self.first_lines.insert(name.to_owned(), origin);
-        self.names.pools.push(name.to_owned());
+        self.first_lines.insert(path, origin);
+        match section.name {
+            "notify" => self.names.targets.push(name.to_owned()),
+            _ => self.names.pools.push(name.to_owned()),
+        }
     }
 }
 

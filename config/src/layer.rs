@@ -6,6 +6,7 @@ use config::{Config, Map, Value, ValueKind};
 
 use crate::check::check;
 use crate::fault::ConfigFault;
+use crate::file::DefinedNames;
 use crate::origin::{Origin, Origins};
 use crate::raw::RawValue;
 use crate::schema::{self, SettingKey};
@@ -121,17 +122,22 @@ impl Merged {
         )
     }
 
-    /// Deserialises the settings; `pools` is the order of the pools.
+    /// Deserialises the settings; `names` has the order of pools and targets.
     ///
     /// # Errors
     /// A checked value does not fit its type, which the schema's tests exclude.
-    pub fn settings(self, pools: &[String]) -> Result<Settings, ConfigFault> {
+    pub fn settings(self, names: &DefinedNames) -> Result<Settings, ConfigFault> {
         let config = Config::builder().add_source(self).build();
         let mut settings: Settings = config.and_then(Config::try_deserialize).map_err(|error| {
             ConfigFault::new("settings", None, format!("cannot be merged: {error}"))
         })?;
-        let place = |name: &str| pools.iter().position(|pool| pool == name);
-        settings.pools.sort_by_key(|pool| place(&pool.name));
+        let place = |all: &[String], name: &str| all.iter().position(|it| it == name);
+        settings
+            .pools
+            .sort_by_key(|pool| place(&names.pools, &pool.name));
+        settings
+            .targets
+            .sort_by_key(|target| place(&names.targets, &target.name));
         Ok(settings)
     }
 }

@@ -49,6 +49,7 @@ mod layer;
 mod level;
 mod load;
 mod locate;
+mod notify;
 mod options;
 mod origin;
 mod own_key;

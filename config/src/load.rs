@@ -82,7 +82,7 @@ impl Settings {
             }
         }
         let mut origins = merged.origins();
-        let mut settings = match merged.settings(&names.pools) {
+        let mut settings = match merged.settings(&names) {
             Ok(settings) => settings,
             Err(fault) => {
                 faults.push(fault);
@@ -183,11 +183,12 @@ fn read_flags(flags: &[Flag], mut reader: LayerReader<'_>) -> Vec<Leaf> {
     reader.leaves
 }
 
-/// Adds the pools and providers that only flags define.
+/// Adds the pools, providers and targets that only flags define.
 fn add_names(leaves: &[Leaf], names: &mut DefinedNames) {
     for leaf in leaves {
         match leaf.path.as_slice() {
             [section, name, ..] if section == "pool" => add(&mut names.pools, name),
+            [section, name, ..] if section == "notify" => add(&mut names.targets, name),
             [section, name, ..] if section == "providers" => add(&mut names.providers, name),
             _ => {}
         }

@@ -52,12 +52,26 @@ pub fn diff(old: &Settings, new: &Settings) -> SettingsDiff {
                 .extend(pool_change((old, &before), (new, pool))),
         }
     }
+    diff.live.extend(changed_targets(old, new));
     let gone = old
         .pools
         .iter()
         .filter(|pool| named(&new.pools, &pool.name).is_none());
     diff.pools_removed = gone.map(|pool| pool.name.clone()).collect();
     diff
+}
+
+/// The targets of notifications that were added, removed or changed.
+fn changed_targets(old: &Settings, new: &Settings) -> Vec<String> {
+    let differs = |of: &Settings, than: &Settings| -> Vec<String> {
+        let targets = of.targets.iter().filter(|it| !than.targets.contains(it));
+        targets.map(|it| format!("notify.{}", it.name)).collect()
+    };
+    let mut changed = differs(old, new);
+    changed.extend(differs(new, old));
+    changed.sort();
+    changed.dedup();
+    changed
 }
 
 fn sections(old: &Settings, new: &Settings, diff: &mut SettingsDiff) {

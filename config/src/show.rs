@@ -216,9 +216,9 @@ impl Loaded {
 
 fn effect(section: &str, key: &SettingKey) -> Effect {
     match (section, key.name, key.allowed) {
-        ("providers", ..) | ("agent" | "pool", "provider", _) | ("approval", "rule", _) => {
-            Effect::Runs
-        }
+        ("providers" | "notify", ..)
+        | ("agent" | "pool", "provider", _)
+        | ("approval", "rule", _) => Effect::Runs,
         (_, "trust_all_tools" | "trust" | "accept_commands" | "workspace_mcp", _) => Effect::Runs,
         (_, "hooks" | "env", _) | (_, _, Allowed::Command | Allowed::Program) => Effect::Runs,
         ("hub", ..) => Effect::Hub,

@@ -1,5 +1,6 @@
 //! Warnings about values that are allowed but probably not intended.
 
+use kirosu_protocol::NotifyKind;
 use kirosu_protocol::settings::{ArgsText, RuleAction, RuleText, WorkspaceMode};
 
 use crate::cross_check::{SHORT_KEY, SHORTEST_KEY, key_length, listens_beyond_loopback};
@@ -37,6 +38,15 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
         _ => None,
     };
     warnings.extend(weakness.map(|weakness| warning("hub.key".to_owned(), weakness)));
+    for target in &settings.targets {
+        let is_signed = target.secret_env.is_some() || target.secret_file.is_some();
+        if target.kind == NotifyKind::Webhook && !is_signed {
+            warnings.push(warning(
+                format!("notify.{}.kind", target.name),
+                "sends requests without a signature, so the receiver cannot know who sent them: set secret_env or secret_file".to_owned(),
+            ));
+        }
+    }
     for pool in &settings.pools {
         if pool.trust_all_tools && !settings.hub.trust_all_tools {
             warnings.push(warning(

@@ -7,6 +7,10 @@ use std::io;
 
 /// The beginning of every key that Kirosu makes. Scanners for leaked secrets can find it.
 pub const SECRET_PREFIX: &str = "krs_";
+/// The beginning of the secret of a browser's session.
+pub const WEB_SESSION_PREFIX: &str = "krw_";
+/// The beginning of a ticket with which a browser logs in.
+pub const WEB_TICKET_PREFIX: &str = "krl_";
 /// The beginning of the token of a run.
 pub const RUN_TOKEN_PREFIX: &str = "krt_";
 /// Before a key, token or fingerprint that a gateway passes on for its client: it counts as that or as nothing, never as a client
@@ -26,9 +30,17 @@ const RANDOM_BYTES: usize = 32;
 /// # Errors
 /// The system gives no random bytes.
 pub fn new_secret() -> io::Result<String> {
+    new_secret_of(SECRET_PREFIX)
+}
+
+/// Makes a random secret with this beginning.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn new_secret_of(prefix: &str) -> io::Result<String> {
     let mut bytes = [0; RANDOM_BYTES];
     getrandom(&mut bytes, GetRandomFlags::empty())?;
-    let mut secret = SECRET_PREFIX.to_owned();
+    let mut secret = prefix.to_owned();
     for byte in bytes {
         // Writing to a string does not fail.
         let _ = write!(secret, "{byte:02x}");

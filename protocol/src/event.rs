@@ -119,6 +119,15 @@ pub enum EventKind {
         /// The step, without its task.
         step: Box<StepInfo>,
     },
+    /// A schedule was added, changed or removed, or has come to one of its times.
+    Schedule {
+        /// The name.
+        name: String,
+        /// `added` (also in place of an earlier one), `paused`, `resumed`, `fired`, `skipped`, `failed` or `removed`.
+        state: String,
+        /// The task that was added, if it fired.
+        task_id: Option<TaskId>,
+    },
     /// The hub begins to drain or to stop.
     Hub {
         /// `draining` or `stopping`.

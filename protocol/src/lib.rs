@@ -35,6 +35,7 @@ pub mod group;
 pub mod limits;
 pub mod method;
 pub mod notice;
+pub mod notify;
 pub mod params;
 pub mod redact;
 pub mod request;
@@ -68,6 +69,9 @@ pub use group::{Group, IdRange, Target};
 pub use limits::Limits;
 pub use method::{Method, Right, VerbEffect};
 pub use notice::Notice;
+pub use notify::{
+    NoticeData, NoticeInfo, NoticeKind, NotifyFailure, NotifyKind, NotifyTarget, NotifyTargetInfo,
+};
 pub use params::Params;
 pub use request::Request;
 pub use run::{

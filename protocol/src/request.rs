@@ -56,11 +56,14 @@ crate::for_each_verb!(request);
 impl Request {
     /// The rights that the request needs.
     pub fn rights(&self) -> impl Iterator<Item = Right> {
-        let changes_pools = match self {
-            Request::Pools(params) => params.resize.is_some() || params.probe.is_some(),
-            _ => false,
+        let more = match self {
+            Request::Pools(params) if params.resize.is_some() || params.probe.is_some() => {
+                Some(Right::Admin)
+            }
+            // The page shows tasks.
+            Request::WebLogin(params) if params.ticket.is_none() => Some(Right::Observe),
+            _ => None,
         };
-        let more = changes_pools.then_some(Right::Admin);
         std::iter::once(self.method().right()).chain(more)
     }
 }

@@ -71,9 +71,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// The visible form of a character; `None` if it is left out.
 ///
 /// Left out are characters whose width depends on the terminal (joiners, variation selectors), that change the direction
-/// of writing, or that control the terminal. A flag becomes its two letters, because many terminals draw it so.
+/// of writing, or that control the terminal. A flag becomes its two letters, because many terminals draw it so, and so does a
+/// skin colour disappear: many terminals draw it as a second picture after the first.
 pub fn visible(c: char) -> Option<char> {
     match u32::from(c) {
+        0x1f3fb..=0x1f3ff => None,
         0x1f1e6..=0x1f1ff => char::from_u32(u32::from(c) - 0x1f1e6 + u32::from('A')),
         0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfe00..=0xfe0f => None,
         0xad | 0x61c | 0x115f..=0x1160 | 0x3164 | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe0fff => {

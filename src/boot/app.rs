@@ -2,13 +2,14 @@
 
 use super::parts::{Doors, hub_key};
 use super::reload::ReloadRequests;
-use super::{BootError, Role, reload};
+use super::{BootError, Role, page, reload};
 use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
 use crate::signals::{Signal, Signals};
 use kirosu_config::{HubSection, Loaded, Settings};
 use kirosu_gateway::GatewayHandle;
 use kirosu_hub::Hub;
+use kirosu_notify::NotifyHandle;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Error, ReloadAnswer};
 use kirosu_providers::{Cgroups, Containment};
@@ -32,6 +33,8 @@ pub struct App {
     pub local: Option<Endpoint>,
     /// Handle on the pools.
     pub swarm: Option<SwarmHandle>,
+    /// Handle on the targets of notifications.
+    pub(super) notices: Option<NotifyHandle>,
     /// Handle on REST, MCP and metrics.
     pub gateway: Option<GatewayHandle>,
     /// The certificates of the process's servers.
@@ -70,7 +73,7 @@ impl App {
         }
         match (self.doors.address, socket) {
             (Some(address), _) => {
-                let scheme = scheme(settings.hub.tls().is_some(), "tcp", "tls");
+                let scheme = page::scheme(settings.hub.tls().is_some(), "tcp", "tls");
                 lines.push_str(&format!("KIRO_SWARM_HUB {scheme}://{address}\n"));
             }
             (None, Some(socket)) => lines.push_str(&format!("KIRO_SWARM_HUB unix://{socket}\n")),
@@ -79,12 +82,12 @@ impl App {
         let gateway = self.gateway.as_ref();
         if let Some(address) = gateway.and_then(|gateway| gateway.http) {
             tracing::info!(%address, "REST is served");
-            let scheme = scheme(settings.gateway.tls().is_some(), "http", "https");
+            let scheme = page::scheme(settings.gateway.tls().is_some(), "http", "https");
             lines.push_str(&format!("KIRO_SWARM_API {scheme}://{address}\n"));
         }
         if let Some(address) = gateway.and_then(|gateway| gateway.metrics) {
             tracing::info!(%address, "metrics are served");
-            let scheme = scheme(settings.metrics.tls().is_some(), "http", "https");
+            let scheme = page::scheme(settings.metrics.tls().is_some(), "http", "https");
             lines.push_str(&format!(
                 "KIRO_SWARM_METRICS {scheme}://{address}/metrics\n"
             ));
@@ -92,6 +95,7 @@ impl App {
         let mut out = std::io::stdout().lock();
         // A closed stdout must not keep the process from serving.
         let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+        page::show(settings, gateway, self.hub.as_ref());
     }
 
     /// Notifies the service manager, if there is one, that the process is ready. A process with a hub is ready when the
@@ -219,7 +223,7 @@ impl App {
     /// Stops all actors in reverse order and joins the threads.
     pub async fn stop(self) -> ExitReason {
         if let Some(hub) = &self.hub {
-            hub.drain();
+            hub.drain(false);
             // With a timeout, because a hub whose actors hang must still stop.
             let _ = tokio::time::timeout(STOP_NOTICE_TIMEOUT, hub.announce_stop()).await;
         }
@@ -243,10 +247,6 @@ async fn shutdown_requested(hub: Option<&Hub>) {
         Some(hub) => hub.shutdown_asked().await,
         None => std::future::pending().await,
     }
-}
-
-fn scheme(is_secure: bool, plain: &'static str, tls: &'static str) -> &'static str {
-    if is_secure { tls } else { plain }
 }
 
 fn seconds_text(duration: Duration) -> String {

@@ -5,6 +5,7 @@
 
 mod app;
 mod error;
+mod page;
 mod parts;
 mod reload;
 mod role;

@@ -107,6 +107,10 @@ pub(super) async fn reload(
         hub.set_limits(options::limits(&fresh.settings));
         hub.tune(options::rules(&fresh.settings));
     }
+    if let Some(notices) = &app.notices {
+        // After the hub knows them. Those that wait after a failure try again at once.
+        notices.set(options::notify_targets(&fresh.settings)).await;
+    }
     if let Some(swarm) = &app.swarm {
         // Last, because it waits for the tasks of removed pools.
         swarm.reload(pools).await;

@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub(super) fn has_hub(self) -> bool {
+    pub fn has_hub(self) -> bool {
         matches!(self, Role::Hub | Role::HubAndPools)
     }
 

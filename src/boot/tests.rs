@@ -19,6 +19,9 @@ store = { readers = 1 }
 name = "p"
 provider = "echo"
 size = 1
+[[notify]]
+name = "t"
+kind = "desktop"
 "#;
 
 /// The children of these parts as drawn: depth and name, strategy, restart kind, thread.
@@ -58,6 +61,7 @@ fn live(node: &ChildSnapshot, depth: usize, children: &mut Vec<Vec<String>>) {
     let name = match name.as_str() {
         "1" => "N",
         "p" => "POOL",
+        "t" => "TARGET",
         name => name,
     };
     let thread = node.thread.as_deref().unwrap_or("none").replace("-1", "-N");
@@ -182,6 +186,7 @@ fn the_kinds_of_actors_stay() {
         "listener",
         "metrics",
         "pool",
+        "pool-reports",
         "probe",
         "reader",
         "reaper",
@@ -189,6 +194,7 @@ fn the_kinds_of_actors_stay() {
         "sessions",
         "supervisor",
         "systemd",
+        "target",
         "watchdog",
         "writer",
     ];

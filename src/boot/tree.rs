@@ -6,7 +6,7 @@
 use super::app::App;
 use super::parts::{self, Doors};
 use super::reload::ReloadRequests;
-use super::{BootError, Role};
+use super::{BootError, Role, page};
 use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
 use crate::watchdog;
@@ -48,26 +48,37 @@ pub async fn start(
             period: Duration::from_secs(60),
         })
         .child(watchdog);
-    let (mut hub, mut doors) = (None, Doors::default());
-    if role.has_hub() {
-        let (parts, bound) = parts::hub(settings, incoming, &threads, &boot_id, &mut tls)?;
-        root = root
-            .child(parts.bus)
-            .child(parts.sessions)
-            .child(parts.leases)
-            .child(parts.lease_registry)
-            .child(parts.writer)
-            .child(parts.readers)
-            .child(parts.reaper)
-            .child(parts.conductor)
-            .child(parts.listener);
-        (hub, doors) = (Some(parts.hub), bound);
-    }
+    let hub_parts = match role.has_hub() {
+        true => Some(parts::hub(
+            settings, incoming, &threads, &boot_id, &mut tls,
+        )?),
+        false => None,
+    };
     // After the store is locked: another running process of this name would lose its runs to the sweep in `pools`.
     let containment = Containment::new(
         RunnerCommand::this_executable(runner::VERB),
         options::instance(settings, role, &boot_id),
     );
+    let (mut hub, mut doors, mut notices) = (None, Doors::default(), None);
+    if let Some((built, bound)) = hub_parts {
+        // It stops after the pools, so that what their end causes can be delivered.
+        let key = parts::hub_key(settings)?.expose().to_owned();
+        let targets = options::notify(settings, endpoint.clone(), key, &containment);
+        let (notify, handle) = kirosu_notify::specs(targets, options::notify_targets(settings));
+        root = root
+            .child(built.bus)
+            .child(built.sessions)
+            .child(built.leases)
+            .child(built.lease_registry)
+            .child(built.writer)
+            .child(built.readers)
+            .child(built.reaper)
+            .child(built.conductor)
+            .child(built.listener)
+            // On a thread of its own, so that its requests cannot delay the hub.
+            .child(notify.on(&threads.start("notify")?));
+        (hub, doors, notices) = (Some(built.hub), bound, Some(handle));
+    }
     let mut swarm = None;
     if role.has_pools() {
         let agent_hub = match role.has_hub() {
@@ -83,6 +94,8 @@ pub async fn start(
         )
         .await?;
         root = root.child(pools);
+        let key = settings.client_key();
+        root = root.child(kirosu_swarm::down_reports(&handle, &endpoint, key));
         swarm = Some(handle);
     }
     let mut gateway = None;
@@ -90,7 +103,7 @@ pub async fn start(
         true => Some(parts::hub_key(settings)?.expose().to_owned()),
         false => settings.client_key(),
     };
-    let served = options::gateway(settings, endpoint.clone(), hub_key, role, &mut tls)?;
+    let served = options::gateway(loaded, endpoint.clone(), hub_key, role, &mut tls)?;
     if let Some(options) = served {
         let (spec, handle) = kirosu_gateway::specs(options);
         // On a thread of its own, so that its clients cannot delay the hub.
@@ -108,6 +121,9 @@ pub async fn start(
         if let Some(swarm) = &swarm {
             hub.set_pools(parts::pools_of(swarm));
         }
+        if let Some(url) = page::url(settings, gateway.as_ref()) {
+            hub.set_page(url);
+        }
     }
     Ok(App {
         reloads: ReloadRequests::of(hub.as_ref()),
@@ -116,6 +132,7 @@ pub async fn start(
         hub,
         doors,
         swarm,
+        notices,
         gateway,
         tls,
         containment,

@@ -11,7 +11,7 @@ Examples:
   KIRO_SWARM_KEY=... kirosu api --host 0.0.0.0
   curl http://127.0.0.1:8000/tasks -d '{\"prompt\": \"Summarise README.md\"}'
 
-`kirosu up` serves the same with [gateway] enabled = true. Without a key, it listens on loopback only.";
+`kirosu up` serves the same in the hub's process. Without a key, it listens on loopback only.";
 
 /// Serves REST and MCP over HTTP, for a hub in another process
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! `kirosu dashboard`: a live view of the hub.
 
 use super::{Context, Failure, task_id};
-use crate::console::model::View;
+use crate::console::view::View;
 use crate::console::{self, PlainOptions};
 use kirosu_protocol::TaskId;
 use std::io::{self, IsTerminal};
@@ -11,12 +11,14 @@ Examples:
   kirosu dashboard
   kirosu dashboard --screen tree
   kirosu dashboard --screen runs            runs of plans; Enter shows the steps of one
+  kirosu dashboard --screen pools           pools, accounts of providers, agents
+  kirosu dashboard --screen schedules
   kirosu dashboard --task 42
   kirosu dashboard --plain | head -2        one frame as text; the default in a pipe
   watch -n 5 kirosu dashboard --plain --size 100x30
 Press ? for the keys. See docs/dashboard.md.";
 
-/// Shows tasks, agents, the supervision tree, events, the inbox and runs of plans on a live screen
+/// Shows tasks, pools, the supervision tree, events, the inbox, runs of plans and schedules on a live screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -154,9 +154,5 @@ fn read_subject(text: &str) -> Result<Subject, String> {
 
 /// The name that is recorded: the given one, else `USER` or `LOGNAME`.
 pub fn actor(given: &Option<String>) -> Option<String> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    given
-        .clone()
-        .or_else(|| variable("USER"))
-        .or_else(|| variable("LOGNAME"))
+    given.clone().or_else(crate::terminal::user_name)
 }

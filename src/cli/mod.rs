@@ -119,8 +119,10 @@ verbs! {
         run: Run, client;
         runs: Runs, client;
         schedule: Schedule, client;
+        notify: Notify, client;
     }
     "Look inside" {
+        web: Web, client;
         dashboard: Dashboard, blocking;
         tree: Tree, client;
         watch: Watch, client;
@@ -306,10 +308,17 @@ mod tests {
         (Method::ScheduleRun, "schedule run"),
         (Method::ScheduleRemove, "schedule remove"),
         (Method::Pools, "pool list, pool resize and pool probe"),
+        (Method::NotifyList, "notify"),
+        (Method::NotifyTest, "notify test"),
+        (Method::NotifyTake, "the hub's own deliveries send it"),
+        (Method::PoolDown, "only workers send it"),
         (Method::Metrics, "the gateway serves it"),
         (Method::KeyAdd, "key add"),
         (Method::KeyList, "key list"),
         (Method::KeyRevoke, "key revoke"),
+        (Method::WebTicket, "web"),
+        (Method::WebLogin, "browsers send it through the gateway"),
+        (Method::WebLogout, "browsers send it through the gateway"),
     ];
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn line(event: &Event, screen: &Screen) -> String {
     let room = screen.width.unwrap_or(usize::MAX);
     let description = text::fit(
         &text::one_line(&description),
-        room.saturating_sub(shown.len() + 2 + subject.len() + 2)
+        room.saturating_sub(text::width(&shown) + 2 + text::width(&subject) + 2)
             .max(20),
     );
     format!(
@@ -176,6 +176,20 @@ pub(crate) fn describe(what: &EventKind) -> (String, Paint, String) {
             step_paint(step),
             changes::line(step),
         ),
+        EventKind::Schedule {
+            name,
+            state,
+            task_id,
+        } => {
+            let paint = match state.as_str() {
+                "failed" => Paint::Bad,
+                "fired" => Paint::Good,
+                _ => Paint::Attention,
+            };
+            let task = task_id.map(|id| format!(": task {id}"));
+            let what = format!("{state}{}", task.unwrap_or_default());
+            (format!("schedule {name}"), paint, what)
+        }
         EventKind::Hub { state } => ("hub".into(), Paint::Attention, state.clone()),
     }
 }

@@ -1,11 +1,14 @@
 //! Messages between the feed, the model and the keys.
 
-use super::model::{TaskAction, View};
+use super::action::HubAction;
+use super::run_pane::ItemsRequest;
 use super::tasks::{LoadedPage, PageRequest};
+use super::view::View;
 use kirosu_protocol::{
-    AgentInfo, Approval, Event, Fence, GetAnswer, ListedRun, PoolInfo, RunAnswer, Stats, Subject,
-    TaskId, TreeNode,
+    AgentInfo, Approval, Event, Fence, GetAnswer, ItemInfo, ListedRun, PoolInfo, RunAnswer,
+    ScheduleInfo, Stats, TaskId, TreeNode,
 };
+use std::collections::HashMap;
 
 /// State of the connection to the hub.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub struct Interest {
     pub task: Option<TaskId>,
     /// The opened run of screen 7.
     pub run: Option<TaskId>,
+    /// The items of its opened step.
+    pub items: Option<ItemsRequest>,
 }
 
 /// An update of the open task's output.
@@ -75,12 +80,18 @@ pub enum Update {
     Agents(Vec<AgentInfo>),
     /// The pools.
     Pools(Vec<PoolInfo>),
+    /// The number of queued tasks by queue.
+    Depths(HashMap<String, u64>),
     /// The tree.
     Tree(TreeNode),
     /// Runs of plans.
     Runs(Vec<ListedRun>),
     /// The opened run.
     Run(Box<RunAnswer>),
+    /// The first items of a step of this run, and whether there are more.
+    Items(TaskId, ItemsRequest, Vec<ItemInfo>, bool),
+    /// The schedules.
+    Schedules(Vec<ScheduleInfo>),
     /// Entries that wait for a person.
     Inbox(Vec<Approval>),
     /// The hub refused a request for a screen; the number is the task's on the task screen, else 0.
@@ -99,7 +110,5 @@ pub enum KeyEffect {
     /// Draws the whole screen again.
     Redraw,
     /// Sends an action to the hub.
-    TaskAction(TaskAction, Subject),
-    /// Sends an answer to a `human` task.
-    Answer(TaskId, String),
+    Act(HubAction),
 }

@@ -10,6 +10,7 @@
 //!
 //! Output and questions of tasks are not trusted: `crate::terminal` removes everything that could control the terminal.
 
+mod action;
 mod cursor;
 mod feed;
 mod frames;
@@ -27,6 +28,7 @@ mod terminal;
 mod tests;
 pub mod transcript;
 mod update;
+pub mod view;
 mod views;
 
 pub use plain::{PlainOptions, plain};
@@ -38,11 +40,12 @@ use frames::FrameClock;
 use jiff::tz::TimeZone;
 use kirosu_protocol::TaskId;
 use messages::KeyEffect;
-use model::{Model, View};
+use model::Model;
 use query::TaskFilter;
 use std::time::Duration;
 use terminal::{TerminalScreen, UserInput};
 use tokio::time::{Instant, sleep_until};
+use view::View;
 
 /// Maximum number of updates that are applied before a due frame is drawn.
 const MAX_UPDATES: usize = 512;
@@ -164,6 +167,10 @@ impl Console {
                 self.model.resize(size);
                 None
             }
+            UserInput::Paste(text) => {
+                update::paste(&mut self.model, &text);
+                None
+            }
             UserInput::Terminated => Some(KeyEffect::Interrupt),
         };
         match effect {
@@ -171,8 +178,7 @@ impl Console {
             Some(KeyEffect::Quit) => return Ok(Some(0)),
             Some(KeyEffect::Interrupt) => return Err(Failure::Interrupted),
             Some(KeyEffect::Redraw) => self.screen.clear()?,
-            Some(KeyEffect::TaskAction(act, subject)) => self.feed.act(act, subject),
-            Some(KeyEffect::Answer(task_id, text)) => self.feed.answer(task_id, text),
+            Some(KeyEffect::Act(action)) => self.feed.act(action),
         }
         Ok(None)
     }

@@ -2,134 +2,31 @@
 //!
 //! Nothing here waits or reads a clock: [`Model::pass`] sets the time, [`Model::apply`] takes updates.
 
+use super::action::{Draft, DraftKind, PendingChoice, PendingConfirm};
 use super::cursor::ListCursor;
 use super::messages::{Interest, LinkState, Update};
 use super::pane::TaskPane;
 use super::query::TaskFilter;
 use super::rate::CompletionRate;
-use super::run_pane::RunPane;
+use super::run_pane::{ItemsPane, RunPane};
 use super::tasks::TaskListView;
+use super::view::View;
 use super::views;
 use crate::cli::watch::describe;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::one_line_start;
 use jiff::tz::TimeZone;
 use kirosu_protocol::{
-    AgentInfo, Approval, Event, EventKind, ListedRun, PoolInfo, RunAnswer, Stats, Subject, TaskId,
-    TreeNode,
+    AgentInfo, Approval, Event, EventKind, ListedRun, PoolInfo, RunAnswer, ScheduleInfo, Stats,
+    Subject, TaskId, TreeNode,
 };
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// Maximum number of events.
 const EVENTS: usize = 2000;
-/// Seconds for which a message is shown.
+/// Seconds for which a message is shown, and a refusal, which is longer to read.
 const MESSAGE: f64 = 6.0;
-
-/// A screen of the dashboard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum View {
-    /// The list of tasks.
-    #[default]
-    Tasks,
-    /// One task.
-    Task,
-    /// Pools and agents.
-    Agents,
-    /// The supervision tree.
-    Tree,
-    /// Events, the newest first.
-    Events,
-    /// Tasks and permission requests that wait for a person.
-    Inbox,
-    /// Runs of plans.
-    Runs,
-}
-
-impl View {
-    /// All screens, in the order of their keys.
-    pub const ALL: [View; 7] = [
-        View::Tasks,
-        View::Task,
-        View::Agents,
-        View::Tree,
-        View::Events,
-        View::Inbox,
-        View::Runs,
-    ];
-
-    /// The name that is shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            View::Tasks => "Tasks",
-            View::Task => "Task",
-            View::Agents => "Agents",
-            View::Tree => "Tree",
-            View::Events => "Events",
-            View::Inbox => "Inbox",
-            View::Runs => "Runs",
-        }
-    }
-}
-
-/// An action of a person on a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskAction {
-    /// Lets a task or tool call run, or answers a `human` task with yes.
-    Approve,
-    /// Lets a task fail, or refuses a tool call.
-    Reject,
-    /// Stops a task.
-    Cancel,
-    /// Enqueues a task again.
-    Retry,
-    /// Steers a run of a plan.
-    Run(RunAction),
-}
-
-/// An action of a person on a run of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunAction {
-    /// Starts no further task.
-    Pause,
-    /// Lets it go on, also after it has waited for a decision.
-    Resume,
-    /// Raises its budget, for which it waits, by its first limit.
-    Raise,
-    /// Repeats what failed.
-    Retry,
-    /// Ends it and its tasks.
-    Cancel,
-}
-
-impl TaskAction {
-    /// The name of the subject of this action.
-    pub fn name_of(self, subject: Subject) -> String {
-        match (self, subject) {
-            (TaskAction::Run(_), Subject::Task(id)) => format!("run {id}"),
-            (_, subject) => subject.to_string(),
-        }
-    }
-}
-
-/// An action that waits for `y` or `n`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PendingConfirm {
-    /// The action.
-    pub act: TaskAction,
-    /// The task or permission request.
-    pub subject: Subject,
-    /// Description of the subject.
-    pub about: String,
-}
-
-/// An answer that is being typed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReplyDraft {
-    /// The task.
-    pub task_id: TaskId,
-    /// The text so far.
-    pub text: String,
-}
+const REFUSAL: f64 = 12.0;
 
 /// A message at the foot of the screen.
 #[derive(Clone, Debug)]
@@ -165,8 +62,12 @@ pub struct Model {
     pub tasks: TaskListView,
     /// The task on screen 2.
     pub task: Option<TaskPane>,
+    /// The screen on which that task was chosen.
+    pub origin: View,
     /// Pools; `None` until they are known.
     pub pools: Option<Vec<PoolInfo>>,
+    /// The number of queued tasks by queue.
+    pub depths: HashMap<String, u64>,
     /// Agents; `None` until they are known.
     pub agents: Option<Vec<AgentInfo>>,
     /// The tree and the Unix seconds at which it was read; `None` until it is known.
@@ -177,16 +78,20 @@ pub struct Model {
     pub runs: Option<Vec<ListedRun>>,
     /// The opened run on screen 7; `None` while the list is shown.
     pub run: Option<RunPane>,
+    /// Schedules, by name; `None` until they are known.
+    pub schedules: Option<Vec<ScheduleInfo>>,
     /// Events, the newest first.
     pub events: VecDeque<Event>,
     /// The position in the list of each screen.
-    pub cursors: [ListCursor; 7],
+    pub cursors: [ListCursor; View::COUNT],
     /// The filter of each screen, as typed.
-    pub filters: [String; 7],
+    pub filters: [String; View::COUNT],
     /// The filter that is being typed.
     pub typing: Option<String>,
-    /// The answer that is being typed.
-    pub reply: Option<ReplyDraft>,
+    /// The answer, reason or size that is being typed.
+    pub draft: Option<Draft>,
+    /// The permission request of which an option is being chosen.
+    pub choice: Option<PendingChoice>,
     /// The action that waits for `y` or `n`.
     pub confirm: Option<PendingConfirm>,
     /// The message at the foot of the screen.
@@ -223,10 +128,15 @@ impl Model {
 
     /// Shows a message at the foot of the screen.
     pub fn show_message(&mut self, text: impl Into<String>, paint: Paint) {
+        let seconds = if paint == Paint::Bad {
+            REFUSAL
+        } else {
+            MESSAGE
+        };
         self.message = Some(FootMessage {
             text: text.into(),
             paint,
-            until: self.now + MESSAGE,
+            until: self.now + seconds,
         });
     }
 
@@ -254,7 +164,13 @@ impl Model {
             page: self.tasks.request.clone(),
             task: self.task.as_ref().map(|pane| pane.id),
             run: self.run.as_ref().map(|pane| pane.id),
+            items: self.items().map(|pane| pane.request.clone()),
         }
+    }
+
+    /// The opened step of the opened run.
+    pub fn items(&self) -> Option<&ItemsPane> {
+        self.run.as_ref()?.items.as_ref()
     }
 
     /// Opens a run.
@@ -267,6 +183,9 @@ impl Model {
     pub fn open(&mut self, id: TaskId) {
         if self.task.as_ref().is_none_or(|pane| pane.id != id) {
             self.task = Some(TaskPane::new(id));
+        }
+        if self.view != View::Task {
+            self.origin = self.view;
         }
         self.view = View::Task;
     }
@@ -301,11 +220,19 @@ impl Model {
                     pane.add_output(output);
                 }
             }
-            Update::Agents(agents) => self.agents = Some(agents),
-            Update::Pools(pools) => self.pools = Some(pools),
+            Update::Agents(agents) => self.set_agents(agents),
+            Update::Pools(pools) => self.set_pools(pools),
+            Update::Depths(depths) => self.depths = depths,
+            Update::Schedules(schedules) => self.set_schedules(schedules),
             Update::Inbox(approvals) => self.set_inbox(approvals),
             Update::Runs(runs) => self.set_runs(runs),
             Update::Run(run) => self.set_run(run),
+            Update::Items(run, request, items, more) => {
+                let pane = self.run.as_mut().filter(|pane| pane.id == run);
+                if let Some(pane) = pane.and_then(|pane| pane.items.as_mut()) {
+                    pane.arrive(&request, items, more);
+                }
+            }
             Update::Tree(tree) => self.tree = Some((tree, self.now)),
             Update::Failed(View::Task, id, why) => {
                 if let Some(pane) = self.pane(id) {
@@ -331,11 +258,53 @@ impl Model {
         {
             self.cursors[View::Inbox as usize].at = at;
         }
-        if let Some(confirm) = self.confirm.take_if(|_| self.view == View::Inbox) {
-            match views::inbox::position_of(self, confirm.subject) {
-                Some(_) => self.confirm = Some(confirm),
-                None => self.show_message("that was decided meanwhile", Paint::Attention),
-            }
+        let pending = self.pending().filter(|_| self.view == View::Inbox);
+        if pending.is_some_and(|subject| views::inbox::position_of(self, subject).is_none()) {
+            (self.confirm, self.draft, self.choice) = (None, None, None);
+            self.show_message("that was decided meanwhile", Paint::Attention);
+        }
+    }
+
+    /// The subject of a decision that is being made.
+    fn pending(&self) -> Option<Subject> {
+        let confirm = self.confirm.as_ref().and_then(|it| it.action.decides());
+        let draft = self.draft.as_ref().and_then(|it| match it.kind {
+            DraftKind::Answer(id) => Some(Subject::Task(id)),
+            DraftKind::Reject(subject) => Some(subject),
+            DraftKind::Resize(_) => None,
+        });
+        let choice = self.choice.as_ref();
+        let choice = choice.map(|it| Subject::Approval(it.approval_id));
+        confirm.or(draft).or(choice)
+    }
+
+    /// The chosen pool stays chosen.
+    fn set_pools(&mut self, pools: Vec<PoolInfo>) {
+        let before = views::pools::chosen_name(self);
+        self.pools = Some(pools);
+        self.keep_row(View::Pools, before, views::pools::names);
+    }
+
+    /// The chosen agent stays chosen.
+    fn set_agents(&mut self, agents: Vec<AgentInfo>) {
+        let before = views::pools::chosen_name(self);
+        self.agents = Some(agents);
+        self.keep_row(View::Pools, before, views::pools::names);
+    }
+
+    /// The chosen schedule stays chosen.
+    fn set_schedules(&mut self, schedules: Vec<ScheduleInfo>) {
+        let before = views::schedules::chosen(self).map(|it| it.name.clone());
+        self.schedules = Some(schedules);
+        self.keep_row(View::Schedules, before, views::schedules::names);
+    }
+
+    /// Moves the cursor of a screen to the row with the name that was chosen before, if it is still there.
+    fn keep_row(&mut self, view: View, before: Option<String>, names: fn(&Model) -> Vec<String>) {
+        let at = self.cursors[view as usize].at;
+        let found = before.and_then(|name| names(self).iter().position(|it| *it == name));
+        if let Some(found) = found.filter(|found| *found != at) {
+            self.cursors[view as usize].shift(at, found);
         }
     }
 

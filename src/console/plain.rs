@@ -2,13 +2,14 @@
 
 use super::feed::{fetch, output, since};
 use super::messages::{LinkState, Update};
-use super::model::{Model, View};
+use super::model::Model;
+use super::view::View;
 use super::{StartOptions, views};
 use crate::cli::{Context, Failure, HubClient, StreamItem, WatchStream};
+use crate::terminal::text::width;
 use kirosu_protocol::EventKind;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Span;
 use std::time::Duration;
 
 /// Size of a frame without a terminal.
@@ -55,10 +56,11 @@ fn terminal_size() -> Option<(u16, u16)> {
 async fn read(hub: &HubClient, model: &mut Model) -> Result<(), Failure> {
     let (client, interest) = (&hub.client, model.interest());
     let mut updates = fetch::tasks(client, &interest).await?;
-    updates.extend(fetch::agents(client, &interest).await?);
+    updates.extend(fetch::pools(client, &interest).await?);
     updates.extend(fetch::tree(client, &interest).await?);
     updates.extend(fetch::inbox(client, &interest).await?);
     updates.extend(fetch::runs(client, &interest).await?);
+    updates.extend(fetch::schedules(client, &interest).await?);
     updates.extend(fetch::task(client, &interest).await?);
     if let (View::Task, Some(id)) = (interest.view, interest.task) {
         let (output, _) = output::read(hub, id).await?;
@@ -95,7 +97,7 @@ pub fn text(frame: &Buffer) -> String {
             // A wide character is followed by an unused cell.
             if hidden == 0 {
                 line.push_str(symbol);
-                hidden = Span::raw(symbol).width().saturating_sub(1);
+                hidden = width(symbol).saturating_sub(1);
             } else {
                 hidden -= 1;
             }

@@ -5,7 +5,9 @@ use super::views;
 use crate::cli::Failure;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
-use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyEvent, KeyEventKind,
+};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -24,10 +26,12 @@ const QUEUE: usize = 64;
 const BUFFER: usize = 64 << 10;
 
 /// Input of the user or the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserInput {
     /// A key was pressed.
     Key(KeyEvent),
+    /// A text was inserted from the clipboard.
+    Paste(String),
     /// The new size of the terminal: columns, lines.
     Size((u16, u16)),
     /// A signal ends the process, or the terminal is gone.
@@ -114,10 +118,12 @@ fn read_input() -> mpsc::Receiver<UserInput> {
             let input = match event::read() {
                 Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => UserInput::Key(key),
                 Ok(Event::Resize(columns, lines)) => UserInput::Size((columns, lines)),
+                Ok(Event::Paste(text)) => UserInput::Paste(text),
                 Ok(_) => continue,
                 Err(_) => UserInput::Terminated,
             };
-            if sender.blocking_send(input).is_err() || input == UserInput::Terminated {
+            let is_last = input == UserInput::Terminated;
+            if sender.blocking_send(input).is_err() || is_last {
                 return;
             }
         }
@@ -137,7 +143,13 @@ impl TerminalGuard {
         IS_SET_UP.store(true, Ordering::SeqCst);
         let guard = TerminalGuard;
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+        // Without the marks around a paste, its letters would be keys that act.
+        execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            EnableBracketedPaste,
+            Hide
+        )?;
         Ok(guard)
     }
 }
@@ -152,7 +164,12 @@ impl Drop for TerminalGuard {
 fn restore() {
     if IS_SET_UP.swap(false, Ordering::SeqCst) {
         // A failure cannot be reported: the terminal itself has failed.
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(
+            io::stdout(),
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Show
+        );
         let _ = disable_raw_mode();
         let _ = io::stdout().flush();
     }

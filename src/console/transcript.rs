@@ -1,12 +1,12 @@
 //! The output of a run as lines: pieces are appended as they arrive, lines are wrapped once per width.
 
 use crate::terminal::escapes::EscapeStripper;
-use ratatui::text::Span;
+use crate::terminal::text::{self, clusters};
 use std::collections::VecDeque;
 
 /// Maximum number of lines; the oldest are dropped.
 const MAX_LINES: usize = 10_000;
-/// Maximum length of a line in characters; a longer line is broken.
+/// Maximum length of a line in bytes; a longer line is broken.
 const MAX_LINE: usize = 4000;
 /// Distance of tab stops in columns.
 const TAB: usize = 8;
@@ -52,20 +52,23 @@ impl Transcript {
             }
             c => {
                 let overwrite = std::mem::take(&mut self.returned);
+                // Not between a letter and its accents, unless these are endless.
+                let length = self.line().len();
+                let is_new = text::width(c.encode_utf8(&mut [0; 4])) > 0;
+                if length > 2 * MAX_LINE || (length > MAX_LINE && is_new) {
+                    self.put('\n');
+                }
                 let line = self.line();
                 if overwrite {
                     line.clear();
                 }
                 match c {
                     '\t' => {
-                        let blanks = TAB - line.chars().count() % TAB;
+                        let blanks = TAB - text::width(line) % TAB;
                         line.extend(std::iter::repeat_n(' ', blanks));
                     }
-                    '\x08' => drop(line.pop()),
+                    '\x08' => text::pop(line),
                     c => line.push(c),
-                }
-                if line.len() > MAX_LINE {
-                    self.put('\n');
                 }
             }
         }
@@ -138,20 +141,21 @@ pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(2);
     let mut rows = Vec::new();
     let (mut row, mut used) = (String::new(), 0);
-    for c in line.chars() {
-        let wide = Span::raw(c.encode_utf8(&mut [0; 4]) as &str).width();
+    for (cluster, wide) in clusters(line) {
         if used + wide > width {
             let rest = match row.rfind(' ') {
-                Some(at) if c != ' ' && !row[..at].trim_start().is_empty() => row.split_off(at + 1),
+                Some(at) if cluster != " " && !row[..at].trim_start().is_empty() => {
+                    row.split_off(at + 1)
+                }
                 _ => String::new(),
             };
             rows.push(std::mem::replace(&mut row, rest));
-            used = Span::raw(row.as_str()).width();
-            if c == ' ' && row.is_empty() {
+            used = text::width(&row);
+            if cluster == " " && row.is_empty() {
                 continue;
             }
         }
-        row.push(c);
+        row.push_str(cluster);
         used += wide;
     }
     if !row.is_empty() || rows.is_empty() {
@@ -187,6 +191,10 @@ mod tests {
             })
         );
         assert_eq!(rows(&["日本語です"], 4), ["日本", "語で", "す"]);
+        assert_eq!(
+            rows(&["ae\u{301}", "\u{302}bc"], 2),
+            ["ae\u{301}\u{302}", "bc"]
+        );
     }
 
     #[test]
@@ -213,6 +221,14 @@ mod tests {
                 .lines
                 .iter()
                 .all(|line| line.len() <= MAX_LINE + 4)
+        );
+        let mut transcript = Transcript::default();
+        transcript.push(&"\u{301}".repeat(100_000));
+        assert!(
+            transcript
+                .lines
+                .iter()
+                .all(|line| line.len() <= 2 * MAX_LINE + 4)
         );
     }
 }

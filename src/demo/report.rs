@@ -1,6 +1,7 @@
 //! The report: counts by kind of file, and figures of the run.
 
 use super::files::OmittedFiles;
+use crate::terminal::text::{pad, width};
 use kirosu_protocol::{EventKind, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -83,9 +84,9 @@ pub fn text(report: &CountReport, summary: &RunSummary) -> String {
         .map(|(kind, row)| (kind.as_str(), *row))
         .collect();
     rows.sort_by_key(|(kind, row)| (std::cmp::Reverse(row.lines), *kind));
-    let width = rows
+    let wide = rows
         .iter()
-        .map(|(kind, _)| kind.chars().count())
+        .map(|(kind, _)| width(kind))
         .max()
         .unwrap_or(0)
         .max(6);
@@ -95,7 +96,8 @@ pub fn text(report: &CountReport, summary: &RunSummary) -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
-            "  {name:<width$} {files:>7} {lines:>9} {words:>9} {bytes:>11}"
+            "  {} {files:>7} {lines:>9} {words:>9} {bytes:>11}",
+            pad(name, wide)
         );
     };
     line(

@@ -51,6 +51,9 @@ data_dir = {data}
 [hub]
 port = 0
 
+[gateway]
+enabled = false
+
 [store]
 path = {db}
 

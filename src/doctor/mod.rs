@@ -12,6 +12,7 @@ mod files;
 mod finding;
 mod hub;
 mod login;
+mod notify;
 mod pools;
 mod providers;
 mod repositories;
@@ -71,6 +72,7 @@ pub async fn examine(input: &DoctorInput, options: &DoctorOptions) -> Result<Vec
     if let Some(loaded) = good {
         findings.extend(pools::findings(&loaded.settings, &containment).await);
         findings.extend(bounds::findings(&loaded.settings));
+        findings.extend(notify::findings(&loaded.settings).await);
         findings.extend(hub::findings(loaded, input.hub.as_ref()).await);
         findings.extend(store::findings(&loaded.settings).await);
         findings.extend(files::findings(&loaded.settings, options.fix));

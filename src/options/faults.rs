@@ -1,10 +1,11 @@
 //! Faults in the parts of the settings that only other crates can read.
 
+use super::notify;
 use super::policy::{permissions, prices};
 use super::providers::provider_options;
 use kirosu_config::{ConfigFault, Loaded};
 
-/// The faults of provider definitions, permission rules and prices.
+/// The faults of provider definitions, addresses of webhooks, permission rules and prices.
 pub fn definition_faults(loaded: &Loaded) -> Vec<ConfigFault> {
     let mut faults = Vec::new();
     let mut add = |prefix: &str, key: &str, origin: &str, message: &str| {
@@ -22,6 +23,10 @@ pub fn definition_faults(loaded: &Loaded) -> Vec<ConfigFault> {
             let top = key.split(['.', '[']).next().unwrap_or(key);
             add(&prefix, key, &format!("{prefix}.{top}"), message);
         }
+    }
+    for (target, message) in notify::faults(&loaded.settings) {
+        let prefix = format!("notify.{target}");
+        add(&prefix, "url", &format!("{prefix}.url"), &message);
     }
     for fault in permissions(&loaded.settings).err().into_iter().flatten() {
         let (key, message) = fault.split_once(": ").unwrap_or(("rule", &fault));

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod faults;
+mod notify;
 mod policy;
 mod pools;
 mod providers;
@@ -9,19 +10,21 @@ mod tls;
 
 pub use bounds::bounds;
 pub use faults::definition_faults;
+pub use notify::{notify, notify_targets};
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
 pub use tls::{TlsAcceptors, hub_at};
 
 use crate::boot::{BootError, Role};
-use kirosu_config::{HubAddress, Loaded, Secret, Settings};
+use kirosu_config::{HubAddress, Loaded, Origin, Secret, Settings};
 use kirosu_gateway::{GatewayOptions, HttpPeer, HttpServerOptions, MetricsOptions};
-use kirosu_hub::{HubOptions, PeerOwner, Protection, Rules};
+use kirosu_hub::{BindError, HubOptions, PeerOwner, Protection, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{Limits, RetryPolicy, millis};
 use kirosu_store::StoreOptions;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -128,6 +131,8 @@ pub fn rules(settings: &Settings) -> Rules {
         strict_expiry: settings.lease.strict_expiry,
         budgets: pools::all_budgets(settings),
         children: settings.children.rules(),
+        notify: Arc::new(notify::wanted(settings)),
+        notify_retention: settings.store.notify_retention,
     }
 }
 
@@ -166,12 +171,13 @@ pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
 /// # Errors
 /// A socket or a certificate cannot be opened.
 pub fn gateway(
-    settings: &Settings,
+    loaded: &Loaded,
     endpoint: Endpoint,
     hub_key: Option<String>,
     role: Role,
     acceptors: &mut TlsAcceptors,
 ) -> Result<Option<GatewayOptions>, BootError> {
+    let settings = &loaded.settings;
     let (gateway, metrics) = (&settings.gateway, &settings.metrics);
     let key = settings.hub.key.as_ref().map(|key| key.expose().to_owned());
     let listen = |host: &str, port, section, is_secure| {
@@ -197,8 +203,21 @@ pub fn gateway(
     if serves_http {
         let tls = acceptors.open("gateway.tls_certificate", gateway.tls())?;
         let is_secure = tls.is_some() || gateway.plain_beyond_loopback;
+        let listen = |port| listen(&gateway.host, port, "gateway", is_secure);
+        let socket = match listen(gateway.port) {
+            Err(BindError::Tcp {
+                address, source, ..
+            }) if source.kind() == ErrorKind::AddrInUse && takes_free_port(loaded, role) => {
+                tracing::warn!(
+                    %address,
+                    "another program has the gateway's default port, so it takes a free one; `gateway.port` sets one"
+                );
+                listen(0)?
+            }
+            socket => socket?,
+        };
         options.http = Some(HttpServerOptions {
-            socket: listen(&gateway.host, gateway.port, "gateway", is_secure)?,
+            socket,
             tls,
             peer: |peer, local| match kirosu_hub::owner_and_run_of_client(peer, local) {
                 PeerOwner::Own => HttpPeer::Own,
@@ -220,6 +239,16 @@ pub fn gateway(
         });
     }
     Ok(Some(options))
+}
+
+/// Whether the gateway may have another port than that of the settings: a hub must not fail because of a port that no layer of the
+/// settings has chosen. Clients of `kirosu api` count on its port.
+fn takes_free_port(loaded: &Loaded, role: Role) -> bool {
+    let is_default = matches!(
+        loaded.origins.get("gateway.port"),
+        None | Some(Origin::Default)
+    );
+    is_default && role.has_hub()
 }
 
 fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {

@@ -7,3 +7,9 @@ pub mod sanitizer;
 pub mod text;
 pub mod time;
 pub mod zone;
+
+/// The name of the person at the terminal: `USER` or `LOGNAME`.
+pub fn user_name() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    variable("USER").or_else(|| variable("LOGNAME"))
+}

@@ -68,6 +68,15 @@ pub fn of_day(moment: f64, zone: Option<&TimeZone>) -> String {
     })
 }
 
+/// The time to the minute, with the date unless it is within 20 hours of now: `12:50`, `2027-06-01 12:50`.
+pub fn minute(moment: f64, now: f64, zone: Option<&TimeZone>) -> String {
+    let form = match (moment - now).abs() < 72_000.0 {
+        true => "%H:%M",
+        false => "%Y-%m-%d %H:%M",
+    };
+    in_zone(moment, Some(zone.unwrap_or(&TimeZone::UTC)), form).unwrap_or_else(|| stamp(moment))
+}
+
 /// The offset of a zone from UTC at a time: `+02:00`, or `UTC` without a zone.
 pub fn offset(moment: f64, zone: Option<&TimeZone>) -> String {
     in_zone(moment, zone, "%:z").unwrap_or_else(|| "UTC".to_owned())
@@ -241,6 +250,8 @@ mod tests {
         assert_eq!(of_day(at, Some(&berlin)), "12:00:00.250 +02:00");
         assert_eq!(date(at, None), "2027-06-01T10:00:00.250Z");
         assert_eq!(of_day(at, None), "10:00:00.250Z");
+        assert_eq!(minute(at, at - 60.0, Some(&berlin)), "12:00");
+        assert_eq!(minute(at, 0.0, None), "2027-06-01 10:00");
     }
 
     #[test]

@@ -173,6 +173,13 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         Command::Resume(queue) => NewEntry::of_target("resume", all_or(queue)),
         Command::AddCredential(new) => NewEntry::of_target("key_add", &*new.name),
         Command::RevokeCredential(name) => NewEntry::of_target("key_revoke", name),
+        Command::AddWebSession(new) => NewEntry::of_target("web_login", &*new.who),
+        Command::EndWebSession(_) => NewEntry {
+            method: "web_logout",
+            tasks: None,
+            target: None,
+        },
+        Command::TestTarget(name) => NewEntry::of_target("notify_test", name),
         Command::StagePart(_)
         | Command::InsertDependencies(_)
         | Command::DropBatch(_)
@@ -198,6 +205,9 @@ pub(crate) fn entries(command: &Command, outcome: &Outcome) -> Vec<NewEntry> {
         | Command::Record(_)
         | Command::PruneAudit { .. }
         | Command::FireSchedules { .. }
+        | Command::AddNotice { .. }
+        | Command::TakeNotices(_)
+        | Command::PruneNotices { .. }
         | Command::Stats => return Vec::new(),
     }]
 }

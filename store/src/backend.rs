@@ -15,6 +15,7 @@ use crate::command::TextId;
 use crate::credentials::Credential;
 use crate::error::OpenError;
 use crate::lanes::{IdleSums, Lane};
+use crate::notify::{StoredNotice, TargetRow};
 use crate::plans::{PlanRun, RunStep, StepId};
 use crate::row::{LaneId, TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
@@ -24,6 +25,7 @@ use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::batch::StoredPart;
 use crate::sql::children_wait::ChildrenWait;
 use crate::sql::counter::LaneRow;
+use crate::sql::notify::SelectNotices;
 use crate::sql::plan::ItemsOfTask;
 use crate::sql::records::{
     IdQuery, LaneQuery, NumberQuery, PermissionQuery, ScheduleQuery, TaskQuery, TextQuery, Write,
@@ -31,6 +33,7 @@ use crate::sql::records::{
 use crate::sql::sets::{FinishedTask, SelectFinished};
 use crate::sql::usage::{Reservation, SelectDay};
 use crate::sql::work::{DependencyStates, WorkRow};
+use crate::web_sessions::WebSession;
 use kirosu_protocol::{EndedChild, Fence, NotAccepted, PermissionId, Status, TaskId};
 use std::any::Any;
 
@@ -99,6 +102,8 @@ pub(crate) struct LoadedState {
     pub unused_texts: Vec<TextId>,
     /// All credentials.
     pub credentials: Vec<Credential>,
+    /// All sessions of browsers.
+    pub web_sessions: Vec<WebSession>,
 }
 
 /// A changed task.
@@ -207,6 +212,12 @@ pub(crate) trait Backend: Any + Send {
 
     /// The items of a task.
     fn items_of_task(&mut self, task: TaskId) -> Result<Option<ItemsOfTask>>;
+
+    /// The targets of notifications, by name.
+    fn notify_targets(&mut self) -> Result<Vec<TargetRow>>;
+
+    /// The next events for a target of notifications.
+    fn notices(&mut self, query: SelectNotices) -> Result<Vec<StoredNotice>>;
 
     /// A schedule; `None` means that there is none.
     fn schedule(&mut self, query: ScheduleQuery<'_>) -> Result<Option<StoredSchedule>>;

@@ -7,6 +7,8 @@ use kirosu_protocol::EventKind;
 pub(crate) struct BatchState {
     now: i64,
     events: Vec<EventKind>,
+    /// The number of events that `take_unnoted` has passed.
+    noted: usize,
 }
 
 impl BatchState {
@@ -15,6 +17,7 @@ impl BatchState {
         BatchState {
             now,
             events: Vec::new(),
+            noted: 0,
         }
     }
 
@@ -33,8 +36,16 @@ impl BatchState {
         self.events.push(event);
     }
 
+    /// The events since the last call that fit, in their order.
+    pub fn take_unnoted(&mut self, fits: impl Fn(&EventKind) -> bool) -> Vec<EventKind> {
+        let events = self.events.get(self.noted..).unwrap_or_default();
+        self.noted = self.events.len();
+        events.iter().filter(|event| fits(event)).cloned().collect()
+    }
+
     /// Takes the events, in the order in which they were reported.
     pub fn take_events(&mut self) -> Vec<EventKind> {
+        self.noted = 0;
         std::mem::take(&mut self.events)
     }
 }

@@ -17,6 +17,7 @@ use crate::deadlines::{Deadline, Deadlines};
 use crate::heads::HeadPlace;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
+use crate::notify::Outbox;
 use crate::options::StoreOptions;
 use crate::outputs::Outputs;
 use crate::parked::Parked;
@@ -31,6 +32,7 @@ use crate::sql::records::{TextQuery, Write};
 use crate::sql::task::SelectOptions;
 use crate::task_stats::{TaskStats, TaskStep};
 use crate::tasks::TaskCache;
+use crate::web_sessions::WebSessions;
 use crate::work::Works;
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use std::sync::Arc;
@@ -83,7 +85,9 @@ pub(crate) struct Core {
     /// The numbers of tasks in the trees to which runs have added some.
     pub tree_sizes: TreeSizes,
     pub credentials: Credentials,
+    pub web_sessions: WebSessions,
     pub batch: BatchState,
+    pub notices: Outbox,
     /// Fences of new leases are above this number.
     pub fence_base: Fence,
 }
@@ -114,7 +118,9 @@ impl Core {
             task_stats: TaskStats::default(),
             tree_sizes: TreeSizes::default(),
             credentials: Credentials::default(),
+            web_sessions: WebSessions::default(),
             batch: BatchState::new(now_ms),
+            notices: Outbox::default(),
             fence_base: 0,
         };
         core.reload()?;
@@ -138,12 +144,14 @@ impl Core {
         self.works = Works::load(std::mem::take(&mut loaded.works));
         self.unused_texts = std::mem::take(&mut loaded.unused_texts);
         self.credentials = Credentials::new(std::mem::take(&mut loaded.credentials));
+        self.web_sessions = WebSessions::new(std::mem::take(&mut loaded.web_sessions));
         self.lanes = Lanes::load(loaded);
         self.outputs = Outputs::default();
         let last_step = self.db.number(SelectLastStep {}.into())?;
         let last_source = self.db.number(SelectLastSource {}.into())?;
         self.plans = Plans::new(last_step.unwrap_or(0), last_source.unwrap_or(0));
         self.tree_sizes = TreeSizes::default();
+        self.notices = Outbox::load(&mut *self.db, self.options.notify.clone())?;
         self.fence_base = self.db.fence_base();
         self.parked.reload(&self.lanes);
         Ok(())
@@ -175,7 +183,9 @@ impl Core {
     /// Writes all changes that are in memory only, and commits the batch.
     pub fn commit(&mut self) -> Result<()> {
         self.flush_works()?;
+        self.note_events()?;
         self.flush_plans()?;
+        self.flush_notices()?;
         self.forget_empty_lanes()?;
         self.db.commit(&Changes {
             tasks: self.tasks.changes(),

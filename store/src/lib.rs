@@ -80,6 +80,7 @@ mod lanes;
 mod ledger;
 mod legacy;
 mod lock;
+mod notify;
 mod open;
 mod options;
 mod outcome;
@@ -104,6 +105,7 @@ mod task_stats;
 mod tasks;
 mod vfs;
 mod wal;
+mod web_sessions;
 mod work;
 
 pub use audit::{AuditEntry, AuditRecord, Principal};
@@ -112,8 +114,8 @@ pub use backup::{BackupError, backup};
 pub use check::{StoreCheck, check};
 pub use command::{
     AccessRecords, BatchId, BatchPart, Command, DependencyPart, LIVE_LEASE, LongTask,
-    MANY_DEPENDENCIES, NewLongText, TextId, TextPiece, leased_bytes, long_ack, long_answer,
-    run_is_over,
+    MANY_DEPENDENCIES, NOTICES_PER_TARGET, NewLongText, TakeNotices, TextId, TextPiece,
+    leased_bytes, long_ack, long_answer, run_is_over,
 };
 pub use credentials::Credential;
 pub use error::{OpenError, StoreError};
@@ -122,6 +124,7 @@ pub use jsonl::{JsonlError, JsonlImport, JsonlTarget, export_jsonl, import_jsonl
 pub use legacy::{
     BadRow, LegacyError, LegacyOptions, LegacyProgress, LegacyReport, LegacyState, import_legacy,
 };
+pub use notify::TargetRow;
 pub use options::{StoreOptions, SyncMode};
 pub use outcome::{Acked, Applied, EndedLease, EnqueuedTask, Outcome};
 pub use parked::ParkId;
@@ -142,4 +145,5 @@ pub use restore::{RestoreError, RestoreReport, restore};
 pub use schedules::{NewSchedule, ScheduleCommand, ScheduleEntry};
 pub use store::{LaneDepth, LiveLease, Store};
 pub use task_stats::{Histogram, Labels, QueueDepth, QueueStats, TaskStats, UsageStats};
+pub use web_sessions::WebSession;
 pub use work::WorkId;

@@ -1,8 +1,9 @@
 //! The options with which a store is opened.
 
 pub use kirosu_protocol::settings::{ChildRules, SyncMode};
-use kirosu_protocol::{Limits, RetryPolicy};
+use kirosu_protocol::{Limits, NotifyTarget, RetryPolicy};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Store options, filled from the settings by the hub. All times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,8 @@ pub struct StoreOptions {
     pub waiting_names_bytes: usize,
     /// The tasks that runs may add.
     pub children: ChildRules,
+    /// The targets of notifications.
+    pub notify: Arc<Vec<NotifyTarget>>,
     /// The time of opening, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -67,6 +70,7 @@ impl StoreOptions {
             lease_bytes: Limits::default().lease_bytes,
             waiting_names_bytes: Limits::default().waiting_names_bytes,
             children: ChildRules::default(),
+            notify: Arc::default(),
             now_ms,
         }
     }

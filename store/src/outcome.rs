@@ -4,8 +4,8 @@ use crate::parked::ParkId;
 use crate::plans::PlanOutcome;
 use crate::work::WorkId;
 use kirosu_protocol::{
-    AskAnswer, Error, EventKind, Fence, ReserveAnswer, SourceId, Stats, Status, Task, TaskId,
-    WaitChildrenAnswer,
+    AskAnswer, Error, EventKind, Fence, NoticeInfo, ReserveAnswer, SourceId, Stats, Status, Task,
+    TaskId, WaitChildrenAnswer,
 };
 
 /// A task that was added, or found by its idempotency key.
@@ -117,6 +117,15 @@ pub enum Outcome {
         /// Unix milliseconds of the next firing. `None` means that it is finished.
         next_ms: Option<i64>,
     },
+    /// To `TakeNotices`.
+    Notices {
+        /// The next events for the target, oldest first.
+        notices: Vec<NoticeInfo>,
+        /// The number of the newest event for any target.
+        known: i64,
+    },
+    /// To `TestTarget`: the number of the event.
+    Noticed(i64),
     /// To `Stats`.
     Stats(Stats),
 }
@@ -135,6 +144,8 @@ pub struct Applied {
     /// Runs of plans about which something is to be decided: queued ones, and those in which something has changed. 0 means any
     /// that are queued.
     pub plans: Vec<TaskId>,
+    /// The number of the newest event for targets of notifications, if the batch has stored any.
+    pub noticed: Option<i64>,
     /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }
@@ -148,6 +159,7 @@ impl Applied {
             finished,
             ended,
             plans,
+            noticed,
             changes,
         } = next;
         self.outcomes.extend(outcomes);
@@ -155,6 +167,7 @@ impl Applied {
         self.finished.extend(finished);
         self.ended.extend(ended);
         self.plans.extend(plans);
+        self.noticed = noticed.or(self.noticed);
         self.changes.extend(changes);
     }
 }

@@ -62,11 +62,17 @@ impl<'a> BatchNames<'a> {
             | Command::Prune { .. }
             | Command::AddCredential(_)
             | Command::RevokeCredential(_)
+            | Command::AddWebSession(_)
+            | Command::EndWebSession(_)
             | Command::Record(_)
             | Command::PruneAudit { .. }
             | Command::Plan(_)
             | Command::Schedule(_)
             | Command::FireSchedules { .. }
+            | Command::AddNotice { .. }
+            | Command::TestTarget(_)
+            | Command::TakeNotices(_)
+            | Command::PruneNotices { .. }
             | Command::Stats => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::audit::AuditEntry;
 use crate::credentials::Credential;
+use crate::notify::TargetRow;
 use crate::plans::{PlanRun, RunStep, StepId};
 use crate::query::approvals::ApprovalPage;
 use crate::query::audit::AuditQuery;
@@ -15,6 +16,7 @@ use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, TaskDetail, TaskPage};
 use crate::schedules::ScheduleEntry;
 use crate::sql::access::SelectCredentials;
+use crate::sql::notify::SelectTargets;
 use crate::sql::schedule::SelectSchedules;
 use crate::{StoreError, open, sql};
 use diesel::connection::SimpleConnection;
@@ -167,6 +169,11 @@ impl StoreReader {
     /// All schedules, by name.
     pub fn schedules(&mut self) -> Result<Vec<ScheduleEntry>, StoreError> {
         self.snapshot(|conn| sql::all(conn, SelectSchedules {}))
+    }
+
+    /// The targets of notifications, by name.
+    pub fn notify_targets(&mut self) -> Result<Vec<TargetRow>, StoreError> {
+        self.snapshot(|conn| sql::all(conn, SelectTargets {}))
     }
 
     /// Entries of the audit trail, newest first.

@@ -33,6 +33,10 @@ const OURS: &[(&str, &[&str])] = &[
         "kirosu-gateway",
         &["kirosu-protocol", "kirosu-supervision", "kirosu-tls"],
     ),
+    (
+        "kirosu-notify",
+        &["kirosu-protocol", "kirosu-supervision", "kirosu-providers"],
+    ),
     // The load and fault tools have a client of their own, so that an error in ours cannot hide one in the hub.
     ("kirosu-load", &[]),
 ];
@@ -66,7 +70,8 @@ const ALONE: &[(&str, &[&str])] = &[
     ("utoipa", &["kirosu-gateway", "kirosu-protocol"]),
     ("http", &["kirosu-gateway"]),
     ("http-body-util", &["kirosu-gateway"]),
-    ("reqwest", &["kirosu-providers"]),
+    ("reqwest", &["kirosu-providers", "kirosu-notify"]),
+    ("base64", &["kirosu-notify"]),
     ("rustls", &["kirosu-providers", "kirosu-tls"]),
     ("tokio-rustls", &["kirosu-tls"]),
     ("rcgen", &["kirosu-tls"]),
@@ -80,6 +85,7 @@ const ALONE: &[(&str, &[&str])] = &[
             "kirosu-hub",
             "kirosu-swarm",
             "kirosu-gateway",
+            "kirosu-notify",
             "kirosu",
         ],
     ),

@@ -93,12 +93,15 @@ impl Person {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            let mut first = String::new();
-            BufReader::new(child.stdout.take().unwrap())
-                .read_line(&mut first)
-                .unwrap();
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            let (mut hub, mut page) = (String::new(), String::new());
+            output.read_line(&mut hub).unwrap();
+            output.read_line(&mut page).unwrap();
             self.running.push(Running(child));
-            return first.replace(&self.port.to_string(), "8765");
+            // Another program may have that port.
+            let (address, _) = page.rsplit_once(':').unwrap();
+            let hub = hub.replace(&self.port.to_string(), "8765");
+            return format!("{hub}{address}:8000\n");
         }
         if ENDLESS.iter().any(|it| line.starts_with(it)) {
             let output = self

@@ -42,6 +42,7 @@ fn audit(hub: &Hub, params: Value) -> Vec<Value> {
 fn least(method: Method) -> Value {
     match method {
         Method::Watch => json!({"kinds": ["pool"]}),
+        Method::WebLogin => json!({"ticket": "unknown"}),
         _ => json!({}),
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The service's reaction to a request.
 #[derive(Clone, Copy, PartialEq)]
-enum Does {
+pub enum Does {
     Answers,
     /// Refuses for so long.
     Limits(Duration),
@@ -33,7 +33,7 @@ struct Seen {
 
 /// A model API of OpenAI's form on a port of its own.
 #[derive(Clone)]
-struct Service {
+pub struct Service {
     port: u16,
     seen: Arc<Mutex<Seen>>,
     does: Arc<Mutex<Does>>,
@@ -42,7 +42,7 @@ struct Service {
 }
 
 impl Service {
-    fn start(does: Does, takes: Duration) -> Service {
+    pub fn start(does: Does, takes: Duration) -> Service {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let service = Service {
             port: door.local_addr().unwrap().port(),
@@ -60,7 +60,7 @@ impl Service {
         service
     }
 
-    fn now(&self, does: Does) {
+    pub fn now(&self, does: Does) {
         *self.does.lock().unwrap() = does;
     }
 
@@ -156,7 +156,7 @@ fn setup(service: &Service) -> Setup {
     provider(Setup::new().up(), "svc", service)
 }
 
-fn provider(setup: Setup, name: &str, service: &Service) -> Setup {
+pub fn provider(setup: Setup, name: &str, service: &Service) -> Setup {
     setup
         .set(&format!("providers.{name}.kind=openai"))
         .set(&format!(
@@ -166,7 +166,7 @@ fn provider(setup: Setup, name: &str, service: &Service) -> Setup {
         .set(&format!("providers.{name}.model=m"))
 }
 
-fn pool(setup: Setup, name: &str, provider: &str, queue: &str, size: u32) -> Setup {
+pub fn pool(setup: Setup, name: &str, provider: &str, queue: &str, size: u32) -> Setup {
     setup
         .set(&format!("pool.{name}.provider={provider}"))
         .set(&format!("pool.{name}.queues={queue}"))

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 fn setup() -> Setup {
     Setup::new()
         .set("metrics.enabled=true")
+        .set("notify.desk.kind=desktop")
         .set("metrics.port=0")
 }
 

@@ -98,9 +98,13 @@ impl DocumentedHub {
         for setting in ["provider=echo", "size=1", "queues=echo"] {
             command.arg("--set").arg(format!("pool.echo.{setting}"));
         }
+        for setting in ["kind=command", "command=[\"true\"]", "events=[\"drained\"]"] {
+            command.arg("--set").arg(format!("notify.ops.{setting}"));
+        }
         command.env_clear().env("HOME", folder.path());
         // The examples show every method, without a key.
         command.env("KIROSU_HUB__KEYLESS", "all");
+        command.env("KIROSU_GATEWAY__ENABLED", "false");
         command.current_dir(folder.path()).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());

@@ -178,6 +178,7 @@ fn a_run_can_do_nothing_else() {
             Method::RunFile => json!({"task_id": own, "step": "a"}),
             Method::KeyAdd => json!({"name": "x", "role": "admin"}),
             Method::KeyRevoke => json!({"name": "x"}),
+            Method::WebLogout => json!({"session": "x"}),
             Method::Source => json!({"items": ["x"]}),
             Method::Run
             | Method::RunItems
@@ -188,7 +189,11 @@ fn a_run_can_do_nothing_else() {
                 json!({"name": "x", "every_seconds": 60, "task": {"prompt": "p"}})
             }
             Method::ScheduleSet => json!({"name": "x", "paused": true}),
-            Method::ScheduleRun | Method::ScheduleRemove => json!({"name": "x"}),
+            Method::PoolDown => json!({"pool": "p", "state": "missing"}),
+            Method::NotifyTest
+            | Method::NotifyTake
+            | Method::ScheduleRun
+            | Method::ScheduleRemove => json!({"name": "x"}),
             _ => json!({}),
         };
         let refused = of_run(&hub, &task).refused(method.name(), params);

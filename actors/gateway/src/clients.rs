@@ -59,7 +59,7 @@ impl KeyLinks {
         if let Some(link) = self.known(key) {
             return Ok(link);
         }
-        own.check_key(key, &PingParams {}).await?;
+        own.request_with_key(key, &PingParams {}).await?;
         let link = own.with_key(key);
         self.keep(key, link.clone());
         Ok(link)

@@ -28,6 +28,7 @@ mod http;
 mod link;
 mod new_run;
 mod options;
+mod page;
 mod rest;
 mod specs;
 mod state;

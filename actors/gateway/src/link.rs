@@ -9,7 +9,7 @@
 
 use crate::streaming;
 use actix_web::web::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, TryStreamExt};
 use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::{Error, ErrorCode, HelloAnswer, HelloParams, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
@@ -154,14 +154,23 @@ impl HubLink {
         HubLink::start(self.endpoint.clone(), key, name).with_query_connection()
     }
 
-    /// Sends a request with this key over a connection of its own.
+    /// Sends a request with this key over a connection of its own. For short answers.
     ///
     /// # Errors
     /// `Refused` with `unauthorized` if the hub does not know the key, and all other cases of [`HubError`].
-    pub(crate) async fn check_key<V: Verb>(&self, key: &str, ask: &V) -> Result<(), HubError> {
+    pub(crate) async fn request_with_key<V: Verb>(
+        &self,
+        key: &str,
+        ask: &V,
+    ) -> Result<V::Answer, HubError> {
+        let broken =
+            |why: String| HubError::Interrupted(format!("the hub's answer is not usable: {why}"));
         let answer = streaming::open(&self.endpoint, Some(key), V::METHOD, ask).await?;
-        drop(answer);
-        Ok(())
+        let pieces: Vec<Bytes> = answer
+            .try_collect()
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        serde_json::from_slice(&pieces.concat()).map_err(|error| broken(error.to_string()))
     }
 
     /// Sends a request to the hub and waits for its answer.

@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// State of one incarnation of the actor `http`. Handlers get it as [`ClientState`].
 #[derive(Clone)]
@@ -23,6 +24,10 @@ pub(crate) struct AppState {
     pub(crate) clients: KeyLinks,
     /// The streams of events, by key.
     pub(crate) feeds: EventFeeds,
+    /// Turns of browsers that log in.
+    pub(crate) logins: Arc<Semaphore>,
+    /// Whether browsers reach the gateway by TLS.
+    pub(crate) is_secure: bool,
     /// The hub's key, and whether clients must send one.
     pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.

@@ -7,7 +7,8 @@ use kirosu_protocol::{
     GetParams, HeldLease, KeyInfo, KeyListAnswer, OverlapPolicy, ScheduleInfo, ScheduleListAnswer,
     TaskId, TreeAnswer, TreeNode,
 };
-use kirosu_store::{AuditEntry, Credential, OutputChunk, ScheduleEntry, TaskDetail};
+use kirosu_protocol::{NoticeKind, NotifyListAnswer, NotifyTarget, NotifyTargetInfo};
+use kirosu_store::{AuditEntry, Credential, OutputChunk, ScheduleEntry, TargetRow, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;
 
@@ -199,6 +200,33 @@ pub(crate) fn agents(
         agents,
         ..AgentsAnswer::default()
     }
+}
+
+/// The answer to `notify_list`: the targets of the settings, with their stored states.
+pub fn notify_list(targets: &[NotifyTarget], rows: &[TargetRow]) -> NotifyListAnswer {
+    let info = |target: &NotifyTarget| {
+        let row = rows.iter().find(|row| row.name == target.name);
+        let count =
+            |of: fn(&TargetRow) -> i64| row.map_or(0, |row| u64::try_from(of(row)).unwrap_or(0));
+        let events = NoticeKind::ALL.into_iter();
+        NotifyTargetInfo {
+            name: target.name.clone(),
+            kind: target.kind,
+            events: events
+                .filter(|kind| target.events & kind.bit() != 0)
+                .collect(),
+            pending: count(|row| row.pending),
+            lost: count(|row| row.lost),
+            delivered: row.and_then(|row| row.delivered),
+            delivered_at: row
+                .and_then(|row| row.delivered_at)
+                .map(|ms| ms as f64 / 1000.0),
+            failing: row.and_then(TargetRow::failing),
+        }
+    };
+    let mut targets: Vec<NotifyTargetInfo> = targets.iter().map(info).collect();
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
+    NotifyListAnswer { targets }
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub struct LiveKey {
     pub scope: AccessScope,
     /// Unix milliseconds. `None` means that it does not expire.
     pub expires_ms: Option<i64>,
-    hash: String,
+    /// The stored hash of its secret, or of its certificate.
+    pub hash: String,
     revoked: AtomicBool,
     /// The last use that was stored or is about to be, in Unix milliseconds.
     used_ms: AtomicI64,
@@ -120,7 +121,8 @@ impl Keys {
         self.with_hash(&certificate_hash(certificate))
     }
 
-    fn with_hash(&self, hash: &str) -> Option<Arc<LiveKey>> {
+    /// The key with this stored hash, valid or not.
+    pub fn with_hash(&self, hash: &str) -> Option<Arc<LiveKey>> {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // All hashes are compared, each in constant time: the time reveals nothing about a key.
         let mut found = None;

@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use crate::identity::{ADMIN, Access, ClientIdentity, PeerOwner};
 use crate::writer::messages::StoreRecords;
 use kirosu_protocol::TaskRun;
-use kirosu_protocol::access::{PASSED_ON, RUN_TOKEN_PREFIX, is_same_secret};
+use kirosu_protocol::access::{PASSED_ON, RUN_TOKEN_PREFIX, WEB_SESSION_PREFIX, is_same_secret};
 use kirosu_protocol::settings::Keyless;
 use kirosu_tls::Fingerprint;
 use std::sync::Arc;
@@ -38,6 +38,9 @@ impl Hub {
             let certificate = certificate.filter(|_| owner == PeerOwner::Internal)?;
             return self.identify_certificate(certificate, now_ms);
         }
+        if token.starts_with(WEB_SESSION_PREFIX) && is_passed_on {
+            return self.identify_session(token, owner, now_ms);
+        }
         if token.starts_with(RUN_TOKEN_PREFIX) {
             let run = self.run_tokens().run(token)?;
             return Some(ClientIdentity::of_run(run, self.live_runs().clone()));
@@ -67,7 +70,7 @@ impl Hub {
         self.of_key(self.keys().of_certificate(certificate)?, now_ms)
     }
 
-    fn of_key(&self, key: Arc<LiveKey>, now_ms: i64) -> Option<ClientIdentity> {
+    pub(crate) fn of_key(&self, key: Arc<LiveKey>, now_ms: i64) -> Option<ClientIdentity> {
         // One that has ended does not make its client one without a key.
         if !key.is_valid(now_ms) {
             return None;

@@ -4,6 +4,7 @@ use crate::credentials::LiveKey;
 use crate::key_limits;
 use crate::run_access;
 use crate::runs::LiveRuns;
+use crate::web::LiveSession;
 use kirosu_protocol::settings::Keyless;
 use kirosu_protocol::{AccessRole, Error, ErrorCode, Method, Request, Right, TaskRun};
 use kirosu_store::{Principal, run_is_over};
@@ -37,6 +38,8 @@ pub struct ClientIdentity {
     pub key: Option<Arc<LiveKey>>,
     /// The run whose token it is.
     pub run: Option<LiveRun>,
+    /// The session of the browser that sends its requests.
+    pub session: Option<Arc<LiveSession>>,
 }
 
 /// A run, and the live ones.
@@ -72,8 +75,6 @@ pub const KEYLESS: &str = "keyless";
 pub const INTERNAL: &str = "kirosu";
 /// All runs together.
 const RUNS: &str = "runs";
-/// The role of the token of a run.
-const RUN_ROLE: &str = "run";
 /// A client with a wrong key.
 pub const UNKNOWN: &str = "unknown";
 
@@ -93,12 +94,13 @@ impl ClientIdentity {
     /// An identity by its name.
     pub fn new(who: impl Into<Arc<str>>, access: Access) -> ClientIdentity {
         let who = who.into();
-        let (key, run) = (None, None);
+        let (key, run, session) = (None, None, None);
         ClientIdentity {
             who,
             access,
             key,
             run,
+            session,
         }
     }
 
@@ -117,6 +119,19 @@ impl ClientIdentity {
             access: Access::Role(key.role),
             key: Some(key),
             run: None,
+            session: None,
+        }
+    }
+
+    /// The identity of a browser with a session of the hub's own key.
+    pub fn of_session(session: Arc<LiveSession>) -> ClientIdentity {
+        let access = match session.is_person {
+            true => Access::Everything,
+            false => Access::Role(AccessRole::Admin),
+        };
+        ClientIdentity {
+            session: Some(session.clone()),
+            ..ClientIdentity::new(session.who.clone(), access)
         }
     }
 
@@ -137,7 +152,15 @@ impl ClientIdentity {
     /// Whether it has rights at a time in Unix milliseconds: its key is neither revoked nor expired, its run is not over.
     pub fn is_valid(&self, now_ms: i64) -> bool {
         self.key.as_ref().is_none_or(|key| key.is_valid(now_ms))
+            && self.session.as_ref().is_none_or(|it| it.is_valid(now_ms))
             && self.run.as_ref().is_none_or(|it| it.live.has(it.run))
+    }
+
+    /// When it ends by itself, in Unix milliseconds.
+    pub fn expires_ms(&self) -> Option<i64> {
+        let of_key = self.key.as_ref().and_then(|key| key.expires_ms);
+        let of_session = self.session.as_ref().map(|session| session.expires_ms);
+        of_key.into_iter().chain(of_session).min()
     }
 
     /// The refusal of a request when the identity is not valid any more.
@@ -152,9 +175,10 @@ impl ClientIdentity {
     pub fn principal(&self, peer: &str) -> Principal {
         Principal {
             who: self.who.to_string(),
-            role: match &self.run {
-                Some(_) => Some(RUN_ROLE.to_owned()),
-                None => self.key.as_ref().map(|key| key.role.to_string()),
+            role: match (&self.run, &self.key) {
+                (Some(_), _) => Some("run".to_owned()),
+                (None, Some(key)) => Some(key.role.to_string()),
+                (None, None) => self.session.as_ref().map(|_| ADMIN.to_owned()),
             },
             peer: peer.to_owned(),
         }
@@ -168,6 +192,8 @@ impl ClientIdentity {
         self.check(&request)?;
         if let Some(key) = &self.key {
             key_limits::apply(key, &mut request)?;
+        } else if self.session.is_some() {
+            key_limits::set_name(&self.who, &mut request);
         }
         Ok(request)
     }
@@ -209,30 +235,11 @@ impl ClientIdentity {
             .find(|right| !role.is_some_and(|role| role.has(*right)));
         match missing {
             None => Ok(()),
+            Some(Right::Person) if self.key.is_none() && self.session.is_some() => {
+                Err(Self::needs_person(method))
+            }
             Some(right) => Err(forbidden(method, right, role)),
         }
-    }
-
-    /// The role of its key, for the client itself.
-    pub fn role(&self) -> Option<String> {
-        match self.access {
-            Access::Internal | Access::Everything | Access::Keyless => None,
-            Access::Admin => Some(AccessRole::Admin.to_string()),
-            Access::Role(role) => Some(role.to_string()),
-            Access::Run => Some(RUN_ROLE.to_owned()),
-        }
-    }
-
-    /// The rights that it has whatever the parameters of a request are.
-    pub fn rights(&self) -> Vec<Right> {
-        let has = |right: &Right| match self.access {
-            Access::Internal | Access::Everything => true,
-            // It decides as a person only at a terminal of the hub's user.
-            Access::Admin => AccessRole::Admin.has(*right),
-            Access::Role(role) => role.has(*right),
-            Access::Keyless | Access::Run => *right == Right::Connect,
-        };
-        Right::ALL.into_iter().filter(has).collect()
     }
 
     /// Whether it may use a method with some parameters.
@@ -247,7 +254,32 @@ impl ClientIdentity {
 
     /// Whether a request needs to know whether a person has sent it.
     pub fn must_be_person(&self, request: &Request) -> bool {
-        self.access == Access::Admin && request.rights().any(|right| right == Right::Person)
+        let gives_right_on = matches!(request, Request::WebTicket(_));
+        self.access == Access::Admin
+            && (gives_right_on || request.rights().any(|right| right == Right::Person))
+    }
+
+    /// The name of its role for clients.
+    pub fn role(&self) -> &'static str {
+        match self.access {
+            Access::Internal | Access::Everything | Access::Admin => ADMIN,
+            Access::Keyless => KEYLESS,
+            Access::Role(role) => role.as_str(),
+            Access::Run => "run",
+        }
+    }
+
+    /// Its rights, but for what some methods allow it besides. Of the hub's own key without that of a person, which depends on the
+    /// client's process.
+    pub fn rights(&self) -> Vec<String> {
+        let has = |right: &Right| match self.access {
+            Access::Internal | Access::Everything => true,
+            Access::Admin => *right != Right::Person,
+            Access::Keyless | Access::Run => *right == Right::Connect,
+            Access::Role(role) => role.has(*right),
+        };
+        let rights = Right::ALL.into_iter().filter(has);
+        rights.map(|right| right.to_string()).collect()
     }
 }
 
@@ -255,8 +287,8 @@ impl ClientIdentity {
     /// The refusal of a decision that a client without a key, or a program with the hub's key, may not make.
     pub fn needs_person(method: Method) -> Error {
         let message = format!(
-            "`{}` decides in a person's name: send it from a terminal of the hub's user on the hub's machine, or with a key of the role `person` \
-             (`kirosu key add NAME --role person`)",
+            "`{}` decides in a person's name: send it from a terminal of the hub's user on the hub's machine (`kirosu web` there opens a page \
+             that may), or with a key of the role `person` (`kirosu key add NAME --role person`)",
             method.name()
         );
         Error::new(ErrorCode::Forbidden, message)

@@ -12,12 +12,8 @@ use serde_json::json;
 /// # Errors
 /// `forbidden` for a request beyond the limits; `data.limit` names the limit.
 pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
-    let own_name = || Some(key.name.to_string());
+    set_name(&key.name, request);
     match request {
-        Request::Approve(params) => params.by = own_name(),
-        Request::Reject(params) => params.by = own_name(),
-        Request::Answer(params) => params.by = own_name(),
-        Request::Cancel(params) => params.by = own_name(),
         Request::Enqueue(new) => limit_new(key, new)?,
         Request::EnqueueBatch(params) => {
             let mut tasks = params.tasks.iter_mut();
@@ -50,9 +46,23 @@ pub fn apply(key: &LiveKey, request: &mut Request) -> Result<(), Error> {
             let pool = request.pool.as_deref().unwrap_or_default();
             check_name(key, "pools", &key.scope.pools, pool)?;
         }
+        Request::PoolDown(params) => check_name(key, "pools", &key.scope.pools, &params.pool)?,
         _ => {}
     }
     Ok(())
+}
+
+/// Puts a party's own name in the place of the name that its request claims.
+pub fn set_name(who: &str, request: &mut Request) {
+    let by = match request {
+        Request::Approve(params) => &mut params.by,
+        Request::Reject(params) => &mut params.by,
+        Request::Answer(params) => &mut params.by,
+        Request::Cancel(params) => &mut params.by,
+        Request::WebTicket(params) => &mut params.by,
+        _ => return,
+    };
+    *by = Some(who.to_owned());
 }
 
 /// Whether tasks that the key changes must be within its limits.

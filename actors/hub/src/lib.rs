@@ -42,6 +42,7 @@ mod tuning;
 mod unknown_clients;
 mod verbs;
 mod waiting;
+mod web;
 mod writer;
 
 pub use hub::{Hub, Pools, ReloadSettings};

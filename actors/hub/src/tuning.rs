@@ -1,7 +1,7 @@
 //! The rules that may change while the hub runs. They survive restarts of the actors that follow them.
 
 use kirosu_protocol::settings::ChildRules;
-use kirosu_protocol::{RetryPolicy, ScopeLimit};
+use kirosu_protocol::{NotifyTarget, RetryPolicy, ScopeLimit};
 use kirosu_store::StoreOptions;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +26,10 @@ pub struct Rules {
     pub budgets: Vec<ScopeLimit>,
     /// The tasks that runs may add.
     pub children: ChildRules,
+    /// The targets of notifications.
+    pub notify: Arc<Vec<NotifyTarget>>,
+    /// How long events wait for a target that does not get them; checked once a minute.
+    pub notify_retention: Duration,
 }
 
 impl Rules {
@@ -36,6 +40,7 @@ impl Rules {
             retry_jitter: self.retry_jitter,
             strict_expiry: self.strict_expiry,
             children: self.children.clone(),
+            notify: self.notify.clone(),
             ..options.clone()
         }
     }

@@ -82,7 +82,7 @@ pub use definition::Definition;
 pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;
 pub use gate::{AccountClosed, AccountPass, Gatekeeper, ProviderGate};
-pub use http::{HttpServiceOptions, services};
+pub use http::{HttpServiceOptions, http_client, http_reason, read_secret, services};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
 pub use mcp::{McpServer, McpTransport, RunHub};
 pub use options::{BuildError, KINDS, ProviderOptions};

@@ -35,6 +35,7 @@
 
 mod account;
 mod conversations;
+mod down;
 mod handle;
 mod headline;
 mod invocation;
@@ -55,6 +56,7 @@ mod workspace;
 mod tests;
 
 pub use account::{AccountLimits, AccountOptions};
+pub use down::down_reports;
 pub use handle::{Reloaded, SwarmHandle};
 pub use invocation::accept::schema;
 pub use options::{

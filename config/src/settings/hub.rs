@@ -68,6 +68,9 @@ define_section! {
         /// Age at which entries of the audit trail are removed.
         #[serde(with = "humantime_serde")]
         audit_retention: Duration = Time(HOUR, DECADE), Is("\"90days\"");
+        /// Age at which events that a target of notifications has not got are dropped.
+        #[serde(with = "humantime_serde")]
+        notify_retention: Duration = Time(MINUTE, DECADE), Is("\"7days\"");
         /// Number of read-only connections.
         readers: u32 = Int(1, 64), Is("2"), restart;
         /// Size in bytes above which the write-ahead log is truncated.
@@ -204,13 +207,13 @@ impl ChildrenSection {
 }
 
 define_section! {
-    /// `[gateway]`: REST and MCP over HTTP.
+    /// `[gateway]`: the web page, REST and MCP over HTTP.
     pub struct GatewaySection: One("gateway") {
-        /// Whether `kirosu up` and `kirosu hub` serve it. `kirosu api` always does.
-        enabled: bool = Bool, Is("false"), restart;
+        /// Whether `kirosu up` and `kirosu hub` serve it. `kirosu api` always does. The default: unless the hub has no TCP port either.
+        enabled: bool = Bool, Derived, restart;
         /// Host name or address. An address beyond loopback needs the hub's key and TLS.
         host: String = Text, Is("\"127.0.0.1\""), restart;
-        /// TCP port; 0 lets the system choose a free one.
+        /// TCP port; 0 lets the system choose a free one. A hub takes a free one, too, if it is in use and no layer sets it.
         port: u16 = Int(0, 65_535), Is("8000"), restart;
         /// PEM file with the certificate, then those between it and the root. Without it connections are plain.
         tls_certificate: Option<PathBuf> = Path, Unset, restart;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod hub;
+mod notify;
 mod port;
 mod provider;
 
@@ -24,6 +25,7 @@ pub use hub::{
     LogSection, MetricsSection, RetrySection, ShutdownSection, StoreSection, StoreThread,
     ThreadsSection,
 };
+pub use notify::{NOTIFY_INCLUDE, NotifySection};
 pub use port::HubPort;
 pub(crate) use port::OFF;
 pub(crate) use provider::DEFINITION;
@@ -65,6 +67,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     BudgetSection::SECTION,
     PoolSection::SECTION,
     ProviderSection::SECTION,
+    NotifySection::SECTION,
     GatewaySection::SECTION,
     MetricsSection::SECTION,
     LogSection::SECTION,
@@ -111,6 +114,9 @@ pub struct Settings {
     pub pools: Vec<PoolSection>,
     /// The providers by name, built-in ones included (`echo`, `python`, `kiro`, `codex`, `openai`, ...).
     pub providers: BTreeMap<String, ProviderSection>,
+    /// The targets of notifications in the order in which they were written; names are unique.
+    #[serde(rename = "notify", default, deserialize_with = "values")]
+    pub targets: Vec<NotifySection>,
     /// `[gateway]`
     pub gateway: GatewaySection,
     /// `[metrics]`
@@ -161,9 +167,9 @@ impl Settings {
     }
 }
 
-/// Reads the values of a table. The layers hold pools by name, so that each layer can change keys of any pool.
-fn values<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PoolSection>, D::Error> {
-    Ok(BTreeMap::<String, PoolSection>::deserialize(from)?
+/// Reads the values of a table. The layers hold pools and targets by name, so that each layer can change keys of any.
+fn values<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(BTreeMap::<String, T>::deserialize(from)?
         .into_values()
         .collect())
 }

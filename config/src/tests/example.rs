@@ -104,7 +104,7 @@ fn all_optional_keys_of_the_example_can_be_set() {
 
 #[test]
 fn every_key_of_the_schema_is_in_the_settings() {
-    let file = "[[pool]]\nname = \"a\"";
+    let file = "[[pool]]\nname = \"a\"\n[[notify]]\nkind = \"desktop\"";
     let json = serde_json::to_value(Case::new(file).settings()).unwrap();
     for section in SECTIONS {
         let values = match section.shape {

@@ -170,6 +170,51 @@ const TABLE: &[(&str, &str, &str)] = &[
         "0 to 10000",
     ),
     (
+        "[[notify]]\nname = \"a\"",
+        "notify.a.kind: has to be set",
+        "one of webhook, command, desktop",
+    ),
+    (
+        "[[notify]]\nevents = []",
+        "notify[0] (kirosu.toml:1): needs a key kind",
+        "desktop",
+    ),
+    (
+        "[[notify]]\nkind = \"mail\"\nname = \"a\"",
+        "notify.a.kind (kirosu.toml:2): cannot take \"mail\"",
+        "one of webhook, command, desktop",
+    ),
+    (
+        "[[notify]]\nkind = \"desktop\"\n\n[[notify]]\nkind = \"desktop\"",
+        "notify.desktop (kirosu.toml:4): a second target of this name",
+        "give it one",
+    ),
+    (
+        "[[notify]]\nkind = \"desktop\"\nevents = [\"fail\"]",
+        "notify.desktop.events (kirosu.toml:3): has the unknown word",
+        "failed",
+    ),
+    (
+        "[[notify]]\nkind = \"webhook\"",
+        "notify.webhook.url: has to be set",
+        "url_env",
+    ),
+    (
+        "[[notify]]\nkind = \"command\"",
+        "notify.command.command",
+        "a program and its arguments",
+    ),
+    (
+        "[[notify]]\nkind = \"desktop\"\nurl = \"https://a\"",
+        "notify.desktop.url (kirosu.toml:3): belongs to kind = \"webhook\"",
+        "desktop",
+    ),
+    (
+        "[[notify]]\nkind = \"desktop\"\nretry_initial = \"2m\"",
+        "notify.desktop.retry_initial (kirosu.toml:3): is longer",
+        "retry_max",
+    ),
+    (
         "[[pool]]\nname = \"a\"\nsise = 1",
         "pool.a.sise (kirosu.toml:3)",
         "did you mean size?",

@@ -14,6 +14,11 @@ const OLD: &str = r#"
     provider = "mine"
     [[pool]]
     name = "gone"
+    [[notify]]
+    kind = "desktop"
+    [[notify]]
+    name = "same"
+    kind = "desktop"
 "#;
 
 const NEW: &str = r#"
@@ -38,6 +43,13 @@ const NEW: &str = r#"
     name = "sized"
     size = 7
     lease = "5m"
+    [[notify]]
+    name = "same"
+    kind = "desktop"
+    [[notify]]
+    name = "new"
+    kind = "command"
+    command = ["true"]
 "#;
 
 #[test]
@@ -59,7 +71,9 @@ fn the_difference_is_sorted_by_what_has_to_be_done() {
         ["fresh"]
     );
     assert_eq!(pools_removed, ["gone"]);
-    assert_eq!(live, ["lease.default", "limits.batch"]);
+    let targets = ["notify.desktop", "notify.new"];
+    assert_eq!(live[..2], ["lease.default", "limits.batch"]);
+    assert_eq!(live[2..], targets);
     assert_eq!(needs_restart, ["hub.port", "hub.key"]);
     let [mine, sized] = &pools_changed[..] else {
         panic!("{pools_changed:?}");

@@ -5,7 +5,7 @@
 //! {"id":1,"result":{"protocol":1,"server":"kirosu","version":"0.1.0","limits":{...},"session_id":"host-7-pool-a-1","resumed":false,"leases":[],"boot_id":"..."},"error":null}
 //! ```
 
-use crate::{Error, ErrorCode, Fence, Limits, Method, Params, Right, TaskId, Verb};
+use crate::{Error, ErrorCode, Fence, Limits, Method, Params, TaskId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this crate implements.
@@ -33,8 +33,8 @@ pub struct HelloParams {
     pub session_secret: Option<SessionSecret>,
 }
 
-/// The secret of a session. It is not shown in the form for developers.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+/// The secret of a session, or one that begins a session. It is not shown in the form for developers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionSecret(pub String);
 
@@ -88,13 +88,15 @@ pub struct HelloAnswer {
     pub leases: Vec<HeldLease>,
     /// Unique per start of the hub. Event numbers start again with each start.
     pub boot_id: String,
-    /// The role of the client's key, `admin` for the hub's own, `run` for the token of a run. `None` without a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// The rights that the client has at this connection, whatever a request is about. A single verb may be allowed or refused beyond
-    /// them: see the verbs without a key and those of a run.
+    /// The client's name in records: that of its key, `admin` with the hub's key, the person's in the web page.
     #[serde(default)]
-    pub rights: Vec<Right>,
+    pub name: String,
+    /// The role of its key, or `admin` with the hub's, `keyless` without one, `run` with the token of a run.
+    #[serde(default)]
+    pub role: String,
+    /// Its rights. A client with the hub's key may also have the right `person`, which depends on its process.
+    #[serde(default)]
+    pub rights: Vec<String>,
 }
 
 impl Verb for HelloParams {

@@ -42,9 +42,13 @@ pub mod key_revoke;
 pub mod lease;
 pub mod list;
 pub mod metrics;
+pub mod notify_list;
+pub mod notify_take;
+pub mod notify_test;
 pub mod output;
 pub mod pause;
 pub mod ping;
+pub mod pool_down;
 pub mod pools;
 pub mod progress;
 pub mod reject;
@@ -74,6 +78,9 @@ pub mod usage;
 pub mod wait;
 pub mod wait_children;
 pub mod watch;
+pub mod web_login;
+pub mod web_logout;
+pub mod web_ticket;
 
 use crate::{Error, Limits, Method, Params};
 use serde::de::DeserializeOwned;
@@ -172,6 +179,12 @@ macro_rules! for_each_verb {
             key_list: KeyList(KeyListParams), Read, Admin;
             /// Ends the validity of a key.
             key_revoke: KeyRevoke(KeyRevokeParams), Change, Admin;
+            /// Makes a ticket with which a browser logs in to the web page once.
+            web_ticket: WebTicket(WebTicketParams), Read, Observe;
+            /// Begins a session of a browser.
+            web_login: WebLogin(WebLoginParams), Change, Connect;
+            /// Ends a session of a browser.
+            web_logout: WebLogout(WebLogoutParams), Change, Connect;
             /// Lists changes and refused requests.
             audit: Audit(AuditParams), Read, Admin;
             /// Stores items for a map of a plan.
@@ -200,6 +213,14 @@ macro_rules! for_each_verb {
             schedule_run: ScheduleRun(ScheduleRunParams), Change, Enqueue;
             /// Removes a schedule.
             schedule_remove: ScheduleRemove(ScheduleRemoveParams), Change, Enqueue;
+            /// Lists the targets of notifications.
+            notify_list: NotifyList(NotifyListParams), Read, Observe;
+            /// Sends a test to a target of notifications.
+            notify_test: NotifyTest(NotifyTestParams), Change, Admin;
+            /// Reports deliveries to a target of notifications, and returns its next events.
+            notify_take: NotifyTake(NotifyTakeParams), Change, Admin;
+            /// Reports that a pool cannot run tasks.
+            pool_down: PoolDown(PoolDownParams), Change, Work;
             /// Reads the configuration again.
             reload: Reload(ReloadParams), Read, Admin;
             /// Stops leasing until the next start; running tasks go on.

@@ -63,6 +63,7 @@ impl Verb for WatchParams {
 }
 
 /// The kinds of events: the values of `kinds` and of the field `event`.
-pub const EVENT_KINDS: [&str; 10] = [
+pub const EVENT_KINDS: [&str; 11] = [
     "task", "approval", "progress", "output", "session", "actor", "queue", "run", "step", "hub",
+    "schedule",
 ];

@@ -42,7 +42,8 @@ pub fn table(schedules: &[ScheduleInfo], now: f64, zone: Option<&TimeZone>) -> T
     table
 }
 
-fn state(it: &ScheduleInfo) -> (&'static str, Paint) {
+/// The state of a schedule for people, and its paint.
+pub(crate) fn state(it: &ScheduleInfo) -> (&'static str, Paint) {
     match (it.next_at, it.paused) {
         (None, _) => ("finished", Paint::Dim),
         (_, true) => ("paused", Paint::Attention),
@@ -50,7 +51,8 @@ fn state(it: &ScheduleInfo) -> (&'static str, Paint) {
     }
 }
 
-fn of_status(status: Option<Status>) -> Paint {
+/// The paint of the status of its newest task.
+pub(crate) fn of_status(status: Option<Status>) -> Paint {
     match status {
         Some(Status::Failed | Status::Cancelled) => Paint::Bad,
         Some(Status::Done) => Paint::Good,
@@ -58,7 +60,8 @@ fn of_status(status: Option<Status>) -> Paint {
     }
 }
 
-fn times(spec: &ScheduleSpec) -> String {
+/// The times of a schedule for people.
+pub(crate) fn times(spec: &ScheduleSpec) -> String {
     match spec {
         ScheduleSpec::Every { every_ms } => {
             format!("every {}", time::span(*every_ms as f64 / 1000.0))

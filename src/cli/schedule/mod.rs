@@ -1,7 +1,7 @@
 //! `kirosu schedule`: adds, lists and steers schedules.
 
 mod add;
-mod list;
+pub(crate) mod list;
 
 use super::{Cell, Column, Context, Failure, Paint, TextTable, running_task, text, time, whole};
 use add::NewArgs;

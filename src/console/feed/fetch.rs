@@ -1,22 +1,32 @@
 //! Requests to the hub: one function per topic.
 
-use crate::cli::each::fence_of;
 use crate::console::messages::{Interest, Update};
-use crate::console::model::{RunAction, TaskAction, View};
 use crate::console::query::TaskFilter;
 use crate::console::row::ListRow;
 use crate::console::tasks::{LoadedPage, PageRequest, PageStart};
+use crate::console::view::View;
 use kirosu_protocol::client::{CallError, Client};
+use kirosu_protocol::verbs::run_items::RUN_ITEMS_LIMIT_MAX;
 use kirosu_protocol::verbs::runs::RUNS_LIMIT_MAX;
 use kirosu_protocol::{
-    AgentsParams, AnswerParams, ApprovalsParams, ApproveParams, CancelParams, GetParams,
-    PoolsParams, RejectParams, RetryAnswer, RetryParams, RunParams, RunPauseParams,
-    RunResumeParams, RunRetryParams, RunsParams, Stats, StatsParams, Subject, Target, TaskId,
+    AgentsParams, ApprovalsParams, GetParams, ItemState, Metric, MetricsParams, PoolsParams,
+    RunItemsParams, RunParams, RunsParams, ScheduleListParams, Stats, StatsParams, TaskId,
     TreeParams,
 };
+use std::collections::HashMap;
 
 /// Maximum number of inbox entries that are shown.
 const INBOX: u32 = 500;
+/// The states of items, in the order in which they are shown.
+const ITEM_ORDER: [ItemState; 5] = [
+    ItemState::Failed,
+    ItemState::Cancelled,
+    ItemState::Open,
+    ItemState::Waiting,
+    ItemState::Done,
+];
+/// The metric with the number of unfinished tasks by queue and state.
+const QUEUE_METRIC: &str = "kirosu_queue_tasks";
 /// Tasks per request during a text search.
 const SEARCH_STEP: usize = 500;
 /// Maximum number of tasks that a text search examines; then it gives up, and the screen shows that.
@@ -44,17 +54,31 @@ pub async fn task(client: &Client, interest: &Interest) -> Result<Vec<Update>, C
     Ok(vec![Update::Task(Box::new(client.request(&params).await?))])
 }
 
-/// Pools and agents, while they are shown.
-pub async fn agents(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
-    if interest.view != View::Agents {
+/// Pools with the depths of their queues, and agents, while they are shown.
+pub async fn pools(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Pools {
         return Ok(Vec::new());
     }
     let (pools, agents) = (PoolsParams::default(), AgentsParams::default());
-    let (pools, agents) = tokio::try_join!(client.request(&pools), client.request(&agents))?;
+    let (pools, agents, metrics) = tokio::try_join!(
+        client.request(&pools),
+        client.request(&agents),
+        client.request(&MetricsParams {}),
+    )?;
     Ok(vec![
+        Update::Depths(depths(&metrics.metrics)),
         Update::Pools(pools.pools),
         Update::Agents(agents.agents),
     ])
+}
+
+/// The number of queued tasks by queue. A queue beyond those that the hub counts on their own is missing.
+fn depths(metrics: &[Metric]) -> HashMap<String, u64> {
+    let queued = metrics.iter().filter(|it| {
+        it.name == QUEUE_METRIC && it.labels.get("state").is_some_and(|it| it == "queued")
+    });
+    let named = queued.filter_map(|it| Some((it.labels.get("queue")?.clone(), it.value as u64)));
+    named.collect()
 }
 
 /// The supervision tree, while it is shown.
@@ -97,116 +121,46 @@ pub async fn runs(client: &Client, interest: &Interest) -> Result<Vec<Update>, C
     Ok(vec![Update::Runs(client.request(&params).await?.runs)])
 }
 
-async fn steer(client: &Client, act: RunAction, task_id: TaskId, by: Option<String>) -> Update {
-    let (outcome, done) = match act {
-        RunAction::Pause => {
-            let params = RunPauseParams { task_id };
-            (client.request(&params).await.map(drop), "paused")
-        }
-        RunAction::Resume => {
-            let params = RunResumeParams {
-                task_id,
-                ..RunResumeParams::default()
-            };
-            (client.request(&params).await.map(drop), "goes on")
-        }
-        RunAction::Raise => {
-            let params = ApproveParams {
-                subject: Subject::Task(task_id),
-                by,
-                ..ApproveParams::default()
-            };
-            (
-                client.request(&params).await.map(drop),
-                "goes on with a greater budget",
-            )
-        }
-        RunAction::Retry => {
-            let params = RunRetryParams {
-                task_id,
-                ..RunRetryParams::default()
-            };
-            let outcome = client.request(&params).await;
-            (outcome.map(drop), "repeats what failed")
-        }
-        RunAction::Cancel => {
-            let params = CancelParams {
-                target: Target::Task(task_id),
-                by,
-                reason: None,
-            };
-            (client.request(&params).await.map(drop), "cancelled")
-        }
+/// The first items of the opened step, those that failed first, while they are shown.
+pub async fn items(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    let (View::Runs, Some(run), Some(request)) = (interest.view, interest.run, &interest.items)
+    else {
+        return Ok(Vec::new());
     };
-    Update::Acted(match outcome {
-        Ok(()) => Ok(format!("run {task_id} {done}")),
-        Err(why) => Err(why.to_string()),
-    })
-}
-
-/// Carries out a confirmed action. The result is a message for the user.
-pub async fn act(client: &Client, act: TaskAction, subject: Subject, by: Option<String>) -> Update {
-    let fence = match act {
-        TaskAction::Approve | TaskAction::Reject => fence_of(subject, client).await,
-        TaskAction::Cancel | TaskAction::Retry | TaskAction::Run(_) => None,
-    };
-    let (outcome, done) = match (act, subject) {
-        (TaskAction::Approve, _) => {
-            let params = ApproveParams {
-                subject,
-                fence,
-                by,
-                ..ApproveParams::default()
+    let mut items = Vec::new();
+    let mut more = false;
+    for state in ITEM_ORDER {
+        let mut cursor = None;
+        while items.len() < request.most {
+            let left = (request.most - items.len()).min(RUN_ITEMS_LIMIT_MAX as usize);
+            let params = RunItemsParams {
+                task_id: run,
+                step: Some(request.step.clone()),
+                state: Some(state),
+                limit: Some(left as u32),
+                cursor,
+                ..RunItemsParams::default()
             };
-            (client.request(&params).await.map(|_| ()), "approved")
-        }
-        (TaskAction::Reject, _) => {
-            let params = RejectParams {
-                subject,
-                fence,
-                by,
-                ..RejectParams::default()
-            };
-            (client.request(&params).await.map(|_| ()), "rejected")
-        }
-        (TaskAction::Cancel, Subject::Task(task_id)) => {
-            let params = CancelParams {
-                target: Target::Task(task_id),
-                by,
-                reason: None,
-            };
-            (client.request(&params).await.map(|_| ()), "cancelled")
-        }
-        (TaskAction::Retry, Subject::Task(task_id)) => {
-            let outcome = client.request(&RetryParams::task(task_id)).await;
-            if let Ok(RetryAnswer {
-                error: Some(why), ..
-            }) = &outcome
-            {
-                return Update::Acted(Err(format!("{subject} failed again: {why}")));
+            let page = client.request(&params).await?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
             }
-            (outcome.map(|_| ()), "queued again")
         }
-        (TaskAction::Run(act), Subject::Task(task_id)) => {
-            return steer(client, act, task_id, by).await;
-        }
-        (TaskAction::Cancel | TaskAction::Retry | TaskAction::Run(_), Subject::Approval(_)) => {
-            let why = "a permission request can only be approved or rejected";
-            return Update::Acted(Err(why.to_owned()));
-        }
-    };
-    Update::Acted(match outcome {
-        Ok(_) => Ok(format!("{subject} {done}")),
-        Err(why) => Err(why.to_string()),
-    })
+        // Whether further states have items is found when they are requested.
+        more = items.len() >= request.most;
+    }
+    Ok(vec![Update::Items(run, request.clone(), items, more)])
 }
 
-/// Sends an answer to a `human` task. The result is a message for the user.
-pub async fn answer(client: &Client, params: AnswerParams) -> Update {
-    Update::Acted(match client.request(&params).await {
-        Ok(_) => Ok(format!("{} answered", Subject::Task(params.task_id))),
-        Err(why) => Err(why.to_string()),
-    })
+/// The schedules, while they are shown.
+pub async fn schedules(client: &Client, interest: &Interest) -> Result<Vec<Update>, CallError> {
+    if interest.view != View::Schedules {
+        return Ok(Vec::new());
+    }
+    let answer = client.request(&ScheduleListParams {}).await?;
+    Ok(vec![Update::Schedules(answer.schedules)])
 }
 
 /// A window of the list, with the counters.

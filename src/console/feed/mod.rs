@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! There is no polling. One connection has a `watch` of all events except output. Each event marks the topics (list,
-//! one task, agents, tree, inbox, runs) that it may have changed. Each topic has a refresher, which sends a request when its
+//! one task, pools, tree, inbox, runs, items, schedules) that it may have changed. Each topic has a refresher, which sends a request when its
 //! topic is marked and on the screen. A refresher pauses after each answer, longer after a slow one: a busy hub gets
 //! only a few requests per second and topic, and the last change is always shown. A key that changes the screen ends
 //! the pause.
@@ -11,17 +11,18 @@
 //! The link task reports the state of the connection, and marks all topics after a reconnect. The output of the task on
 //! the screen has a connection of its own.
 
+pub mod actions;
 pub mod fetch;
 mod link;
 pub mod output;
 mod topics;
 
+use super::action::HubAction;
 use super::messages::{Interest, Update};
-use super::model::TaskAction;
 use crate::cli::each::actor;
 use crate::cli::{Context, Failure, Globals, HubClient, Screen, StreamItem, WatchStream};
 use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
-use kirosu_protocol::{AnswerParams, EVENT_KINDS, EventKind, Subject, TaskId, WatchParams};
+use kirosu_protocol::{EVENT_KINDS, EventKind, WatchParams};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -94,6 +95,7 @@ pub struct Feed {
     interest: watch::Sender<Interest>,
     hub: HubClient,
     feed: FeedContext,
+    topics: Arc<Topics>,
 }
 
 impl Feed {
@@ -137,6 +139,7 @@ impl Feed {
             interest,
             hub,
             feed,
+            topics,
         })
     }
 
@@ -154,22 +157,14 @@ impl Feed {
         });
     }
 
-    /// Sends an action to the hub; its outcome is reported as an update.
-    pub fn act(&self, act: TaskAction, subject: Subject) {
+    /// Sends an action to the hub; its outcome is reported as an update. All data is read again then, also after a refusal.
+    pub fn act(&self, action: HubAction) {
         let (client, feed) = (self.hub.client.clone(), self.feed.clone());
+        let topics = self.topics.clone();
         tokio::spawn(async move {
-            feed.update(fetch::act(&client, act, subject, actor(&None)).await)
-                .await;
-        });
-    }
-
-    /// Sends an answer to a `human` task; its outcome is reported as an update.
-    pub fn answer(&self, task_id: TaskId, text: String) {
-        let (client, feed) = (self.hub.client.clone(), self.feed.clone());
-        tokio::spawn(async move {
-            let by = actor(&None);
-            let params = AnswerParams { task_id, text, by };
-            feed.update(fetch::answer(&client, params).await).await;
+            let outcome = actions::act(&client, action, actor(&None)).await;
+            feed.update(outcome).await;
+            topics.mark_all();
         });
     }
 }

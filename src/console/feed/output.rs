@@ -5,7 +5,7 @@ use super::{FeedContext, PAUSE};
 use crate::cli::logs::{ChunkOrder, OutputPosition};
 use crate::cli::{Failure, HubClient, StreamItem, WatchStream};
 use crate::console::messages::{Interest, OutputUpdate, Update};
-use crate::console::model::View;
+use crate::console::view::View;
 use kirosu_protocol::{EventKind, GetParams, TaskId, WatchParams};
 use tokio::sync::watch;
 use tokio::time::sleep;

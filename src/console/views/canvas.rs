@@ -3,9 +3,10 @@
 use crate::terminal::paint::Paint;
 use crate::terminal::text;
 use kirosu_protocol::text::visible;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell, CellDiffOption, CellWidth};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
+use std::num::NonZeroU16;
 
 /// The painted pieces of a line.
 pub type PaintedLine = Vec<(String, Paint)>;
@@ -55,16 +56,24 @@ impl<'a> Canvas<'a> {
         if y >= self.height() || most == 0 {
             return x;
         }
+        // No more than could be shown, whatever the length. A cluster of many accents has many characters.
         let start: String = text
             .chars()
             .filter_map(visible)
-            .take(4 * most + 4)
+            .take(8 * most + 8)
             .collect();
         let shown = text::fit(&start, most);
         let (left, top) = (self.area.x + x as u16, self.area.y + y as u16);
         let style = self.style(paint);
-        let (end, _) = self.frame.set_stringn(left, top, shown, most, style);
-        usize::from(end - self.area.x)
+        let mut x = left;
+        for (cluster, wide) in text::clusters(&shown).filter(|(_, wide)| *wide > 0) {
+            let end = x + wide as u16;
+            put(&mut self.frame[(x, top)], cluster, wide, style);
+            // Cells that a wide cluster covers.
+            ((x + 1)..end).for_each(|x| self.frame[(x, top)].reset());
+            x = end;
+        }
+        usize::from(x - self.area.x)
     }
 
     /// Like [`text`](Canvas::text), up to the border.
@@ -86,6 +95,16 @@ impl<'a> Canvas<'a> {
         for (at, row) in rows.iter().enumerate() {
             let x = self.width().saturating_sub(text::width(row.trim_end())) / 2;
             self.line(x, top + at, row, paint);
+        }
+    }
+
+    /// Marks the place where the user types.
+    pub fn cursor(&mut self, x: usize, y: usize) {
+        if x < self.width() && y < self.height() {
+            let place = (self.area.x + x as u16, self.area.y + y as u16);
+            if let Some(cell) = self.frame.cell_mut(place) {
+                cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
+            }
         }
     }
 
@@ -114,4 +133,11 @@ impl<'a> Canvas<'a> {
             (Paint::Attention | Paint::Bad, false) => plain.add_modifier(Modifier::BOLD),
         }
     }
+}
+
+/// Puts a cluster into a cell. Where the terminal library has another width for it than [`text::clusters`], that one counts.
+fn put(cell: &mut Cell, cluster: &str, wide: usize, style: Style) {
+    cell.set_symbol(cluster).set_style(style);
+    let forced = NonZeroU16::new(wide as u16).filter(|_| usize::from(cluster.cell_width()) != wide);
+    cell.set_diff_option(forced.map_or(CellDiffOption::None, CellDiffOption::ForcedWidth));
 }

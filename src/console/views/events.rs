@@ -3,8 +3,9 @@
 use super::canvas::Canvas;
 use super::nothing;
 use crate::cli::watch::describe;
-use crate::console::model::{self, Model, View};
+use crate::console::model::{self, Model};
 use crate::console::query::TaskFilter;
+use crate::console::view::View;
 use crate::terminal::paint::Paint;
 use crate::terminal::{text, time};
 use kirosu_protocol::Event;

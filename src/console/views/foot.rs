@@ -1,25 +1,26 @@
-//! The line below every screen.
+//! The line below every screen, or several for a long message.
 
 use super::canvas::Canvas;
-use crate::console::model::{Model, View};
+use super::keys::{self, KeyText};
+use crate::console::action::DraftKind;
+use crate::console::model::Model;
+use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
-use ratatui::style::{Modifier, Style};
+use crate::terminal::text;
+use kirosu_protocol::text::visible;
+use ratatui::widgets::{Clear, Widget};
 
-const ACTIONS: [(&str, &str); 4] = [
-    ("a", "approve"),
-    ("r", "reject"),
-    ("c", "cancel"),
-    ("R", "retry"),
-];
-/// Actions on runs of plans.
-const STEERING: [(&str, &str); 4] = [
-    ("p", "pause"),
-    ("P", "resume"),
-    ("R", "retry"),
-    ("c", "cancel"),
-];
-/// Actions on entries that wait for a person.
-const DECISIONS: [(&str, &str); 3] = [("a", "approve"), ("r", "reject"), ("w", "answer")];
+/// Number of lines: one, or as many as the message needs, which covers the end of the screen then.
+pub fn lines(model: &Model, columns: usize) -> u16 {
+    let message = model.message.as_ref().filter(|_| model.typing.is_none());
+    let lines = message.map(|it| wrap(&text::one_line(&it.text), room(columns)).len());
+    lines.map_or(1, |lines| u16::try_from(lines).unwrap_or(u16::MAX))
+}
+
+/// Columns of a message on a screen of `columns` columns.
+fn room(columns: usize) -> usize {
+    columns.saturating_sub(2)
+}
 
 /// Draws the text that is being typed, the message, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
@@ -27,58 +28,65 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         let hint = "Enter applies, Esc cancels; words, status:failed, queue:x, type:x";
         return input_line("filter: ", input, hint, canvas);
     }
-    if let Some(reply) = &model.reply {
-        let label = format!("answer to task {}: ", reply.task_id);
-        return input_line(&label, &reply.text, "Enter sends, Esc cancels", canvas);
-    }
     if let Some(message) = &model.message {
-        canvas.line(1, 0, &message.text, message.paint);
+        Clear.render(canvas.area, canvas.frame);
+        let lines = wrap(&text::one_line(&message.text), room(canvas.width()));
+        for (y, line) in lines.iter().enumerate() {
+            canvas.line(1, y, line, message.paint);
+        }
         return;
     }
     let mut x = 1;
+    if let Some(keys) = asked(model) {
+        line(x, keys, canvas);
+        return;
+    }
     if !model.filter().is_empty() {
         let text = format!("/{} ", model.filter());
         x = canvas.text(x, 0, &text, Paint::Attention, canvas.width() / 2) + 1;
     }
-    let keys: &[(&str, &str)] = match model.view {
-        View::Tasks => &[("Enter", "open"), ("/", "filter")],
-        View::Task => &[("Esc", "back"), ("G", "follow")],
-        View::Tree => &[("Tab", "next screen"), ("/", "filter")],
-        View::Inbox => &[("/", "filter"), ("Enter", "open its task")],
-        View::Runs if model.run.is_some() => &[("Esc", "back"), ("Enter", "its task")],
-        View::Runs => &[("Enter", "open"), ("/", "filter")],
-        View::Agents | View::Events => &[
-            ("Tab", "next screen"),
-            ("/", "filter"),
-            ("Enter", "open its task"),
+    let x = line(x, &[("?", "help"), ("q", "quit")], canvas);
+    line(x, keys::short(model), canvas);
+}
+
+/// The keys of a question over the screen.
+fn asked(model: &Model) -> Option<&'static [KeyText]> {
+    if model.choice.is_some() {
+        return Some(&[
+            ("j k", "choose"),
+            ("Enter", "approve with it"),
+            ("Esc", "back"),
+        ]);
+    }
+    Some(match model.draft.as_ref()?.kind {
+        DraftKind::Resize(_) => &[("Enter", "resize"), ("+ -", "change"), ("Esc", "cancel")],
+        DraftKind::Answer(_) | DraftKind::Reject(_) => &[
+            ("Enter", "send"),
+            ("Ctrl-J", "new line"),
+            ("Ctrl-U", "clear the line"),
+            ("Esc", "cancel"),
         ],
-    };
-    let actions: &[(&str, &str)] = match model.view {
-        View::Tasks | View::Task => &ACTIONS,
-        View::Inbox => &DECISIONS,
-        View::Runs => &STEERING,
-        View::Agents | View::Tree | View::Events => &[],
-    };
-    let keys = [("?", "help"), ("q", "quit")]
-        .iter()
-        .chain(keys)
-        .chain(actions);
+    })
+}
+
+/// Writes the first keys that fit, from a column on. Returns the column after them.
+fn line(mut x: usize, keys: &[KeyText], canvas: &mut Canvas<'_>) -> usize {
     for (key, what) in keys {
+        if x + text::width(key) + 1 + text::width(what) > canvas.width() {
+            break;
+        }
         x = canvas.line(x, 0, key, Paint::Bold) + 1;
         x = canvas.line(x, 0, what, Paint::Dim) + 2;
     }
+    x
 }
 
 fn input_line(label: &str, input: &str, hint: &str, canvas: &mut Canvas<'_>) {
     let x = canvas.line(1, 0, label, Paint::Bold);
     // A long line shows its end, where the user types.
     let room = canvas.width().saturating_sub(x + 2);
-    let skipped = input.chars().count().saturating_sub(room);
-    let end: String = input.chars().skip(skipped).collect();
-    let x = canvas.line(x, 0, &end, Paint::Plain);
-    let cursor = (canvas.area.x + x as u16, canvas.area.y);
-    if let Some(cell) = canvas.frame.cell_mut(cursor) {
-        cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
-    }
+    let shown: String = input.chars().filter_map(visible).collect();
+    let x = canvas.line(x, 0, text::end(&shown, room), Paint::Plain);
+    canvas.cursor(x, 0);
     canvas.line(x + 3, 0, hint, Paint::Dim);
 }

@@ -3,7 +3,8 @@
 use super::canvas::Canvas;
 use crate::cli::show::task::counted;
 use crate::console::messages::LinkState;
-use crate::console::model::{Model, View};
+use crate::console::model::Model;
+use crate::console::view::View;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::width;
 use ratatui::style::{Modifier, Style};
@@ -34,19 +35,40 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// The names of the screens, with the current one marked. Returns the column after them.
+/// The names of the screens, with the current one marked: in the longest form that leaves space for the state of the
+/// connection. Returns the column after them.
 fn names(model: &Model, canvas: &mut Canvas<'_>) -> usize {
-    let mut x = canvas.line(1, 0, "kirosu", Paint::Bold) + 1;
-    for (at, view) in View::ALL.into_iter().enumerate() {
-        let name = format!(" {} {} ", at + 1, view.name());
+    let room = canvas.width().saturating_sub(width(state(model).0) + 1);
+    let whole = |blank: &'static str| {
+        let name = |(at, view): (usize, View)| format!("{blank}{} {}{blank}", at + 1, view.name());
+        View::ALL.into_iter().enumerate().map(name).collect()
+    };
+    let digits = View::ALL.into_iter().enumerate().map(|(at, view)| {
+        let name = if view == model.view { view.name() } else { "" };
+        format!("{} {name}", at + 1).trim_end().to_owned()
+    });
+    let forms: [(&str, &str, Vec<String>); 3] = [
+        ("kirosu ", "", whole(" ")),
+        ("", " ", whole("")),
+        ("", " ", digits.collect()),
+    ];
+    let wide = |(title, gap, names): &(&str, &str, Vec<String>)| {
+        let names = names.iter().map(|name| width(name) + gap.len());
+        1 + width(title) + names.sum::<usize>()
+    };
+    let form = forms.iter().find(|form| wide(form) <= room);
+    let (title, gap, names) = form.unwrap_or(&forms[2]);
+    let mut x = canvas.line(1, 0, title, Paint::Bold);
+    for (name, view) in names.iter().zip(View::ALL) {
         let begin = x;
-        x = canvas.line(x, 0, &name, Paint::Plain);
+        x = canvas.line(x, 0, name, Paint::Plain);
         if view == model.view {
             let mut name = canvas.area;
             (name.x, name.width, name.height) = (begin as u16, (x - begin) as u16, 1);
             let style = Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD);
             canvas.frame.set_style(name, style);
         }
+        x += gap.len();
     }
     x
 }

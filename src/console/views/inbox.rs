@@ -4,11 +4,13 @@
 use super::canvas::Canvas;
 use super::{nothing, short};
 use crate::cli::approvals::paint;
-use crate::console::model::{Model, View};
+use crate::console::model::Model;
 use crate::console::query::TaskFilter;
 use crate::console::transcript::wrap;
+use crate::console::view::View;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::{fit_counted, one_line};
+use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::{Approval, ApprovalKind, Subject, TaskId};
 
 /// Lines of the chosen entry.
@@ -123,6 +125,16 @@ pub fn chosen(model: &Model) -> Option<(Subject, String)> {
     let entries = shown(model);
     let entry = entries.get(model.cursors[View::Inbox as usize].at)?;
     Some((subject_of(entry)?, one_line(&entry.question())))
+}
+
+/// The options of the chosen entry, of which one is to be chosen to approve it, and its description without them. `None` if it
+/// has none.
+pub fn options(model: &Model) -> Option<(String, Vec<PermissionOption>)> {
+    let entries = shown(model);
+    let entry = *entries.get(model.cursors[View::Inbox as usize].at)?;
+    let mut about = entry.clone();
+    let options = std::mem::take(&mut about.options);
+    (!options.is_empty()).then(|| (one_line(&about.question()), options))
 }
 
 /// The task of the chosen entry.

@@ -3,22 +3,28 @@
 //! Two lines above every screen show the names of the screens, the state of the connection, and the counters. One line
 //! below shows the input, a message, or the keys. Drawing changes the model only to store rows wrapped to a width.
 
-pub mod agents;
 mod canvas;
 pub mod events;
 mod foot;
 mod head;
 pub mod inbox;
+mod items;
+mod keys;
+pub mod pools;
 mod popup;
 pub mod runs;
+pub mod schedules;
+mod sections;
 mod task;
 mod tasks;
 mod tree;
 
 use super::messages::LinkState;
-use super::model::{Model, View};
+use super::model::Model;
+use super::view::View;
 use crate::terminal::paint::Paint;
 use canvas::Canvas;
+pub use popup::OPTIONS_SHOWN;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -41,10 +47,9 @@ pub fn draw(model: &mut Model, frame: &mut Buffer, colour: bool) {
     head::draw(model, &mut all.part(Rect::new(0, 0, area.width, 2)));
     let body = Rect::new(0, 2, area.width, area.height - FRAME);
     body_of(model, &mut all.part(body));
-    foot::draw(
-        model,
-        &mut all.part(Rect::new(0, area.height - 1, area.width, 1)),
-    );
+    let high = foot::lines(model, usize::from(area.width)).min(area.height / 2);
+    let foot = Rect::new(0, area.height - high, area.width, high);
+    foot::draw(model, &mut all.part(foot));
     popup::draw(model, &mut all.part(body));
 }
 
@@ -52,11 +57,12 @@ fn body_of(model: &mut Model, canvas: &mut Canvas<'_>) {
     match model.view {
         View::Tasks => tasks::draw(model, canvas),
         View::Task => task::draw(model, canvas),
-        View::Agents => agents::draw(model, canvas),
+        View::Pools => pools::draw(model, canvas),
         View::Tree => tree::draw(model, canvas),
         View::Events => events::draw(model, canvas),
         View::Inbox => inbox::draw(model, canvas),
         View::Runs => runs::draw(model, canvas),
+        View::Schedules => schedules::draw(model, canvas),
     }
 }
 
@@ -65,10 +71,11 @@ pub fn list_height(model: &Model, view: View) -> usize {
     let body = usize::from(model.size.1.saturating_sub(FRAME));
     let others = match view {
         View::Tasks => tasks::lines_above(body),
-        View::Agents => agents::OTHER_LINES,
+        View::Pools => pools::OTHER_LINES,
         View::Events => 1,
         View::Inbox => inbox::OTHER_LINES,
         View::Runs => runs::other_lines(model),
+        View::Schedules => schedules::OTHER_LINES,
         View::Task | View::Tree => 0,
     };
     body.saturating_sub(others).max(1)
@@ -79,11 +86,12 @@ pub fn list_len(model: &Model) -> usize {
     match model.view {
         View::Tasks => model.tasks.page.as_ref().map_or(0, |page| page.rows.len()),
         View::Task => 0,
-        View::Agents => agents::len(model),
+        View::Pools => pools::len(model),
         View::Tree => tree::lines(model).len(),
         View::Events => events::shown(model).len(),
         View::Inbox => inbox::shown(model).len(),
         View::Runs => runs::len(model),
+        View::Schedules => schedules::shown(model).len(),
     }
 }
 

@@ -1,82 +1,114 @@
-//! Popups over a screen: a confirmation, and the keys.
+//! Popups over a screen: a confirmation, the options of a permission request, a text that is being typed, and the keys.
 
 use super::canvas::Canvas;
 use super::inbox::whole;
-use crate::console::model::{Model, PendingConfirm, RunAction, TaskAction};
+use super::keys;
+use crate::console::action::{
+    Draft, DraftKind, HubAction, PendingChoice, PendingConfirm, PoolAction, RunAction,
+    ScheduleAction,
+};
+use crate::console::feed::actions::named;
+use crate::console::model::Model;
+use crate::console::transcript::wrap;
 use crate::terminal::paint::Paint;
-use crate::terminal::text::width;
+use crate::terminal::text::{fit, one_line, width};
 use kirosu_protocol::Subject;
+use kirosu_protocol::text::visible;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
 
-const KEYS: [(&str, &str); 16] = [
-    (
-        "1 … 7, Tab",
-        "screens: tasks, task, agents, tree, events, inbox, runs",
-    ),
-    ("↑ ↓ j k", "one line up or down"),
-    ("PgUp PgDn", "one page up or down (Space; Ctrl-B, Ctrl-F)"),
-    (
-        "g G",
-        "to the first, to the last (of a task: follow output)",
-    ),
-    ("Enter", "opens the chosen task (also of an agent or event)"),
-    ("Esc", "back to the list; removes the filter"),
-    ("/", "filter: words, status:failed, queue:x, type:x,"),
-    ("", "label:x, parent:42; an empty one shows all"),
-    (
-        "a",
-        "approve: lets the task or tool run; yes to a human task",
-    ),
-    ("w", "write: answers a human task with a text"),
-    ("r", "reject: the task fails; a tool does not run"),
-    ("c", "cancel: stops the task, even if it runs"),
-    ("R", "retry: enqueues a failed or cancelled task again"),
-    (
-        "p P",
-        "of a run: pause, resume; R repeats what failed in it",
-    ),
-    ("Ctrl-L", "draws the screen again"),
-    ("q, Ctrl-C", "quit"),
-];
+/// The most options of a permission request that are visible at a time.
+pub const OPTIONS_SHOWN: usize = 8;
+/// The most lines of a draft that are visible at a time, and of the description of its subject.
+const DRAFT_LINES: usize = 8;
 
-/// Draws the pending confirmation, or the keys.
+/// Draws the question that is open, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
-    match &model.confirm {
-        Some(confirm) => question(confirm, canvas),
-        None if model.help => help(canvas),
-        None => {}
+    if let Some(confirm) = &model.confirm {
+        question(confirm, canvas);
+    } else if let Some(choice) = &model.choice {
+        options(choice, canvas);
+    } else if let Some(draft) = &model.draft {
+        form(draft, canvas);
+    } else if model.help {
+        help(model, canvas);
+    }
+}
+
+/// The verb of an action, the name of its subject, and its effect.
+fn described(action: &HubAction) -> (&'static str, String, String) {
+    let tool = |subject: &Subject| matches!(subject, Subject::Approval(_));
+    let (verb, name, then) = match action {
+        HubAction::Approve(it, _) if tool(it) => {
+            ("approve", it.to_string(), "the agent may do this once")
+        }
+        HubAction::Approve(it, _) => (
+            "approve",
+            it.to_string(),
+            "the task runs, or is done if it is a human task",
+        ),
+        HubAction::Reject(it, _) => ("reject", it.to_string(), "the task fails"),
+        HubAction::Answer(id, _) => ("answer", format!("task {id}"), "the task is done"),
+        HubAction::Cancel(id) => ("cancel", format!("task {id}"), "the task is stopped"),
+        HubAction::Retry(id) => ("retry", format!("task {id}"), "the task is enqueued again"),
+        HubAction::Run(act, id) => {
+            let (verb, then) = of_run(*act);
+            (verb, format!("run {id}"), then)
+        }
+        HubAction::Schedule(act, name) => {
+            let (verb, then) = of_schedule(*act);
+            (verb, format!("schedule {name}"), then)
+        }
+        HubAction::Pool(PoolAction::Resize(_), name) => {
+            ("resize", format!("pool {name}"), "until the next start")
+        }
+        HubAction::Pool(PoolAction::Pause(queues), _) => (
+            "pause",
+            named(queues),
+            "of every pool: running tasks go on, no further one starts",
+        ),
+        HubAction::Pool(PoolAction::Resume(queues), _) => {
+            ("resume", named(queues), "their tasks run again")
+        }
+        HubAction::Probe(name) => (
+            "try",
+            format!("{name} again"),
+            "if it is parked, its next task tests whether it works again",
+        ),
+    };
+    (verb, name, then.to_owned())
+}
+
+fn of_run(act: RunAction) -> (&'static str, &'static str) {
+    match act {
+        RunAction::Pause => ("pause", "its running tasks go on, no further one starts"),
+        RunAction::Resume => (
+            "resume",
+            "it goes on; if it waits after failures, with all its items",
+        ),
+        RunAction::Raise => (
+            "raise the budget of",
+            "by its first limit: the tasks that wait for it run",
+        ),
+        RunAction::Retry => (
+            "retry",
+            "what failed is repeated, and the steps that depend on it",
+        ),
+        RunAction::Cancel => ("cancel", "the run ends, and its tasks are cancelled"),
+    }
+}
+
+fn of_schedule(act: ScheduleAction) -> (&'static str, &'static str) {
+    match act {
+        ScheduleAction::Pause => ("pause", "it adds no task until it is resumed"),
+        ScheduleAction::Resume => ("resume", "times of the pause are left out"),
+        ScheduleAction::Fire => ("run", "its task is added now; its next time stays"),
+        ScheduleAction::Remove => ("remove", "it adds no further task; its tasks stay"),
     }
 }
 
 fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
-    let tool = matches!(confirm.subject, Subject::Approval(_));
-    let (verb, then) = match confirm.act {
-        TaskAction::Approve if tool => ("approve", "the agent may do this once"),
-        TaskAction::Reject if tool => ("reject", "the agent may not do this, and continues"),
-        TaskAction::Approve => ("approve", "the task runs, or is done if it is a human task"),
-        TaskAction::Reject => ("reject", "the task fails"),
-        TaskAction::Cancel => ("cancel", "the task is stopped"),
-        TaskAction::Retry => ("retry", "the task is enqueued again"),
-        TaskAction::Run(RunAction::Pause) => {
-            ("pause", "its running tasks go on, no further one starts")
-        }
-        TaskAction::Run(RunAction::Resume) => (
-            "resume",
-            "it goes on; if it waits after failures, with all its items",
-        ),
-        TaskAction::Run(RunAction::Raise) => (
-            "raise the budget of",
-            "by its first limit: the tasks that wait for it run",
-        ),
-        TaskAction::Run(RunAction::Retry) => (
-            "retry",
-            "what failed is repeated, and the steps that depend on it",
-        ),
-        TaskAction::Run(RunAction::Cancel) => {
-            ("cancel", "the run ends, and its tasks are cancelled")
-        }
-    };
+    let (verb, name, then) = described(&confirm.action);
     let inner = canvas.width().saturating_sub(8).min(70);
     let about = whole(
         &confirm.about,
@@ -84,16 +116,11 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
         canvas.height().saturating_sub(8).max(1),
     );
     let lines = about.len() + 4;
-    let mut canvas = boxed(
-        canvas,
-        inner,
-        lines,
-        &format!(" {verb} {}? ", confirm.act.name_of(confirm.subject)),
-    );
+    let mut canvas = boxed(canvas, inner, lines, &format!(" {verb} {name}? "));
     for (at, line) in about.iter().enumerate() {
         canvas.line(0, at, line, Paint::Plain);
     }
-    canvas.line(0, lines - 3, then, Paint::Dim);
+    canvas.line(0, lines - 3, &then, Paint::Dim);
     let x = canvas.line(0, lines - 1, "y", Paint::Bold);
     let x = canvas.line(
         x,
@@ -105,10 +132,77 @@ fn question(confirm: &PendingConfirm, canvas: &mut Canvas<'_>) {
     canvas.line(x, lines - 1, "  no", Paint::Plain);
 }
 
-fn help(canvas: &mut Canvas<'_>) {
-    let inner = canvas.width().saturating_sub(8).min(68);
-    let mut canvas = boxed(canvas, inner, KEYS.len(), " keys ");
-    for (at, (keys, what)) in KEYS.into_iter().enumerate() {
+/// The options of a permission request, with the chosen one marked.
+fn options(choice: &PendingChoice, canvas: &mut Canvas<'_>) {
+    let inner = canvas.width().saturating_sub(8).min(70);
+    let room = canvas.height().saturating_sub(OPTIONS_SHOWN + 4).max(1);
+    let about = whole(&choice.about, inner, room);
+    let shown = choice.options.len().min(OPTIONS_SHOWN);
+    let title = format!(" approve a{}: with which option? ", choice.approval_id);
+    let lines = about.len() + 1 + shown;
+    let mut canvas = boxed(canvas, inner, lines, &title);
+    for (at, line) in about.iter().enumerate() {
+        canvas.line(0, at, line, Paint::Plain);
+    }
+    let mut cursor = choice.cursor;
+    cursor.fit(choice.options.len(), OPTIONS_SHOWN);
+    let options = choice.options.iter().enumerate().skip(cursor.top);
+    for (line, (at, option)) in options.take(shown).enumerate() {
+        let y = about.len() + 1 + line;
+        let text = match option.id == option.name {
+            true => option.id.clone(),
+            false => format!("{} ({})", option.id, option.name),
+        };
+        canvas.line(
+            1,
+            y,
+            &fit(&one_line(&text), inner.saturating_sub(2)),
+            Paint::Plain,
+        );
+        if at == cursor.at {
+            canvas.choose(y);
+        }
+    }
+}
+
+/// A text that is being typed, below the description of its subject.
+fn form(draft: &Draft, canvas: &mut Canvas<'_>) {
+    let inner = canvas.width().saturating_sub(8).min(70);
+    let title = match &draft.kind {
+        DraftKind::Answer(id) => format!(" answer to task {id} "),
+        DraftKind::Reject(subject) => format!(" reject {subject}: reason (may be empty) "),
+        DraftKind::Resize(pool) => format!(" size of pool {pool}, until the next start or reload "),
+    };
+    let room = canvas.height().saturating_sub(4);
+    let about = whole(&draft.about, inner, DRAFT_LINES.min(room / 2).max(1));
+    let most = DRAFT_LINES.min(room.saturating_sub(about.len())).max(1);
+    // The line with the cursor has one column for it.
+    let wide = inner.saturating_sub(1);
+    let lines = draft.text.split('\n').flat_map(|line| {
+        let line: String = line.chars().filter_map(visible).collect();
+        wrap(&line, wide)
+    });
+    let lines: Vec<String> = lines.collect();
+    let shown = &lines[lines.len().saturating_sub(most)..];
+    let high = about.len() + 1 + shown.len();
+    let mut canvas = boxed(canvas, inner, high, &title);
+    for (at, line) in about.iter().enumerate() {
+        canvas.line(0, at, line, Paint::Dim);
+    }
+    for (at, line) in shown.iter().enumerate() {
+        let x = canvas.line(0, about.len() + 1 + at, line, Paint::Plain);
+        if at + 1 == shown.len() {
+            canvas.cursor(x, about.len() + 1 + at);
+        }
+    }
+}
+
+fn help(model: &Model, canvas: &mut Canvas<'_>) {
+    let keys = keys::all(model);
+    let inner = canvas.width().saturating_sub(8).min(72);
+    let title = format!(" keys of the screen {} ", model.view.name().to_lowercase());
+    let mut canvas = boxed(canvas, inner, keys.len(), &title);
+    for (at, (keys, what)) in keys.into_iter().enumerate() {
         canvas.line(0, at, keys, Paint::Bold);
         canvas.line(13, at, what, Paint::Plain);
     }

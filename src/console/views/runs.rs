@@ -1,23 +1,58 @@
 //! Screen 7: runs of plans, newest first; of an opened run its steps as a tree, failed ones first.
 
-use super::canvas::Canvas;
-use super::nothing;
+use super::canvas::{Canvas, PaintedLine};
+use super::sections::list;
+use super::{items, nothing};
 use crate::cli::runs::table;
 use crate::cli::show::run::{TreeLine, headline, is_question, run_paint, tree};
-use crate::console::model::{Model, View};
+use crate::console::model::Model;
 use crate::console::query::TaskFilter;
 use crate::console::run_pane::RunPane;
+use crate::console::transcript::Transcript;
+use crate::console::view::View;
 use crate::terminal::paint::Paint;
 use crate::terminal::text::grouped;
 use crate::terminal::time::span;
 use kirosu_protocol::{BUDGET_REASON, ListedRun, RunAnswer, StepInfo, TaskId};
 
 /// Lines above the steps of a run.
-const HEAD: usize = 4;
+const HEAD: usize = 3;
+/// The most lines of the result, or of the error, of a run that has ended, below its steps.
+const OUTCOME: usize = 8;
 
 /// Lines that are not rows.
 pub fn other_lines(model: &Model) -> usize {
-    if model.run.is_some() { HEAD } else { 1 }
+    let Some(pane) = &model.run else { return 1 };
+    match (&pane.items, &pane.answer) {
+        (Some(_), _) => items::HEAD,
+        (None, Some(run)) => HEAD + outcome(run, usize::from(model.size.0), body(model)).len(),
+        (None, None) => HEAD,
+    }
+}
+
+/// Lines of the screen between the counters and the keys.
+fn body(model: &Model) -> usize {
+    usize::from(model.size.1.saturating_sub(super::FRAME))
+}
+
+/// The result or the error of a run that has ended, wrapped, with a heading; at most a third of the screen.
+fn outcome(run: &RunAnswer, columns: usize, body: usize) -> Vec<PaintedLine> {
+    let (name, text, paint) = match (run.error.as_deref(), run.result.as_deref()) {
+        (Some(error), _) => ("Error", error, Paint::Bad),
+        (None, Some(result)) => ("Result", result, Paint::Plain),
+        (None, None) => return Vec::new(),
+    };
+    let most = OUTCOME.min(body / 3).max(2);
+    let mut transcript = Transcript::default();
+    transcript.push(text);
+    let (rows, all) = transcript.rows(columns.saturating_sub(2), 0, most);
+    let more = match all > most {
+        true => format!("  the first {most} of {all} lines, all of them: o"),
+        false => String::new(),
+    };
+    let heading = vec![(name.to_owned(), Paint::Bold), (more, Paint::Dim)];
+    let rows = rows.into_iter().map(|row| vec![(row, paint)]);
+    [Vec::new(), heading].into_iter().chain(rows).collect()
 }
 
 /// Draws the screen.
@@ -34,22 +69,13 @@ fn draw_list(model: &Model, canvas: &mut Canvas<'_>) {
         let none = "no runs of plans yet: kirosu map --files 'docs/**/*.md' --prompt 'Summarise {{ item.text }}'";
         return nothing(model, canvas, model.runs.is_some(), none);
     }
-    let runs: Vec<ListedRun> = runs.into_iter().cloned().collect();
-    let lines = table(&runs, model.now).lines(canvas.width().saturating_sub(2));
-    let mut lines = lines.into_iter();
-    if let Some(heading) = lines.next() {
-        canvas.pieces(1, 0, &heading);
-    }
-    let mut cursor = model.cursors[View::Runs as usize];
-    let rows = canvas.height().saturating_sub(1);
-    cursor.fit(runs.len(), rows);
-    for (at, line) in lines.enumerate().skip(cursor.top).take(rows) {
-        let y = at - cursor.top + 1;
-        canvas.pieces(1, y, &line);
-        if at == cursor.at {
-            canvas.choose(y);
-        }
-    }
+    let size = (runs.len(), canvas.height().saturating_sub(1));
+    let cursor = model.cursors[View::Runs as usize];
+    let rows = |rows: std::ops::Range<usize>| {
+        let rows: Vec<ListedRun> = runs[rows].iter().copied().cloned().collect();
+        table(&rows, model.now)
+    };
+    list(size, cursor, 0, rows, canvas);
 }
 
 fn draw_run(model: &Model, pane: &RunPane, canvas: &mut Canvas<'_>) {
@@ -61,15 +87,17 @@ fn draw_run(model: &Model, pane: &RunPane, canvas: &mut Canvas<'_>) {
         return canvas.sentence(&text, Paint::Dim);
     };
     canvas.line(1, 0, &headline(run), run_paint(run.state));
+    if let Some(pane) = &pane.items {
+        return items::draw(run.task_id, pane, canvas);
+    }
     canvas.line(1, 1, &facts(run, model.now), Paint::Dim);
-    let error = run.error.as_deref().and_then(|why| why.lines().next());
-    canvas.line(1, 2, error.unwrap_or_default(), Paint::Bad);
     let lines = steps(model, run);
     if lines.is_empty() {
         canvas.line(1, HEAD, "no step has begun", Paint::Dim);
     }
+    let below = outcome(run, canvas.width(), canvas.height());
     let mut cursor = pane.cursor;
-    let rows = canvas.height().saturating_sub(HEAD);
+    let rows = canvas.height().saturating_sub(HEAD + below.len());
     cursor.fit(lines.len(), rows);
     for (at, line) in lines.iter().enumerate().skip(cursor.top).take(rows) {
         let y = at - cursor.top + HEAD;
@@ -77,6 +105,10 @@ fn draw_run(model: &Model, pane: &RunPane, canvas: &mut Canvas<'_>) {
         if at == cursor.at {
             canvas.choose(y);
         }
+    }
+    let top = canvas.height().saturating_sub(below.len());
+    for (at, pieces) in below.iter().enumerate() {
+        canvas.pieces(1, top + at, pieces);
     }
 }
 
@@ -118,14 +150,14 @@ pub fn shown(model: &Model) -> Vec<&ListedRun> {
     model.runs.iter().flatten().filter(passes).collect()
 }
 
-/// Number of lines of the list, or of the steps of the opened run.
+/// Number of lines of the list, of the steps of the opened run, or of the items of its opened step.
 pub fn len(model: &Model) -> usize {
     match &model.run {
         None => shown(model).len(),
-        Some(pane) => {
-            let run = pane.answer.as_ref();
-            run.map_or(0, |run| steps(model, run).len())
-        }
+        Some(pane) => match (&pane.items, &pane.answer) {
+            (Some(items), _) => items.len(),
+            (None, run) => run.as_ref().map_or(0, |run| steps(model, run).len()),
+        },
     }
 }
 
@@ -164,7 +196,7 @@ pub fn waits_for_budget(model: &Model) -> bool {
 
 /// The chosen step of the opened run.
 pub fn chosen_step(model: &Model) -> Option<StepInfo> {
-    let pane = model.run.as_ref()?;
+    let pane = model.run.as_ref().filter(|pane| pane.items.is_none())?;
     let run = pane.answer.as_ref()?;
     let lines = steps(model, run);
     Some(lines.get(pane.cursor.at)?.step.clone())

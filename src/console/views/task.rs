@@ -7,10 +7,10 @@ use crate::cli::get;
 use crate::cli::show;
 use crate::console::model::Model;
 use crate::console::pane::TaskPane;
-use crate::console::transcript::Transcript;
+use crate::console::transcript::{Transcript, wrap};
 use crate::terminal::paint::Paint;
 use crate::terminal::text;
-use crate::terminal::time::span;
+use crate::terminal::time::{ago, minute, span};
 use jiff::tz::TimeZone;
 use kirosu_protocol::text::head;
 use kirosu_protocol::{GetAnswer, Status, Task};
@@ -142,7 +142,8 @@ fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> PaintedLine {
 fn before_output(answer: &GetAnswer, when: ShownTime<'_>, width: usize) -> Vec<PaintedLine> {
     let task = &answer.task;
     let now = when.0;
-    let mut rows = facts(answer, when, width);
+    let mut rows = waiting(answer, when, width);
+    rows.extend(facts(answer, when, width));
     let mut body = |name: &str, text: Option<&str>| {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             rows.push(Vec::new());
@@ -168,6 +169,21 @@ fn before_output(answer: &GetAnswer, when: ShownTime<'_>, width: usize) -> Vec<P
     rows
 }
 
+/// The reason why the task waits, in full.
+fn waiting(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<PaintedLine> {
+    let Some(waiting) = answer.task.waiting.as_deref() else {
+        return Vec::new();
+    };
+    let until = waiting.until.map(|at| {
+        let clock = minute(at, now, zone);
+        format!(" (until {clock}, {})", ago(at, now))
+    });
+    let text = format!("waits: {}{}", waiting.message, until.unwrap_or_default());
+    let lines = wrap(&text::one_line(&text), width).into_iter();
+    let lines = lines.map(|line| vec![(line, Paint::Attention)]);
+    lines.chain([Vec::new()]).collect()
+}
+
 /// The fields, in as many columns as fit.
 fn facts(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<PaintedLine> {
     let screen = show::Screen {
@@ -175,7 +191,12 @@ fn facts(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<Pa
         ..show::Screen::default()
     };
     let sheet = get::facts(answer, &screen, now, zone);
-    let facts = sheet.facts();
+    // The reason why it waits is above, in full.
+    let facts: Vec<_> = sheet
+        .facts()
+        .iter()
+        .filter(|(name, _)| *name != "waiting")
+        .collect();
     let names = facts
         .iter()
         .map(|(name, _)| text::width(name))
@@ -184,7 +205,7 @@ fn facts(answer: &GetAnswer, (now, zone): ShownTime<'_>, width: usize) -> Vec<Pa
     let columns = (width / 60).clamp(1, 3);
     let wide = width / columns;
     let room = wide.saturating_sub(names + 3);
-    let cell = |(name, value): &(&'static str, String)| {
+    let cell = |(name, value): &&(&'static str, String)| {
         let value = text::fit(
             &crate::terminal::text::one_line_start(value, 4 * wide),
             room,

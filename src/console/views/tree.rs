@@ -3,8 +3,9 @@
 use super::canvas::{Canvas, PaintedLine};
 use super::nothing;
 use crate::cli::tree::{Args, draw};
-use crate::console::model::{Model, View};
+use crate::console::model::Model;
 use crate::console::query::TaskFilter;
+use crate::console::view::View;
 use kirosu_protocol::TreeNode;
 
 /// Draws the screen.

@@ -1,4 +1,4 @@
-//! Credentials, and the audit trail.
+//! Credentials, the sessions of browsers, and the audit trail.
 
 use crate::Command;
 use crate::audit::{self, AuditRecord, NewEntry, Principal};
@@ -8,8 +8,10 @@ use crate::credentials::Credential;
 use crate::outcome::Outcome;
 use crate::plans::PlanOrder;
 use crate::sql::access::{
-    DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
+    DeleteCredential, DeleteSomeAudit, DeleteWebSession, InsertAudit, InsertCredential,
+    InsertWebSession, SetRevoked, SetUsed,
 };
+use crate::web_sessions::WebSession;
 use kirosu_protocol::{AccessScope, Effect, Error, ErrorCode};
 use serde_json::json;
 use std::sync::Arc;
@@ -46,6 +48,32 @@ impl Core {
         if credential.revoked_ms.is_none() {
             credential.revoked_ms = Some(revoked_at);
             self.write(SetRevoked { revoked_at, name })?;
+        }
+        Ok(Outcome::Ok)
+    }
+
+    /// Adds the session of a browser.
+    pub(crate) fn add_web_session(&mut self, new: &WebSession) -> Result<Outcome> {
+        for hash in self.web_sessions.ended_by(new) {
+            self.write(DeleteWebSession { hash: &hash })?;
+            self.web_sessions.remove(&hash);
+        }
+        self.write(InsertWebSession {
+            hash: &new.hash,
+            who: &new.who,
+            key_hash: &new.key_hash,
+            is_person: i64::from(new.is_person),
+            created_at: new.created_ms,
+            expires_at: new.expires_ms,
+        })?;
+        self.web_sessions.insert(new.clone());
+        Ok(Outcome::Ok)
+    }
+
+    /// Ends the session of a browser. Repeating it is harmless.
+    pub(crate) fn end_web_session(&mut self, hash: &str) -> Result<Outcome> {
+        if self.web_sessions.remove(hash) {
+            self.write(DeleteWebSession { hash })?;
         }
         Ok(Outcome::Ok)
     }

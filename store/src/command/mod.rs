@@ -19,6 +19,7 @@ pub(crate) mod holder;
 pub(crate) mod lease;
 pub(crate) mod long_text;
 mod lost;
+mod notify;
 mod pause;
 mod prune;
 mod reserve;
@@ -34,9 +35,10 @@ use crate::outcome::Outcome;
 use crate::parked::ParkId;
 use crate::plans::PlanOrder;
 use crate::schedules::ScheduleCommand;
+use crate::web_sessions::WebSession;
 use kirosu_protocol::{
-    AccessScope, Ack, AskParams, Budget, Fence, LeaseParams, NewTask, PermissionId, ReserveParams,
-    TaskId, Verdict,
+    AccessScope, Ack, AskParams, Budget, Fence, LeaseParams, NewTask, NoticeData, NoticeKind,
+    PermissionId, ReserveParams, TaskId, Verdict,
 };
 use std::sync::Arc;
 
@@ -45,6 +47,7 @@ pub use children::run_is_over;
 pub use large_batch::{BatchId, BatchPart, DependencyPart, MANY_DEPENDENCIES};
 pub use lease::leased_bytes;
 pub use long_text::{LongTask, NewLongText, TextId, TextPiece, long_ack, long_answer};
+pub use notify::{NOTICES_PER_TARGET, TakeNotices};
 
 /// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;
@@ -307,6 +310,10 @@ pub enum Command {
     AddCredential(Box<Credential>),
     /// Ends the validity of a credential by its name. Repeating it is harmless. Answer: `Ok`.
     RevokeCredential(String),
+    /// Adds the session of a browser. Those that have expired end, and the oldest of its key if it has too many. Answer: `Ok`.
+    AddWebSession(Box<WebSession>),
+    /// Ends the session of a browser by the hash of its secret. Repeating it is harmless. Answer: `Ok`.
+    EndWebSession(String),
     /// Stores entries of the audit trail and uses of credentials that the caller has gathered. Answer: `Ok`.
     Record(Box<AccessRecords>),
     /// Deletes entries of the audit trail from before a time, and the credentials that ended before it. Answer:
@@ -324,6 +331,25 @@ pub enum Command {
     /// Fires schedules that are due. Answer: [`Outcome::Counted`], with the number of tasks that were added.
     FireSchedules {
         /// At most this many; `more` in the answer shows whether some are left.
+        limit: u32,
+    },
+    /// Adds an event for targets of notifications that is no change of the store. Answer: `Ok`.
+    AddNotice {
+        /// The kind.
+        kind: NoticeKind,
+        /// Its content.
+        data: Box<NoticeData>,
+    },
+    /// Adds a test for the target of this name. Answer: [`Outcome::Noticed`].
+    TestTarget(String),
+    /// Records deliveries to a target, and reads its next events. Answer: [`Outcome::Notices`].
+    TakeNotices(Box<TakeNotices>),
+    /// Drops events for targets from before a time, and those beyond [`NOTICES_PER_TARGET`]. Answer: [`Outcome::Counted`];
+    /// while `more` is true, the caller sends the command again.
+    PruneNotices {
+        /// Unix milliseconds.
+        before_ms: i64,
+        /// At most this many events per target.
         limit: u32,
     },
     /// Reads the counters. Answer: [`Outcome::Stats`].
@@ -434,11 +460,17 @@ impl Core {
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
             Command::AddCredential(new) => self.add_credential(new)?,
             Command::RevokeCredential(name) => self.revoke_credential(name)?,
+            Command::AddWebSession(new) => self.add_web_session(new)?,
+            Command::EndWebSession(hash) => self.end_web_session(hash)?,
             Command::Record(records) => self.record(records)?,
             Command::PruneAudit { before_ms, limit } => self.prune_audit(*before_ms, *limit)?,
             Command::Plan(command) => self.plan(command)?,
             Command::Schedule(command) => self.schedule(command)?,
             Command::FireSchedules { limit } => self.fire_schedules(*limit)?,
+            Command::AddNotice { kind, data } => self.add_notice(*kind, data),
+            Command::TestTarget(name) => self.test_target(name)?,
+            Command::TakeNotices(take) => self.take_notices(take)?,
+            Command::PruneNotices { before_ms, limit } => self.prune_notices(*before_ms, *limit)?,
             Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now())),
         })
     }

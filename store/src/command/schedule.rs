@@ -15,7 +15,7 @@ use crate::sql::schedule::{
 };
 use kirosu_protocol::schedule::{SCHEDULE_TASK_BYTES, SCHEDULES};
 use kirosu_protocol::{
-    Error, ErrorCode, MissedPolicy, NewTask, OverlapPolicy, ScheduleSpec, TaskId,
+    Error, ErrorCode, EventKind, MissedPolicy, NewTask, OverlapPolicy, ScheduleSpec, TaskId,
 };
 
 /// Bytes of tasks after which a commit fires no further schedule.
@@ -59,6 +59,7 @@ impl Core {
             ScheduleCommand::Remove { name } => {
                 let id = self.known_schedule(name)?.id;
                 self.write(DeleteSchedule { id })?;
+                self.report_schedule(name, "removed", None);
                 Ok(Outcome::Ok)
             }
         }
@@ -158,6 +159,7 @@ impl Core {
             created_at: now,
         })?;
         self.deadlines.add(Deadline::Schedule, Some(due));
+        self.report_schedule(name, "added", None);
         Ok(scheduled(name, Some(due)))
     }
 
@@ -180,7 +182,17 @@ impl Core {
             .next_at
             .map(|at| found.rule(&read.times, read.missed).due(at));
         self.put_state(&found, due)?;
+        let state = if paused { "paused" } else { "resumed" };
+        self.report_schedule(name, state, None);
         Ok(Outcome::Ok)
+    }
+
+    fn report_schedule(&mut self, name: &str, state: &str, task_id: Option<TaskId>) {
+        self.batch.report(EventKind::Schedule {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            task_id,
+        });
     }
 
     /// Writes the state of a schedule; `due` is its next time with the jitter.
@@ -222,6 +234,7 @@ impl Core {
             .next_at
             .map(|at| found.rule(&read.times, read.missed).due(at));
         self.put_state(&found, due)?;
+        self.report_schedule(name, "fired", Some(made.task_id));
         Ok(Outcome::Enqueued(made))
     }
 
@@ -258,6 +271,7 @@ impl Core {
                 // It would fail again and again.
                 (it.paused, it.error) = (true, Some(format!("paused: {}", error.message)));
                 self.put_state(&it, it.next_at)?;
+                self.report_schedule(&it.name, "paused", None);
                 return Ok(false);
             }
         };
@@ -266,7 +280,7 @@ impl Core {
         };
         let done = step(it.rule(&read.times, read.missed), at, self.now());
         it.next_at = done.next;
-        let mut has_fired = false;
+        let (mut state, mut fired) = ("skipped", None);
         if let Some(at) = done.fire {
             let is_busy = self.unfinished(it.last_task)?.is_some();
             if is_busy && read.overlap == OverlapPolicy::Skip {
@@ -275,9 +289,11 @@ impl Core {
                 match self.fire_task(&it, &read) {
                     Ok(made) => {
                         note_fired(&mut it, at, made.task_id);
-                        has_fired = true;
+                        (state, fired) = ("fired", Some(made.task_id));
                     }
-                    Err(CommandError::Refused(error)) => it.error = Some(error.message),
+                    Err(CommandError::Refused(error)) => {
+                        (state, it.error) = ("failed", Some(error.message));
+                    }
                     Err(CommandError::StoreFault(fault)) => return Err(fault),
                 }
             }
@@ -286,7 +302,8 @@ impl Core {
             .next_at
             .map(|at| it.rule(&read.times, read.missed).due(at));
         self.put_state(&it, due)?;
-        Ok(has_fired)
+        self.report_schedule(&it.name, state, fired);
+        Ok(fired.is_some())
     }
 
     /// The task, if it exists and has not ended.

@@ -174,14 +174,12 @@ impl Core {
         let more = spent.minus(held.counted);
         let now = self.now();
         for scope in &held.scopes {
-            let settled = |account: BudgetAccount| account.settled(held.amount, more);
-            self.ledger.alter(&mut *self.db, scope, now, settled)?;
+            self.settle_account(scope, now, held.amount, more)?;
         }
         if let Some((ack, _)) = acked {
             for scope in self.scopes_of_ack(ack)? {
                 if !held.scopes.contains(&scope) {
-                    let settled = |account: BudgetAccount| account.settled(Amount::default(), more);
-                    self.ledger.alter(&mut *self.db, &scope, now, settled)?;
+                    self.settle_account(&scope, now, Amount::default(), more)?;
                 }
             }
         }
@@ -200,6 +198,27 @@ impl Core {
             ..held
         };
         self.ledger.put_reservation(&mut *self.db, task, rest)
+    }
+
+    /// Settles one budget of a run, and adds an event if this uses it up.
+    fn settle_account(
+        &mut self,
+        scope: &Scope,
+        now: i64,
+        held: Amount,
+        more: Amount,
+    ) -> Result<()> {
+        let mut is_used_up = false;
+        let settled = |account: BudgetAccount| {
+            let after = account.settled(held, more);
+            is_used_up = after.is_exhausted() && !account.is_exhausted();
+            after
+        };
+        self.ledger.alter(&mut *self.db, scope, now, settled)?;
+        match is_used_up {
+            true => self.note_budget(scope),
+            false => Ok(()),
+        }
     }
 
     /// The budgets that an acked run counts against.

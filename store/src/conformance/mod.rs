@@ -16,7 +16,7 @@ use crate::{Command, Outcome, Store, StoreOptions, SyncMode};
 use kirosu_protocol::{Ack, Fence, LeaseParams, NewTask, Status, TaskId};
 use records::{
     a_budget_is_read_as_written, a_permission_request_ends_once, a_schedule_is_read_as_written,
-    credentials_are_loaded, dependencies_are_added_up,
+    credentials_are_loaded, dependencies_are_added_up, sessions_of_browsers_are_loaded,
 };
 use std::path::Path;
 
@@ -81,6 +81,7 @@ backends! { on_disk, in_memory; {
     an_attempt_is_replaced_by_a_late_ack,
     a_budget_is_read_as_written,
     credentials_are_loaded,
+    sessions_of_browsers_are_loaded,
     a_schedule_is_read_as_written,
     finished_tasks_come_by_id,
     a_store_runs_on_it,

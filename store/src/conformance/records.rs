@@ -2,7 +2,9 @@
 
 use super::{Fixture, NOW, row};
 use crate::rules::budget::BudgetAccount;
-use crate::sql::access::{InsertCredential, SetRevoked, SetUsed};
+use crate::sql::access::{
+    DeleteWebSession, InsertCredential, InsertWebSession, SetRevoked, SetUsed,
+};
 use crate::sql::approval::{
     EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
 };
@@ -145,6 +147,32 @@ pub(super) fn credentials_are_loaded(mut it: Fixture) {
         (Some(NOW + 9), Some(NOW + 1), Some(NOW + 2))
     );
     assert_eq!((ci.hash.as_str(), loaded[0].used_ms), ("1f", None));
+}
+
+pub(super) fn sessions_of_browsers_are_loaded(mut it: Fixture) {
+    for (hash, is_person) in [("1f", true), ("2e", false), ("3d", false)] {
+        let record = InsertWebSession {
+            hash,
+            who: "ada",
+            key_hash: "ab",
+            is_person: i64::from(is_person),
+            created_at: NOW,
+            expires_at: NOW + 9,
+        };
+        it.db.write(record.into()).unwrap();
+    }
+    it.db.write(DeleteWebSession { hash: "2e" }.into()).unwrap();
+    it.commit();
+    it.db.reopen(NOW).unwrap();
+    let loaded = it.db.load(0).unwrap().web_sessions;
+    let shown: Vec<_> = loaded
+        .iter()
+        .map(|it| (it.hash.as_str(), it.is_person))
+        .collect();
+    assert_eq!(shown, [("1f", true), ("3d", false)]);
+    let first = &loaded[0];
+    assert_eq!((first.who.as_str(), first.key_hash.as_str()), ("ada", "ab"));
+    assert_eq!((first.created_ms, first.expires_ms), (NOW, NOW + 9));
 }
 
 pub(super) fn a_schedule_is_read_as_written(mut it: Fixture) {

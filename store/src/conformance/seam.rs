@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The files above the seam: the state in memory and the commands.
-const ABOVE: [&str; 15] = [
+const ABOVE: [&str; 16] = [
     "core.rs",
     "audit.rs",
     "batch.rs",
@@ -11,10 +11,12 @@ const ABOVE: [&str; 15] = [
     "deadlines.rs",
     "idle.rs",
     "ledger.rs",
+    "notify.rs",
     "outputs.rs",
     "schedules.rs",
     "prefetch.rs",
     "tasks.rs",
+    "web_sessions.rs",
     "command",
     "parked",
     "rules",

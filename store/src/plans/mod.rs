@@ -355,6 +355,7 @@ impl Core {
             let Some(run) = self.plans.runs.remove(&id) else {
                 continue;
             };
+            self.note_run_state(id, &run)?;
             self.write(PutPlanRun {
                 task_id: id,
                 state: run.state.as_str(),

@@ -1,10 +1,13 @@
-//! Credentials and the audit trail.
+//! Credentials, the sessions of browsers, and the audit trail.
 
 use super::{insert, row, statement};
 use crate::audit::{AuditEntry, MAX_TASKS};
 use crate::credentials::Credential;
+use crate::web_sessions::WebSession;
 
 row! { Credential { name, role, hash, scope, created_ms, expires_ms, used_ms, revoked_ms } }
+
+row! { WebSession { hash, who, key_hash, is_person, created_ms, expires_ms } }
 
 row! { AuditEntry { id, at_ms, who, role, peer, method, first_task, last_task, target, code, count } }
 
@@ -39,6 +42,29 @@ statement! {
 statement! {
     /// Deletes a credential.
     DeleteCredential<'a> { name: &'a str } "DELETE FROM credential WHERE name = ?"
+}
+
+statement! {
+    /// All sessions of browsers.
+    SelectWebSessions {}
+    "SELECT hash, who, key_hash, is_person, created_at, expires_at FROM web_session ORDER BY hash"
+}
+
+insert! {
+    /// A new session of a browser.
+    InsertWebSession<'a> {
+        hash: &'a str,
+        who: &'a str,
+        key_hash: &'a str,
+        is_person: i64,
+        created_at: i64,
+        expires_at: i64,
+    } "INSERT INTO web_session"
+}
+
+statement! {
+    /// Deletes a session of a browser.
+    DeleteWebSession<'a> { hash: &'a str } "DELETE FROM web_session WHERE hash = ?"
 }
 
 insert! {

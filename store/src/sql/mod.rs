@@ -16,6 +16,7 @@ pub(crate) mod counter;
 pub(crate) mod generation;
 pub(crate) mod handoff;
 pub(crate) mod long_text;
+pub(crate) mod notify;
 pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod records;

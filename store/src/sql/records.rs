@@ -1,7 +1,8 @@
 //! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
 
 use super::access::{
-    DeleteCredential, DeleteSomeAudit, InsertAudit, InsertCredential, SetRevoked, SetUsed,
+    DeleteCredential, DeleteSomeAudit, DeleteWebSession, InsertAudit, InsertCredential,
+    InsertWebSession, SetRevoked, SetUsed,
 };
 use super::batch::{
     DeleteBatch, DeleteBatchPart, DeleteIncompleteBatches, InsertBatchPart, SelectPartBefore,
@@ -10,6 +11,7 @@ use super::children_wait::*;
 use super::generation::SelectSkipped;
 use super::handoff::*;
 use super::long_text::*;
+use super::notify::*;
 use super::plan::*;
 use super::schedule::*;
 use super::task::{SelectOptions, SelectReady, SelectReadyInPlan, SetFlags};
@@ -60,7 +62,9 @@ records! {
         SetContinuedBy, UseLongText,
         BindSource, DeletePlanRun, DeletePlanStep, DeleteSomeItems, DeleteSource, DeleteSourcePiece, InsertPlanItem<'a>, InsertSource,
         InsertSourcePiece<'a>, MakeItemAgain, PutPlanRun<'a>, PutPlanStep<'a>, ResetItem, SetItemsOfTask<'a>, SetSourceItems, WithdrawItems, DeletePlanText, PutPlanText<'a>, DeleteCached, PutCached<'a>, DeleteHandoff, PutHandoff, DeleteChildDependencies, DeleteChildrenWait, DeleteDependency, PutChildrenWait, MoveItems, DropCachedItem, DropCachedItems,
-        DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>,
+        DeleteSchedule, PutSchedule<'a>, SetSchedule<'a>, DeleteWebSession<'a>, InsertWebSession<'a>,
+        AddLost, DeleteDue, DeleteFirstDue, DeleteOldDue, DeleteOrphans, DeleteSomeNotices, DeleteTarget, InsertDue, InsertNotice<'a>,
+        InsertTarget<'a>, SetDelivered, SetFailing<'a>,
     }
 }
 
@@ -92,6 +96,7 @@ records! {
         SelectHandedBefore, SelectHandedFrom, SelectHandedTo, SelectItemWith, SelectAnyStep, SelectAskingSteps, SelectItemByKey<'a>, SelectItemState, SelectMerge<'a>, SelectLastSource, SelectLastStep, SelectSourceItems, SelectSourceOfRun,
         SelectSourceRun, SelectStepAt<'a>, SelectUnnamedSource,
         CountSchedules, SelectNextSchedule,
+        SelectLastNotice, SelectTargetId<'a>,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::foreign;
 use crate::generation::{self, FilesFound, Generation};
 use crate::idle::IDLE_LANES;
 use crate::lock::{self, Lock};
+use crate::notify::{StoredNotice, TargetRow};
 use crate::open;
 use crate::options::StoreOptions;
 use crate::plans::{PlanRun, RunStep, StepId};
@@ -17,7 +18,7 @@ use crate::query::rows::{self, Texts};
 use crate::row::{TaskInput, TaskRow};
 use crate::rules::budget::{Amount, BudgetAccount};
 use crate::schedules::StoredSchedule;
-use crate::sql::access::SelectCredentials;
+use crate::sql::access::{SelectCredentials, SelectWebSessions};
 use crate::sql::approval::{InsertApproval, Permission};
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
 use crate::sql::batch::{SelectBatchPart, StoredPart};
@@ -28,6 +29,7 @@ use crate::sql::counter::{
     SelectLiveLanes, SelectMinutes, SelectNewestMinutes,
 };
 use crate::sql::long_text::SelectUnused;
+use crate::sql::notify::{SelectNotices, SelectTargets};
 use crate::sql::people::SelectPaused;
 use crate::sql::plan::{ItemsOfTask, SelectItemsOfTask, SelectPlanRun, SelectPlanStep};
 use crate::sql::records::{
@@ -209,6 +211,7 @@ impl Backend for SqliteBackend {
             works: sql::all(c, SelectWork {})?,
             unused_texts: sql::all(c, SelectUnused {})?,
             credentials: sql::all(c, SelectCredentials {})?,
+            web_sessions: sql::all(c, SelectWebSessions {})?,
             ..loaded
         })
     }
@@ -328,6 +331,14 @@ impl Backend for SqliteBackend {
 
     fn items_of_task(&mut self, task_id: TaskId) -> Result<Option<ItemsOfTask>> {
         Ok(sql::first(&mut self.conn, SelectItemsOfTask { task_id })?)
+    }
+
+    fn notify_targets(&mut self) -> Result<Vec<TargetRow>> {
+        Ok(sql::all(&mut self.conn, SelectTargets {})?)
+    }
+
+    fn notices(&mut self, query: SelectNotices) -> Result<Vec<StoredNotice>> {
+        Ok(sql::all(&mut self.conn, query)?)
     }
 
     fn schedule(&mut self, query: ScheduleQuery<'_>) -> Result<Option<StoredSchedule>> {

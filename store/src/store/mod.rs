@@ -15,6 +15,7 @@ use crate::sql::long_text::SelectLastText;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::sqlite::SqliteBackend;
 use crate::task_stats::{QueueDepth, TaskStats};
+use crate::web_sessions::WebSession;
 use crate::{Applied, Command, OpenError, StoreError, StoreOptions};
 use kirosu_protocol::{Effect, Error, Fence, Stats, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,6 +123,11 @@ impl Store {
     /// or a further batch must go on with work: exact or too early, never late. `None` means that nothing waits.
     pub fn next_deadline(&self) -> Option<i64> {
         self.core.next_deadline()
+    }
+
+    /// Whether an empty batch would change the rows of the targets of notifications, as the settings say.
+    pub fn has_new_targets(&self) -> bool {
+        self.core.notices.is_stale()
     }
 
     /// Gives out an id for a large batch, above those of all earlier starts.
@@ -289,6 +295,12 @@ impl Store {
             .collect()
     }
 
+    /// The number of leased tasks, without runs of plans, which the hub itself leases.
+    pub fn running(&self) -> i64 {
+        let lanes = self.core.lanes.iter().filter(|lane| !lane.is_plan());
+        lanes.map(|lane| lane.in_state(Status::Leased)).sum()
+    }
+
     /// Statistics of tasks since the store was opened.
     pub fn task_stats(&self) -> TaskStats {
         self.core.task_stats.clone()
@@ -307,6 +319,11 @@ impl Store {
     /// All credentials, by name.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.core.credentials.iter()
+    }
+
+    /// All sessions of browsers.
+    pub fn web_sessions(&self) -> impl Iterator<Item = &WebSession> {
+        self.core.web_sessions.iter()
     }
 
     /// The live leases of a session; `None` means all live leases.
@@ -374,8 +391,12 @@ impl Store {
             retry_jitter: options.retry_jitter,
             strict_expiry: options.strict_expiry,
             children: options.children,
+            notify: options.notify,
             ..(*self.options).clone()
         });
+        if self.core.options.notify != options.notify {
+            self.core.notices.set_targets(options.notify.clone());
+        }
         self.core.options = options.clone();
         self.options = options;
     }
@@ -440,6 +461,7 @@ fn applied(core: &mut Core, outcomes: BatchAnswers) -> Applied {
         finished: core.works.take_finished(),
         ended: std::mem::take(&mut core.works.leases),
         plans: core.plans.take_news(),
+        noticed: core.notices.take_news(),
         changes: core.batch.take_events(),
     }
 }

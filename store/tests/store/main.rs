@@ -20,6 +20,7 @@ mod life;
 mod log;
 mod long_text;
 mod model;
+mod notify;
 mod plans;
 mod power_loss;
 mod restore;

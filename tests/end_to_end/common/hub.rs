@@ -32,6 +32,8 @@ pub struct Setup {
     pub has_db: bool,
     /// Whether the port is given by `--port`.
     pub has_port: bool,
+    /// Whether the gateway is left to the settings. Most tests need none, and many hubs run at the same time.
+    pub has_default_gateway: bool,
 }
 
 impl Setup {
@@ -47,6 +49,7 @@ impl Setup {
             wrapper: Vec::new(),
             has_db: true,
             has_port: true,
+            has_default_gateway: false,
         };
         setup.set("lease.heartbeat_grace=0s")
     }
@@ -90,6 +93,12 @@ impl Setup {
         self
     }
 
+    /// Leaves it to the settings whether a gateway is served, which it is by default.
+    pub fn with_default_gateway(mut self) -> Setup {
+        self.has_default_gateway = true;
+        self
+    }
+
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("kirosu.db")
     }
@@ -121,6 +130,9 @@ impl Setup {
             .env("NO_COLOR", "1")
             .current_dir(home);
         own_settings(&mut command, home);
+        if !self.has_default_gateway {
+            command.env("KIROSU_GATEWAY__ENABLED", "false");
+        }
         if !self.has_key() {
             // Most tests speak the protocol as a client does that has the key.
             command.env("KIROSU_HUB__KEYLESS", "all");

@@ -86,6 +86,20 @@ impl Tmux {
         );
     }
 
+    /// Inserts a text as the clipboard does: with the marks around it, if the program has asked for them.
+    pub fn paste(&self, text: &str) {
+        self.run(&["set-buffer", text]);
+        self.run(&["paste-buffer", "-p", "-r", "-t", "t"]);
+    }
+
+    /// The columns that tmux needs for a text.
+    pub fn columns(&self, text: &str) -> usize {
+        self.run(&["set-option", "-g", "@text", text]);
+        let wide = self.run(&["display-message", "-p", "-t", "t", "#{w:@text}"]);
+        let wide = String::from_utf8(wide.stdout).unwrap();
+        wide.trim().parse().unwrap()
+    }
+
     /// Closes the terminal, as a person who closes its window.
     pub fn close(&self) {
         self.run(&["kill-session", "-t", "t"]);

@@ -1,9 +1,13 @@
 //! `kirosu dashboard` as a person meets it: the built binary in a terminal (tmux), every screen and key at two sizes, a
 //! hub that is killed under it, the time from a run's print to the screen, and the traffic of a dashboard at rest.
 
+mod decisions;
+mod pools;
 mod redraw;
 mod relay;
 mod runs;
+mod schedules;
+mod widths;
 
 use crate::common::tmux::Tmux;
 use crate::common::{Client, Hub, Setup, until};
@@ -89,10 +93,11 @@ fn tasks(hub: &Hub) -> (i64, i64, i64) {
 fn in_shape(screen: &str, size: (usize, usize)) {
     let lines: Vec<&str> = screen.trim_end_matches('\n').lines().collect();
     assert_eq!(lines.len(), size.1, "{screen}");
-    assert!(
-        lines[0].starts_with(" kirosu  1 Tasks  2 Task  3 Agents  4 Tree  5 Events "),
-        "{screen}"
-    );
+    let names = match size.0 {
+        80 => " 1 Tasks 2 Task 3 Pools 4 Tree 5 Events 6 Inbox 7 Runs 8 Schedules ",
+        _ => " kirosu  1 Tasks  2 Task  3 Pools  4 Tree  5 Events  6 Inbox  7 Runs  8 Schedules ",
+    };
+    assert!(lines[0].starts_with(names), "{screen}");
     assert!(lines[0].trim_end().ends_with(" live"), "{screen}");
     assert!(lines[1].contains("1 leased"), "{screen}");
     assert!(lines[size.1 - 1].contains("q quit"), "{screen}");
@@ -152,7 +157,15 @@ fn every_screen_is_right_at_both_sizes() {
             "{screen}"
         );
         tmux.keys(&["3"]);
-        let screen = tmux.see(&["Pools", "crew", "Agents", "busy", "crew-1@"]);
+        let screen = tmux.see(&[
+            "QUEUED",
+            "crew",
+            "Accounts",
+            "available",
+            "Agents",
+            "busy",
+            "crew-1@",
+        ]);
         in_shape(&screen, size);
         tmux.keys(&["4"]);
         let screen = tmux.see(&["root", "├── bus", "writer", "running"]);
@@ -162,7 +175,7 @@ fn every_screen_is_right_at_both_sizes() {
         in_shape(&screen, size);
         tmux.keys(&["?"]);
         in_shape(
-            &tmux.see(&["┌ keys", "approve: lets the", "q, Ctrl-C"]),
+            &tmux.see(&["┌ keys of the screen events", "q, Ctrl-C"]),
             size,
         );
         // The other size, while it runs.
@@ -272,7 +285,7 @@ fn keys_walk_through_thousands_of_tasks_and_filter_them() {
         tmux.keys(&["Escape"]);
         tmux.see(&["prompt-2999-end"]);
         tmux.keys(&["Tab", "Tab"]);
-        tmux.see(&["Agents", "no pools and no agents"]);
+        tmux.see(&["3 Pools", "no pools and no agents"]);
         tmux.keys(&["BTab"]);
         tmux.see(&["task 3000 queued", "it has not run yet"]);
         tmux.keys(&["Escape", "q"]);
@@ -304,12 +317,8 @@ fn actions_ask_first_and_then_do_it() {
     tmux.see(&[&format!("task {} approved", held - 1)]);
     assert_eq!(client.status(held - 1), "done");
     // Refused by the hub: its own words.
-    tmux.keys(&["r", "y"]);
-    let screen = tmux.watch("a refusal", |screen| {
-        let last = screen.trim_end().lines().last().unwrap_or_default();
-        last.contains(&format!("task {}", held - 1)) && !last.contains("approved")
-    });
-    assert!(screen.contains("done"), "{screen}");
+    tmux.keys(&["r", "Enter"]);
+    tmux.see(&[&format!("cannot reject task {}", held - 1), "done"]);
     choose(&tmux, &["j"], "fail, please");
     tmux.keys(&["R", "y"]);
     tmux.see(&[&format!("task {failed} queued again")]);
@@ -320,10 +329,13 @@ fn actions_ask_first_and_then_do_it() {
     choose(&tmux, &["g"], "Second thoughts");
     tmux.keys(&["Enter"]);
     tmux.see(&[&format!("task {asked} queued"), "Second thoughts"]);
-    tmux.keys(&["r", "y"]);
+    tmux.keys(&["r"]);
+    tmux.see(&[&format!("reject task {asked}: reason")]);
+    tmux.keys(&["too risky", "Enter"]);
     tmux.see(&[
         &format!("task {asked} failed"),
         &format!("task {asked} rejected"),
+        "rejected: too risky",
     ]);
     tmux.keys(&["C-c"]);
     tmux.see(&["[exit 130]"]);
@@ -439,7 +451,15 @@ fn at_rest_it_asks_the_hub_nothing() {
     let hub = Hub::start();
     hub.client().enqueue("waits for ever");
     let relay = Relay::start(hub.port);
-    for screen in ["tasks", "agents", "tree", "events", "runs"] {
+    for screen in [
+        "tasks",
+        "pools",
+        "tree",
+        "events",
+        "inbox",
+        "runs",
+        "schedules",
+    ] {
         let tmux = Tmux::start(
             SIZES[0],
             &[],
@@ -513,7 +533,10 @@ fn in_a_pipe_it_prints_one_frame_without_escapes() {
         ("", "May it go out?"),
         ("--plain --size 80x24", "hold the line"),
         ("--filter status:failed", "fail, please"),
-        ("--screen agents", "crew-2@"),
+        ("--screen pools", "crew-2@"),
+        // The name of the screen in earlier versions.
+        ("--screen agents", "Accounts"),
+        ("--screen schedules", "no schedules yet"),
         ("--screen tree", "├── writer"),
         ("--screen events", "leased by crew-"),
         ("--screen runs", "no runs of plans yet"),

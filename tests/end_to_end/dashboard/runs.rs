@@ -96,7 +96,66 @@ fn runs_are_followed_and_steered() {
     tmux.keys(&["/"]);
     tmux.see(&["this screen has no filter"]);
     tmux.keys(&["Enter"]);
-    tmux.see(&[&format!("kirosu run items {run} --step each")]);
+    tmux.see(&[
+        "step each: 3 items, those that failed first",
+        "KEY",
+        "hold on",
+    ]);
+    tmux.keys(&["Enter"]);
+    tmux.see(&["Prompt", "fail now"]);
+    tmux.keys(&["Escape"]);
+    tmux.see(&["step each: 3 items"]);
+    tmux.keys(&["Escape"]);
+    tmux.see(&["└── each"]);
+}
+
+/// A run with a run below it, which has a step with many items that fail and one that waits for a person.
+const INNER: &str = "{name: inner, pipeline: [\
+    {id: ok, approve: {prompt: 'Go on?'}}, \
+    {id: each, depends_on: [ok], map: {over: ['fail 1', 'fine', 'fail 2'], key: '{{ item }}', tolerate: 100%}, \
+     prompt: '{{ item }}', pool: crew, max_attempts: 1}]}";
+
+#[test]
+fn a_run_below_another_is_steered_and_shows_its_end() {
+    let hub = hub();
+    let mut client = hub.client();
+    let outer = "{name: outer, pipeline: [{id: sub, pipeline: inner}]}";
+    let metadata = json!({"plans": {"inner": INNER}});
+    let run = client.enqueue_with(json!({"type": "plan", "prompt": outer, "metadata": metadata}));
+    let tmux = open(&hub, SIZES[0], "--screen runs");
+    tmux.see(&[&format!("{run}  open"), "inner"]);
+    choose(&tmux, &["G"], "outer");
+    tmux.keys(&["Enter"]);
+    tmux.see(&["└── sub  pipeline  open"]);
+    tmux.keys(&["Enter"]);
+    tmux.see(&["inner: waiting", "ok  approve  open"]);
+    tmux.keys(&["p", "y"]);
+    tmux.see(&[" paused", "inner: paused"]);
+    tmux.keys(&["P", "y"]);
+    tmux.see(&["goes on", "inner: waiting"]);
+    tmux.keys(&["a"]);
+    tmux.see(&["the step ok waits for a person"]);
+    tmux.keys(&["y"]);
+    tmux.see(&["each  map", "2 failed"]);
+    let screen = tmux.see(&["inner: partial", "Result"]);
+    assert!(screen.contains("answer to fine"), "{screen}");
+    choose(&tmux, &["G"], "each");
+    tmux.keys(&["Enter"]);
+    let screen = tmux.see(&["step each: 3 items", "python3"]);
+    let at = |text: &str| {
+        screen
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {screen}"))
+    };
+    assert!(at("fail 2") < at("fine"), "{screen}");
+    tmux.keys(&["Escape", "R"]);
+    tmux.see(&["what failed is repeated"]);
+    tmux.keys(&["y"]);
+    tmux.see(&["repeats what failed"]);
+    tmux.keys(&["o"]);
+    tmux.see(&["task ", "Prompt", "name: inner"]);
+    tmux.keys(&["q"]);
+    tmux.see(&["[exit 0]"]);
 }
 
 /// [`in_shape`] with a task, a run and an item that are leased.

@@ -7,6 +7,7 @@ use super::timed_stream::{ActiveBody, ActiveRequest, ActiveRequests};
 use super::web_stream::ClientCertificate;
 use crate::link::HubError;
 use crate::options::HttpPeer;
+use crate::page;
 use crate::rest::{self, HttpError};
 use crate::state::{AppState, OfKey};
 use crate::v1::{
@@ -20,8 +21,8 @@ use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage, web};
 use futures_util::FutureExt;
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::access::PASSED_ON;
+use kirosu_protocol::{ErrorCode, PingParams};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -31,6 +32,7 @@ pub(super) fn factory(state: AppState) -> impl HttpApp {
     let shared = state.clone();
     App::new()
         .app_data(state.clone())
+        .configure(page::configure)
         .configure(rest::configure)
         .configure(v1::configure)
         .configure(|routes| crate::mcp::configure(routes, &state))
@@ -60,6 +62,9 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
     };
     let heads = RequestHeads {
         path: request.path(),
+        method: request.method(),
+        session: page::cookie_of(request.headers()),
+        csrf: header("x-kirosu-csrf"),
         key: header("x-kiro-key"),
         authorization: header("authorization"),
         host: header("host"),
@@ -82,11 +87,20 @@ async fn admit(request: &ServiceRequest, state: &AppState) -> Result<(), HttpErr
         HttpAdmission::Keyless => String::new(),
         HttpAdmission::Key(key) => format!("{PASSED_ON}{key}"),
         HttpAdmission::Certificate(of) => format!("{PASSED_ON}{of}"),
+        HttpAdmission::Session(secret) => format!("{PASSED_ON}{secret}"),
     };
-    let hub = match state.clients.find(&key, &state.hub).await {
+    let mut found = state.clients.find(&key, &state.hub).await;
+    // A session may have ended since its connection began, and the page then asks for a login.
+    if let (HttpAdmission::Session(_), Ok(hub)) = (admission, &found)
+        && let Err(error) = hub.request(PingParams {}).await
+    {
+        found = Err(error);
+    }
+    let hub = match found {
         Err(HubError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
             return Err(match admission {
                 HttpAdmission::Certificate(of) => guard::unknown_certificate(of),
+                HttpAdmission::Session(_) => page::no_session(),
                 _ => guard::wrong_key(),
             });
         }

@@ -5,9 +5,12 @@
 //! rebinding; its requests have another host), or a page that sends requests across sites (its requests have another
 //! origin).
 
+use super::session_guard::{by_login, by_session, own_host};
 use crate::options::HttpPeer;
+use crate::page;
 use crate::rest::HttpError;
 use crate::state::GatewayKey;
+use actix_web::http::Method;
 use kirosu_protocol::access::{RUN_TOKEN_PREFIX, SECRET_PREFIX, is_same_secret};
 use kirosu_tls::Fingerprint;
 use std::net::IpAddr;
@@ -27,9 +30,14 @@ const OPEN: [&str; 7] = [
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestHeads<'a> {
     pub(super) path: &'a str,
+    pub(super) method: &'a Method,
     /// `x-kiro-key`
     pub(super) key: Option<&'a str>,
     pub(super) authorization: Option<&'a str>,
+    /// The secret of a session in the cookie.
+    pub(super) session: Option<&'a str>,
+    /// `x-kirosu-csrf`
+    pub(super) csrf: Option<&'a str>,
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
     /// `sec-fetch-site`
@@ -48,6 +56,8 @@ pub(super) enum HttpAdmission<'a> {
     Keyless,
     /// That of this key, which the hub must check.
     Key(&'a str),
+    /// That of this session of a browser, which the hub must check.
+    Session(&'a str),
     /// That of this certificate, which the hub must check.
     Certificate(Fingerprint),
 }
@@ -62,6 +72,9 @@ pub(super) fn admit<'a>(
 ) -> Result<HttpAdmission<'a>, HttpError> {
     let needs_none = !key.is_required && heads.peer == HttpPeer::Own;
     match (heads.given_key(), key.own.as_deref()) {
+        _ if heads.path == page::SESSION_PATH => by_login(heads, needs_none),
+        // A link of another site may lead to the page, which has no confidential content.
+        _ if page::is_file(heads.path) => own_host(heads, needs_none),
         _ if OPEN.contains(&heads.path) && !needs_none => Ok(HttpAdmission::Own),
         (None, _) if OPEN.contains(&heads.path) => is_local(heads).map(|()| HttpAdmission::Own),
         (Some(given), Some(own)) if is_same_secret(given, own) => match heads.peer {
@@ -69,6 +82,10 @@ pub(super) fn admit<'a>(
             _ => Ok(HttpAdmission::Own),
         },
         (Some(given), _) if of_hub(given) => Ok(HttpAdmission::Key(given)),
+        (None, _) if let Some(session) = heads.session => {
+            own_host(heads, needs_none)?;
+            by_session(heads).map(|()| HttpAdmission::Session(session))
+        }
         (None, _) if heads.certificate.is_some() => by_certificate(heads),
         _ if key.is_required => Err(wrong_key()),
         _ => is_local(heads).map(|()| HttpAdmission::Keyless),
@@ -84,7 +101,7 @@ fn by_certificate<'a>(heads: &RequestHeads<'a>) -> Result<HttpAdmission<'a>, Htt
 }
 
 /// The refusal of a program of a run that sends no token, or the hub's key.
-fn needs_token() -> HttpError {
+pub(super) fn needs_token() -> HttpError {
     HttpError::forbidden(
         "refusing a program of a run: send the variable KIROSU_TOKEN as header Authorization: Bearer",
     )
@@ -133,7 +150,7 @@ fn is_local(heads: &RequestHeads<'_>) -> Result<(), HttpError> {
     refuse_foreign(foreign(heads.host, heads.origin, heads.fetch_site))
 }
 
-fn refuse_foreign(found: Option<ForeignRequest<'_>>) -> Result<(), HttpError> {
+pub(super) fn refuse_foreign(found: Option<ForeignRequest<'_>>) -> Result<(), HttpError> {
     match found {
         None => Ok(()),
         Some(ForeignRequest::Host(host)) => Err(HttpError::forbidden(format!(
@@ -172,7 +189,7 @@ pub(crate) fn foreign<'a>(
 }
 
 /// Whether a request with these headers may be one of a web page of another site.
-fn foreign_page<'a>(
+pub(super) fn foreign_page<'a>(
     host: Option<&str>,
     origin: Option<&'a str>,
     fetch_site: Option<&str>,
@@ -187,7 +204,7 @@ fn foreign_page<'a>(
 }
 
 /// Whether a `Host` header names the loopback interface.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let (bare, port) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
         None => host.split_at(host.find(':').unwrap_or(host.len())),
@@ -209,6 +226,9 @@ mod tests {
 
     const HEADS: RequestHeads<'static> = RequestHeads {
         path: "/tasks",
+        method: &Method::POST,
+        session: None,
+        csrf: None,
         key: None,
         authorization: None,
         host: None,
@@ -242,7 +262,7 @@ mod tests {
             origin: Some("http://other.example"),
             fetch_site: Some("cross-site"),
             peer: HttpPeer::Other,
-            certificate: None,
+            ..HEADS
         };
         let key = Some("k1");
         for good in [

@@ -4,6 +4,7 @@ mod accept_loop;
 mod app;
 mod counts;
 pub(crate) mod guard;
+mod session_guard;
 mod timed_stream;
 mod turn_away;
 mod web_stream;
@@ -14,6 +15,7 @@ pub use counts::HttpCounts;
 use crate::clients::KeyLinks;
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpServerOptions};
+use crate::page;
 use crate::state::{AppState, GatewayKey};
 use crate::v1::EventFeeds;
 use actix::prelude::*;
@@ -22,6 +24,7 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Maximum time for current requests to end at a stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
@@ -82,6 +85,8 @@ impl Actor for HttpServer {
             hub,
             clients: KeyLinks::default(),
             feeds: EventFeeds::new(factory.options.connections),
+            logins: Arc::new(Semaphore::new(page::LOGINS)),
+            is_secure: factory.options.tls.is_some(),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

@@ -28,7 +28,7 @@ use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 
 /// A path. A request with a method that it has no route for is answered with 405.
-fn resource(path: &str) -> Resource {
+pub(crate) fn resource(path: &str) -> Resource {
     web::resource(path).default_service(web::to(error::not_allowed))
 }
 

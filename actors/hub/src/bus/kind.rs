@@ -15,6 +15,7 @@ pub(super) fn kind_index(what: &EventKind) -> usize {
         EventKind::Run { .. } => 7,
         EventKind::Step { .. } => 8,
         EventKind::Hub { .. } => 9,
+        EventKind::Schedule { .. } => 10,
     }
 }
 

@@ -166,6 +166,7 @@ fn text_bytes(what: &EventKind) -> usize {
             reason,
         } => path.len() + state.len() + reason.len(),
         EventKind::Queue { queue, state } => queue.len() + state.len(),
+        EventKind::Schedule { name, state, .. } => name.len() + state.len(),
         EventKind::Run { reason, name, .. } => optional(reason) + optional(name),
         EventKind::Step { step, .. } => {
             size_of::<StepInfo>() + step.path.len() + step.kind.len() + optional(&step.reason)

@@ -40,7 +40,7 @@ impl Connection {
     pub(super) fn validity_ms(&mut self, tag: Tag) -> u64 {
         let now_ms = now_ms(&self.child);
         let identity = self.identity_of(tag);
-        let expires_ms = identity.and_then(|identity| identity.key.as_ref()?.expires_ms);
+        let expires_ms = identity.and_then(|identity| identity.expires_ms());
         expires_ms.map_or(u64::MAX, |at| {
             u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)
         })

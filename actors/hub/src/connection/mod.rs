@@ -225,8 +225,8 @@ impl Connection {
             _ => None,
         };
         let is_group = matches!(responding, Responding::Group(_));
-        let added = match responding {
-            Responding::KeyAdded(added) => Some(added.clone()),
+        let prepared = match responding {
+            Responding::Prepared(answer) => Some(answer.clone()),
             _ => None,
         };
         let scope = &mut RequestScope {
@@ -237,8 +237,8 @@ impl Connection {
         match (finish, answer) {
             (Some(finish), Ok(outcome)) => finish(outcome, scope),
             (Some(_), Err(error)) => scope.refuse(error),
-            (None, Ok(_)) if let Some(added) = added => scope.answer(&*added),
-            (None, Err(error)) if added.is_some() => scope.refuse(error),
+            (None, Ok(_)) if let Some(answer) = prepared => scope.answer(&answer),
+            (None, Err(error)) if prepared.is_some() => scope.refuse(error),
             (None, answer) if is_group => verbs::group::take(part, answer, scope),
             (None, answer) => verbs::ack::take(part, answer, scope),
         }

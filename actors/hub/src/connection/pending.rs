@@ -7,8 +7,9 @@ use crate::verbs::ack::AckProgress;
 use crate::verbs::group::GroupProgress;
 use crate::verbs::wait::WaitProgress;
 use actix::SpawnHandle;
-use kirosu_protocol::{KeyAddAnswer, Method, RawId, TaskRun};
+use kirosu_protocol::{Method, RawId, TaskRun};
 use kirosu_store::ParkId;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// A request between its line and its answer.
@@ -21,7 +22,7 @@ pub struct PendingRequest {
     pub method: Option<Method>,
     /// The party for which the request speaks. `None` for a line that is no request.
     pub identity: Option<Arc<ClientIdentity>>,
-    /// Whether the client may approve no more than `human` tasks.
+    /// Whether it is known that no person sits at the client's terminal: it may approve no more than `human` tasks.
     pub only_human: bool,
     /// The run whose agent waits with this request.
     pub waiting_run: Option<TaskRun>,
@@ -65,7 +66,7 @@ pub enum Responding {
     /// From the writer's outcome of the request's one command.
     Once(Finish),
     /// From the writer's outcome of the request's one command: this, if it succeeds.
-    KeyAdded(Box<KeyAddAnswer>),
+    Prepared(Box<RawValue>),
     /// From the outcomes of one or several acks, and of a lease.
     Ack(Box<AckProgress>),
     /// From the outcomes of many commands, page by page.

@@ -9,7 +9,7 @@ use super::watches::EventWatch;
 use crate::caller::{Caller, ConnectionId};
 use crate::clock::now_ms;
 use crate::hub::Hub;
-use crate::identity::{Access, ClientIdentity};
+use crate::identity::{Access, ClientIdentity, PeerOwner};
 use crate::leases::RunWaits;
 use crate::listener::process;
 use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
@@ -54,6 +54,11 @@ impl RequestScope<'_> {
 
     pub fn peer(&self) -> &str {
         &self.connection.transport.peer
+    }
+
+    /// The owner of the client's process.
+    pub fn owner(&self) -> PeerOwner {
+        self.connection.transport.owner
     }
 
     /// The party for which the request speaks.
@@ -141,14 +146,14 @@ impl RequestScope<'_> {
     }
 
     /// Begins a decision that a client with the hub's key makes, once it is known whether a person sits at its terminal. Without
-    /// one it may approve `human` tasks, as the Python version's clients do.
+    /// one it may approve `human` tasks, as the Python version's clients do, and its ticket does not give the right on.
     pub(super) fn begin_of_person(&mut self, request: Request) {
         let process = self.connection.transport.process;
         let found = tokio::task::spawn_blocking(move || process::find(process));
         self.call_ok(found, move |scope, place| {
             let is_person = place.is_ok_and(|place| place.at_terminal);
             match request.method() {
-                Method::Approve => {
+                Method::Approve | Method::WebTicket => {
                     if let Some(pending) = scope.pending() {
                         pending.only_human = !is_person;
                     }

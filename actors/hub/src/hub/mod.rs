@@ -16,6 +16,7 @@ use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::unknown_clients::UnknownClients;
 use crate::waiting::WaitContext;
+use crate::web::{BrowserSessions, Tickets};
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
@@ -57,12 +58,16 @@ pub(crate) struct Addresses {
 pub(crate) struct HubShared {
     /// The keys of clients.
     pub keys: Keys,
+    /// The sessions of browsers.
+    pub web_sessions: BrowserSessions,
     /// Refusals and uses of keys until the next commit.
     pub access_log: AccessLog,
     /// The open connections.
     pub connections: ConnectionRegistry,
     /// The live leases.
     pub live_runs: LiveRuns,
+    /// The number of the newest event for targets of notifications.
+    pub notices: Arc<watch::Sender<i64>>,
 }
 
 struct HubInner {
@@ -94,6 +99,9 @@ struct HubInner {
     examinations: Arc<Semaphore>,
     tuning: Tuning,
     keys: Keys,
+    web_sessions: BrowserSessions,
+    tickets: Tickets,
+    page: OnceLock<String>,
     access_log: AccessLog,
     wrong_keys: RefusalLog,
     gone_clients: RefusalLog,
@@ -101,6 +109,7 @@ struct HubInner {
     unknown_clients: UnknownClients,
     run_tokens: RunTokens,
     live_runs: LiveRuns,
+    notices: Arc<watch::Sender<i64>>,
 }
 
 /// Long lines that are read at the same time, however many clients send some: the hub's own thread needs a processor too.
@@ -133,6 +142,7 @@ impl Hub {
             limits: RwLock::new(Arc::new(options.limits.clone())),
             run_tokens: RunTokens::new(&options.run_secret),
             live_runs: shared.live_runs,
+            notices: shared.notices,
             options,
             boot_id,
             draining,
@@ -152,6 +162,9 @@ impl Hub {
             examinations: Arc::new(Semaphore::new(examinations.max(1))),
             tuning,
             keys: shared.keys,
+            web_sessions: shared.web_sessions,
+            tickets: Tickets::default(),
+            page: OnceLock::new(),
             access_log: shared.access_log,
             wrong_keys: RefusalLog::new(
                 "a client sent a wrong key",
@@ -174,6 +187,16 @@ impl Hub {
         &self.0.keys
     }
 
+    /// The sessions of browsers.
+    pub(crate) fn web_sessions(&self) -> &BrowserSessions {
+        &self.0.web_sessions
+    }
+
+    /// The tickets with which browsers log in.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.0.tickets
+    }
+
     /// Makes and reads the tokens of runs.
     pub(crate) fn run_tokens(&self) -> &RunTokens {
         &self.0.run_tokens
@@ -182,6 +205,11 @@ impl Hub {
     /// The live leases of sessions.
     pub(crate) fn live_runs(&self) -> &LiveRuns {
         &self.0.live_runs
+    }
+
+    /// The number of the newest event for targets of notifications; 0 until this process has stored one.
+    pub(crate) fn notices(&self) -> &watch::Sender<i64> {
+        &self.0.notices
     }
 
     /// The turns of requests whose clauses must be compiled.
@@ -236,6 +264,11 @@ impl Hub {
         let _ = self.0.pools.set(pools);
     }
 
+    /// Sets the address of the web page that this process serves, for the verb `web_ticket`. Later calls have no effect.
+    pub fn set_page(&self, url: String) {
+        let _ = self.0.page.set(url);
+    }
+
     /// Sets the settings of this process, for the verb `reload`. Later calls have no effect.
     pub fn set_reload(&self, reload: Arc<dyn ReloadSettings>) {
         let _ = self.0.reload.set(reload);
@@ -247,13 +280,13 @@ impl Hub {
             state: "stopping".into(),
         };
         // After the writer's event that the hub drains. If an actor is gone, there is nothing to publish.
-        let _ = self.writer().send(Drain).await;
+        let _ = self.writer().send(Drain { is_asked: false }).await;
         let _ = self.bus().send(Publish(vec![stopping])).await;
     }
 
-    /// Stops leasing tasks until the process ends.
-    pub fn drain(&self) {
-        self.writer().do_send(Drain);
+    /// Stops leasing tasks until the process ends. `is_asked`: an operator asked for it, and the process goes on.
+    pub fn drain(&self, is_asked: bool) {
+        self.writer().do_send(Drain { is_asked });
     }
 
     /// Resolves when a client has sent `shutdown`.
@@ -317,6 +350,11 @@ impl Hub {
             draining: self.is_draining(),
             python: self.options().trust_all_tools,
         }
+    }
+
+    /// The address of the web page of this process.
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.0.page.get().map(String::as_str)
     }
 
     pub(crate) fn reload(&self) -> Option<&Arc<dyn ReloadSettings>> {

@@ -12,7 +12,7 @@ pub use commits::Commits;
 
 use families::Families;
 use kirosu_protocol::{MetricsAnswer, PoolInfo, Stats};
-use kirosu_store::{Histogram, Oldest, QueueDepth, QueueStats, TaskStats};
+use kirosu_store::{Histogram, Oldest, QueueDepth, QueueStats, TargetRow, TaskStats};
 use kirosu_supervision::Restarts;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,8 @@ pub(crate) struct MetricFacts {
     /// The oldest waiting tasks. Empty if the readers failed.
     pub oldest: Vec<Oldest>,
     pub restarts: Vec<Restarts>,
+    /// The targets of notifications. Empty if the readers failed.
+    pub targets: Vec<TargetRow>,
     /// The pools of this process.
     pub pools: Vec<PoolInfo>,
     /// The numbers of known sessions, and of connected ones.
@@ -80,6 +82,7 @@ pub(crate) fn answer(facts: &MetricFacts) -> MetricsAnswer {
     hub(&mut families, facts);
     actors(&mut families, &facts.restarts);
     accounts::accounts(&mut families, &facts.pools);
+    targets(&mut families, &facts.targets);
     families.into_answer()
 }
 
@@ -306,6 +309,39 @@ fn hub(families: &mut Families, facts: &MetricFacts) {
     families
         .counter("kirosu_wrong_keys_total", "Requests with a wrong key.")
         .add(&[], facts.wrong_keys as f64);
+}
+
+/// Reads one value of a target of notifications.
+type TargetValue = fn(&TargetRow) -> f64;
+
+fn targets(families: &mut Families, targets: &[TargetRow]) {
+    let gauges: [(&str, &str, TargetValue); 3] = [
+        (
+            "kirosu_notify_pending",
+            "Events that a target of notifications has not got yet.",
+            |target| target.pending as f64,
+        ),
+        (
+            "kirosu_notify_failures",
+            "Failed deliveries in a row to a target of notifications.",
+            |target| {
+                target
+                    .failing()
+                    .map_or(0.0, |failing| failing.failures as f64)
+            },
+        ),
+        (
+            "kirosu_notify_lost",
+            "Events that were dropped because a target of notifications had not got them in time, or because too many waited.",
+            |target| target.lost as f64,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        let mut gauge = families.gauge(name, help);
+        for target in targets {
+            gauge.add(&[("target", &*target.name)], value(target));
+        }
+    }
 }
 
 fn actors(families: &mut Families, places: &[Restarts]) {

@@ -16,10 +16,12 @@ use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::{
     AUDIT_LIMIT, ApprovalsAnswer, ApprovalsParams, AuditAnswer, AuditParams, Effect, Error,
-    GetParams, PlanText, RunFileParams, RunItemsParams, RunParams, RunsParams, Status, Task,
-    TaskId, UsageParams,
+    GetParams, NotifyTarget, PlanText, RunFileParams, RunItemsParams, RunParams, RunsParams,
+    Status, Task, TaskId, UsageParams,
 };
-use kirosu_store::{AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, Texts};
+use kirosu_store::{
+    AuditQuery, GroupQuery, IdPage, Oldest, StoreError, StoreReader, TargetRow, Texts,
+};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -70,6 +72,10 @@ pub enum StoreQuery {
     CheckPlan(TaskId, Box<PlanText>),
     /// Reads the schedules.
     Schedules,
+    /// Reads the states of these targets of notifications.
+    NotifyList(Arc<Vec<NotifyTarget>>),
+    /// Reads the targets of notifications as they are stored.
+    NotifyTargets,
     /// Reads a page of the audit trail.
     Audit(AuditParams),
 }
@@ -101,6 +107,8 @@ pub enum QueryReply {
     },
     /// To [`StoreQuery::Oldest`].
     Oldest(Vec<Oldest>),
+    /// To [`StoreQuery::NotifyTargets`].
+    Targets(Vec<TargetRow>),
     /// To [`StoreQuery::CheckPlan`]: it can.
     Fits,
 }
@@ -212,6 +220,11 @@ impl QueryReader {
             StoreQuery::Schedules => {
                 QueryReply::Json(json(&answers::schedules(store.schedules()?))?)
             }
+            StoreQuery::NotifyList(targets) => {
+                let rows = store.notify_targets()?;
+                QueryReply::Json(json(&answers::notify_list(&targets, &rows))?)
+            }
+            StoreQuery::NotifyTargets => QueryReply::Targets(store.notify_targets()?),
             StoreQuery::Audit(params) => QueryReply::Json(json(&audit(store, params)?)?),
             StoreQuery::Serialize(DeferredAnswer(write)) => {
                 QueryReply::Json(write().map_err(|error| unserialized(&error))?)

@@ -18,6 +18,8 @@ use std::time::Duration;
 const BATCH: u32 = 50;
 /// The largest number of finished tasks that one prune checks.
 const PRUNE_BATCH: u32 = 50;
+/// The largest number of events per target of notifications that one command drops.
+const NOTICE_BATCH: u32 = 500;
 /// The largest number of entries of the audit trail that one command deletes.
 const AUDIT_BATCH: u32 = 500;
 /// Pause between two rounds, in which requests of clients are served and lease actors end.
@@ -42,6 +44,7 @@ const PRUNE: u64 = 2;
 const DENY: u64 = 3;
 const PRUNE_AUDIT: u64 = 4;
 const FIRE: u64 = 5;
+const PRUNE_NOTICES: u64 = 6;
 
 /// The next deadline in Unix milliseconds. `None`: nothing is ever due.
 #[derive(Message)]
@@ -59,6 +62,8 @@ pub struct Reaper {
     pruned: u64,
     /// The time before which the sweep of the audit trail that is under way deletes entries, in Unix milliseconds.
     audit_sweep: Option<i64>,
+    /// The same of events for targets of notifications.
+    notice_sweep: Option<i64>,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
     round: ReaperRound,
@@ -90,6 +95,7 @@ impl Reaper {
             sweep: None,
             pruned: 0,
             audit_sweep: None,
+            notice_sweep: None,
             deadline: None,
             timer: None,
             round: ReaperRound::default(),
@@ -195,6 +201,10 @@ impl Reaper {
             self.audit_sweep = Some(self.before(self.rules.get().audit_retention));
             self.prune_audit(ctx);
         }
+        if self.notice_sweep.is_none() {
+            self.notice_sweep = Some(self.before(self.rules.get().notify_retention));
+            self.prune_notices(ctx);
+        }
     }
 
     /// The time before which everything is older than `age`, in Unix milliseconds.
@@ -228,6 +238,24 @@ impl Reaper {
             let limit = AUDIT_BATCH;
             let prune = Command::PruneAudit { before_ms, limit };
             self.submit(ctx, vec![(PRUNE_AUDIT, prune)]);
+        }
+    }
+
+    /// Runs the next step of the sweep of events for targets of notifications.
+    fn prune_notices(&mut self, ctx: &mut Context<Self>) {
+        if let Some(before_ms) = self.notice_sweep {
+            let limit = NOTICE_BATCH;
+            let prune = Command::PruneNotices { before_ms, limit };
+            self.submit(ctx, vec![(PRUNE_NOTICES, prune)]);
+        }
+    }
+
+    /// Continues that sweep after one step, or ends it.
+    fn end_prune_notices(&mut self, ctx: &mut Context<Self>, more: bool) {
+        if more {
+            ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune_notices(ctx));
+        } else {
+            self.notice_sweep = None;
         }
     }
 
@@ -310,6 +338,7 @@ impl Handler<CommandAnswers> for Reaper {
             match kind {
                 PRUNE => self.end_prune(ctx, count, more, failed),
                 PRUNE_AUDIT => self.end_prune_audit(ctx, more),
+                PRUNE_NOTICES => self.end_prune_notices(ctx, more),
                 FIRE if count > 0 => tracing::debug!(count, "schedules have added tasks"),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
@@ -317,7 +346,7 @@ impl Handler<CommandAnswers> for Reaper {
                 }
                 _ => {}
             }
-            if !matches!(kind, PRUNE | PRUNE_AUDIT) {
+            if !matches!(kind, PRUNE | PRUNE_AUDIT | PRUNE_NOTICES) {
                 self.end_command(ctx, more, failed);
             }
         }

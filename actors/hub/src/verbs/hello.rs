@@ -101,8 +101,9 @@ fn answer(
     scope: &mut RequestScope<'_>,
 ) -> HelloAnswer {
     let identity = scope.identity();
-    let role = identity.and_then(ClientIdentity::role);
-    let rights = identity.map(ClientIdentity::rights).unwrap_or_default();
+    let (name, role, rights) = identity.map_or_else(Default::default, |it| {
+        (it.who.to_string(), it.role().to_owned(), it.rights())
+    });
     HelloAnswer {
         protocol: PROTOCOL_VERSION,
         server: "kirosu".into(),
@@ -112,6 +113,7 @@ fn answer(
         resumed,
         leases,
         boot_id: scope.hub().boot_id().into(),
+        name,
         role,
         rights,
     }

@@ -1,7 +1,6 @@
 //! `key_add`: adds a key for a client.
 
-use super::{Begun, Command, RequestScope, Started};
-use crate::connection::{CommandPart, Responding};
+use super::{Begun, Command, RequestScope, submit_prepared};
 use crate::credentials;
 use crate::identity::{ADMIN, INTERNAL, KEYLESS, UNKNOWN};
 use kirosu_protocol::{Effect, Error, ErrorCode, KeyAddAnswer, KeyAddParams, access::new_secret};
@@ -64,10 +63,5 @@ pub fn begin(params: KeyAddParams, scope: &mut RequestScope<'_>) -> Begun {
         certificate: certificate.map(|it| it.to_string()),
         expires_at: expires_ms.map(|ms| ms as f64 / 1000.0),
     };
-    scope.set_responding(Responding::KeyAdded(Box::new(answer)));
-    scope.submit(
-        CommandPart::First,
-        Command::AddCredential(Box::new(credential)),
-    );
-    Ok(Started::Pending)
+    submit_prepared(Command::AddCredential(Box::new(credential)), &answer, scope)
 }

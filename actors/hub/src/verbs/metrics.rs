@@ -8,7 +8,7 @@ use crate::sessions::CountSessions;
 use crate::writer::messages::GetMetrics;
 use actix::MailboxError;
 use kirosu_protocol::{MetricsParams, PoolInfo};
-use kirosu_store::Oldest;
+use kirosu_store::{Oldest, TargetRow};
 use kirosu_supervision::Tree;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +19,7 @@ struct Collected {
     sessions: (usize, usize),
     oldest: Vec<Oldest>,
     pools: Vec<PoolInfo>,
+    targets: Vec<TargetRow>,
 }
 
 pub fn begin(_: MetricsParams, scope: &mut RequestScope<'_>) -> Begun {
@@ -36,7 +37,16 @@ async fn collect(hub: Hub) -> Result<Collected, MailboxError> {
             Vec::new()
         }
     };
+    let targets = match hub.readers().query(StoreQuery::NotifyTargets).await? {
+        Ok(QueryReply::Targets(targets)) => targets,
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(%error, "the targets of notifications are not among the metrics");
+            Vec::new()
+        }
+    };
     Ok(Collected {
+        targets,
         measured: hub.writer().send(GetMetrics).await?,
         sessions: hub.sessions().send(CountSessions).await?,
         oldest,
@@ -50,6 +60,7 @@ fn finish(scope: &mut RequestScope<'_>, collected: Collected) {
         measured: *collected.measured,
         oldest: collected.oldest,
         pools: collected.pools,
+        targets: collected.targets,
         restarts: hub.tree().map(Tree::restarts).unwrap_or_default(),
         sessions: collected.sessions,
         connections: hub.open_connections(),

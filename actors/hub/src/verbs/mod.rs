@@ -4,16 +4,18 @@
 pub mod group;
 
 use crate::caller::PendingReply;
-use crate::connection::{RequestKind, RequestScope, Responding};
+use crate::connection::{CommandPart, RequestKind, RequestScope, Responding};
 use crate::leases::Forward;
 use crate::leases::lease::HolderReport;
 use crate::readers::StoreQuery;
 use kirosu_protocol::verbs::DONE;
 use kirosu_protocol::{
-    CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, Request, RetryParams,
-    RunResumeParams, Target, TaskId, VerbEffect,
+    CancelParams, DecisionAnswer, Effect, Error, ErrorCode, Fence, NotifyTakeParams, Request,
+    RetryParams, RunResumeParams, Target, TaskId, VerbEffect,
 };
 use kirosu_store::{Command, Outcome};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 /// Turns the writer's outcome into the answer of a request. The outcome is never an error: that is answered without the verb.
 pub type Finish = fn(Outcome, &mut RequestScope<'_>);
@@ -55,6 +57,8 @@ pub fn kind_of(request: &Request) -> RequestKind {
         // These two reach the writer through the actor of their lease. As queries they are answered before the ack that
         // follows them starts: it must not overtake them.
         Request::Output(_) | Request::Progress(_) => RequestKind::Query,
+        // It waits before its command.
+        Request::NotifyTake(NotifyTakeParams { known: Some(_), .. }) => RequestKind::Query,
         // A query is before its command.
         Request::RunResume(RunResumeParams { plan: Some(_), .. }) => RequestKind::Query,
         // These are many commits, with a query before each.
@@ -94,6 +98,21 @@ fn finish_ok(outcome: Outcome, scope: &mut RequestScope<'_>) {
 fn refuse_unexpected(outcome: &Outcome, scope: &mut RequestScope<'_>) {
     let message = format!("the store answered with an unexpected outcome: {outcome:?}");
     scope.refuse(Error::internal(Effect::Unknown, message));
+}
+
+/// Submits the request's one command. The answer, if it succeeds, is this one.
+fn submit_prepared(
+    command: Command,
+    answer: &impl Serialize,
+    scope: &mut RequestScope<'_>,
+) -> Begun {
+    let answer = to_raw_value(answer).map_err(|error| {
+        let message = format!("the answer could not be written: {error}");
+        Error::internal(Effect::None, message)
+    })?;
+    scope.set_responding(Responding::Prepared(answer));
+    scope.submit(CommandPart::First, command);
+    Ok(Started::Pending)
 }
 
 fn unsupported(what: &str) -> Error {

@@ -85,6 +85,9 @@ pub(super) fn of(command: &Command) -> u64 {
         Command::Schedule(command) => of_schedule(command),
         // The store bounds the bytes of one.
         Command::FireSchedules { limit } => u64::from(*limit) * NEW_TASK,
+        Command::TakeNotices(take) => USUAL + u64::from(take.limit),
+        // Rows of several targets.
+        Command::PruneNotices { limit, .. } => u64::from(*limit) * 2,
         Command::DropBatch(_)
         | Command::OpenText(_)
         | Command::DropText(_)
@@ -111,7 +114,11 @@ pub(super) fn of(command: &Command) -> u64 {
         | Command::Prune { .. }
         | Command::AddCredential(_)
         | Command::RevokeCredential(_)
+        | Command::AddWebSession(_)
+        | Command::EndWebSession(_)
         | Command::PruneAudit { .. }
+        | Command::AddNotice { .. }
+        | Command::TestTarget(_)
         | Command::Stats => USUAL,
     }
 }

@@ -107,13 +107,16 @@ impl Handler<GetMetrics> for Writer {
 impl Handler<Drain> for Writer {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+    fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) {
+        self.drain_is_asked |= drain.is_asked;
         if self.factory.draining.swap(true, Ordering::Relaxed) {
             return;
         }
         self.factory.bus.do_send(Publish(vec![EventKind::Hub {
             state: "draining".into(),
         }]));
+        // If no task is running, the hub has drained.
+        self.flush();
         // Parked requests stay parked here until their wait is over. They leave the store, where an enqueue would wake them.
         let Some((caller, _)) = self.parked.0.values().next().cloned() else {
             return;
@@ -136,6 +139,7 @@ impl Handler<Tune> for Writer {
         if let Some(store) = self.store.as_mut() {
             store.tune(options);
         }
+        self.flush();
     }
 }
 

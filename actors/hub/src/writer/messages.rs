@@ -44,7 +44,10 @@ pub struct GetMetrics;
 /// Stops leasing tasks until the process ends.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct Drain {
+    /// Whether an operator asked for it; otherwise the process stops. Targets of notifications learn of the first only.
+    pub is_asked: bool,
+}
 
 /// Makes the writer send the live leases to the lease registry.
 #[derive(Message)]

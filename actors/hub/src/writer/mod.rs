@@ -24,6 +24,7 @@ use crate::tuning::Tuning;
 use actix::prelude::*;
 use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests};
+use kirosu_protocol::NoticeKind;
 use kirosu_store::{
     BatchId, Command, OpenError, Outcome, Principal, Store, StoreOptions, TextId, WorkId,
 };
@@ -82,23 +83,28 @@ impl WriterFactory {
 }
 
 impl WriterFactory {
-    /// Takes over the keys of the store, and ends what waits under those that are revoked now.
+    /// Takes over the keys and the sessions of browsers of the store, and ends what waits under those that have ended now.
     fn take_keys(&self, store: &Store) {
         let revoked = self.shared.keys.replace(store.credentials());
         for key in &revoked {
             tracing::info!(name = &*key.name, "a key was revoked");
         }
-        if !revoked.is_empty() {
+        let has_logged_out = self.shared.web_sessions.replace(store.web_sessions());
+        if has_logged_out || !revoked.is_empty() {
             self.shared.connections.broadcast(&Notify::KeysRevoked);
         }
     }
 }
 
-/// Whether a command may change the keys of clients.
+/// Whether a command may change the keys of clients or the sessions of browsers.
 fn changes_keys(command: &Command) -> bool {
     matches!(
         command,
-        Command::AddCredential(_) | Command::RevokeCredential(_) | Command::PruneAudit { .. }
+        Command::AddCredential(_)
+            | Command::RevokeCredential(_)
+            | Command::PruneAudit { .. }
+            | Command::AddWebSession(_)
+            | Command::EndWebSession(_)
     )
 }
 
@@ -144,6 +150,10 @@ pub struct Writer {
     clock_shift_ms: i64,
     /// Whether a commit is scheduled for refusals and uses of keys.
     record_scheduled: bool,
+    /// Whether an operator asked for the drain.
+    drain_is_asked: bool,
+    /// Whether the event that the drained hub runs no task any more is stored.
+    has_noted_drained: bool,
 }
 
 supervised!(Writer);
@@ -155,6 +165,8 @@ impl Writer {
             clocks: ClockReading::new(now_ms(&child), child.clock().now()),
             clock_shift_ms: 0,
             record_scheduled: false,
+            drain_is_asked: false,
+            has_noted_drained: false,
             child,
             factory,
             store: None,
@@ -232,7 +244,10 @@ impl Writer {
             Some(_) => self.factory.shared.access_log.take(),
             None => None,
         };
-        if batch.is_empty() && self.clock_shift_ms == 0 && records.is_none() {
+        let is_drained = self.is_drained();
+        let has_targets = self.store.as_ref().is_some_and(Store::has_new_targets);
+        let is_idle = batch.is_empty() && self.clock_shift_ms == 0 && records.is_none();
+        if is_idle && !is_drained && !has_targets {
             return;
         }
         let contexts: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
@@ -252,6 +267,13 @@ impl Writer {
             batch.push(Command::Record(Box::new(records.clone())));
             by.resize(batch.len(), None);
         }
+        if is_drained {
+            batch.push(Command::AddNotice {
+                kind: NoticeKind::Drained,
+                data: Box::default(),
+            });
+            by.resize(batch.len(), None);
+        }
         let changes_keys = batch.iter().any(changes_keys);
         let (began, size) = (Instant::now(), batch.len());
         // Durable when it returns: answers and events follow the effect, never the other way round.
@@ -259,6 +281,12 @@ impl Writer {
         if changes_keys {
             // Before the answers: after that of a revocation no client uses the key.
             self.factory.take_keys(store);
+        }
+        if is_drained {
+            self.has_noted_drained = applied.outcomes.pop().is_some_and(|it| it.is_ok());
+        }
+        if let Some(newest) = applied.noticed {
+            self.factory.shared.notices.send_replace(newest);
         }
         if let Some(records) = records
             && let Some(Err(error)) = applied.outcomes.pop()
@@ -281,6 +309,10 @@ impl Writer {
         self.crowded = size > 1 || !self.queue.is_empty();
         self.resolve_settled();
         self.deadline = deadline;
+        if !is_drained && self.is_drained() {
+            // The last task has ended with this commit.
+            self.flush();
+        }
         // A later deadline is not sent: the reaper then wakes too early and requests the next one, which costs less than a message per
         // commit. An earlier one must reach it.
         if let Some(at) = deadline
@@ -324,6 +356,13 @@ impl Writer {
 
     fn draining(&self) -> bool {
         self.factory.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator asked the hub to drain, no task is running any more, and no event says so yet.
+    fn is_drained(&self) -> bool {
+        let is_at_rest = |store: &Store| store.running() == 0;
+        let is_due = self.drain_is_asked && !self.has_noted_drained;
+        is_due && self.store.as_ref().is_some_and(is_at_rest)
     }
 
     /// Applies all waiting commands and closes the store.
@@ -383,6 +422,8 @@ impl Actor for Writer {
                 self.send_deadline();
                 self.store = Some(store);
                 self.send_leases();
+                // The rows of targets of notifications follow the settings.
+                self.flush();
             }
             Err(error) => self.child.fail(ctx, error.to_string()),
         }

@@ -7,3 +7,4 @@ mod leases;
 mod long_lines;
 mod support;
 mod watches;
+mod web;

@@ -47,6 +47,8 @@ impl TestHub {
                 strict_expiry: store_options.strict_expiry,
                 budgets: Vec::new(),
                 children: store_options.children.clone(),
+                notify: store_options.notify.clone(),
+                notify_retention: Duration::from_secs(3600),
             },
             readers: 1,
             backup_dir: directory.join("backups"),

@@ -54,7 +54,7 @@ impl KeySource {
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) if !text.trim().is_empty() => key(&text, &format!("in ${name}")).map(Some),
                 Ok(_) | Err(std::env::VarError::NotPresent) => Err(no_key(format!(
-                    "there is no key: the variable {name} is not set; set it where kirosu is started, or name a key_file"
+                    "there is no key: the variable {name} is not set; set it where kirosu is started, or use a file"
                 ))),
                 Err(_) => Err(no_key(format!(
                     "the key in ${name} is not text; set it anew"

@@ -29,6 +29,7 @@ mod reply;
 mod reset;
 mod sse;
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -52,6 +53,36 @@ use reply::ReplyBuilder;
 
 /// A service that does not list its models in this time is unreachable.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A client for requests to this address or others of its kind: it follows no redirects, keeps no connections, and verifies
+/// certificates with the roots of the system.
+///
+/// # Errors
+/// The roots cannot be read, or the machine lacks a resource: a sentence for a person.
+pub fn http_client(url: &reqwest::Url) -> Result<reqwest::Client, String> {
+    let client = LazyClient::default();
+    client.get(url).cloned().map_err(|no| no.why)
+}
+
+/// The innermost cause of a failed request.
+pub fn http_reason(error: &reqwest::Error) -> String {
+    client::reason(error)
+}
+
+/// Reads a secret from a variable of this process, else from a file that contains only the secret. `Ok(None)`: neither is
+/// named.
+///
+/// # Errors
+/// It is not there, or is not one line: a sentence for a person, without the secret.
+pub async fn read_secret(env: Option<&str>, file: Option<&Path>) -> Result<Option<String>, String> {
+    let source = match (env, file) {
+        (Some(name), _) => key::KeySource::Env(name.to_owned()),
+        (None, Some(path)) => key::KeySource::File(path.to_owned()),
+        (None, None) => key::KeySource::None,
+    };
+    let key = source.read().await.map_err(|no| no.why)?;
+    Ok(key.map(|key| key.expose().to_owned()))
+}
 
 /// The reason for which a service cannot be called.
 struct Unready {

@@ -1,18 +1,24 @@
 //! Snapshots of the screens at two sizes, and random keys on screens of any size.
 
+use super::action::{HubAction, RunAction};
 use super::cursor::CursorStep;
 use super::messages::{KeyEffect, LinkState, OutputUpdate, Update};
-use super::model::{Model, RunAction, View};
+use super::model::Model;
 use super::row::ListRow;
 use super::tasks::{LoadedPage, PageStart};
+use super::view::View;
 use super::{plain, update, views};
 use kirosu_protocol::{
-    AgentInfo, Approval, Attempt, Event, EventKind, GetAnswer, HeldLease, ListedRun, PoolInfo,
-    RunAnswer, RunState, Stats, Status, StepInfo, StepState, Subject, Task, TaskId, TreeNode,
+    AgentInfo, Approval, Attempt, Event, EventKind, GetAnswer, HeldLease, LaneInfo, ListedRun,
+    PoolInfo, RunAnswer, RunState, ScheduleInfo, Stats, Status, StepInfo, StepState, Subject, Task,
+    TaskId, TreeNode,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+mod actions;
+mod lists;
 
 const NOW: f64 = 1_800_000_000.0;
 
@@ -220,7 +226,19 @@ fn apply_workers(model: &mut Model) {
         agent(2, vec![]),
         agent(3, vec![]),
     ]));
+    let lane = |account: &str, state: &str, until| LaneInfo {
+        account: account.into(),
+        state: state.into(),
+        until,
+        running: 1,
+        concurrency: Some(4),
+        ..LaneInfo::default()
+    };
+    let until = Some(NOW as u64 + 600);
+    let mut tired = lane("second@example.org", "rate_limited", until);
+    tired.note = Some("usage limit reached".into());
     let pool = PoolInfo {
+        lanes: vec![lane("codex", "open", None), tired],
         name: "coders".into(),
         provider: "codex".into(),
         queues: vec!["default".into(), "docs".into()],
@@ -229,7 +247,10 @@ fn apply_workers(model: &mut Model) {
         state: "running".into(),
         ..PoolInfo::default()
     };
+    let depths = [("default".to_owned(), 12), ("docs".to_owned(), 3)];
+    model.apply(Update::Depths(depths.into_iter().collect()));
     model.apply(Update::Pools(vec![pool]));
+    model.apply(Update::Schedules(schedules(4)));
     let mut sick = node("2", "backing_off", vec![]);
     (sick.restarts, sick.next_restart_in, sick.uptime) = (3, Some(4.0), None);
     sick.last_exit = Some("panicked: oh no".into());
@@ -249,6 +270,39 @@ fn apply_workers(model: &mut Model) {
         vec![node("writer", "running", vec![]), pools],
     );
     model.apply(Update::Tree(tree));
+}
+
+/// Schedules of every kind.
+fn schedules(number: u64) -> Vec<ScheduleInfo> {
+    let of = |n: u64| {
+        let spec = match n % 3 {
+            0 => serde_json::json!({"cron": "0 3 * * *", "tz": "Europe/Berlin"}),
+            1 => serde_json::json!({"every_seconds": 600.0}),
+            _ => serde_json::json!({"at": NOW - 50.0}),
+        };
+        let mut fields = serde_json::json!({
+            "name": format!("links-{n}"), "missed": "one", "overlap": "skip", "paused": n == 1, "queue": "docs",
+            "type": "chat", "prompt": "Check\x1b[2J the links 👩\u{200d}💻\nin docs/", "fired": n, "skipped": 0,
+            "created_at": NOW - 9000.0,
+        });
+        for (name, value) in spec.as_object().unwrap() {
+            fields[name] = value.clone();
+        }
+        let mut it: ScheduleInfo = serde_json::from_value(fields).unwrap();
+        if n % 3 != 2 {
+            it.next_at = Some(NOW + 700.0 * n as f64 + 60.0);
+        }
+        if n > 0 {
+            it.last_at = Some(NOW - 3600.0);
+            it.last_task = Some(40 + n as i64);
+            it.last_status = Some(if n == 2 { Status::Failed } else { Status::Done });
+        }
+        if n == 0 {
+            it.error = Some("the queue is full".into());
+        }
+        it
+    };
+    (0..number).map(of).collect()
 }
 
 /// The screen as text.
@@ -315,18 +369,16 @@ fn a_run_is_shown_with_its_steps_and_steered_after_a_confirmation() {
     press(&mut model, KeyCode::Char('p'));
     matches_snapshot("pause-80x24", &drawn(&mut model));
     let effect = press(&mut model, KeyCode::Char('y'));
-    let act = super::model::TaskAction::Run(RunAction::Pause);
-    let pause = KeyEffect::TaskAction(act, Subject::Task(42));
-    assert_eq!(effect, Some(pause));
+    let act = |act| Some(KeyEffect::Act(HubAction::Run(act, 42)));
+    assert_eq!(effect, act(RunAction::Pause));
 
     let mut poor = listed(42, RunState::Waiting);
     poor.reason = Some("budget: 2 tasks wait because it is used up".into());
     model.apply(Update::Runs(vec![poor.clone()]));
     press(&mut model, KeyCode::Char('a'));
     assert!(drawn(&mut model).contains("raise the budget of run 42?"));
-    let act = super::model::TaskAction::Run(RunAction::Raise);
-    let raise = KeyEffect::TaskAction(act, Subject::Task(42));
-    assert_eq!(press(&mut model, KeyCode::Char('y')), Some(raise));
+    let raised = press(&mut model, KeyCode::Char('y'));
+    assert_eq!(raised, act(RunAction::Raise));
 
     press(&mut model, KeyCode::Enter);
     assert_eq!(model.interest().run, Some(42));
@@ -386,7 +438,7 @@ fn random_keys_and_sizes_do_not_panic() {
         KeyCode::End,
         KeyCode::Backspace,
     ];
-    let letters: Vec<char> = "1234567jkgGacrRpPwyn/?:日 x".chars().collect();
+    let letters: Vec<char> = "12345678jkgGacrRpPwytxDo+-n/?:日 x".chars().collect();
     // A simple generator with a fixed seed, so that a failure can be reproduced.
     let mut state = 42_u64;
     let mut random = |below: usize| {
@@ -422,37 +474,11 @@ fn an_action_needs_confirmation_and_a_connection() {
     assert_eq!(update::key(&mut model, key('c')), None);
     assert_eq!(update::key(&mut model, key('j')), None);
     let effect = update::key(&mut model, key('y'));
-    let cancel = KeyEffect::TaskAction(super::model::TaskAction::Cancel, Subject::Task(8));
-    assert_eq!(effect, Some(cancel));
+    assert_eq!(effect, Some(KeyEffect::Act(HubAction::Cancel(8))));
     let why = "gone".to_owned();
     model.apply(Update::Link(LinkState::Away { why, again: None }));
     update::key(&mut model, key('R'));
     assert!(model.confirm.is_none());
-}
-
-#[test]
-fn an_answer_is_typed_and_sent_and_needs_a_connection() {
-    let mut model = full(View::Tasks, (80, 24));
-    let press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
-    press(&mut model, KeyCode::Char('w'));
-    for c in "qx the second".chars() {
-        assert_eq!(update::key(&mut model, key(c)), None);
-    }
-    assert!(drawn(&mut model).contains("answer to task 8: qx the second"));
-    let sent = press(&mut model, KeyCode::Enter);
-    let answer = KeyEffect::Answer(8, "qx the second".into());
-    assert_eq!(sent, Some(answer));
-    press(&mut model, KeyCode::Char('w'));
-    assert_eq!(press(&mut model, KeyCode::Enter), None);
-    assert!(drawn(&mut model).contains("the answer is empty"));
-    model.view = View::Inbox;
-    press(&mut model, KeyCode::Char('w'));
-    assert!(drawn(&mut model).contains("approve or reject it"));
-    model.view = View::Tasks;
-    let why = "gone".to_owned();
-    model.apply(Update::Link(LinkState::Away { why, again: None }));
-    press(&mut model, KeyCode::Char('w'));
-    assert!(model.reply.is_none());
 }
 
 fn question(id: i64, title: &str) -> Approval {
@@ -466,37 +492,4 @@ fn question(id: i64, title: &str) -> Approval {
         asked_at: NOW - 75.0,
         ..Approval::default()
     }
-}
-
-#[test]
-fn the_inbox_shows_arguments_and_keeps_the_chosen_entry() {
-    let mut model = full(View::Inbox, (100, 24));
-    let ask = |model: &mut Model, ids: &[i64]| {
-        let entries = ids
-            .iter()
-            .map(|id| question(*id, &format!("git push {id}\x1b[2J")));
-        model.apply(Update::Inbox(entries.collect()));
-    };
-    ask(&mut model, &[17, 18]);
-    let shown = drawn(&mut model);
-    assert!(
-        shown.contains("a17     78s  tool  5       shell"),
-        "{shown}"
-    );
-    assert!(shown.contains(r#"{"command":"git push 18"#), "{shown}");
-    let press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
-    press(&mut model, KeyCode::Down);
-    press(&mut model, KeyCode::Char('a'));
-    assert!(drawn(&mut model).contains(" approve a18? "));
-    // Another person decides the entry above, and a new entry arrives.
-    ask(&mut model, &[18, 19]);
-    let done = press(&mut model, KeyCode::Char('y'));
-    let approve = KeyEffect::TaskAction(super::model::TaskAction::Approve, Subject::Approval(18));
-    assert_eq!(done, Some(approve));
-    press(&mut model, KeyCode::Char('r'));
-    ask(&mut model, &[19]);
-    assert!(drawn(&mut model).contains("that was decided meanwhile"));
-    assert_eq!(press(&mut model, KeyCode::Char('y')), None);
-    press(&mut model, KeyCode::Char('c'));
-    assert!(model.confirm.is_none());
 }

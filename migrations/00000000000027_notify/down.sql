@@ -1,0 +1,3 @@
+DROP TABLE notice_due;
+DROP TABLE notice;
+DROP TABLE notify_target;
