@@ -1,4 +1,4 @@
-.PHONY: build test setup lint bench torture agents agents-all install uninstall
+.PHONY: build test setup lint bench torture agents agents-all screenshots install uninstall
 
 # The distributed binary: link-time optimised, which takes some minutes longer than `cargo build --release`.
 build:
@@ -28,6 +28,12 @@ bench: build
 # Faults under load, then a check of all histories. TORTURE='--seed 7 --kills 20' selects.
 torture: build
 	target/dist/kirosu-torture --binary target/dist/kirosu $(TORTURE)
+
+# Pictures of every screen of the web page, into target/screenshots, and those of the documents into docs/images.
+screenshots:
+	KIROSU_SCREENSHOTS=$(CURDIR)/target/screenshots cargo test --test end_to_end web::page::every_screen
+	for name in overview task inbox; do cp target/screenshots/web-$$name-desk-light.png docs/images/web-$$name.png; done
+	cp target/screenshots/web-inbox-phone-dark.png docs/images/web-phone.png
 
 # Real agent programs (some hundred MB from npm) against a stand-in model: the set that CI runs, and all of them.
 agents:

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+web_tools="playwright-core@1.65.1 axe-core@4.14.1"
 say() { printf 'setup: %s\n' "$*"; }
 
 # need PROGRAM PACKAGE PURPOSE
@@ -66,7 +67,15 @@ fi
 # cargo-deny reads the sources of all crates in Cargo.lock, also of those for other systems, which a build does not fetch.
 cargo fetch --quiet --locked
 
-# Real agent programs (tests/end_to_end/agents/), some hundred MB from the npm registry.
-say "agent programs into target/agents"
-tests/end_to_end/agents/install.sh target/agents codex claude opencode goose codex-acp
+# Real agent programs (tests/end_to_end/agents/), some hundred MB from the npm registry, and MCP clients (tests/end_to_end/mcp/).
+say "agent programs and MCP clients into target/agents"
+tests/end_to_end/agents/install.sh target/agents codex claude opencode goose codex-acp mcp-clients
+# Programs that drive the page in a browser (tests/end_to_end/web/). The browser is that of the package chromium.
+if [ "$(cat target/tools/web/installed 2>/dev/null)" != "$web_tools" ]; then
+  say "$web_tools into target/tools/web"
+  mkdir -p target/tools/web
+  # shellcheck disable=SC2086
+  PATH="$PWD/target/agents/node/bin:$PATH" npm install --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error --prefix target/tools/web $web_tools
+  echo "$web_tools" > target/tools/web/installed
+fi
 say "nothing is missing"

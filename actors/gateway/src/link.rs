@@ -131,6 +131,11 @@ impl HubLink {
         }
     }
 
+    /// The introduction that opened the connections; the hub's answer to it says what the client may do.
+    pub(crate) fn introduction(&self) -> HelloParams {
+        self.options.hello.clone()
+    }
+
     /// A new connection, for a subscriber to the hub's notifications.
     pub(crate) fn new_client(&self) -> Client {
         Client::start(self.endpoint.clone(), self.options.clone())

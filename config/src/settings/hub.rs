@@ -223,7 +223,7 @@ define_section! {
         tls_client_ca: Option<PathBuf> = Path, Unset, restart;
         /// Whether it may listen beyond loopback without TLS.
         plain_beyond_loopback: bool = Bool, Is("false"), restart;
-        /// Whether MCP clients get the tools `approve_task` and `answer_task`, which decide in a person's name.
+        /// Whether MCP clients get the tools `answer_task`, `approve_task` and `reject_task`, which decide in a person's name.
         mcp_decisions: bool = Bool, Is("false"), restart;
         /// Longest request body, in bytes.
         body_bytes: u64 = Size(KIB, GIB), Is("\"16 MiB\""), restart;

@@ -2,26 +2,14 @@
 
 use crate::cli::Failure;
 use crate::cli::launch::inputs::{GivenInput, read_given};
-use crate::cli::plan::file::{FOLDER, PlanFile, is_bare, known};
+use crate::cli::plan::file::PlanFile;
 use kirosu_plan::{Plan, PlanInput};
 use kirosu_protocol::text::{nearest, one_line, shorten};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Commands that are announced.
-const COMMANDS: usize = 200;
 /// Characters of a description, and of a hint.
 const TEXT: usize = 200;
-
-/// The names of the plans of a folder, in order.
-pub fn names(folder: &Path) -> Vec<String> {
-    let mut names = known(&folder.join(FOLDER));
-    names.retain(|name| is_bare(name) && !name.contains(char::is_whitespace));
-    names.sort();
-    names.dedup();
-    names.truncate(COMMANDS);
-    names
-}
 
 /// The update that announces the plans of the current folder. A plan with a fault is announced with it.
 pub async fn announced(names: &[String]) -> Value {
@@ -175,17 +163,5 @@ mod tests {
             "about=VALUE [mode=fast|slow] [n=3]"
         );
         assert_eq!(command["description"], "runs the plan review");
-    }
-
-    #[test]
-    fn the_plans_of_a_folder_are_commands_once_each() {
-        let folder = tempfile::tempdir().unwrap();
-        let plans = folder.path().join(FOLDER);
-        assert!(names(folder.path()).is_empty());
-        std::fs::create_dir_all(&plans).unwrap();
-        for file in ["b.yaml", "a.toml", "a.yaml", "c d.yaml", "e.txt"] {
-            std::fs::write(plans.join(file), "").unwrap();
-        }
-        assert_eq!(names(folder.path()), ["a", "b"]);
     }
 }

@@ -1,7 +1,7 @@
 //! A turn of a conversation: begins the task of a prompt, or the run of a plan, and follows it to its end.
 
 use super::agent::Agent;
-use super::commands::{given, names};
+use super::commands::given;
 use super::feed::Feed;
 use super::follow::Follow;
 use super::hub::insist;
@@ -11,7 +11,7 @@ use super::session::{EditorSession, PastTurn, metadata, new_id, repeated, title}
 use super::updates::note;
 use super::{commands, workdir};
 use crate::cli::launch::{LaunchArgs, PreparedRun};
-use crate::cli::plan::file::PlanFile;
+use crate::cli::plan::file::{PlanFile, names};
 use crate::cli::{Failure, HubClient, running_task};
 use kirosu_plan::Plan;
 use kirosu_protocol::client::CallError;

@@ -160,6 +160,24 @@ impl PreparedRun {
         })
     }
 
+    /// The arguments of the MCP tool `run_plan` for this run.
+    ///
+    /// # Errors
+    /// A map reads files of this machine.
+    pub fn arguments(&self) -> Result<Map<String, Value>, Failure> {
+        if let Some(source) = self.sources.first() {
+            return Err(Failure::Local(format!(
+                "the step {} reads its items on this machine, which run_plan cannot: start it with `kirosu run-pipeline`",
+                source.key
+            )));
+        }
+        let metadata = serde_json::to_value(self.metadata());
+        let metadata = metadata.map_err(|why| Failure::local("cannot write the inputs", why))?;
+        let mut arguments = metadata.as_object().cloned().unwrap_or_default();
+        arguments.insert("plan".to_owned(), self.text.clone().into());
+        Ok(arguments)
+    }
+
     /// The metadata of the run, without sources.
     fn metadata(&self) -> PlanMetadata {
         PlanMetadata {

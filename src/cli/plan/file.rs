@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// Plans of this folder that are known by their names.
 pub const FOLDER: &str = ".kirosu/plans";
 
+/// Plans that are listed.
+const LISTED: usize = 200;
+
 /// The format of a plan.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum GivenFormat {
@@ -132,8 +135,19 @@ pub fn find(file: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// The names of the plans of a project, in order: those that clients list, at most [`LISTED`]. A name with blanks is left out, because
+/// people write names as words.
+pub fn names(project: &Path) -> Vec<String> {
+    let mut names = known(&project.join(FOLDER));
+    names.retain(|name| is_bare(name) && !name.contains(char::is_whitespace));
+    names.sort();
+    names.dedup();
+    names.truncate(LISTED);
+    names
+}
+
 /// The names of the plans in a folder, such as [`FOLDER`]; empty if it cannot be read.
-pub fn known(folder: &Path) -> Vec<String> {
+fn known(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
     let plans = paths.filter(|path| {
@@ -143,4 +157,21 @@ pub fn known(folder: &Path) -> Vec<String> {
     plans
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plans_of_a_project_are_listed_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let plans = folder.path().join(FOLDER);
+        assert!(names(folder.path()).is_empty());
+        std::fs::create_dir_all(&plans).unwrap();
+        for file in ["b.yaml", "a.toml", "a.yaml", "c d.yaml", "e.txt"] {
+            std::fs::write(plans.join(file), "").unwrap();
+        }
+        assert_eq!(names(folder.path()), ["a", "b"]);
+    }
 }

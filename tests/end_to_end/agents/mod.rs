@@ -5,6 +5,7 @@
 mod breakout;
 mod continued;
 mod exhausted;
+mod mcp_tools;
 mod parts;
 mod plans;
 pub mod programs;

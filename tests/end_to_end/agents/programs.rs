@@ -16,6 +16,8 @@ pub struct Program {
     /// Its tool that runs a shell command, and the arguments for it.
     tool: &'static str,
     command: &'static str,
+    /// The beginning of the names of tools of the MCP server `kirosu`; before a slash the namespace of the name.
+    mcp_prefix: &'static str,
     /// Input, cached input and output that one call of the model costs; unknown of one that calls it for itself as well.
     pub call_costs: Option<[u64; 3]>,
     /// Called by `command`, it goes on with a conversation.
@@ -51,6 +53,13 @@ impl Program {
             arguments["justification"] = "may I?".into();
         }
         self.directive(arguments)
+    }
+
+    /// A directive for the model to call one of Kirosu's tools.
+    pub fn call_kirosu(&self, tool: &str, arguments: Value) -> String {
+        let arguments = arguments.to_string();
+        assert!(!arguments.contains("]]"), "it would end the directive");
+        format!("[[call {}{tool} {arguments}]]", self.mcp_prefix)
     }
 
     fn directive(&self, mut arguments: Value) -> String {
@@ -166,6 +175,7 @@ plugins = false
     keys: "",
     tool: "exec_command",
     command: "cmd",
+    mcp_prefix: "mcp__kirosu/",
     call_costs: Some([1000, 200, 34]),
     resumes: true,
     early: true,
@@ -195,6 +205,7 @@ pub const CLAUDE: Program = Program {
     keys: "",
     tool: "Bash",
     command: "command",
+    mcp_prefix: "mcp__kirosu__",
     call_costs: Some([1000, 200, 34]),
     resumes: true,
     early: true,
@@ -236,6 +247,7 @@ pub const OPENCODE: Program = Program {
     keys: "",
     tool: "bash",
     command: "command",
+    mcp_prefix: "kirosu_",
     call_costs: Some([1000, 200, 34]),
     resumes: true,
     early: true,
@@ -262,6 +274,7 @@ pub const GOOSE: Program = Program {
     keys: "extra_args = [\"--with-builtin\", \"developer\"]",
     tool: "shell",
     command: "command",
+    mcp_prefix: "kirosu__",
     call_costs: Some([1000, 200, 34]),
     resumes: false,
     early: false,
@@ -292,6 +305,7 @@ pub const GEMINI: Program = Program {
     keys: "model = \"gemini-2.5-flash\"",
     tool: "run_shell_command",
     command: "command",
+    mcp_prefix: "mcp_kirosu_",
     call_costs: None,
     resumes: true,
     early: true,
@@ -320,6 +334,7 @@ pub const QWEN: Program = Program {
     keys: "",
     tool: "run_shell_command",
     command: "command",
+    mcp_prefix: "mcp__kirosu__",
     call_costs: None,
     resumes: true,
     early: true,
@@ -346,6 +361,7 @@ pub const COPILOT: Program = Program {
     keys: "",
     tool: "bash",
     command: "command",
+    mcp_prefix: "kirosu-",
     call_costs: Some([1000, 200, 34]),
     resumes: true,
     early: false,

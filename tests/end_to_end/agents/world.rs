@@ -20,7 +20,7 @@ pub fn installed() -> PathBuf {
 }
 
 /// Installs programs that are not there yet; tests run side by side, so one at a time.
-fn install(names: &[&str]) {
+pub fn install(names: &[&str]) {
     let home = installed();
     fs::create_dir_all(&home).unwrap();
     let lock = File::create(home.join("lock")).unwrap();

@@ -9,131 +9,14 @@ says that it is done.
 """
 
 import asyncio
-import json
 import sys
-from contextlib import asynccontextmanager
 
 import anyio
 import httpx2
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
-
-TOOLS = {
-    # name: (required arguments, optional arguments, read only, destructive)
-    "enqueue_task": (
-        ["prompt"],
-        "system_prompt task_type queue priority requires_approval idempotency_key depends_on continues parent_id ends_with_parent handoff delay_seconds"
-        " timeout_seconds max_attempts model provider workdir on_lost metadata accept labels",
-        False,
-        False,
-    ),
-    "list_tasks": ([], "status limit queue label before", True, None),
-    "get_task_status": (["task_id"], "max_chars output", True, None),
-    "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
-    "wait_for_children": ([], "", False, False),
-    "cancel_task": (["task_id"], "reason", False, True),
-    "run_plan": (
-        ["plan"],
-        "inputs format name queue priority labels tokens usd requires_approval idempotency_key parent_id",
-        False,
-        False,
-    ),
-    "list_runs": ([], "state limit before", True, None),
-    "get_run": (["task_id"], "max_chars", True, None),
-    "list_run_items": (["task_id"], "step key state results limit cursor max_chars", True, None),
-    "retry_run": (["task_id"], "step item", False, False),
-    "answer_task": (["task_id", "text"], "", False, True),
-    "approve_task": ([], "task_id approval_id comment option", False, True),
-}
-
-with open(sys.argv[2], encoding="utf-8") as setup:
-    SETUP = json.load(setup)
-
-
-@asynccontextmanager
-async def connected(setup=SETUP):
-    """A client over the transport that the setup names."""
-    mode = setup["mode"]
-    if "stdio" in setup:
-        stdio = setup["stdio"]
-        server = StdioServerParameters(command=stdio["command"], args=stdio["arguments"], env=stdio["environment"])
-        async with Client(server, mode=mode) as client:
-            yield client
-        return
-    async with httpx2.AsyncClient(headers=setup.get("headers"), timeout=60) as http:
-        async with Client(streamable_http_client(setup["url"], http_client=http), mode=mode) as client:
-            yield client
-
-
-async def call(client, name, /, **arguments):
-    """A call that goes well; its facts."""
-    result = await client.call_tool(name, arguments)
-    assert not result.is_error, (name, result.content)
-    # The text is the same, for clients that know no structured content.
-    assert json.loads(result.content[0].text) == result.structured_content
-    assert result.structured_content["message"]
-    return result.structured_content
-
-
-async def refused(client, name, /, **arguments):
-    """A call that is refused; the sentence."""
-    result = await client.call_tool(name, arguments)
-    assert result.is_error, (name, result.structured_content)
-    return result.content[0].text
-
-
-class Worker:
-    """A connection to the hub itself."""
-
-    @classmethod
-    async def connect(cls):
-        worker = cls()
-        worker.reader, worker.writer = await asyncio.open_connection("127.0.0.1", SETUP["hub"]["port"], limit=1 << 24)
-        return worker
-
-    async def ask(self, method, **params):
-        if SETUP["hub"].get("key"):
-            params["auth_token"] = SETUP["hub"]["key"]
-        self.writer.write(json.dumps({"id": 1, "method": method, "params": params}).encode() + b"\n")
-        answer = json.loads(await self.reader.readline())
-        assert answer["error"] is None, answer
-        return answer["result"]
-
-    async def lease(self, queue):
-        tasks = (await self.ask("lease", worker_id="w-1", queues=[queue], wait_seconds=20))["tasks"]
-        assert len(tasks) == 1, tasks
-        return {"task_id": tasks[0]["task_id"], "fence": tasks[0]["fence"]}
-
-    async def connections(self):
-        return len((await self.ask("agents", all=True))["connections"])
-
-
-class Progress:
-    """What a call reported, and a way to wait for some of it."""
-
-    def __init__(self):
-        self.told = []
-        self.more = anyio.Event()
-
-    async def __call__(self, progress, total, message):
-        self.told.append((progress, message))
-        self.more.set()
-        self.more = anyio.Event()
-
-    async def until(self, part):
-        with anyio.fail_after(30):
-            while not any(part in message for _, message in self.told):
-                await self.more.wait()
-
-    def check(self):
-        numbers = [number for number, _ in self.told]
-        assert numbers == sorted(set(numbers)), numbers
-
-
-def ask_the_test(line):
-    """Asks tests/end_to_end/mcp/ for something and waits until it is done."""
-    print(line, flush=True)
-    assert sys.stdin.readline().strip() == "done"
+import many
+import more
+from kit import CALLED, SCHEMAS, SETUP, TOOLS, Progress, Worker, ask_the_test, call, connected, refused
+from mcp import MCPError
 
 
 async def every_tool():
@@ -146,23 +29,29 @@ async def every_tool():
         await wait_with_progress(client)
         await wait_in_vain(client)
         await run_a_plan(client)
+        await many.enqueue_wait_and_read(client)
+        await many.cancel(client)
+        await many.map_a_prompt(client)
         await decide(client)
+        await many.ask_and_reject(client)
         await be_wrong(client)
+        assert CALLED == set(TOOLS), set(TOOLS) ^ CALLED
 
 
 def check_listing(tools):
     assert [tool.name for tool in tools] == sorted(TOOLS)
     for tool in tools:
-        required, optional, read_only, destructive = TOOLS[tool.name]
+        expected, hints = TOOLS[tool.name], tool.annotations
         schema, properties = tool.input_schema, tool.input_schema["properties"]
-        assert schema.get("required", []) == required, tool
-        assert sorted(properties) == sorted(required + optional.split()), tool
+        assert schema.get("required", []) == expected["required"], tool
+        assert sorted(properties) == sorted(expected["required"] + expected["optional"]), tool
         assert all(one.get("description") for one in properties.values()), properties
         assert tool.title and len(tool.description) > 50 and tool.output_schema["type"] == "object"
         assert not boolean_schemas(tool.input_schema), tool
         assert not boolean_schemas(tool.output_schema), tool
-        assert tool.annotations.read_only_hint is read_only
-        assert tool.annotations.destructive_hint is destructive
+        named = (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint)
+        assert named == (expected["read_only"], expected["destructive"], expected["idempotent"]), (tool.name, named)
+        SCHEMAS[tool.name] = tool.output_schema
 
 
 def boolean_schemas(schema):
@@ -465,7 +354,18 @@ async def manners():
                     pass
 
 
-SCENARIOS = [every_tool, cancelled_wait, hub_away, wrong_key, manners]
+SCENARIOS = [
+    every_tool,
+    cancelled_wait,
+    hub_away,
+    wrong_key,
+    manners,
+    more.tasks,
+    more.tasks_again,
+    more.resources,
+    more.prompts,
+    more.roles,
+]
 
 if __name__ == "__main__":
     [scenario] = [scenario for scenario in SCENARIOS if scenario.__name__ == sys.argv[1]]

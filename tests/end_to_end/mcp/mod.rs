@@ -1,7 +1,10 @@
-//! The official MCP client (the Python package `mcp`) against the built binary, over stdio and over HTTP.
+//! `kirosu mcp` and /mcp against the official MCP clients: every tool over standard io and over HTTP, and the process itself.
 //!
-//! tests/end_to_end/mcp/client.py holds the scenarios. The client is installed into target/, once, from pinned versions
-//! (tests/end_to_end/mcp/requirements.txt), which needs python3 with venv, and pip's access to its packages.
+//! The scenarios are in tests/end_to_end/mcp/: client.py and its modules for the client in Python, client.mjs for those in
+//! TypeScript. The clients are installed into target/, once, from pinned versions, which needs python3 with venv, and pip's and npm's
+//! access to their packages.
+
+mod full;
 
 use crate::common::scenario::Scenario;
 use crate::common::{Hub, Setup, until, venv};

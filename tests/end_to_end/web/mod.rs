@@ -3,6 +3,7 @@
 mod command;
 mod kit;
 mod login;
+mod page;
 mod pages;
 mod serving;
 mod tickets;

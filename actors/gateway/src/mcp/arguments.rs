@@ -20,6 +20,10 @@ pub(super) const LIST_MOST: i64 = 500;
 pub(super) const CHARS_DEFAULT: i64 = 20_000;
 /// Maximum of `max_chars`.
 pub(super) const CHARS_MOST: i64 = 100_000_000;
+/// Maximum number of results, items and questions per page, because a model's context is small.
+pub(super) const ITEMS_MOST: i64 = 500;
+/// Default maximum of characters of each text where there are several.
+pub(super) const ITEM_CHARS_DEFAULT: i64 = 2000;
 /// Default time of a wait: many clients end a tool call after a minute.
 pub(super) const WAIT_DEFAULT_MS: u64 = 50_000;
 /// Maximum time of a wait.
@@ -97,6 +101,10 @@ pub(super) struct ListTasks {
     queue: Option<String>,
     /// Only tasks with this label.
     label: Option<String>,
+    /// Only tasks of this type, such as "chat", "human" or "plan".
+    task_type: Option<String>,
+    /// Only the children of this task.
+    parent_id: Option<i64>,
     /// Only tasks with a lower number: `next` of the previous page.
     before: Option<i64>,
 }
@@ -146,32 +154,6 @@ pub(super) struct CancelTask {
     reason: Option<String>,
 }
 
-/// Arguments of `approve_task`.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "a description only: see above")]
-pub(super) struct ApproveTask {
-    /// The task's number; either this or `approval_id`.
-    task_id: Option<i64>,
-    /// The number of an agent's permission request, as 17 for a17.
-    approval_id: Option<i64>,
-    /// The person's comment.
-    comment: Option<String>,
-    /// The option that the person chose, by its id or name, for a permission request with several.
-    option: Option<String>,
-}
-
-/// Arguments of `answer_task`.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "a description only: see above")]
-pub(super) struct AnswerTask {
-    /// The task's number.
-    task_id: i64,
-    /// The person's answer, in the person's words.
-    text: String,
-}
-
 /// The schema of a tool's arguments.
 pub(super) fn schema<T: JsonSchema + Any>() -> Arc<JsonObject> {
     // Fails only for a type that is not an object.
@@ -196,29 +178,50 @@ pub(super) fn checked<T: JsonSchema + Any>(
     mut given: JsonObject,
     renamed: &[(&str, &str)],
 ) -> Result<String, ToolError> {
-    let schema = schema::<T>();
+    check_names(&given, &schema::<T>(), OF_THIS_TOOL)?;
+    rename(&mut given, renamed);
+    serde_json::to_string(&given)
+        .map_err(|why| Error::invalid_params(format!("the arguments are not JSON: {why}")).into())
+}
+
+/// The words between an unknown argument and the known ones.
+pub(super) const OF_THIS_TOOL: &str = "of this tool; it takes";
+
+/// Refuses an argument that the schema does not name. `owner` are the words between its name and the known ones.
+///
+/// # Errors
+/// There is such an argument.
+pub(super) fn check_names(
+    given: &JsonObject,
+    schema: &JsonObject,
+    owner: &str,
+) -> Result<(), ToolError> {
     let known = schema
         .get("properties")
         .and_then(|properties| properties.as_object());
-    if let Some(known) = known
-        && let Some(strange) = given.keys().find(|name| !known.contains_key(*name))
-    {
-        let names: Vec<&str> = known.keys().map(String::as_str).collect();
-        let takes = match names.is_empty() {
-            true => "none".to_owned(),
-            false => names.join(", "),
-        };
-        return Err(ToolError(format!(
-            "`{strange}` is not an argument of this tool; it takes {takes} (invalid_params)"
-        )));
-    }
+    let Some(known) = known else {
+        return Ok(());
+    };
+    let Some(strange) = given.keys().find(|name| !known.contains_key(*name)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    let takes = match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    };
+    Err(ToolError(format!(
+        "`{strange}` is not an argument {owner} {takes} (invalid_params)"
+    )))
+}
+
+/// Gives arguments the names of the protocol.
+pub(super) fn rename(given: &mut JsonObject, renamed: &[(&str, &str)]) {
     for (ours, protocols) in renamed {
         if let Some(value) = given.remove(*ours) {
             given.insert((*protocols).to_owned(), value);
         }
     }
-    serde_json::to_string(&given)
-        .map_err(|why| Error::invalid_params(format!("the arguments are not JSON: {why}")).into())
 }
 
 #[cfg(test)]

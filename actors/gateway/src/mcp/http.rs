@@ -67,7 +67,7 @@ impl McpServices {
 
 impl Mcp {
     fn new(state: &AppState) -> Mcp {
-        let tools = McpTools::new(state.hub.clone(), None, state.mcp_decisions);
+        let tools = McpTools::new(state.hub.clone(), state.mcp_decisions);
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(IDLE);
         let sessions = Arc::new(sessions);
@@ -77,7 +77,7 @@ impl Mcp {
             .disable_allowed_origins()
             .with_max_request_body_bytes(state.body_bytes);
         let service =
-            StreamableHttpService::new(move || Ok(tools.clone()), sessions.clone(), config);
+            StreamableHttpService::new(move || Ok(tools.for_session()), sessions.clone(), config);
         Mcp { service, sessions }
     }
 

@@ -273,7 +273,7 @@ impl StatusReport {
 }
 
 /// The last `chars` characters of a text, with an ellipsis if it is cut, and whether it is whole. 0 means no limit.
-fn tail(text: String, chars: usize) -> (String, bool) {
+pub(super) fn tail(text: String, chars: usize) -> (String, bool) {
     match text.char_indices().rev().nth(chars.saturating_sub(1)) {
         Some((start, _)) if chars > 0 && start > 0 => (format!("…{}", &text[start..]), false),
         _ => (text, true),
@@ -310,7 +310,7 @@ impl WaitReport {
 }
 
 /// A sentence about the status of a task.
-fn sentence(task: &Task) -> String {
+pub(super) fn sentence(task: &Task) -> String {
     let id = task.task_id;
     let by = task.worker_id.as_deref().unwrap_or("a worker");
     let plain = match task.status {

@@ -7,10 +7,6 @@ use rmcp::schemars::{self, JsonSchema};
 pub(super) const PAGE_DEFAULT: u32 = 20;
 /// Default number of items per page.
 pub(super) const ITEMS_DEFAULT: u32 = 50;
-/// Maximum number of items per page, because a model's context is small.
-pub(super) const ITEMS_MOST: i64 = 500;
-/// Default maximum of characters of each result and error of an item.
-pub(super) const ITEM_CHARS_DEFAULT: i64 = 2000;
 
 /// Arguments of `run_plan`.
 #[derive(JsonSchema)]
@@ -26,6 +22,8 @@ pub(super) struct RunPlan {
     inputs: Option<JsonObject>,
     /// "toml" if the plan is TOML.
     format: Option<String>,
+    /// The texts of the plans that steps of this one name, by those names.
+    plans: Option<JsonObject>,
     /// A name for the run; that of the plan by default.
     name: Option<String>,
     /// The queue of the run and, unless a step names a pool, of its tasks; "default" by default.

@@ -1,10 +1,10 @@
 //! The tools for runs of plans. A run is a task, so wait_for_task and cancel_task work for it, too.
 
-use super::arguments::{self, CHARS_MOST, checked};
+use super::arguments::{self, ITEM_CHARS_DEFAULT, ITEMS_MOST, OF_THIS_TOOL, check_names, checked};
 use super::error::ToolError;
 use super::run_arguments::*;
 use super::run_reports::{ItemListReport, RunListReport, RunReport, StartReport};
-use super::tools::{McpTools, max_chars};
+use super::tools::{McpTools, chars_within, max_chars};
 use crate::new_run;
 use kirosu_protocol::{Error, Params, RunItemsParams, RunParams, RunRetryParams, RunsParams, Verb};
 use rmcp::model::JsonObject;
@@ -25,14 +25,9 @@ impl McpTools {
         mut given: JsonObject,
         context: RequestContext<RoleServer>,
     ) -> Result<Json<StartReport>, ToolError> {
-        let limits = ["tokens", "usd"].map(|name| Some((name.to_owned(), given.remove(name)?)));
-        let limits: JsonObject = limits.into_iter().flatten().collect();
-        let mut text = checked::<RunPlan>(given, &[])?;
-        if !limits.is_empty() {
-            let mut fields: JsonObject = serde_json::from_str(&text).map_err(not_json)?;
-            fields.insert("budget".into(), json!({ "tree": limits }));
-            text = serde_json::to_string(&fields).map_err(not_json)?;
-        }
+        check_names(&given, &arguments::schema::<RunPlan>(), OF_THIS_TOOL)?;
+        limit_tree(&mut given);
+        let text = serde_json::to_string(&given).map_err(not_json)?;
         let task = new_run::read(&text, &self.hub.limits())?;
         let approval = task.requires_approval;
         let task_id = self.add(task, &context).await?;
@@ -81,8 +76,7 @@ impl McpTools {
     async fn list_run_items(&self, given: JsonObject) -> Result<Json<ItemListReport>, ToolError> {
         let text = checked::<ListRunItems>(given, &[])?;
         let params = Params::parse(&text)?;
-        let chars = params.opt_int("max_chars", 0..=CHARS_MOST)?;
-        let chars = usize::try_from(chars.unwrap_or(ITEM_CHARS_DEFAULT)).unwrap_or(usize::MAX);
+        let chars = chars_within(&params, ITEM_CHARS_DEFAULT)?;
         let limit = params.opt_int("limit", 1..=ITEMS_MOST)?;
         let limit = limit.and_then(|limit| u32::try_from(limit).ok());
         let ask = RunItemsParams {
@@ -116,6 +110,15 @@ impl McpTools {
     }
 }
 
-fn not_json(why: serde_json::Error) -> ToolError {
+/// Makes the limits `tokens` and `usd` the budget of the run with all its tasks.
+pub(super) fn limit_tree(fields: &mut JsonObject) {
+    let limits = ["tokens", "usd"].map(|name| Some((name.to_owned(), fields.remove(name)?)));
+    let limits: JsonObject = limits.into_iter().flatten().collect();
+    if !limits.is_empty() {
+        fields.insert("budget".into(), json!({ "tree": limits }));
+    }
+}
+
+pub(super) fn not_json(why: serde_json::Error) -> ToolError {
     Error::invalid_params(format!("the arguments are not JSON: {why}")).into()
 }

@@ -1,5 +1,6 @@
 //! MCP over standard input and output, for clients that start their own server process.
 
+use super::prompts::SavedPlans;
 use super::tools::McpTools;
 use super::waiting::TaskWaits;
 use crate::link::HubLink;
@@ -9,6 +10,7 @@ use rmcp::service::ServerInitializeError;
 use rmcp::transport::stdio_pipes;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -25,18 +27,26 @@ pub enum StdioError {
     Broken(String),
 }
 
-/// Serves until standard input ends. `parent` is the task for which the client runs: tasks that the client enqueues without
-/// a parent become its children. `decisions`: whether the client gets the tools that decide in a person's name. Nothing else may write to standard output meanwhile. While the hub is unreachable, the
-/// tools return an error.
+/// The options of a server over standard input and output.
+#[derive(Clone, Default)]
+pub struct McpOptions {
+    /// The task for which the client runs: tasks that it enqueues without a parent become its children.
+    pub parent: Option<TaskId>,
+    /// Whether it gets the tools that decide in a person's name.
+    pub decisions: bool,
+    /// The plans that it gets as prompts.
+    pub plans: Option<Arc<dyn SavedPlans>>,
+}
+
+/// Serves until standard input ends. Nothing else may write to standard output meanwhile. While the hub is unreachable, the tools
+/// return an error.
 ///
 /// # Errors
 /// The client does not send MCP, or the server fails.
-pub async fn serve_stdio(
-    hub: HubLink,
-    parent: Option<TaskId>,
-    decisions: bool,
-) -> Result<(), StdioError> {
-    let tools = McpTools::new(hub, parent, decisions);
+pub async fn serve_stdio(hub: HubLink, options: McpOptions) -> Result<(), StdioError> {
+    let mut tools = McpTools::new(hub, options.decisions);
+    tools.parent = options.parent;
+    tools.plans = options.plans;
     let (reader, writer) = stdio_pipes();
     let reader = McpInput {
         reader,

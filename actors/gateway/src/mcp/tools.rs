@@ -1,51 +1,72 @@
 //! The tools: each sends requests to the hub and reports the answer.
 
 use super::arguments::{self, *};
+use super::decision_tools::DECISIONS;
 use super::error::ToolError;
 use super::progress::ProgressReporter;
+use super::prompts::SavedPlans;
 use super::reports::{
     BYTES_OF_LIST, DecisionReport, EnqueueReport, ListReport, StatusReport, WaitReport,
 };
 use super::schema;
+use super::subscriptions::Subscriptions;
 use super::waiting::TaskWaits;
 use crate::link::{HubError, HubLink};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::{
-    AnswerParams, Approval, ApprovalsParams, ApproveParams, CancelParams, Error, Fence, GetParams,
-    ListParams, NewTask, Params, PermissionId, Status, Subject, TaskId, Verb, WaitChildrenParams,
+    CancelParams, Error, GetParams, ListParams, ListStatus, NewTask, Params, Status, Task, TaskId,
+    Verb, WaitChildrenParams,
 };
 use rmcp::handler::server::router::tool::ToolRouter;
-use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
+use rmcp::model::JsonObject;
 use rmcp::service::RequestContext;
-use rmcp::{Json, RoleServer, ServerHandler, tool, tool_handler, tool_router};
+use rmcp::{Json, RoleServer, tool, tool_router};
 use std::sync::Arc;
 use std::time::Duration;
-
-const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a durable queue. Enqueue a piece of work \
-with enqueue_task, which returns immediately; wait_for_task waits for its end and returns its result. A task does not see \
-this conversation, so its prompt must be complete. Several tasks run at the same time: enqueue all, then wait for each. For one prompt over many items, or steps \
-that depend on each other, start one run with run_plan.";
-
-/// The tools that decide in a person's name. A model that may call them can approve its own work.
-const DECISIONS: [&str; 2] = ["answer_task", "approve_task"];
 
 /// Header with the number of the task for which an HTTP client runs. The client's tasks become children of that task.
 const TASK_HEADER: &str = "kirosu-task";
 
 /// The server's tools over one connection to the hub. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct McpTools {
     pub(super) hub: HubLink,
     /// The parent of tasks that are enqueued without one.
     pub(super) parent: Option<TaskId>,
+    /// The plans that are prompts.
+    pub(super) plans: Option<Arc<dyn SavedPlans>>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) router: Arc<ToolRouter<McpTools>>,
     waits: TaskWaits,
-    router: Arc<ToolRouter<McpTools>>,
 }
 
 impl McpTools {
     /// `decisions`: whether the model gets the tools that decide in a person's name.
-    pub(super) fn new(hub: HubLink, parent: Option<TaskId>, decisions: bool) -> McpTools {
-        let mut router = McpTools::tool_router() + McpTools::run_router();
+    pub(super) fn new(hub: HubLink, decisions: bool) -> McpTools {
+        McpTools {
+            hub,
+            parent: None,
+            plans: None,
+            subscriptions: Subscriptions::default(),
+            router: Arc::new(McpTools::router(decisions)),
+            waits: TaskWaits::default(),
+        }
+    }
+
+    /// The same for another session.
+    pub(super) fn for_session(&self) -> McpTools {
+        McpTools {
+            subscriptions: Subscriptions::default(),
+            ..self.clone()
+        }
+    }
+
+    /// All tools, in the form that all clients accept.
+    pub(super) fn router(decisions: bool) -> ToolRouter<McpTools> {
+        let mut router = McpTools::tool_router()
+            + McpTools::batch_router()
+            + McpTools::decision_router()
+            + McpTools::run_router();
         if !decisions {
             DECISIONS.iter().for_each(|tool| router.remove_route(tool));
         }
@@ -57,12 +78,7 @@ impl McpTools {
                 .as_ref()
                 .map(|it| Arc::new(schema::without_booleans(it)));
         }
-        McpTools {
-            hub,
-            parent,
-            waits: TaskWaits::default(),
-            router: Arc::new(router),
-        }
+        router
     }
 
     /// The current waits; all clones share them.
@@ -77,7 +93,7 @@ impl McpTools {
         context: &RequestContext<RoleServer>,
     ) -> Result<TaskId, ToolError> {
         task.parent_id = match task.parent_id {
-            None => stated_parent(context)?.or(self.parent),
+            None => self.parent_of(context)?,
             named => named,
         };
         let answer = match task.idempotency_key.is_some() {
@@ -85,6 +101,34 @@ impl McpTools {
             false => self.hub.request(task).await,
         };
         Ok(answer?.task_id)
+    }
+
+    /// The parent of tasks without a named one: the task that the client states.
+    pub(super) fn parent_of(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Option<TaskId>, ToolError> {
+        Ok(stated_parent(context)?.or(self.parent))
+    }
+
+    /// Waits for tasks until the end of the call, with progress for a client that has requested it.
+    pub(super) async fn wait(
+        &self,
+        task_ids: Vec<TaskId>,
+        longest: Duration,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Vec<Task>, ToolError> {
+        let reporter = ProgressReporter::new(context);
+        let of = match task_ids.as_slice() {
+            [task_id] => format!("task {task_id} was cancelled; the task continues"),
+            several => format!("{} tasks was cancelled; they continue", several.len()),
+        };
+        let wait = self.waits.wait(&self.hub, task_ids, longest, reporter);
+        tokio::select! {
+            tasks = wait => tasks,
+            () = self.waits.ended() => Err(ToolError("the client has disconnected".to_owned())),
+            () = context.ct.cancelled() => Err(ToolError(format!("the wait for {of}"))),
+        }
     }
 
     /// Sends a request, and repeats it once if the connection broke before the answer. Only for idempotent requests.
@@ -99,28 +143,8 @@ impl McpTools {
         }
     }
 
-    /// The fence of the approval or answer for which a task waits now, so that a repeated decision does not apply to a
-    /// later one.
-    async fn open_fence(&self, task_id: TaskId) -> Option<Fence> {
-        let ask = GetParams {
-            task_id,
-            ..GetParams::default()
-        };
-        let task = self.hub.request(ask).await.ok()?.task;
-        let waits = matches!(task.status, Status::AwaitingApproval | Status::Queued);
-        waits.then_some(task.fence)
-    }
-
-    /// A permission request by its number; `None` if there is none, or the hub cannot be reached.
-    async fn asked(&self, approval_id: PermissionId) -> Option<Approval> {
-        let page = self
-            .request_idempotent(ApprovalsParams::only(approval_id))
-            .await;
-        page.ok()?.only(approval_id)
-    }
-
     /// The status of a task after a decision; `None` if the hub cannot be reached.
-    async fn status(&self, task_id: TaskId) -> Option<Status> {
+    pub(super) async fn status(&self, task_id: TaskId) -> Option<Status> {
         let ask = GetParams {
             task_id,
             ..GetParams::default()
@@ -163,20 +187,14 @@ impl McpTools {
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn list_tasks(&self, given: JsonObject) -> Result<Json<ListReport>, ToolError> {
-        let text = checked::<ListTasks>(given, &[])?;
+        let text = checked::<ListTasks>(given, &[("task_type", "type")])?;
         let params = Params::parse(&text)?;
-        let status = params.opt_text("status")?.filter(|word| !word.is_empty());
-        if let Some(word) = status
-            && Status::from_name(&word).is_none()
-        {
-            let words = Status::ALL.map(Status::as_str).join(", ");
-            let text = format!("`status` must be one of {words} (got {word:?})");
-            return Err(Error::invalid_params(text).into());
-        }
+        let status = status_of(&params)?;
         let limit = params.opt_int("limit", 1..=LIST_MOST)?;
         let ask = ListParams {
             limit: u32::try_from(limit.unwrap_or(LIST_DEFAULT)).ok(),
             preview_bytes: Some(BYTES_OF_LIST),
+            status,
             ..ListParams::read(&params, &self.hub.limits())?
         };
         let answer = self.request_idempotent(ask).await?;
@@ -217,23 +235,11 @@ impl McpTools {
         let params = Params::parse(&text)?;
         let chars = max_chars(&params)?;
         let task_id = params.task_id()?;
-        let ms = match params.raw("timeout_seconds") {
-            None => WAIT_DEFAULT_MS,
-            Some(_) => params
-                .opt_seconds("timeout_seconds", 0..=WAIT_MOST_MS)?
-                .unwrap_or(0),
-        };
-        let longest = Duration::from_millis(ms);
-        let wait = self
-            .waits
-            .wait(&self.hub, task_id, longest, ProgressReporter::new(&context));
-        tokio::select! {
-            task = wait => Ok(Json(WaitReport::of(task?, longest.as_secs_f64(), chars))),
-            () = self.waits.ended() => Err(ToolError("the client has disconnected".to_owned())),
-            () = context.ct.cancelled() => Err(ToolError(format!(
-                "the wait for task {task_id} was cancelled; the task continues"
-            ))),
-        }
+        let longest = longest_wait(&params)?;
+        let tasks = self.wait(vec![task_id], longest, &context).await?;
+        let task = tasks.into_iter().next();
+        let task = task.ok_or_else(|| ToolError(format!("task {task_id} was not returned")))?;
+        Ok(Json(WaitReport::of(task, longest.as_secs_f64(), chars)))
     }
 
     #[tool(
@@ -284,93 +290,28 @@ impl McpTools {
             status,
         }))
     }
-
-    #[tool(
-        title = "Answer a task",
-        description = "Gives a person's answer to a task of type human: the text is its result. It is the person's answer: call it only with what the user has said.",
-        input_schema = arguments::schema::<AnswerTask>(),
-        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
-    )]
-    async fn answer_task(
-        &self,
-        given: JsonObject,
-        context: RequestContext<RoleServer>,
-    ) -> Result<Json<DecisionReport>, ToolError> {
-        let text = checked::<AnswerTask>(given, &[])?;
-        let ask = AnswerParams {
-            by: Some(decider(&context)),
-            ..AnswerParams::read(&Params::parse(&text)?, &self.hub.limits())?
-        };
-        let task_id = ask.task_id;
-        self.request_idempotent(ask).await?;
-        let status = self.status(task_id).await.map(|status| status.to_string());
-        Ok(Json(DecisionReport {
-            message: format!("task {task_id} is answered"),
-            task_id: Some(task_id),
-            status,
-        }))
-    }
-
-    #[tool(
-        title = "Approve a task",
-        description = "Lets a task that waits for a person's approval run, answers a task of type human with no more than yes (answer_task takes a text), or (with approval_id) lets a running agent use a tool, once. It is a person's decision: call it only when the user has said so for this one.",
-        input_schema = arguments::schema::<ApproveTask>(),
-        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
-    )]
-    async fn approve_task(
-        &self,
-        given: JsonObject,
-        context: RequestContext<RoleServer>,
-    ) -> Result<Json<DecisionReport>, ToolError> {
-        let text = checked::<ApproveTask>(given, &[])?;
-        let mut ask = ApproveParams {
-            by: Some(decider(&context)),
-            ..ApproveParams::read(&Params::parse(&text)?, &self.hub.limits())?
-        };
-        let subject = ask.subject;
-        if let (None, Subject::Task(task_id)) = (ask.fence, subject) {
-            ask.fence = self.open_fence(task_id).await;
-        }
-        let asked = match subject {
-            Subject::Approval(id) => self.asked(id).await,
-            Subject::Task(_) => None,
-        };
-        self.request_idempotent(ask).await?;
-        let Subject::Task(task_id) = subject else {
-            let call = asked.map(|asked| format!(": {}", asked.tool_and_question()));
-            return Ok(Json(DecisionReport {
-                message: format!(
-                    "{subject} is approved; its agent may use the tool, once{}",
-                    call.unwrap_or_default()
-                ),
-                task_id: None,
-                status: None,
-            }));
-        };
-        let status = self.status(task_id).await;
-        let stands = status.map(|status| format!("; it is {status} now"));
-        Ok(Json(DecisionReport {
-            message: format!("task {task_id} is approved{}", stands.unwrap_or_default()),
-            task_id: Some(task_id),
-            status: status.map(|status| status.to_string()),
-        }))
-    }
-}
-
-#[tool_handler(router = self.router)]
-impl ServerHandler for McpTools {
-    fn get_info(&self) -> ServerConfig {
-        let us = Implementation::new("kirosu", env!("CARGO_PKG_VERSION")).with_title("Kirosu");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(us)
-            .with_instructions(INSTRUCTIONS)
-    }
 }
 
 /// Maximum characters of each text; 0 means no limit.
 pub(super) fn max_chars(params: &Params<'_>) -> Result<usize, ToolError> {
+    chars_within(params, CHARS_DEFAULT)
+}
+
+/// As [`max_chars`], with another default.
+pub(super) fn chars_within(params: &Params<'_>, default: i64) -> Result<usize, ToolError> {
     let chars = params.opt_int("max_chars", 0..=CHARS_MOST)?;
-    Ok(usize::try_from(chars.unwrap_or(CHARS_DEFAULT)).unwrap_or(usize::MAX))
+    Ok(usize::try_from(chars.unwrap_or(default)).unwrap_or(usize::MAX))
+}
+
+/// The longest time of a wait.
+pub(super) fn longest_wait(params: &Params<'_>) -> Result<Duration, ToolError> {
+    let ms = match params.raw("timeout_seconds") {
+        None => WAIT_DEFAULT_MS,
+        Some(_) => params
+            .opt_seconds("timeout_seconds", 0..=WAIT_MOST_MS)?
+            .unwrap_or(0),
+    };
+    Ok(Duration::from_millis(ms))
 }
 
 /// The task for which an HTTP client runs, from its header.
@@ -393,10 +334,23 @@ fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>,
 }
 
 /// The name under which a decision is recorded: the name that the client has sent.
-fn decider(context: &RequestContext<RoleServer>) -> String {
+pub(super) fn decider(context: &RequestContext<RoleServer>) -> String {
     let name = context.client_info().map(|client| client.name);
     match name.filter(|name| (1..=200).contains(&name.len())) {
         Some(name) => format!("mcp:{name}"),
         None => "mcp".to_owned(),
     }
+}
+
+/// The status by which a list is filtered.
+pub(super) fn status_of(params: &Params<'_>) -> Result<ListStatus, ToolError> {
+    let Some(word) = params.opt_text("status")?.filter(|word| !word.is_empty()) else {
+        return Ok(ListStatus::Any);
+    };
+    let status = Status::from_name(&word).map(ListStatus::Is);
+    let refusal = || {
+        let words = Status::ALL.map(Status::as_str).join(", ");
+        Error::invalid_params(format!("`status` must be one of {words} (got {word:?})"))
+    };
+    Ok(status.ok_or_else(refusal)?)
 }

@@ -1,15 +1,15 @@
-//! The wait for a task: parked in the hub, with notifications of the task's events, and across a restart of the hub.
+//! The wait for tasks: parked in the hub, with notifications of a single task's events, and across a restart of the hub.
 //!
 //! A wait has a connection of its own. So its subscription is limited to its task and ends with it, and waits do not count
-//! against the limit of requests of the connection that all other tools use.
+//! against the limit of requests of the connection that all other tools use. Subscriptions to resources share the limit of
+//! waits, because each holds a connection, too.
 
 use super::error::ToolError;
 use super::progress::ProgressReporter;
 use crate::link::{HubError, HubLink, RequestSlot};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::{
-    Error, ErrorCode, GetParams, Notice, Task, TaskId, WaitAnswer, WaitParams, WaitTarget,
-    WatchParams, millis,
+    Error, ErrorCode, Notice, Task, TaskId, WaitAnswer, WaitParams, WaitTarget, WatchParams, millis,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -47,22 +47,33 @@ impl TaskWaits {
         let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
-    /// Waits until the task has ended or the time is over, and returns the task. The drop of the future ends the wait.
+    /// Takes one of the places for waits. Its drop gives it back.
     ///
     /// # Errors
-    /// The task is unknown, the hub is unreachable, or the limit of waits is reached.
+    /// All are taken.
+    pub(super) fn slot(&self) -> Result<RequestSlot, ToolError> {
+        let busy = || {
+            let text = format!(
+                "the gateway has {WAITS} waits and subscriptions, its limit; try again later"
+            );
+            Error::new(ErrorCode::Busy, text).into()
+        };
+        RequestSlot::take(&self.taken, WAITS).ok_or_else(busy)
+    }
+
+    /// Waits until the tasks, different ones, have ended or the time is over, and returns them in the same order. The drop of
+    /// the future ends the wait.
+    ///
+    /// # Errors
+    /// A task is unknown, the hub is unreachable, or the limit of waits is reached.
     pub(super) async fn wait(
         &self,
         hub: &HubLink,
-        task_id: TaskId,
+        task_ids: Vec<TaskId>,
         longest: Duration,
         reporter: Option<ProgressReporter>,
-    ) -> Result<Task, ToolError> {
-        let busy = || {
-            let text = format!("the gateway has {WAITS} waits, its limit; try again later");
-            Error::new(ErrorCode::Busy, text)
-        };
-        let _slot = RequestSlot::take(&self.taken, WAITS).ok_or_else(busy)?;
+    ) -> Result<Vec<Task>, ToolError> {
+        let _slot = self.slot()?;
         // Fails immediately with a sentence when the hub is unreachable.
         hub.connected().await?;
         let client = hub.new_client();
@@ -70,7 +81,7 @@ impl TaskWaits {
         let wait = TaskWait {
             client,
             notifications,
-            task_id,
+            task_ids,
             end: Instant::now() + longest,
             reporter,
         };
@@ -81,16 +92,16 @@ impl TaskWaits {
 struct TaskWait {
     client: Client,
     notifications: Receiver<Arc<Notification>>,
-    task_id: TaskId,
+    task_ids: Vec<TaskId>,
     end: Instant,
     reporter: Option<ProgressReporter>,
 }
 
 impl TaskWait {
-    async fn run(mut self) -> Result<Task, ToolError> {
+    async fn run(mut self) -> Result<Vec<Task>, ToolError> {
         loop {
             match self.once().await {
-                Ok(task) => return Ok(task),
+                Ok(tasks) => return Ok(tasks),
                 Err(CallError::Disconnected { .. }) if Instant::now() < self.end => {
                     if let Some(reporter) = &mut self.reporter {
                         let lost = "the connection to the hub broke; waiting to reconnect";
@@ -104,60 +115,59 @@ impl TaskWait {
     }
 
     /// The part of the wait over one connection.
-    async fn once(&mut self) -> Result<Task, CallError> {
-        if self.reporter.is_some() {
+    async fn once(&mut self) -> Result<Vec<Task>, CallError> {
+        if let (Some(_), [task_id]) = (&self.reporter, self.task_ids.as_slice()) {
             let watch = WatchParams {
-                task_id: Some(self.task_id),
+                task_id: Some(*task_id),
                 kinds: vec!["task".to_owned(), "progress".to_owned()],
                 ..WatchParams::default()
             };
             self.client.request(&watch).await?;
         }
-        // Before the wait, so that an unknown task is refused immediately and the client receives the initial status.
-        let get = GetParams {
-            task_id: self.task_id,
-            ..GetParams::default()
-        };
-        let task = self.client.request(&get).await?.task;
-        if task.status.is_final() {
-            return Ok(task);
+        // At first without a pause, so that an unknown task is refused immediately and the client receives the initial status.
+        let (tasks, finished) = self.ask(Duration::ZERO).await?;
+        if finished {
+            return Ok(tasks);
         }
+        let mut told = state_text(&tasks);
         if let Some(reporter) = &mut self.reporter {
-            let beginning = format!("{} at the beginning", task.status);
-            reporter.send(beginning).await;
+            reporter.send(format!("{told} at the beginning")).await;
         }
         loop {
             let left = self.end.saturating_duration_since(Instant::now());
-            let (task, finished) = self.ask(left.min(SLICE)).await?;
+            let (tasks, finished) = self.ask(left.min(SLICE)).await?;
             if finished || left <= SLICE {
-                return Ok(task);
+                return Ok(tasks);
+            }
+            let now = state_text(&tasks);
+            if let (Some(reporter), true) = (&mut self.reporter, tasks.len() > 1 && now != told) {
+                reporter.send(now.clone()).await;
+                told = now;
             }
         }
     }
 
     /// Parks one request in the hub, and reports events meanwhile.
-    async fn ask(&mut self, time: Duration) -> Result<(Task, bool), CallError> {
+    async fn ask(&mut self, time: Duration) -> Result<(Vec<Task>, bool), CallError> {
         let ask = WaitParams {
-            target: WaitTarget::Tasks(vec![self.task_id]),
+            target: WaitTarget::Tasks(self.task_ids.clone()),
             timeout_ms: millis(time),
         };
         let client = self.client.clone();
         let answer = client.request(&ask);
-        let Some(reporter) = &mut self.reporter else {
-            return self.task(answer.await?);
+        let answer = match &mut self.reporter {
+            None => answer.await?,
+            Some(reporter) => telling(answer, reporter, &mut self.notifications).await?,
         };
-        let answer = telling(answer, reporter, &mut self.notifications).await?;
-        self.task(answer)
-    }
-
-    fn task(&self, answer: WaitAnswer) -> Result<(Task, bool), CallError> {
-        let finished = answer.finished;
-        let task = answer.tasks.into_iter().next();
-        let task = task.ok_or_else(|| {
-            let text = format!("task {} was pruned during the wait", self.task_id);
-            CallError::Refused(Error::new(ErrorCode::UnknownTask, text))
-        })?;
-        Ok((task, finished))
+        let gone = |id: &&TaskId| !answer.tasks.iter().any(|task| task.task_id == **id);
+        match self.task_ids.iter().find(gone) {
+            None => Ok((answer.tasks, answer.finished)),
+            Some(id) => {
+                let text = format!("task {id} was pruned during the wait");
+                let error = Error::new(ErrorCode::UnknownTask, text);
+                Err(CallError::Refused(error))
+            }
+        }
     }
 
     /// Waits until the client has reconnected.
@@ -168,9 +178,20 @@ impl TaskWait {
         match tokio::time::timeout_at(timeout, connected).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(ToolError(format!(
-                "the connection to the hub at {} was lost during the wait; the task is kept, call wait_for_task again later",
+                "the connection to the hub at {} was lost during the wait; the tasks are kept, call the tool again later",
                 self.client.endpoint()
             ))),
+        }
+    }
+}
+
+/// The status of a single task, or how many of several have ended.
+fn state_text(tasks: &[Task]) -> String {
+    match tasks {
+        [task] => task.status.to_string(),
+        tasks => {
+            let ended = tasks.iter().filter(|task| task.status.is_final()).count();
+            format!("{ended} of {} tasks have ended", tasks.len())
         }
     }
 }
