@@ -74,6 +74,7 @@ pub struct NoticeInfo {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NoticeData {
     /// The task, or that of a run.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub task_id: Option<TaskId>,
     /// The status of the task, the state of the run, or that of the pool.
     pub status: Option<String>,
@@ -92,6 +93,7 @@ pub struct NoticeData {
     /// The error of the task, shortened to 200 characters of its first line; the reason of the run; or advice about the pool.
     pub error: Option<String>,
     /// The permission request.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<i64>))]
     pub approval_id: Option<PermissionId>,
     /// The tool for which the permission is asked.
     pub tool: Option<String>,

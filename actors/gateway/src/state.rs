@@ -22,12 +22,12 @@ pub(crate) struct AppState {
     pub(crate) hub: HubLink,
     /// The connections for the keys of clients.
     pub(crate) clients: KeyLinks,
+    /// The streams of events, by key.
+    pub(crate) feeds: EventFeeds,
     /// Turns of browsers that log in.
     pub(crate) logins: Arc<Semaphore>,
     /// Whether browsers reach the gateway by TLS.
     pub(crate) is_secure: bool,
-    /// The streams of events, by key.
-    pub(crate) feeds: EventFeeds,
     /// The hub's key, and whether clients must send one.
     pub(crate) key: GatewayKey,
     /// Whether MCP clients get the tools that decide in a person's name.

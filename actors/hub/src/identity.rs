@@ -75,8 +75,6 @@ pub const KEYLESS: &str = "keyless";
 pub const INTERNAL: &str = "kirosu";
 /// All runs together.
 const RUNS: &str = "runs";
-/// The role of the token of a run.
-const RUN_ROLE: &str = "run";
 /// A client with a wrong key.
 pub const UNKNOWN: &str = "unknown";
 

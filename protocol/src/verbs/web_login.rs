@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLoginParams {
     /// The ticket. `None`: the session is for the client that sends the request.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub ticket: Option<SessionSecret>,
     /// Whether the browser is one of the gateway's own user on its machine.
     #[cfg_attr(feature = "schema", schema(required = false))]
@@ -28,6 +29,7 @@ pub struct WebLoginParams {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLoginAnswer {
     /// Its secret.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub session: SessionSecret,
     /// The name for records of what is done in it.
     pub who: String,

@@ -15,6 +15,7 @@ use serde::Serialize;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebLogoutParams {
     /// Its secret.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub session: SessionSecret,
 }
 

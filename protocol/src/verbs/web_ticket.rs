@@ -29,6 +29,7 @@ pub struct WebTicketParams {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebTicketAnswer {
     /// The secret, which the page sends once.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub ticket: SessionSecret,
     /// The name for records of what is done in the page.
     pub who: String,

@@ -84,9 +84,9 @@ impl Actor for HttpServer {
         let state = AppState {
             hub,
             clients: KeyLinks::default(),
+            feeds: EventFeeds::new(factory.options.connections),
             logins: Arc::new(Semaphore::new(page::LOGINS)),
             is_secure: factory.options.tls.is_some(),
-            feeds: EventFeeds::new(factory.options.connections),
             key: GatewayKey {
                 own: factory.hub_key.as_deref().map(Arc::from),
                 is_required: factory.key.is_some(),

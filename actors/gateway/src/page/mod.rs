@@ -60,7 +60,10 @@ async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpRespo
 /// Serves a file, or only says that the browser's copy is the same.
 async fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, HttpError> {
     let Some(file) = files::find(name) else {
-        return no_such_route(request.clone()).await;
+        return match no_such_route(request.clone()).await {
+            Ok(response) => response,
+            Err(error) => actix_web::HttpResponse::from_error(error),
+        };
     };
     let is_known = request
         .headers()

@@ -142,6 +142,13 @@ fn a_key_of_each_role_may_use_the_routes_of_its_verbs_and_no_others() {
     let at = address(&hub);
     let (operations, whole) = operations(&at);
     for verb in Method::ALL {
+        // A browser logs in and out with POST and DELETE /session.
+        if matches!(
+            verb,
+            Method::WebTicket | Method::WebLogin | Method::WebLogout
+        ) {
+            continue;
+        }
         let is_there = operations
             .iter()
             .any(|it| it.verb == verb.name() && it.right == verb.right());
@@ -570,7 +577,7 @@ fn hello_tells_the_role_and_the_rights_of_the_client() {
     let hello = get(&address(&keyless), "/v1/hello").json();
     assert_eq!(
         (&hello["role"], &hello["rights"]),
-        (&Value::Null, &json!(["connect"]))
+        (&json!("keyless"), &json!(["connect"]))
     );
 }
 
