@@ -176,7 +176,7 @@ impl ClientIdentity {
         Principal {
             who: self.who.to_string(),
             role: match (&self.run, &self.key) {
-                (Some(_), _) => Some(RUN_ROLE.to_owned()),
+                (Some(_), _) => Some("run".to_owned()),
                 (None, Some(key)) => Some(key.role.to_string()),
                 (None, None) => self.session.as_ref().map(|_| ADMIN.to_owned()),
             },
@@ -265,7 +265,7 @@ impl ClientIdentity {
             Access::Internal | Access::Everything | Access::Admin => ADMIN,
             Access::Keyless => KEYLESS,
             Access::Role(role) => role.as_str(),
-            Access::Run => RUN_ROLE,
+            Access::Run => "run",
         }
     }
 

@@ -36,7 +36,6 @@ pub struct HelloParams {
 /// The secret of a session, or one that begins a session. It is not shown in the form for developers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SessionSecret(pub String);
 
 impl std::fmt::Debug for SessionSecret {

@@ -31,7 +31,6 @@ pub struct NotifyTakeParams {
     /// The target's name.
     pub name: String,
     /// The number of the last event that was delivered.
-    #[cfg_attr(feature = "schema", schema(minimum = 1))]
     pub done: Option<i64>,
     /// Why the delivery of the next event failed.
     pub error: Option<String>,
@@ -40,10 +39,8 @@ pub struct NotifyTakeParams {
     #[cfg_attr(feature = "schema", schema(value_type = Option<f64>))]
     pub next_ms: Option<i64>,
     /// The most events, 0 to [`NOTICES_LIMIT_MAX`]. `None` means [`NOTICES_LIMIT`].
-    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 1000))]
     pub limit: Option<u32>,
     /// `known` of the last answer, which was empty.
-    #[cfg_attr(feature = "schema", schema(minimum = 0))]
     pub known: Option<i64>,
     /// How long to wait for an event with a number above `known`. Without that there is no wait.
     #[serde(

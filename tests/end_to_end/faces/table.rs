@@ -94,6 +94,9 @@ impl Row {
     }
 }
 
+/// The route of verbs that browsers use by `/session`.
+pub const NO_ROUTE: &str = "";
+
 /// The words of a command, and values of the parameters.
 macro_rules! command {
     ($($word:expr),* $(,)?) => { vec![$($word.to_string()),*] };
@@ -196,10 +199,6 @@ fn key(world: &mut World) -> Value {
 }
 
 fn nothing(_: &mut World) -> Value {
-    json!({})
-}
-
-fn no_arguments(_: &Value) -> Value {
     json!({})
 }
 
@@ -539,6 +538,32 @@ fn runs() -> Vec<Row> {
 
 fn operations() -> Vec<Row> {
     vec![
+        Row::new(Method::WebTicket, NO_ROUTE, json!({})).call(nothing, &["/rights"]),
+        Row::new(Method::WebLogin, NO_ROUTE, json!({})).call(nothing, &["/who"]),
+        Row::new(Method::WebLogout, NO_ROUTE, json!({"session": "krw_0"}))
+            .call(|_| json!({"session": "krw_0"}), &["/ok"]),
+        Row::new(Method::NotifyList, "GET /v1/notify", json!({}))
+            .call(nothing, &["/targets"])
+            .cli(|_| command!["notify"], &[("/targets", "/targets")]),
+        Row::new(
+            Method::NotifyTest,
+            "POST /v1/notify/{name}/test",
+            json!({"name": "ops"}),
+        )
+        .wrong(unknown_name(), "not_found")
+        .cli(|p| command!["notify", "test", word(p, "name")], &[]),
+        Row::new(
+            Method::NotifyTake,
+            "POST /v1/notify/{name}/take",
+            json!({"name": "ops"}),
+        )
+        .wrong(unknown_name(), "not_found"),
+        Row::new(
+            Method::PoolDown,
+            "POST /v1/pools/down",
+            json!({"pool": "p", "state": "gave_up"}),
+        )
+        .call(|_| json!({"pool": "p", "state": "gave_up"}), &["/ok"]),
         Row::new(
             Method::Pause,
             "POST /v1/queues/pause",

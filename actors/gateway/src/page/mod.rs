@@ -49,16 +49,16 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         );
 }
 
-async fn index(request: HttpRequest) -> Result<HttpResponse, HttpError> {
+async fn index(request: HttpRequest) -> HttpResponse {
     serve(&request, files::INDEX).await
 }
 
-async fn file(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, HttpError> {
+async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     serve(&request, &name).await
 }
 
 /// Serves a file, or only says that the browser's copy is the same.
-async fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, HttpError> {
+async fn serve(request: &HttpRequest, name: &str) -> HttpResponse {
     let Some(file) = files::find(name) else {
         return match no_such_route(request.clone()).await {
             Ok(response) => response,
@@ -77,13 +77,13 @@ async fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, HttpEr
     protect(&mut response);
     response.insert_header((header::ETAG, file.tag));
     if is_known {
-        return Ok(response.finish());
+        return response.finish();
     }
     response.content_type(file.content_type);
-    Ok(match file.bytes {
+    match file.bytes {
         Cow::Borrowed(bytes) => response.body(bytes),
         Cow::Owned(bytes) => response.body(bytes),
-    })
+    }
 }
 
 /// Whether one tag of `If-None-Match` is this one. A proxy that compresses makes it a weak one.

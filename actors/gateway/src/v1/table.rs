@@ -195,7 +195,6 @@ mod tests {
         for route in &routes {
             assert!(seen.insert((route.method, route.path)), "{route:?}");
         }
-        let of_browsers = [Method::WebTicket, Method::WebLogin, Method::WebLogout];
         for verb in Method::ALL {
             if OF_BROWSERS.contains(&verb) {
                 continue;
