@@ -140,8 +140,8 @@ mod tests {
         );
         assert_eq!(shown(two, "about='a b' more"), "about=a b;dir=more");
         assert_eq!(
-            shown(two, "abuot=x"),
-            "abuot=x",
+            shown(two, "aboutx=x"),
+            "aboutx=x",
             "the plan names the right one"
         );
         assert_eq!(shown(two, ""), "");

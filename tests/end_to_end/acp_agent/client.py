@@ -191,7 +191,7 @@ async def conversation():
         titles = [it.title for it in editor.of(SessionInfoUpdate)]
         assert titles == ["turns"], titles
         # Words of the person and of the agent pass as they are.
-        attack = "\x1b[2J<script>\x07\u202e ende {{ x }} \u2028 \U0001f600 \0 \n\r\n\"'\\"
+        attack = "\x1b[2J<script>\x07\u202e end {{ x }} \u2028 \U0001f600 \0 \n\r\n\"'\\"
         editor.updates.clear()
         assert await said(agent, session, f"say {attack}") == "end_turn"
         assert attack.strip() in editor.answer(), repr(editor.answer())
@@ -268,7 +268,7 @@ async def plans():
         calls = list(editor.calls().values())
         assert [(it.status, "exited with code 3" in text_of(it)) for it in calls] == [("failed", True)], calls
         # Inputs that do not fit, and a plan with faults: nothing starts.
-        for text, part in [("/colours", "write word=VALUE"), ("/colours wrod=x", "did you mean word"),
+        for text, part in [("/colours", "write word=VALUE"), ("/colours wordx=x", "did you mean word"),
                            ("/colours word=a list=[] more", "does not take"), ("/broken", "faults")]:
             why = await refused(said(agent, session, text))
             assert why.code == -32602 and part in str(why), (text, why)

@@ -152,7 +152,7 @@ fn leased_task(world: &mut World, more: Value) -> Value {
 
 /// A run of a plan that waits for a person.
 fn waiting_run(world: &mut World) -> Value {
-    let plan = "pipeline: [{id: ok, approve: 'Go on?'}]";
+    let plan = "pipeline: [{id: ok, approve: {prompt: 'Go on?'}}]";
     let params = json!({"type": "plan", "prompt": plan});
     let id = world.client(AccessRole::Enqueue).enqueue_with(params);
     let run = json!({"task_id": id});
@@ -172,7 +172,7 @@ fn paused_run(world: &mut World) -> Value {
 }
 
 /// A run of a plan that is done.
-fn done_run(world: &mut World) -> Value {
+pub fn done_run(world: &mut World) -> Value {
     let plan = "pipeline: [{id: say, prompt: hi}]";
     let params = json!({"type": "plan", "prompt": plan});
     let id = world.client(AccessRole::Enqueue).enqueue_with(params);
@@ -225,8 +225,16 @@ fn tasks() -> Vec<Row> {
     vec![
         Row::new(Method::Hello, "GET /v1/hello", json!({})).call(nothing, &["/protocol", "/server", "/boot_id", "/limits", "/role"]),
         Row::new(Method::Enqueue, "POST /v1/tasks", json!({"prompt": "p"}))
-            .call(|_| json!({"prompt": "once", "queue": "unserved", "idempotency_key": "faces"}), &["/task_id"])
-            .wrong(json!({"prompt": "p", "depends_on": [999_999]}), "unknown_task")
+            .call(
+                |world| {
+                    // The same task for each face, which is there before the first call.
+                    let params = json!({"prompt": "once", "queue": "unserved", "idempotency_key": "faces"});
+                    world.client(AccessRole::Enqueue).enqueue_with(params.clone());
+                    params
+                },
+                &["/task_id", "/existed", "/status"],
+            )
+            .wrong(json!({"prompt": "p", "depends_on": [999_999]}), "invalid_params")
             .cli(
                 |p| match p.get("depends_on") {
                     Some(ids) => command!["enqueue", word(p, "prompt"), "--depends-on", ids[0]],
@@ -237,7 +245,7 @@ fn tasks() -> Vec<Row> {
             .mcp("enqueue_task", Value::clone, &[("/task_id", "/task_id")]),
         Row::new(Method::EnqueueBatch, "POST /v1/tasks/batch", json!({"tasks": [{"prompt": "p"}]}))
             .call(|_| json!({"tasks": [{"prompt": "once", "queue": "unserved", "idempotency_key": "faces"}]}), &["/task_ids"])
-            .wrong(json!({"tasks": [{"prompt": "p", "depends_on": [999_999]}]}), "unknown_task"),
+            .wrong(json!({"tasks": [{"prompt": "p", "depends_on": [999_999]}]}), "invalid_params"),
         Row::new(Method::List, "GET /v1/tasks", json!({}))
             .call(
                 |world| {
@@ -286,14 +294,7 @@ fn tasks() -> Vec<Row> {
             .cli(|_| command!["stats"], &[("/stats/queued", "/stats/queued")]),
         Row::new(Method::Usage, "GET /v1/usage", json!({}))
             .call(|_| json!({"by": "pool"}), &["/total"])
-            .wrong(unknown(), "unknown_task")
-            .cli(
-                |p| match p.get("task_id") {
-                    Some(id) => command!["usage", "--task", id],
-                    None => command!["usage", "--by", "pool"],
-                },
-                &[("/total", "/total")],
-            ),
+            .cli(|_| command!["usage", "--by", "pool"], &[("/total", "/total")]),
     ]
 }
 
@@ -350,14 +351,7 @@ fn workers() -> Vec<Row> {
             "POST /v1/leases/wait_children",
             of_task(),
         )
-        .call(
-            |world| {
-                let params = leased_task(world, json!({}));
-                waiting_task(world, json!({"parent_id": params["task_id"]}));
-                params
-            },
-            &["/children"],
-        )
+        // Only a run with its token has children.
         .wrong(unknown(), "unknown_task"),
         Row::new(Method::Reserve, "POST /v1/leases/reserve", of_task())
             .call(
@@ -388,7 +382,7 @@ fn workers() -> Vec<Row> {
         )
         .wrong(
             json!({"task_id": 999_999, "fence": 1, "step": "s"}),
-            "unknown_task",
+            "stale_lease",
         ),
     ]
 }
@@ -435,7 +429,7 @@ fn people() -> Vec<Row> {
         .wrong(unknown(), "unknown_task")
         .cli(|p| command!["reject", id(p)], &[]),
         Row::new(Method::Approvals, "GET /v1/approvals", json!({}))
-            .call(nothing, &["/approvals/0/kind"])
+            .call(nothing, &["/approvals/0/what"])
             .cli(|_| command!["approvals"], &[]),
     ]
 }
@@ -579,10 +573,10 @@ fn operations() -> Vec<Row> {
         .call(|_| json!({"queue": "paused"}), &["/ok"])
         .cli(|p| command!["resume", word(p, "queue")], &[]),
         Row::new(Method::Agents, "GET /v1/agents", json!({}))
-            .call(nothing, &["/sessions/0/name"])
+            .call(nothing, &["/agents/0/name"])
             .cli(
                 |_| command!["agents"],
-                &[("/sessions/0/name", "/sessions/0/name")],
+                &[("/agents/0/name", "/agents/0/name")],
             ),
         Row::new(
             Method::Pools,
@@ -607,7 +601,7 @@ fn operations() -> Vec<Row> {
             &[],
         ),
         Row::new(Method::Tree, "GET /v1/tree", json!({}))
-            .call(nothing, &["/name"])
+            .call(nothing, &["/tree/name"])
             .cli(|_| command!["tree"], &[]),
         Row::new(Method::Metrics, "GET /v1/metrics", json!({})).call(nothing, &["/metrics/0/name"]),
         Row::new(Method::Ping, "GET /v1/ping", json!({}))

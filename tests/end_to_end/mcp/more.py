@@ -284,7 +284,7 @@ async def prompts():
         assert (await call(client, "get_run", task_id=run))["name"] == "greet"
         for name, given, why in [
             ("greet", {}, "the input names (Whom to greet) has no value"),
-            ("greet", {"names": "[]", "wrod": "x"}, "did you mean word"),
+            ("greet", {"names": "[]", "wordx": "x"}, "did you mean word"),
             ("files", {}, "kirosu run-pipeline"),
             ("../secret", {}, "there is no plan"),
             ("broken", {}, "broken"),

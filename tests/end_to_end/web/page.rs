@@ -64,7 +64,7 @@ struct Swarm {
 
 impl Swarm {
     fn start() -> Swarm {
-        let setup = Setup::new().up();
+        let setup = Setup::new().with_default_gateway().up();
         let folder = setup.directory.path();
         std::fs::write(folder.join("agent.py"), AGENT).unwrap();
         std::fs::write(folder.join("kirosu.toml"), settings(folder)).unwrap();
@@ -230,7 +230,9 @@ fn every_screen_is_in_order() {
     let traffic = is_for_pictures().then(|| std::thread::spawn(move || traffic(port, &ended)));
     drive("screens.mjs", &swarm.page, nothing);
     end.store(true, Ordering::Relaxed);
-    traffic.map(|thread| thread.join().unwrap());
+    if let Some(thread) = traffic {
+        thread.join().unwrap();
+    }
 }
 
 /// Adds some tasks again and again, more and fewer in turn.

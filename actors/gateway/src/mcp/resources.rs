@@ -56,16 +56,16 @@ const TEMPLATES: [(&str, &str, &str, &str); 4] = [
 
 /// The target of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(super) enum ResourceAddress {
     Task(TaskId),
     Result(TaskId),
     Output(TaskId),
     Run(TaskId),
 }
 
-impl Address {
+impl ResourceAddress {
     /// Reads an address; `None` for any other text.
-    pub(super) fn read(uri: &str) -> Option<Address> {
+    pub(super) fn read(uri: &str) -> Option<ResourceAddress> {
         let mut parts = uri.strip_prefix(SCHEME)?.split('/');
         let (kind, id, part) = (parts.next()?, parts.next()?, parts.next());
         let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
@@ -74,10 +74,10 @@ impl Address {
             return None;
         }
         match (kind, part) {
-            ("tasks", None) => Some(Address::Task(id)),
-            ("tasks", Some("result")) => Some(Address::Result(id)),
-            ("tasks", Some("output")) => Some(Address::Output(id)),
-            ("runs", None) => Some(Address::Run(id)),
+            ("tasks", None) => Some(ResourceAddress::Task(id)),
+            ("tasks", Some("result")) => Some(ResourceAddress::Result(id)),
+            ("tasks", Some("output")) => Some(ResourceAddress::Output(id)),
+            ("runs", None) => Some(ResourceAddress::Run(id)),
             _ => None,
         }
     }
@@ -85,7 +85,10 @@ impl Address {
     /// The task, or the task of the run.
     pub(super) fn task_id(self) -> TaskId {
         match self {
-            Address::Task(id) | Address::Result(id) | Address::Output(id) | Address::Run(id) => id,
+            ResourceAddress::Task(id)
+            | ResourceAddress::Result(id)
+            | ResourceAddress::Output(id)
+            | ResourceAddress::Run(id) => id,
         }
     }
 }
@@ -144,23 +147,23 @@ impl McpTools {
     /// # Errors
     /// There is none, or not yet, or the hub cannot be reached.
     pub(super) async fn read(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-        let address = Address::read(uri).ok_or_else(|| unknown(uri))?;
+        let address = ResourceAddress::read(uri).ok_or_else(|| unknown(uri))?;
         let chars = usize::try_from(CHARS_DEFAULT).unwrap_or(usize::MAX);
         let (kind, text) = match address {
-            Address::Run(id) => {
+            ResourceAddress::Run(id) => {
                 let run = self.request_idempotent(RunParams::of(id)).await;
                 let run = run.map_err(|why| refused(why.into()))?;
                 (JSON, pretty(&RunReport::of(run, chars)))
             }
-            Address::Task(id) => {
+            ResourceAddress::Task(id) => {
                 let task = self.whole(id, false).await?;
                 (JSON, pretty(&StatusReport::of(task, chars)))
             }
-            Address::Result(id) => {
+            ResourceAddress::Result(id) => {
                 let task = self.whole(id, false).await?.task;
                 (TEXT, result_text(task)?)
             }
-            Address::Output(id) => (TEXT, output_text(id, self.whole(id, true).await?)),
+            ResourceAddress::Output(id) => (TEXT, output_text(id, self.whole(id, true).await?)),
         };
         let contents = ResourceContents::text(text, uri).with_mime_type(kind);
         Ok(ReadResourceResult::new(vec![contents]))
@@ -233,10 +236,16 @@ mod tests {
     #[test]
     fn addresses_name_tasks_their_texts_and_runs() {
         for (uri, address) in [
-            ("kirosu://tasks/42", Some(Address::Task(42))),
-            ("kirosu://tasks/42/result", Some(Address::Result(42))),
-            ("kirosu://tasks/42/output", Some(Address::Output(42))),
-            ("kirosu://runs/7", Some(Address::Run(7))),
+            ("kirosu://tasks/42", Some(ResourceAddress::Task(42))),
+            (
+                "kirosu://tasks/42/result",
+                Some(ResourceAddress::Result(42)),
+            ),
+            (
+                "kirosu://tasks/42/output",
+                Some(ResourceAddress::Output(42)),
+            ),
+            ("kirosu://runs/7", Some(ResourceAddress::Run(7))),
             ("kirosu://runs/7/result", None),
             ("kirosu://tasks/42/", None),
             ("kirosu://tasks/+42", None),
@@ -245,7 +254,7 @@ mod tests {
             ("kirosu://tasks/", None),
             ("file:///etc/passwd", None),
         ] {
-            assert_eq!(Address::read(uri), address, "{uri}");
+            assert_eq!(ResourceAddress::read(uri), address, "{uri}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! the client reads the newest state after each.
 
 use super::error::ToolError;
-use super::resources::{Address, unknown};
+use super::resources::{ResourceAddress, unknown};
 use super::tools::McpTools;
 use crate::link::{HubError, RequestSlot};
 use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
@@ -66,7 +66,7 @@ fn too_many() -> ErrorData {
 /// The requested addresses that name something, as many as a client may have.
 pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     let uris = requested.resource_subscriptions.iter().flatten();
-    let known = uris.filter(|uri| Address::read(uri).is_some());
+    let known = uris.filter(|uri| ResourceAddress::read(uri).is_some());
     SubscriptionFilter::builder()
         .resource_subscriptions(known.take(PER_CLIENT))
         .build()
@@ -129,7 +129,7 @@ impl McpTools {
     }
 
     async fn changes(&self, uri: &str) -> Result<ResourceChanges, ErrorData> {
-        let address = Address::read(uri).ok_or_else(|| unknown(uri))?;
+        let address = ResourceAddress::read(uri).ok_or_else(|| unknown(uri))?;
         let refused = super::as_tasks::refused;
         let ask = GetParams {
             task_id: address.task_id(),
@@ -157,14 +157,14 @@ impl ResourceChanges {
     /// The hub refuses or cannot be reached.
     async fn begin(
         client: Client,
-        address: Address,
+        address: ResourceAddress,
         slot: RequestSlot,
     ) -> Result<ResourceChanges, ToolError> {
         let kinds: &[&str] = match address {
-            Address::Task(_) => &["task", "progress"],
-            Address::Result(_) => &["task"],
-            Address::Output(_) => &["task", "output"],
-            Address::Run(_) => &["task", "run", "step"],
+            ResourceAddress::Task(_) => &["task", "progress"],
+            ResourceAddress::Result(_) => &["task"],
+            ResourceAddress::Output(_) => &["task", "output"],
+            ResourceAddress::Run(_) => &["task", "run", "step"],
         };
         let watch = WatchParams {
             task_id: Some(address.task_id()),
