@@ -51,6 +51,8 @@ class HubTest(unittest.TestCase):
         os.environ.update(
             HOME=folder.name,
             KIROSU_BIN=program,
+            # A gateway would be two more clients.
+            KIROSU_GATEWAY__ENABLED="false",
             KIROSU_DATA_DIR=str(self.folder / "data"),
             KIRO_SWARM_KEY=KEY,
             KIROSU_LOG="warn",

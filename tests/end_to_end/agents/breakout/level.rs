@@ -80,6 +80,7 @@ impl Case {
     pub fn start(world: &World, program: Program, level: Level) -> Case {
         let setup = Setup::new()
             .up()
+            .with_default_gateway()
             .without_db()
             .environment("KIROSU_HUB__KEYLESS", "");
         let home = setup.directory.path().to_owned();
