@@ -61,7 +61,9 @@ document.addEventListener('keydown', (event) => {
 	else if (key === '/') to = document.querySelector('input[type=search]');
 	else if (key === 'j' || key === 'k') to = rows[Math.max(0, Math.min(rows.length - 1, rows.indexOf(row) + (key === 'j' ? 1 : -1)))];
 	else if (/^[a-z]$/.test(key)) {
-		to = (row || document).querySelector(`[aria-keyshortcuts=${key}]`);
+		// A decision is for the entry with the focus only, and once per press.
+		const place = row || (key === 'f' ? document : null);
+		to = event.repeat ? null : place?.querySelector(`[aria-keyshortcuts=${key}]`);
 		if (to?.type === 'button') { to.click(); to = null; }
 	} else return;
 	if (to || screen) event.preventDefault();

@@ -119,7 +119,7 @@ setInterval(() => {
 }, 250);
 
 // The page's one stream of events. It is closed while the page is hidden; the id of the last event resumes it.
-const KINDS = 'task,approval,progress,session,actor,queue,run,step,hub';
+const KINDS = 'task,approval,progress,session,actor,queue,run,step,schedule,hub';
 export const hearers = new Set();
 let source, last = '', pause = 0, timer, news = [];
 function receive(message) {
@@ -141,7 +141,7 @@ function spread() {
 export function connect() {
 	if (source || document.hidden || !session.hello) return;
 	const own = source = new EventSource(`/v1/events${search({ coalesce: 100, kinds: KINDS, since: last })}`);
-	own.onopen = () => { pause = 0; };
+	own.onopen = () => { pause = 0; if (!last) stale(); };
 	for (const kind of ['batch', 'event', 'approval']) own.addEventListener(kind, receive);
 	own.addEventListener('gap', ({ lastEventId }) => { last = lastEventId; stale(); });
 	own.onerror = () => { if (own === source) { disconnect(); explain(); } };

@@ -5,6 +5,7 @@ import { act, age, btn, head, line, long, pager, pretty, say, state } from './ui
 /** A field of a form, by the JSON schema of its value. */
 function field([name, { title = name, description, type, enum: choices, minimum, maximum }], required) {
 	const label = html`<span>${title}${required && ' *'} <small>${description}</small></span>`;
+	choices = Array.isArray(choices) ? choices : null;
 	if (type === 'boolean') return html`<label class="check"><input type="checkbox" name=${name} />${label}</label>`;
 	return html`<label>${label}${choices ? html`<select name=${name} required=${required}><option value="">–</option>${choices.map((it, at) => html`<option value=${at}>${`${it}`}</option>`)}</select>`
 		: type === 'integer' || type === 'number' ? html`<input type="number" name=${name} required=${required} step=${type === 'integer' ? 1 : 'any'} min=${minimum} max=${maximum} />`
@@ -14,7 +15,7 @@ function field([name, { title = name, description, type, enum: choices, minimum,
 function valueOf({ type, enum: choices }, { checked, value }) {
 	if (type === 'boolean') return checked;
 	if (value === '') return undefined;
-	return choices ? choices[value] : type === 'string' ? value : JSON.parse(value);
+	return Array.isArray(choices) ? choices[value] : type === 'string' ? value : JSON.parse(value);
 }
 
 const KINDS = { tool: 'permission', run: 'approval', human: 'question' };
@@ -22,7 +23,7 @@ const KINDS = { tool: 'permission', run: 'approval', human: 'question' };
 export function question(it, task, done, below) {
 	const path = it.approval_id ? `/v1/approvals/${it.approval_id}` : `/v1/tasks/${it.task_id}`;
 	const send = (verb, body) => act('POST', `${path}/${verb}`, { ...body, ...(!it.approval_id && { fence: it.fence }) }, `${line(it.title).slice(0, 60)}: done (${verb}).`).then(done);
-	const form = it.what === 'human' && task?.metadata?.form, fields = Object.entries(form?.properties || {});
+	const form = it.what === 'human' && task?.metadata?.form, fields = Object.entries(form?.properties || {}).filter(([, schema]) => schema && typeof schema === 'object');
 	const answer = (event) => {
 		event.preventDefault();
 		const { elements } = event.target;
@@ -38,7 +39,7 @@ export function question(it, task, done, below) {
 	return html`<article key=${`${it.approval_id} ${it.task_id}`} class="card" data-row tabindex="-1" aria-label=${`${KINDS[it.what]}: ${line(it.title)}`}>
 		<div class="row">${state(KINDS[it.what])}<b>${it.tool || it.queue}</b><a href=${href('tasks', it.task_id)}>task ${it.task_id}</a><span class="dim">${it.pool} asked ${age(it.asked_at)} ago ${it.expires_at && html`· expires ${age(it.expires_at)}`}</span></div>
 		${!(below && !it.approval_id) && long('', title, 60)}${it.args && long('', prettyText(it.args), 60)}
-		${it.what === 'human' && can('person') && html`<form onSubmit=${answer}>${fields.length ? fields.map((one) => field(one, form.required?.includes(one[0]))) : html`<label>Answer<textarea name="text" rows="2" required aria-keyshortcuts="w" /></label>`}<button class="main">Answer</button></form>`}
+		${it.what === 'human' && can('person') && html`<form onSubmit=${answer}>${fields.length ? fields.map((one) => field(one, [].concat(form.required).includes(one[0]))) : html`<label>Answer<textarea name="text" rows="2" required aria-keyshortcuts="w" /></label>`}<button class="main">Answer</button></form>`}
 		${it.options && html`<fieldset><legend>Choose the answer</legend>${it.options.map((one) => html`<label class="check"><input type="radio" name=${`option${it.approval_id}`} value=${one.id} />${one.name}</label>`)}</fieldset>`}
 		<div class="row">${btn('Approve', 'person', approve, { keys: 'a', kind: it.what !== 'human' && 'main' })}${btn('Reject', 'person', (reason) => send('reject', { reason }), { keys: 'x', kind: 'danger', ask: 'Reject it?', field: 'Reason (optional)' })}</div></article>`;
 }

@@ -12,7 +12,7 @@ const ask = (title, fields, send) => popup(title, (close) => html`<form onSubmit
 
 const NUMBER = { type: 'number', min: 1 };
 export function schedules() {
-	const list = data('/v1/schedules', {}, { every: 10, on: (it) => it.event === 'task' && it.reason === 'enqueued' });
+	const list = data('/v1/schedules', {}, { on: (it) => it.event === 'schedule' });
 	const change = (method, path, body, done) => act(method, `/v1/schedules${path}`, body, done).then((answer) => { list.reload(); return answer; });
 	const add = () => ask('Add a schedule', [['name', 'Name', { required: true }], ['cron', 'Cron, such as 0 3 * * * or @daily'], ['tz', 'Time zone of cron', { placeholder: 'UTC' }], ['every_seconds', 'Or every … seconds', NUMBER], ['prompt', 'Prompt', { rows: 3, required: true }], ['queue', 'Queue', { placeholder: 'default' }]],
 		({ prompt, queue, every_seconds: every, ...rest }) => change('POST', '', { ...rest, every_seconds: every && +every, task: { prompt, queue } }, `Schedule ${rest.name} is added.`));

@@ -13,15 +13,27 @@ function tail(text, lines) {
 }
 /** Reads the output of an attempt, and follows it while it is `live`. */
 function read(id, fence, live) {
-	const own = { text: '', lines: TAIL, follow: true, stop: () => { own.gone = true; own.stream?.close(); } };
+	const own = { text: '', lines: TAIL, follow: true };
+	own.stop = () => { own.gone = true; own.stream?.close(); document.removeEventListener('visibilitychange', again); };
 	const add = (text) => { own.text = (own.text + text).slice(-KEPT); draw(); };
-	get(`/v1/tasks/${id}`, { output: true, attempt: fence }).then(({ output: [it] }) => {
+	const later = () => { clearTimeout(own.timer); own.timer = setTimeout(again, 2000); };
+	// Reads it anew: at first, after a stream has broken for good, and when a hidden page, which has no stream, is seen again.
+	const again = () => {
+		own.stream?.close();
+		if (!own.gone && !document.hidden) get(`/v1/tasks/${id}`, { output: true, attempt: fence }).then(show, later);
+	};
+	const show = ({ output: [it] }) => {
+		own.text = '';
 		if (it) add((it.cut ? '(the rest is not stored)\n' : '') + it.text);
-		if (!live || own.gone) return;
+		if (!live || own.gone || document.hidden) return;
 		own.stream = new EventSource(`/v1/tasks/${id}/output${search({ follow: true, after: it?.next_chunk ? it.next_chunk - 1 : '' })}`);
 		own.stream.addEventListener('output', ({ data: text }) => { const piece = JSON.parse(text); if (piece.fence === fence) add(piece.text); });
+		own.stream.addEventListener('gap', () => { own.text = ''; });
 		own.stream.addEventListener('end', () => own.stream.close());
-	}, () => {});
+		own.stream.onerror = () => { if (own.stream.readyState === 2) later(); };
+	};
+	if (live) document.addEventListener('visibilitychange', again);
+	again();
 	return own;
 }
 /** The tail of the output; it follows until somebody scrolls up. */

@@ -84,6 +84,10 @@ pub(super) fn admit<'a>(
         (Some(given), _) if of_hub(given) => Ok(HttpAdmission::Key(given)),
         (None, _) if let Some(session) = heads.session => {
             own_host(heads, needs_none)?;
+            // A browser shows its cookie to servers of other users at other ports of the host.
+            if !key.is_required {
+                is_local(heads)?;
+            }
             by_session(heads).map(|()| HttpAdmission::Session(session))
         }
         (None, _) if heads.certificate.is_some() => by_certificate(heads),

@@ -80,8 +80,12 @@ pub(super) async fn ack(state: &ClientState, call: HubCall) -> V1Result {
         wait_ms: millis(left),
         ..*lease
     };
-    let later = as_fields(&lease_until(state, rest).await?)?;
-    // The reports took effect with the first request, the tasks come from a later one.
+    // The reports took effect with the first request, so a failure of a later one must not look like theirs.
+    let Ok(later) = lease_until(state, rest).await else {
+        return Ok(json(answer));
+    };
+    // The tasks come from a later request.
+    let later = as_fields(&later)?;
     let mut whole = as_fields(&answer)?;
     whole.extend(later);
     let whole = to_raw_value(&whole).map_err(|why| Error::invalid_params(why.to_string()))?;

@@ -11,7 +11,7 @@ use kirosu_store::WebSession;
 
 pub fn begin(params: WebLoginParams, scope: &mut RequestScope<'_>) -> Begun {
     let rights = match &params.ticket {
-        Some(ticket) => of_ticket(ticket, params.same_user, scope)?,
+        Some(ticket) => of_ticket(ticket, params.same_user && is_gateway(scope), scope)?,
         None => of_client(scope)?,
     };
     let now_ms = scope.now_ms();
@@ -31,6 +31,16 @@ pub fn begin(params: WebLoginParams, scope: &mut RequestScope<'_>) -> Begun {
         expires_at: expires_ms as f64 / 1000.0,
     };
     submit_prepared(Command::AddWebSession(Box::new(session)), &answer, scope)
+}
+
+/// Whether the client may say who the browser's user is: a part of the hub's process, or one with the hub's key. Any other would say it
+/// of itself.
+fn is_gateway(scope: &mut RequestScope<'_>) -> bool {
+    let access = scope.identity().map(|identity| &identity.access);
+    matches!(
+        access,
+        Some(Access::Internal | Access::Everything | Access::Admin)
+    )
 }
 
 fn of_ticket(

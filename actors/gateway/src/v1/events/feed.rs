@@ -289,6 +289,8 @@ impl Subscription {
             // The hub sends the events that it still has; after another start of it, all since then.
             (resume, true) => {
                 let known = resume.as_ref().filter(is_same).map_or(0, |it| it.seq);
+                // A client may name a number that the hub has not reached.
+                let known = if known > answer.seq { 0 } else { known };
                 ring.begin(boot_id, known, false)
             }
         };

@@ -133,6 +133,7 @@ fn subject(name: ItemName, kind: &str, params: &Value) -> String {
         (_, "session") => of("session_id"),
         (_, "actor") => of("path"),
         (_, "queue") => of("queue"),
+        (_, "schedule") => of("name"),
         _ => String::new(),
     };
     format!("{kind}:{which}")

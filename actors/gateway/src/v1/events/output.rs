@@ -197,13 +197,18 @@ struct OutputStream {
 impl OutputStream {
     /// Writes the stored output that the client does not have. `after` is the last chunk that it has.
     fn begin(&mut self, stored: TaskOutputText, after: Option<u64>) {
-        if after.is_some_and(|after| after + 1 >= stored.next_chunk) {
-            self.position = TaskOutputPosition {
-                fence: stored.fence,
-                next_chunk: stored.next_chunk,
-                bytes: stored.text.len(),
-                has_ended: false,
-            };
+        match after {
+            Some(after) if after.saturating_add(1) >= stored.next_chunk => {
+                self.position = TaskOutputPosition {
+                    fence: stored.fence,
+                    next_chunk: stored.next_chunk,
+                    bytes: stored.text.len(),
+                    has_ended: false,
+                };
+            }
+            // The stored text does not say where a chunk ends: all again.
+            Some(_) => write_frame(&mut self.out, None, "gap", r#"{"reason":"expired"}"#),
+            None => {}
         }
         self.write_stored(&stored);
         if self.out.is_empty() {
