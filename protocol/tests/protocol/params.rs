@@ -198,7 +198,7 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         (
             "watch",
             r#"{"kinds":["moon"]}"#,
-            "invalid params: `kinds` must be a list of task, approval, progress, output, session, actor, queue, run, step, hub (got [\"moon\"])",
+            "invalid params: `kinds` must be a list of task, approval, progress, output, session, actor, queue, run, step, hub, schedule (got [\"moon\"])",
         ),
     ];
     for (method, params, message) in table {
