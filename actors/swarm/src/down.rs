@@ -57,8 +57,10 @@ impl Actor for DownReports {
         let run = async move {
             let mut reported = Reported::default();
             loop {
-                let pools = swarm.pools(PoolsParams::default()).await;
-                for report in reported.changes(&pools.unwrap_or_default().pools) {
+                // Without an answer nothing is known: pools that are still down would be reported again.
+                let pools = swarm.pools(PoolsParams::default()).await.ok();
+                let changes = pools.map(|it| reported.changes(&it.pools));
+                for report in changes.unwrap_or_default() {
                     // The next look tries again.
                     if client.request(&report).await.is_ok() {
                         reported.0.insert(report.pool, report.state);

@@ -1,6 +1,6 @@
 //! Questions to the person in the editor: permission requests of agents, tasks that need approval, tasks for a person.
 
-use super::hub::{HubAccess, insist};
+use super::hub::{HubAccess, PATIENCE, insist};
 use super::updates::content;
 use super::wire::{OpenRequest, Wire};
 use crate::cli::Failure;
@@ -11,6 +11,7 @@ use kirosu_protocol::{
 };
 use serde_json::{Value, json};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The kinds of tool calls that the protocol has.
@@ -25,6 +26,20 @@ const APPROVE: &str = "approve";
 const CHOICE: &str = "option:";
 /// The field of the form for the answer to a task.
 const FIELD: &str = "answer";
+
+/// The pause before a decision is sent again to a hub that is away.
+const DELIVERED_AGAIN: Duration = Duration::from_secs(1);
+
+/// Whether an error says that nothing waits for a decision any more.
+fn is_decided(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::WrongState
+            | ErrorCode::UnknownTask
+            | ErrorCode::NotFound
+            | ErrorCode::StaleApproval
+    )
+}
 
 /// The connections for a question.
 #[derive(Clone)]
@@ -148,15 +163,16 @@ impl Asker {
             Decision::Approve { .. } => ("completed", "approved"),
             Decision::Answer(_) => ("completed", "answered"),
         };
-        match self.send(entry, &decision).await {
+        match self.deliver(entry, &decision).await {
             Ok(()) => {
                 self.ended(entry, status, text).await;
                 return decision == Decision::Reject;
             }
-            Err(Failure::Call(CallError::Refused(why))) if why.code == ErrorCode::Forbidden => {
-                self.wait_elsewhere(entry, &why.message, over).await;
+            Err(Failure::Call(CallError::Refused(why))) if is_decided(why.code) => {
+                self.ended(entry, "failed", &why.message).await;
             }
-            Err(why) => self.ended(entry, "failed", &why.to_string()).await,
+            // It still waits for a person.
+            Err(why) => self.wait_elsewhere(entry, &why.to_string(), over).await,
         }
         false
     }
@@ -201,6 +217,21 @@ impl Asker {
         let text = format!("{}\n\n{how}", entry.question());
         let update = json!({"status": status, "content": content(text.trim_end())});
         self.update(entry, update).await;
+    }
+
+    /// Sends a decision, which the editor does not ask for again: while the hub is away it is kept, as long as a turn would be.
+    async fn deliver(&self, entry: &Approval, decision: &Decision) -> Result<(), Failure> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.send(entry, decision).await {
+                Err(Failure::Call(CallError::Unreachable { .. } | CallError::Timeout { .. }))
+                    if Instant::now() < end =>
+                {
+                    tokio::time::sleep(DELIVERED_AGAIN).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn send(&self, entry: &Approval, decision: &Decision) -> Result<(), Failure> {

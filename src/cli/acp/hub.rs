@@ -8,7 +8,7 @@ use std::fs::File;
 use std::time::Duration;
 
 /// Time for which a turn waits for a hub that is away: its task goes on, or begins again.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+pub const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// Time for which a request of the editor waits for a hub that is away.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
 
