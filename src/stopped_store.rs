@@ -59,7 +59,7 @@ pub fn export(
 /// Makes an export the store of these settings; with `dry_run` only examines it.
 ///
 /// # Errors
-/// The store has had tasks and `replace` is false, a hub uses it, or the export cannot be taken. The store is then unchanged.
+/// There is a store and `replace` is false, a hub uses it, or the export cannot be taken. The store is then unchanged.
 pub fn import(
     settings: &Settings,
     input: &mut dyn BufRead,

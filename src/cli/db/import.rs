@@ -31,10 +31,10 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     store: StoreArgs,
-    /// Reads and checks all rows, and changes nothing
+    /// Writes all rows into a scratch file and checks them, and leaves the store as it is
     #[arg(long)]
     dry_run: bool,
-    /// Replaces a store that has tasks, or had some
+    /// Replaces an existing store
     #[arg(long)]
     replace: bool,
 }

@@ -51,7 +51,7 @@ pub struct JsonlTarget<'a> {
     pub path: &'a Path,
     /// Part of the names of replaced files.
     pub stamp: &'a str,
-    /// Whether a store that has given out ids is replaced.
+    /// Whether an existing store is replaced.
     pub replace: bool,
     /// Whether to do everything except put the file in place.
     pub dry_run: bool,
@@ -61,7 +61,7 @@ pub struct JsonlTarget<'a> {
 /// the store needs twice the size of the new file for the time of the import.
 ///
 /// # Errors
-/// A hub has the store, or it has given out ids; the export cannot be read, was cut off, is of a newer version, or its rows do
+/// A hub has the store, or there is one; the export cannot be read, was cut off, is of a newer version, or its rows do
 /// not belong together; the disk failed. The store is then unchanged.
 pub fn import_jsonl(
     input: &mut dyn BufRead,
@@ -70,7 +70,8 @@ pub fn import_jsonl(
 ) -> Result<JsonlImport, JsonlError> {
     let store = &*foreign::real_path(target.path);
     let last_id = inspect::last_id(store)?;
-    if last_id > 0 && !target.replace {
+    // Also one without tasks may have keys and schedules.
+    if !target.replace && store.exists() {
         let path = store.to_owned();
         return Err(JsonlError::NotEmpty { path, last_id });
     }

@@ -64,9 +64,9 @@ pub enum JsonlError {
         /// The findings of the check, as sentences.
         findings: Vec<String>,
     },
-    /// The store has tasks, or had some.
+    /// There is a store.
     #[error(
-        "nothing was imported: the store {path} has given out ids up to {last_id}; import into a new file with --db, or add --replace, which keeps the present files under other names"
+        "nothing was imported: there is a store {path}, which has given out ids up to {last_id}; import into a new file with --db, or add --replace, which keeps the present files under other names"
     )]
     NotEmpty {
         /// The database file.
