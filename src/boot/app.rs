@@ -3,9 +3,9 @@
 use super::parts::{Doors, hub_key};
 use super::reload::ReloadRequests;
 use super::{BootError, Role, page, reload};
-use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
 use crate::signals::{Signal, Signals};
+use crate::systemd::{self, Manager};
 use kirosu_config::{HubSection, Loaded, Settings};
 use kirosu_gateway::GatewayHandle;
 use kirosu_hub::Hub;
@@ -109,7 +109,7 @@ impl App {
         };
         let key = hub_key(settings)?;
         if let Some(endpoint) = self.own_endpoint(settings)?
-            && let Err(error) = notify::wait_for_hub(&endpoint, Some(key.expose())).await
+            && let Err(error) = systemd::wait_for_hub(&endpoint, Some(key.expose())).await
         {
             self.stop().await;
             return Err(error.into());
@@ -130,7 +130,7 @@ impl App {
         if settings.hub.tls_client_ca.is_some() {
             return Ok(self.local.clone());
         }
-        let host = notify::reachable(address.ip()).to_string();
+        let host = systemd::reachable(address.ip()).to_string();
         let hub = HubSection {
             tls_fingerprint: None,
             tls_ca: None,

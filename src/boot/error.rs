@@ -1,6 +1,6 @@
 //! Errors of a process that starts or serves.
 
-use crate::notify::NoAnswer;
+use crate::systemd::NoAnswer;
 use kirosu_hub::BindError;
 use kirosu_providers::BuildError;
 use kirosu_store::OpenError;

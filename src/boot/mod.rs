@@ -15,8 +15,8 @@ mod tree;
 
 use crate::blocking;
 use crate::doctor;
-use crate::notify::Manager;
 use crate::signals::Signals;
+use crate::systemd::Manager;
 use kirosu_config::Loaded;
 
 pub use app::App;

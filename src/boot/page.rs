@@ -1,6 +1,6 @@
 //! The address of the web page that this process serves, and the link that is shown at the start.
 
-use crate::notify::reachable;
+use crate::systemd::reachable;
 use crate::{options, terminal};
 use kirosu_config::Settings;
 use kirosu_gateway::GatewayHandle;

@@ -1,7 +1,7 @@
 //! The running tree of each role, compared with the drawing in `docs/architecture.md`.
 
 use super::{App, Role, start};
-use crate::notify::Manager;
+use crate::systemd::Manager;
 use kirosu_config::{HubPort, LoadOptions, Settings};
 use kirosu_supervision::{ChildSnapshot, label_this_thread};
 use std::collections::BTreeSet;

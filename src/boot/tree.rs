@@ -7,8 +7,8 @@ use super::app::App;
 use super::parts::{self, Doors};
 use super::reload::ReloadRequests;
 use super::{BootError, Role, page};
-use crate::notify::{self, Manager};
 use crate::options::{self, TlsAcceptors};
+use crate::systemd::{self, Manager};
 use crate::watchdog;
 use kirosu_config::Loaded;
 use kirosu_protocol::client::Endpoint;
@@ -112,7 +112,7 @@ pub async fn start(
     }
     if let Some(manager) = &manager {
         let key = settings.client_key();
-        root = root.child(notify::spec(manager, &endpoint, key, swarm.as_ref()));
+        root = root.child(systemd::spec(manager, &endpoint, key, swarm.as_ref()));
     }
     let root = Root::start(root, Clock::system());
 

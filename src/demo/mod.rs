@@ -10,8 +10,8 @@ mod report;
 mod work;
 
 use crate::boot::{self, App, BootError, Role};
-use crate::notify::Manager;
 use crate::signals::{Signal, SignalCause, Signals};
+use crate::systemd::Manager;
 use files::FoundFiles;
 use kirosu_config::{ConfigFaults, LoadOptions, Loaded, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};

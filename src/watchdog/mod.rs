@@ -10,7 +10,7 @@ mod heartbeat;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 
-use crate::notify::Manager;
+use crate::systemd::Manager;
 use actix::prelude::*;
 use heartbeat::{Heartbeats, ThreadFinding};
 use kirosu_supervision::{ChildContext, ChildSpec, ThreadRegistry, supervised};

@@ -104,7 +104,7 @@ const ALONE: &[(&str, &[&str])] = &[
 /// Crates that only some folders of the binary may name in their code.
 const WITHIN: &[(&str, &[&str])] = &[
     ("ratatui", &["src/console"]),
-    ("sd_notify", &["src/notify"]),
+    ("sd_notify", &["src/systemd"]),
     ("clap_complete", &["src/cli"]),
     // In `map` it is the name of a flag.
     ("csv", &["src/cli/sources", "src/cli/map"]),

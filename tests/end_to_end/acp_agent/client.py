@@ -426,6 +426,21 @@ async def hub_away():
         assert editor.plan()[-1][1] == "completed"
 
 
+async def asked_while_away():
+    """The person answers while the hub is away: the answer counts once it is back."""
+    async with connected() as (editor, agent):
+        session = await opened(agent)
+        editor.choice = asyncio.get_running_loop().create_future()
+        turn = asyncio.create_task(said(agent, session, "/gate"))
+        await editor.until("the question", lambda: editor.questions)
+        await asyncio.to_thread(asks, "kill the hub")
+        editor.choice.set_result("approve")
+        await asyncio.to_thread(asks, "start the hub")
+        assert await turn == "end_turn"
+        assert editor.plan()[-1] == ("ship", "completed"), editor.plan()
+        assert len(editor.questions) == 1, editor.questions
+
+
 async def left():
     """The editor closes in the middle of a turn: the task goes on, and a later prompt shows its end first."""
     async with connected() as (editor, agent):

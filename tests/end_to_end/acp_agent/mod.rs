@@ -262,6 +262,20 @@ fn a_turn_survives_the_crash_of_the_hub() {
 }
 
 #[test]
+fn a_decision_that_is_made_while_the_hub_is_away_counts_once_it_is_back() {
+    let hub = swarm().start();
+    let key = person(&hub);
+    let mut scenario = start("asked_while_away", &hub, &["--person-key-file", &key]);
+    scenario.asks("kill the hub");
+    let setup = hub.kill();
+    scenario.done();
+    scenario.asks("start the hub");
+    let _hub = setup.start();
+    scenario.done();
+    scenario.succeeds();
+}
+
+#[test]
 fn an_editor_that_closes_leaves_its_task_running_unless_told_otherwise() {
     for more in [&[][..], &["--cancel-on-exit"]] {
         let hub = swarm().start();

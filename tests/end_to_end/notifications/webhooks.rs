@@ -156,7 +156,7 @@ fn a_test_goes_the_way_of_all_events() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["delivered"], false);
     assert!(answer["error"].as_str().unwrap().contains("cannot reach"));
-    let output = hub.cli(&["notify", "test", "nobody"]);
+    let output = hub.cli(&["notify", "test", "nothing"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("there are: ops"), "{output:?}");
 }

@@ -102,6 +102,21 @@ fn a_link_without_a_terminal_gives_the_rights_of_the_key_and_not_those_of_a_pers
 }
 
 #[test]
+fn a_ticket_for_the_hubs_user_is_not_for_clients_that_claim_to_be_that_user() {
+    let hub = setup().start();
+    let made = call(&hub, "web_ticket", json!({"same_user": true}));
+    let mut other = hub.client();
+    other.call(
+        "hello",
+        json!({"auth_token": add_key(&hub, "ci", "enqueue")}),
+    );
+    let claim = json!({"ticket": made["ticket"], "same_user": true});
+    assert_eq!(word(&other.refused("web_login", claim)), "not_found");
+    let login = Browser::new(&hub).log_in(&json!({"ticket": made["ticket"]}));
+    assert_eq!(login.status, 204, "{login:?}");
+}
+
+#[test]
 fn a_client_without_a_key_or_without_the_right_to_look_on_gets_no_ticket() {
     let hub = setup().start();
     let refused = hub.client().refused("web_ticket", json!({}));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Adds a task that no worker runs.
 fn add(at: &str, key: &str, prompt: &str) -> i64 {
-    let task = json!({"prompt": prompt, "queue": "nobody"});
+    let task = json!({"prompt": prompt, "queue": "unserved"});
     let added = post_with(at, "/v1/tasks", key, task).json();
     added["task_id"].as_i64().unwrap()
 }
@@ -57,6 +57,18 @@ fn events_arrive_with_numbers_from_which_a_client_goes_on() {
     );
     let mut stream = Stream::open(&at, &path, &key);
     assert!(is_added(&stream.must(), three));
+}
+
+#[test]
+fn a_number_that_the_hub_has_not_reached_silences_no_other_client() {
+    let hub = setup().start();
+    let at = address(&hub);
+    let key = key_header(&hub, "ci", "enqueue");
+    let path = format!("/v1/events?since={}:999999999999", hub_boot(&hub));
+    let _ahead = Stream::open(&at, &path, &key);
+    let mut other = Stream::open(&at, "/v1/events", &key);
+    let one = add(&at, &key, "one");
+    other.find(|sent| is_added(sent, one));
 }
 
 fn hub_boot(hub: &Hub) -> String {
@@ -142,7 +154,7 @@ fn a_gateway_that_was_away_has_the_events_of_the_hub_since_then() {
     assert!(api.stop().success());
     let two = hub
         .client()
-        .enqueue_with(json!({"prompt": "two", "queue": "nobody"}));
+        .enqueue_with(json!({"prompt": "two", "queue": "unserved"}));
     let api = Api::start(&hub.setup, hub.port, &[]);
     let resume = format!("Last-Event-ID: {}\r\n", first.id);
     let mut stream = Stream::open(&api.address, "/v1/events", &resume);
@@ -173,7 +185,7 @@ fn the_output_of_a_task_is_a_stream_that_ends_with_it() {
     let at = address(&hub);
     let key = key_header(&hub, "root", "admin");
     let id = add(&at, &key, "one");
-    let lease = json!({"queues": ["nobody"], "worker_id": "w"});
+    let lease = json!({"queues": ["unserved"], "worker_id": "w"});
     let leased = post_with(&at, "/v1/leases", &key, lease).json();
     let fence = leased["tasks"][0]["fence"].clone();
     let report = |verb: &str, more: Value| {
@@ -207,6 +219,12 @@ fn the_output_of_a_task_is_a_stream_that_ends_with_it() {
     );
     drop(stream);
     report("output", json!({"text": "drei"}));
+    // A client that has the first chunk only: the stored text does not say where it ends.
+    let mut stream = Stream::open(&at, &format!("{path}?after=0"), &key);
+    assert_eq!(stream.must().event, "gap");
+    assert_eq!(stream.must().json()["text"], "eins zwö drei");
+    let mut stream = Stream::open(&at, &format!("{path}?after=2"), &key);
+    assert_eq!(stream.next(), None, "it has all");
     let resume = format!("{key}Last-Event-ID: {}\r\n", second.id);
     let mut stream = Stream::open(&at, &format!("{path}?follow=true"), &resume);
     assert_eq!(stream.must().json()["text"], "drei");
@@ -254,7 +272,7 @@ fn a_thousand_clients_get_each_event_and_one_that_does_not_read_holds_up_nobody(
     );
     let begun = Instant::now();
     let long = "x".repeat(200);
-    let tasks = vec![json!({"prompt": long, "queue": "nobody"}); 20];
+    let tasks = vec![json!({"prompt": long, "queue": "unserved"}); 20];
     let mut last = 0;
     for _ in 0..10 {
         let added = post_with(&at, "/v1/tasks/batch", &key, json!({"tasks": tasks})).json();

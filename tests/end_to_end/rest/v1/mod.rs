@@ -83,7 +83,7 @@ fn sample(schema: &Value, whole: &Value) -> Value {
     match kind {
         Some("boolean") => json!(true),
         Some("integer" | "number") => json!(1),
-        Some("string") => json!("nobody"),
+        Some("string") => json!("nothing"),
         Some("array") => json!([sample(&schema["items"], whole)]),
         _ => {
             let mut object = Map::new();
@@ -102,7 +102,7 @@ impl Operation {
         let named = [
             ("{task_id}", "999999"),
             ("{approval_id}", "999999"),
-            ("{name}", "nobody"),
+            ("{name}", "nothing"),
         ];
         let path = named.iter().fold(self.path.clone(), |path, (name, value)| {
             path.replace(name, value)
@@ -124,7 +124,7 @@ impl Operation {
         let mut body = sample(schema, whole);
         // Of these one of several parameters is needed.
         match (self.verb.as_str(), self.path.contains('{')) {
-            ("cancel" | "retry", false) => body["queue"] = json!("nobody"),
+            ("cancel" | "retry", false) => body["queue"] = json!("nothing"),
             ("wait", _) => body["task_ids"] = json!([999_999]),
             ("ack", _) => body = json!({"task_id": 999_999, "status": "done"}),
             ("schedule_add", _) => body["every_seconds"] = json!(60),

@@ -69,6 +69,16 @@ const unfaulted = (page) => assert.deepEqual(page.faults, []);
 	await page.keyboard.press('Enter');
 	await is(ids.human, 'done');
 	assert.equal((await hub('get', { task_id: ids.human })).task.result, 'the second');
+	// Without an entry that has the focus a shortcut decides nothing, not even one that is kept down.
+	await page.evaluate(() => document.activeElement.blur());
+	for (let n = 0; n < 3; n++) await page.keyboard.down('a');
+	await page.keyboard.up('a');
+	// A form that is none breaks nothing: the entries after it are there, and can be decided.
+	const odd = (await hub('enqueue', { prompt: 'An odd form', type: 'human', queue: 'people', metadata: { form: { required: 1, properties: { a: null, b: { enum: {} } } } } })).task_id;
+	await page.getByRole('article', { name: 'question: An odd form' }).waitFor();
+	assert.equal(await status(ids.form), 'queued');
+	await hub('cancel', { task_id: odd });
+	await page.getByRole('article', { name: 'question: An odd form' }).waitFor({ state: 'detached' });
 	// A form.
 	const form = page.getByRole('article', { name: 'question: How severe is the leak?' });
 	await form.getByLabel('severity').selectOption({ label: 'high' });

@@ -189,6 +189,8 @@ mod tests {
             task(1),
             subject(json!({"seq": 1, "event": "run", "task_id": 7}))
         );
+        let schedule = |name: &str| subject(json!({"seq": 1, "event": "schedule", "name": name}));
+        assert_ne!(schedule("a"), schedule("b"));
     }
 
     #[test]
